@@ -1,0 +1,1 @@
+"""What the process does: one folder per controller, and the base they share."""

@@ -1,0 +1,214 @@
+"""Apply: carry a plan out. Every write asks first whether the object is still what was planned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controllers.manifests import Body, Key, owner_reference
+from controllers.runtime import projections
+from controllers.runtime.changes import WRITES, Action, Change, ChangeSet
+from controllers.runtime.clusters import APPLY_PATCH, JSON, ApiError, Cluster, UnreachableError
+from controllers.runtime.informers import Informer
+from controllers.runtime.kinds import Mode
+from controllers.runtime.outcomes import Failed
+from controllers.runtime.reconciling import Wanted, judge
+
+_TRIES = 3
+_NOT_FOUND = 404
+_CONFLICT = 409
+_RACED = "changed under our hands; tried again later"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applier:
+    """Carries plans out against one cluster."""
+
+    cluster: Cluster
+    informers: Mapping[str, Informer]
+    field_manager: str
+
+    async def apply(self, changes: ChangeSet, wants: Mapping[Key, Wanted]) -> ChangeSet:
+        """The changes as they turned out: a create that met a foreign object is refused.
+
+        All are tried; raises Failed, naming each that failed, after the last has ended.
+        """
+        writes = [change for change in changes if change.action in WRITES]
+        if not writes:
+            return changes
+        answers = await asyncio.gather(
+            *(self._carry_out(change, wants.get(change.key)) for change in writes),
+            return_exceptions=True,
+        )
+        done: dict[Key, Change] = {}
+        failed: list[tuple[Change, Exception]] = []
+        for change, answer in zip(writes, answers, strict=True):
+            if isinstance(answer, Exception):
+                failed.append((change, answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                done[change.key] = answer
+        if failed:
+            raise _failure(failed)
+        return ChangeSet(tuple(done.get(change.key, change) for change in changes))
+
+    async def _carry_out(self, change: Change, want: Wanted | None) -> Change:
+        if want is None or change.action in (Action.DELETE, Action.RECREATE):
+            record = self.informers[change.key.kind].get(change.key.namespace, change.key.name)
+            if record is not None:
+                await self._delete(change.key, record.uid)
+        if want is None or change.action is Action.DELETE:
+            return change
+        if change.action is Action.UPDATE or change.action is Action.ADOPT:
+            return await self._replace(want)
+        if not await self._created(want):
+            return await self._replace(want)
+        return change
+
+    async def _created(self, want: Wanted) -> bool:
+        """Create it, unless something of this name is there."""
+        if want.kind.mode is Mode.MERGE:
+            return await self._created_merged(want)
+        key = want.manifest.key
+        informer = self.informers[key.kind]
+        path = want.kind.path(key.namespace, version=informer.version)
+        sent = want.body(api_version=want.kind.served(informer.version))
+        try:
+            await self._send(want, "POST", path, sent, query=self._query())
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                return False
+            raise
+        return True
+
+    async def _created_merged(self, want: Wanted) -> bool:
+        """Server-side apply would write into a foreign object: look whether there is one first."""
+        if await self._read(want.manifest.key) is not None:
+            return False
+        await self._patch(want, uid="")
+        return True
+
+    async def _replace(self, want: Wanted) -> Change:
+        """Read, judge anew what is really there, and write that version of it."""
+        key = want.manifest.key
+        for _ in range(_TRIES):
+            live = await self._read(key)
+            record = projections.project(want.kind, live) if live else None
+            change = judge(want, record)
+            if change.action not in WRITES:
+                return change
+            try:
+                await self._write_over(change, want, live)
+            except ApiError as error:
+                if error.code != _CONFLICT:
+                    raise
+            else:
+                return change
+        raise UnreachableError(_RACED)
+
+    async def _write_over(self, change: Change, want: Wanted, live: Body | None) -> None:
+        """Write where ``live`` was read; raises ApiError 409 when that is no longer there."""
+        if live is not None and change.action is Action.RECREATE:
+            await self._delete(change.key, live["metadata"]["uid"])
+        if live is None or change.action is Action.RECREATE:
+            if not await self._created(want):
+                raise ApiError(code=_CONFLICT, reason="AlreadyExists", message=str(change.key))
+        elif want.kind.mode is Mode.MERGE:
+            await self._patch(want, uid=live["metadata"]["uid"])
+        else:
+            key = change.key
+            version = self.informers[key.kind].version
+            path = want.kind.path(key.namespace, key.name, version=version)
+            await self._send(want, "PUT", path, merged(want, live), query=self._query())
+
+    async def _patch(self, want: Wanted, *, uid: str) -> None:
+        key = want.manifest.key
+        version = self.informers[key.kind].version
+        sent = want.body(api_version=want.kind.served(version))
+        if uid:
+            sent["metadata"]["uid"] = uid  # another object of this name is a conflict
+        path = want.kind.path(key.namespace, key.name, version=version)
+        query = {**self._query(), "force": "true"}
+        await self._send(want, "PATCH", path, sent, query=query, content_type=APPLY_PATCH)
+
+    async def _send(
+        self,
+        want: Wanted,
+        method: str,
+        path: str,
+        sent: Body,
+        *,
+        query: Mapping[str, str],
+        content_type: str = JSON,
+    ) -> None:
+        """Write, and let the informer know, so that the echo wakes nobody."""
+        key = want.manifest.key
+        informer = self.informers[key.kind]
+        informer.expect(key.namespace, key.name, (want.digest, want.profile.uid))
+        answer: Body | None = None
+        try:
+            answer = await self.cluster.write(
+                method, path, sent, query=query, content_type=content_type
+            )
+        finally:
+            informer.settle(key.namespace, key.name, answer)
+
+    async def _delete(self, key: Key, uid: str) -> None:
+        """Delete the object with this UID; it is fine when it is gone already."""
+        informer = self.informers[key.kind]
+        path = informer.kind.path(key.namespace, key.name, version=informer.version)
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        informer.expect(key.namespace, key.name, None)
+        answer: Body | None = None
+        try:
+            answer = await self.cluster.write("DELETE", path, options)
+        except ApiError as error:
+            if error.code not in (_NOT_FOUND, _CONFLICT):
+                raise
+            answer = {}  # gone, or another object by now: not the one that we meant
+        finally:
+            if answer is None or "deletionTimestamp" in answer.get("metadata", {}):
+                informer.settle(key.namespace, key.name, answer)
+            else:
+                informer.bury(key.namespace, key.name, uid)
+
+    async def _read(self, key: Key) -> Body | None:
+        informer = self.informers[key.kind]
+        path = informer.kind.path(key.namespace, key.name, version=informer.version)
+        try:
+            return await self.cluster.get(path)
+        except ApiError as error:
+            if error.code == _NOT_FOUND:
+                return None
+            raise
+
+    def _query(self) -> dict[str, str]:
+        return {"fieldManager": self.field_manager}
+
+
+def merged(want: Wanted, live: Body) -> Body:
+    """The live object with our content, labels, annotations and owner reference.
+
+    What others added to its metadata stays, but for another controller's reference: an object has
+    one controller, and the plan has found that we may be it.
+    """
+    metadata = dict(live["metadata"])
+    metadata["labels"] = {**(metadata.get("labels") or {}), **want.labels}
+    if want.manifest.annotations:
+        before = metadata.get("annotations") or {}
+        metadata["annotations"] = {**before, **want.manifest.annotations}
+    others = [
+        reference
+        for reference in metadata.get("ownerReferences") or ()
+        if reference.get("uid") != want.profile.uid and not reference.get("controller")
+    ]
+    metadata["ownerReferences"] = [*others, owner_reference(want.profile)]
+    rest = {key: value for key, value in live.items() if key not in want.kind.content}
+    return {**rest, "metadata": metadata, **want.manifest.content}
+
+
+def _failure(failed: Iterable[tuple[Change, Exception]]) -> Failed:
+    pairs = list(failed)
+    return Failed("; ".join(f"{change}: {error}" for change, error in pairs), pairs[0][1])

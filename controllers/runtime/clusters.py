@@ -1,0 +1,374 @@
+"""The API server, as the base sees it: three calls with plain dicts and bytes.
+
+Configuration, authentication and its refresh, TLS and the connection pool are kubernetes.aio's; its
+typed models and its generic serialisation stay off this path, because they cost more than the
+request itself (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+import structlog
+import yarl
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration, rest
+
+from controllers.manifests import Body
+from controllers.runtime.options import Connection
+
+logger = structlog.stdlib.get_logger(__name__)
+
+REQUEST_TIMEOUT = 60.0
+"""Seconds after which a request that is not a watch counts as lost."""
+WATCH_SILENCE = 90.0
+"""Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
+_THROTTLED_TRIES = 5
+_LONGEST_THROTTLE = 30.0
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+
+class ConfigurationError(Exception):
+    """The kubeconfig, its context or the pod's service account cannot be used; says why."""
+
+
+class UnreachableError(Exception):
+    """The API server did not answer: refused, reset, timed out. Always worth another try."""
+
+
+class ApiError(Exception):
+    """The API server answered with a Status that is not success.
+
+    ``reason`` is the Status' machine-readable reason (``Conflict``, ``AlreadyExists`` ...) and
+    ``causes`` are the reasons of its details (``NamespaceTerminating`` ...).
+    """
+
+    def __init__(self, *, code: int, reason: str, message: str, causes: Sequence[str] = ()) -> None:
+        """An answer with HTTP status ``code``."""
+        super().__init__(f"{code} {reason}: {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.causes = tuple(causes)
+
+
+class Cluster(Protocol):
+    """The calls that the base needs of an API server."""
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
+        """One object, or one page of a list. Raises ApiError, UnreachableError."""
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Body:
+        """Change something; the answer's body. Raises ApiError, UnreachableError."""
+
+    def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
+        """Watch events in batches as they arrive, until the server ends the stream.
+
+        The first batch is empty and says that the watch is up.
+
+        Raises ApiError, UnreachableError.
+        """
+
+
+Observer = Callable[[str, str, str], None]
+"""Told of every request: code (``<error>`` when none came), method, host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What this process allows itself; the API server's own limits come on top."""
+
+    max_writes: int = 16
+    qps: float | None = None
+    read_only: bool = False
+
+
+class _Sessions(rest.RESTClientObject):
+    """kubernetes.aio's way to a session with its pool and TLS, without its request method."""
+
+    def open(self) -> aiohttp.ClientSession:
+        session: aiohttp.ClientSession = self._create_pool_manager()
+        return session
+
+
+class Credentials:
+    """A loaded kubeconfig or service account: headers that are always fresh, and sessions."""
+
+    def __init__(self, configuration: Configuration, refresher: asyncio.Task[None] | None) -> None:
+        """Use ``load``."""
+        self._configuration = configuration
+        self._refresher = refresher
+        self._sessions = _Sessions(configuration)
+        self.server: str = configuration.host.rstrip("/")
+        self.host: str = urllib.parse.urlsplit(self.server).netloc
+        self.proxy: str | None = configuration.proxy or _environment_proxy(self.server)
+
+    def session(
+        self, trace_configs: list[aiohttp.TraceConfig] | None = None
+    ) -> aiohttp.ClientSession:
+        """A session for the event loop that runs; the caller closes it."""
+        # An aiohttp session with trust_env hops into a thread twice per request (0.3 ms).
+        extra: dict[str, Any] = {
+            "trust_env": False,
+            "proxy": self.proxy,
+            "json_serialize": lambda value: orjson.dumps(value).decode(),
+        }
+        if trace_configs is not None:
+            extra["trace_configs"] = trace_configs
+        self._configuration.client_session_kwargs = extra
+        return self._sessions.open()
+
+    def api_client(self) -> ApiClient:
+        """A client of kubernetes.aio itself, for its leader election; the caller closes it."""
+        self._configuration.client_session_kwargs = {"trust_env": False, "proxy": self.proxy}
+        return ApiClient(self._configuration)
+
+    async def headers(self) -> dict[str, str]:
+        """The Authorization header, or none: client certificates are in the session."""
+        settings = await self._configuration.auth_settings()
+        token = settings.get("BearerToken", {}).get("value")
+        return {"Authorization": str(token)} if token else {}
+
+    async def close(self) -> None:
+        """Stop refreshing."""
+        if self._refresher is not None:
+            self._refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refresher
+
+
+async def load(connection: Connection) -> Credentials:
+    """Credentials from the kubeconfig, or from the pod's service account where none is given.
+
+    Raises ConfigurationError.
+    """
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = 0  # bounded by max_writes; watches hold one each
+    refresher: asyncio.Task[None] | None = None
+    try:
+        if connection.kubeconfig is None and connection.context is None:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            path = str(connection.kubeconfig) if connection.kubeconfig else None
+            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=path,
+                context=connection.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+            refreshing = config.refresh_token(loader, configuration)  # type: ignore[no-untyped-call]
+            refresher = asyncio.create_task(refreshing)
+    except Exception as error:
+        where = connection.kubeconfig or "the pod's service account"
+        message = f"cannot use {where}"
+        message += f", context {connection.context!r}" if connection.context else ""
+        message += f": {error}; give --kubeconfig FILE, or run in a pod with a service account"
+        raise ConfigurationError(message) from error
+    return Credentials(configuration, refresher)
+
+
+class _Limiter:
+    """Bounds writes in flight, and their rate where ``qps`` is given."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._slots = asyncio.Semaphore(limits.max_writes)
+        self._interval = 1 / limits.qps if limits.qps else 0.0
+        self._next = 0.0
+
+    @contextlib.asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        async with self._slots:
+            if self._interval:
+                now = asyncio.get_running_loop().time()
+                start = max(now, self._next)
+                self._next = start + self._interval
+                await asyncio.sleep(start - now)
+            yield
+
+
+class KubeCluster:
+    """A Cluster on a real API server. Use ``connect``."""
+
+    def __init__(
+        self, credentials: Credentials, limits: Limits, observer: Observer | None = None
+    ) -> None:
+        """Must be called in the event loop that will use it."""
+        self.credentials = credentials
+        self._limits = limits
+        self._limiter = _Limiter(limits)
+        self._observe = observer or (lambda _code, _method, _host: None)
+        self._session = credentials.session()
+        self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
+        self._watch_timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=10, sock_read=WATCH_SILENCE
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+        await self.credentials.close()
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
+        """See Cluster."""
+        return await self._request("GET", self._url(path, query), None, JSON)
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Body:
+        """See Cluster. Waits for a slot; a read-only process raises RuntimeError instead."""
+        if self._limits.read_only:
+            message = f"a dry run must not {method} {path}"
+            raise RuntimeError(message)
+        data = None if body is None else orjson.dumps(body)
+        async with self._limiter.slot():
+            return await self._request(method, self._url(path, query), data, content_type)
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
+        """See Cluster."""
+        url = self._url(path, {**query, "watch": "1", "allowWatchBookmarks": "true"})
+        headers = await self.credentials.headers()
+        try:
+            async with self._session.get(
+                url, headers=headers, timeout=self._watch_timeout
+            ) as response:
+                self._observe(str(response.status), "GET", self.credentials.host)
+                if response.status != 200:  # noqa: PLR2004
+                    raise _api_error(response.status, await response.read())
+                yield ()
+                rest_of_line = b""
+                async for chunk in response.content.iter_any():
+                    *lines, rest_of_line = (rest_of_line + chunk).split(b"\n")
+                    if lines:
+                        yield [orjson.loads(line) for line in lines if line]
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
+            raise UnreachableError(_said(error)) from error
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
+        text = self.credentials.server + path
+        if query:
+            text += "?" + urllib.parse.urlencode(query)
+        return yarl.URL(text, encoded=True)
+
+    async def _request(
+        self, method: str, url: yarl.URL, data: bytes | None, content_type: str
+    ) -> Body:
+        for _ in range(_THROTTLED_TRIES):
+            code, retry_after, payload = await self._send(method, url, data, content_type)
+            if code < 400:  # noqa: PLR2004
+                return _parsed(code, payload)
+            if retry_after is None:
+                break
+            await asyncio.sleep(min(retry_after, _LONGEST_THROTTLE))
+        raise _api_error(code, payload)
+
+    async def _send(
+        self, method: str, url: yarl.URL, data: bytes | None, content_type: str
+    ) -> tuple[int, float | None, bytes]:
+        headers = await self.credentials.headers()
+        headers["Accept"] = JSON
+        if data is not None:
+            headers["Content-Type"] = content_type
+        code = "<error>"
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=headers, timeout=self._timeout
+            ) as response:
+                code = str(response.status)
+                payload = await response.read()
+                return response.status, _retry_after(response), payload
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnreachableError(_said(error)) from error
+        finally:
+            self._observe(code, method, self.credentials.host)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Seconds to wait, where the server asks for it (429, and 503 with Retry-After)."""
+    text = response.headers.get("Retry-After")
+    if response.status not in (429, 503) or text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:  # an HTTP date: no API server sends one, a proxy may
+        return 1.0
+
+
+def _parsed(code: int, payload: bytes) -> Body:
+    try:
+        body = orjson.loads(payload) if payload else {}
+    except orjson.JSONDecodeError as error:
+        message = f"the answer ({code}, {len(payload)} bytes) is no JSON: {error}"
+        raise UnreachableError(message) from error
+    if not isinstance(body, dict):
+        message = f"the answer ({code}) is JSON but no object"
+        raise UnreachableError(message)
+    return body
+
+
+def _api_error(code: int, payload: bytes) -> ApiError:
+    try:
+        status = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        status = None
+    if not isinstance(status, dict):
+        text = payload[:200].decode("utf-8", "replace")
+        return ApiError(code=code, reason="", message=text or "no message")
+    return status_error(status, code)
+
+
+def status_error(status: Mapping[str, Any], code: int = 0) -> ApiError:
+    """The error that a Status object tells of: an answer's body, or a watch's ERROR event."""
+    details = status.get("details")
+    causes = (details.get("causes") if isinstance(details, dict) else None) or ()
+    return ApiError(
+        code=int(status.get("code") or code),
+        reason=str(status.get("reason") or ""),
+        message=str(status.get("message") or "no message"),
+        causes=[str(cause.get("reason") or "") for cause in causes if isinstance(cause, dict)],
+    )
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _environment_proxy(server: str) -> str | None:
+    """The proxy that the environment names for this server, resolved once."""
+    parts = urllib.parse.urlsplit(server)
+    with contextlib.suppress(OSError, socket.error):
+        if parts.hostname and urllib.request.proxy_bypass(parts.hostname):
+            return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+async def connect(
+    connection: Connection, limits: Limits, observer: Observer | None = None
+) -> KubeCluster:
+    """A cluster for the event loop that runs. No request is made. Raises ConfigurationError."""
+    return KubeCluster(await load(connection), limits, observer)

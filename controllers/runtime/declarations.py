@@ -1,0 +1,99 @@
+"""What a controller declares: everything the base needs to run it, and nothing that runs itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from controllers.findings import Finding
+from controllers.manifests import Body, Manifest
+from controllers.profiles import Profile
+
+SettingsT = TypeVar("SettingsT")
+FactsT = TypeVar("FactsT")
+
+
+class View(Protocol):
+    """What ``gather`` may read of the cluster: the informers' memory, never a request."""
+
+    def kept(self, kind: str, namespace: str, name: str) -> Any | None:
+        """What the controller's projection kept of one watched object, or None."""
+
+    def all_kept(self, kind: str, namespace: str) -> Mapping[str, Any]:
+        """What it kept of all watched objects of a namespace, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A kind that the controller creates, keeps in shape and prunes.
+
+    ``legacy`` names the unlabelled objects of an older suite that count as owned when the Profile
+    controls them; it is given the object's metadata. It makes the informer list the kind without
+    a label selector.
+    """
+
+    kind: str
+    legacy: Callable[[Mapping[str, Any]], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A kind that the controller only reads.
+
+    ``keep`` is the projection: what is remembered of an object, or None when it is of no interest.
+    An object wakes the Profile that ``wakes`` names, and only when what was kept of it changed.
+    """
+
+    kind: str
+    keep: Callable[[Body], Any | None]
+    wakes: Callable[[Body], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """An RBAC rule that the controller needs beyond those that follow from its kinds."""
+
+    groups: tuple[str, ...]
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+async def no_facts(_profile: Profile, _view: View) -> None:
+    """Most controllers need to know nothing but the Profile."""
+
+
+def no_findings(_profile: Profile, _facts: object, _settings: object) -> Sequence[Finding]:
+    """Most controllers have nothing to remark."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller(Generic[SettingsT, FactsT]):
+    """One controller.
+
+    ``desired`` and ``findings`` are pure. ``gather`` is the one step that may wait for the world;
+    ``facts`` stands for its answer where there is no cluster to ask (``render``).
+    """
+
+    name: str
+    summary: str
+    settings: type[SettingsT]
+    facts: FactsT
+    owned: tuple[Owned, ...]
+    desired: Callable[[Profile, FactsT, SettingsT], Sequence[Manifest]]
+    findings: Callable[[Profile, FactsT, SettingsT], Sequence[Finding]] = no_findings
+    gather: Callable[[Profile, View], Awaitable[FactsT]]
+    watched: tuple[Watched, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """Hidden subcommand names, for deployments that use an older one."""
+
+    @property
+    def condition(self) -> str:
+        """The type of its condition on a Profile: ``AuthzPoliciesReady`` for authz-policies."""
+        return "".join(part.capitalize() for part in self.name.split("-")) + "Ready"
+
+
+AnyController = Controller[Any, Any]

@@ -1,0 +1,407 @@
+"""One informer per kind: lists in pages, watches with bookmarks, remembers records.
+
+No Python library holds 100,000 objects in the memory of a small pod or keeps quiet about its own
+writes; this one does both. Handlers get names, never objects: a reconcile looks for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
+from controllers.runtime import projections
+from controllers.runtime.clusters import ApiError, Cluster, UnreachableError, status_error
+from controllers.runtime.declarations import AnyController, Owned, Watched
+from controllers.runtime.kinds import KINDS, Kind
+from controllers.runtime.projections import Record
+from controllers.runtime.queues import Backoff, Priority
+
+logger = structlog.stdlib.get_logger(__name__)
+
+PAGE = 500
+"""Objects per page of a list: a page is dropped as soon as it is digested."""
+_WATCH_SECONDS = (240, 360)
+"""Bounds of a watch's life; the server ends it, so that load spreads over its replicas."""
+_GONE = 410
+_NOT_FOUND = 404
+_RECONNECT = Backoff(first=0.1, longest=5.0)
+_ABSENT_RETRY = 2.0
+
+
+class Wake(Protocol):
+    """Called when something happened to a profile."""
+
+    def __call__(self, profile: str, controller: str | None, priority: Priority, /) -> None:
+        """``controller`` None means every controller."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interest:
+    """Who wants what of one kind."""
+
+    owners: Mapping[str, Owned]
+    watchers: Mapping[str, Watched]
+    all_objects: bool = False
+    """Namespaces: each one is remembered, whoever it belongs to."""
+
+    @property
+    def selector(self) -> str:
+        """The server-side label selector; empty where unlabelled objects count too."""
+        if self.all_objects or self.watchers or any(own.legacy for own in self.owners.values()):
+            return ""
+        components = ",".join(sorted(self.owners))
+        return f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({components})"
+
+    def keep(self, kind: Kind, body: Body) -> Record | None:
+        """The record of an object that somebody is interested in."""
+        metadata = body["metadata"]
+        labels = metadata.get("labels") or {}
+        ours = (
+            labels.get(MANAGED_BY_LABEL) == MANAGED_BY
+            and labels.get(COMPONENT_LABEL) in self.owners
+        )
+        kept = None
+        if self.watchers:
+            found = {name: watch.keep(body) for name, watch in self.watchers.items()}
+            kept = {name: value for name, value in found.items() if value is not None} or None
+        if ours or kept or self.all_objects or self._legacy(metadata):
+            return projections.project(kind, body, kept)
+        return None
+
+    def _legacy(self, metadata: Mapping[str, Any]) -> bool:
+        return any(own.legacy and own.legacy(metadata) for own in self.owners.values())
+
+
+def interests(controllers: Sequence[AnyController]) -> dict[str, Interest]:
+    """What these controllers together want to know, by kind; Namespaces always."""
+    result = {"Namespace": Interest(owners={}, watchers={}, all_objects=True)}
+    for controller in controllers:
+        for kind in {own.kind for own in controller.owned} | {w.kind for w in controller.watched}:
+            before = result.get(kind, Interest(owners={}, watchers={}))
+            owned = [(controller.name, own) for own in controller.owned if own.kind == kind]
+            watched = [(controller.name, one) for one in controller.watched if one.kind == kind]
+            result[kind] = Interest(
+                owners={**before.owners, **dict(owned)},
+                watchers={**before.watchers, **dict(watched)},
+                all_objects=before.all_objects,
+            )
+    return result
+
+
+class Informer:
+    """The memory of one kind. ``synced`` once its first list is complete."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        interest: Interest,
+        cluster: Cluster,
+        wake: Wake,
+        *,
+        clock: Callable[[], float],
+        holds: Callable[[str], bool] = lambda _uid: True,
+    ) -> None:
+        """``holds`` says of an owner's UID whether it belongs to this process's shard."""
+        self.kind = kind
+        self.interest = interest
+        self.synced = False
+        self.absent = False
+        self.trouble = "not listed yet"
+        self.down_since: float | None = clock()
+        self.version = kind.versions[0]
+        self._cluster = cluster
+        self._wake = wake
+        self._clock = clock
+        self._holds = holds
+        self._store: dict[str, dict[str, Record]] = {}
+        self._elsewhere: dict[str, set[tuple[str, str]]] = {}
+        self._expected: dict[tuple[str, str], tuple[bytes, str] | None] = {}
+        self._buried: set[str] = set()
+        self._counts: dict[str | None, int] = {}
+        self._resource_version = ""
+        self._failures = 0
+
+    def get(self, namespace: str, name: str) -> Record | None:
+        """The record of one object, or None."""
+        return self._store.get(namespace, {}).get(name)
+
+    def named(self, namespace: str) -> Mapping[str, Record]:
+        """The records of a namespace, by name."""
+        return self._store.get(namespace, {})
+
+    def owned(self, namespace: str, uid: str) -> Iterator[tuple[str, str, Record]]:
+        """Namespace, name and record of every object that this Profile controls."""
+        for name, record in self._store.get(namespace, {}).items():
+            if record.owner == uid:
+                yield namespace, name, record
+        for where, name in self._elsewhere.get(uid, ()):
+            record = self._store[where][name]
+            yield where, name, record
+
+    def __len__(self) -> int:
+        """How many objects are remembered."""
+        return sum(self._counts.values())
+
+    def count(self, component: str) -> int:
+        """How many of them carry a controller's labels; from any thread."""
+        return self._counts.get(component, 0)
+
+    # -- our own writes -------------------------------------------------------------------------
+
+    def expect(self, namespace: str, name: str, content: tuple[bytes, str] | None) -> None:
+        """We are about to write content of this digest and owner, or (None) to delete.
+
+        The echo of it shall wake nobody.
+        """
+        self._expected[namespace, name] = content
+
+    def settle(self, namespace: str, name: str, body: Body | None) -> None:
+        """The write was answered with this body; None: it failed, or the object is gone."""
+        self._expected.pop((namespace, name), None)
+        if body is None:
+            return
+        record = self.interest.keep(self.kind, body)
+        before = self.get(namespace, name)
+        if record is not None and (before is None or before.version < record.version):
+            self._remember(namespace, name, record)
+
+    def bury(self, namespace: str, name: str, uid: str) -> None:
+        """We deleted it, and it is gone: late events of it are nothing new."""
+        self._expected.pop((namespace, name), None)
+        before = self.get(namespace, name)
+        if before is not None and before.uid == uid:
+            self._buried.add(uid)
+            self._forget(namespace, name)
+
+    # -- list and watch -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except UnreachableError as error:
+                await self._stumble(f"API server unreachable: {error}")
+            except ApiError as error:
+                if error.code == _GONE:
+                    self._resource_version = ""
+                elif error.code == _NOT_FOUND:
+                    await self._wait_for_kind()
+                else:
+                    await self._stumble(str(error))
+
+    async def _follow(self) -> None:
+        if not self._resource_version:
+            await self._list()
+        query = {
+            "resourceVersion": self._resource_version,
+            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - no secret
+        }
+        async for events in self._cluster.watch(self._path(), self._query(query)):
+            self._well()
+            for event in events:
+                self._take(event)
+        # A stream that the server ended in order is taken up again where it ended.
+        await asyncio.sleep(_RECONNECT.first)
+
+    async def _list(self) -> None:
+        seen: dict[str, set[str]] = {}
+        query = self._query({"limit": str(PAGE)})
+        # A list makes much garbage that counting references frees; looking for cycles in it while
+        # the store grows costs a third of the time.
+        thresholds = gc.get_threshold()
+        gc.set_threshold(100_000, 50, 50)
+        try:
+            while True:
+                page = await self._cluster.get(self._path(), query)
+                for body in page.get("items") or ():
+                    namespace, name = self._place(body)
+                    seen.setdefault(namespace, set()).add(name)
+                    self._absorb(body)
+                metadata = page["metadata"]
+                if not metadata.get("continue"):
+                    break
+                query = {**query, "continue": metadata["continue"]}
+        finally:
+            gc.set_threshold(*thresholds)
+        self._sweep(seen)
+        self._resource_version = metadata["resourceVersion"]
+        self.absent = False
+        self._well()
+        if not self.synced:
+            self.synced = True
+            logger.info("informer synced", kind=self.kind.name, objects=len(self))
+
+    def _sweep(self, seen: Mapping[str, set[str]]) -> None:
+        """Forget what a list no longer shows: it went while no watch was up."""
+        self._buried.clear()
+        for namespace, records in list(self._store.items()):
+            for name in set(records) - seen.get(namespace, set()):
+                self._vanish(namespace, name)
+
+    def _take(self, event: Body) -> None:
+        body = event["object"]
+        match event["type"]:
+            case "ADDED" | "MODIFIED":
+                self._absorb(body)
+            case "DELETED":
+                namespace, name = self._place(body)
+                self._buried.discard(body["metadata"]["uid"])
+                before = self.get(namespace, name)
+                if before is not None and before.uid == body["metadata"]["uid"]:
+                    self._vanish(namespace, name)
+            case "ERROR":
+                self._resource_version = ""
+                raise status_error(body)
+        self._resource_version = body["metadata"]["resourceVersion"]
+
+    def _absorb(self, body: Body) -> None:
+        namespace, name = self._place(body)
+        before = self.get(namespace, name)
+        record = self.interest.keep(self.kind, body)
+        if record is None or (record.owner and not self._holds(record.owner)):
+            if before is not None:
+                self._vanish(namespace, name)
+            return
+        if record.uid in self._buried or (
+            before is not None and before.uid == record.uid and before.version >= record.version
+        ):
+            return
+        self._remember(namespace, name, record)
+        if before is not None and before.same(record):
+            return
+        if self._is_echo(namespace, name, record) or not self.synced:
+            return
+        self._tell(namespace, name, before, record, body)
+
+    def _is_echo(self, namespace: str, name: str, record: Record) -> bool:
+        if (namespace, name) not in self._expected:
+            return False
+        expected = self._expected[namespace, name]
+        if expected is None:
+            return record.deleting
+        return (record.digest, record.owner) == expected
+
+    def _vanish(self, namespace: str, name: str) -> None:
+        before = self._forget(namespace, name)
+        deleting = self._expected.get((namespace, name), ()) is None
+        if self.synced and not deleting:
+            self._tell(namespace, name, before, None, None)
+
+    def _remember(self, namespace: str, name: str, record: Record) -> None:
+        if self.get(namespace, name) is not None:
+            self._forget(namespace, name)
+        self._store.setdefault(namespace, {})[name] = record
+        component = record.component
+        self._counts[component] = self._counts.get(component, 0) + 1
+        if record.owner and record.owner_name != namespace:
+            self._elsewhere.setdefault(record.owner, set()).add((namespace, name))
+
+    def _forget(self, namespace: str, name: str) -> Record:
+        records = self._store[namespace]
+        record = records.pop(name)
+        self._counts[record.component] -= 1
+        if not records:
+            del self._store[namespace]
+        places = self._elsewhere.get(record.owner)
+        if places is not None:
+            places.discard((namespace, name))
+            if not places:
+                del self._elsewhere[record.owner]
+        return record
+
+    def _tell(
+        self,
+        namespace: str,
+        name: str,
+        before: Record | None,
+        after: Record | None,
+        body: Body | None,
+    ) -> None:
+        if self.interest.all_objects:
+            self._wake(name, None, Priority.EVENT)
+        for record in (before, after):
+            if record is None:
+                continue
+            profile = record.owner_name or namespace
+            component = record.component
+            owners = [component] if component in self.interest.owners else self.interest.owners
+            for controller in owners if record.owner or component else ():
+                self._wake(profile, controller, Priority.EVENT)
+        old = (before.kept if before else None) or {}
+        new = (after.kept if after else None) or {}
+        for controller, watch in self.interest.watchers.items():
+            if old.get(controller) != new.get(controller):
+                told = body or {"metadata": {"namespace": namespace, "name": name}}
+                profile_name = watch.wakes(told)
+                if profile_name:
+                    self._wake(profile_name, controller, Priority.EVENT)
+
+    # -- connection -----------------------------------------------------------------------------
+
+    def health(self) -> str:
+        """A sentence for /readyz?verbose; empty when all is well."""
+        return "" if self.synced and self.down_since is None else self.trouble
+
+    def _well(self) -> None:
+        self.down_since = None
+        self.trouble = ""
+        self._failures = 0
+
+    async def _stumble(self, trouble: str) -> None:
+        self._failures += 1
+        self.trouble = trouble
+        if self.down_since is None:
+            self.down_since = self._clock()
+        delay = _RECONNECT.delay(self._failures)
+        if self._failures == 1 or self._failures % 10 == 0:
+            logger.warning(
+                "watch is down", kind=self.kind.name, error=trouble, retry_seconds=round(delay, 1)
+            )
+        await asyncio.sleep(delay)
+
+    async def _wait_for_kind(self) -> None:
+        """The cluster serves no such kind, or not in this version: try the next one, and wait."""
+        if not self.absent:
+            logger.warning("kind is not served; waiting for it", kind=self.kind.name)
+        self.absent = True
+        self._resource_version = ""
+        self.trouble = f"the cluster serves no {self.kind.plural}.{self.kind.group} yet"
+        if self.down_since is None:
+            self.down_since = self._clock()
+        versions = self.kind.versions
+        self.version = versions[(versions.index(self.version) + 1) % len(versions)]
+        await asyncio.sleep(_ABSENT_RETRY / len(versions))
+
+    def _path(self) -> str:
+        return self.kind.path(version=self.version)
+
+    def _query(self, query: Mapping[str, str]) -> dict[str, str]:
+        selector = self.interest.selector
+        return {**query, "labelSelector": selector} if selector else dict(query)
+
+    def _place(self, body: Body) -> tuple[str, str]:
+        metadata = body["metadata"]
+        return metadata.get("namespace", ""), metadata["name"]
+
+
+def informers_for(
+    controllers: Sequence[AnyController],
+    cluster: Cluster,
+    wake: Wake,
+    *,
+    clock: Callable[[], float],
+    holds: Callable[[str], bool] = lambda _uid: True,
+) -> dict[str, Informer]:
+    """An informer for every kind that these controllers own or watch, by kind."""
+    return {
+        name: Informer(KINDS[name], interest, cluster, wake, clock=clock, holds=holds)
+        for name, interest in interests(controllers).items()
+    }

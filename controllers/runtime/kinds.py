@@ -1,0 +1,92 @@
+"""The one table of kinds: where each is served and how it is compared and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+
+class Mode(Enum):
+    """How objects of a kind are compared and written (docs/architecture.md, "Writes")."""
+
+    EXACT = "the whole content is ours: compared by digest, read and replaced"
+    MERGE = "others write beside us: compared on the fields that we state, server-side apply"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of object.
+
+    ``content`` names the top-level fields that make up an object beside its metadata.
+    ``immutable`` names those of them, by dotted path, that only a new object can change.
+    ``quantities`` names, by dotted path with ``*`` for every key or item, the values that are
+    quantities and therefore compared by value. ``empties`` names the fields for which the API says
+    that empty and absent mean the same; everywhere else an empty selector is not a missing one.
+    """
+
+    name: str
+    versions: tuple[str, ...]
+    plural: str
+    group: str = ""
+    namespaced: bool = True
+    mode: Mode = Mode.EXACT
+    content: tuple[str, ...] = ("spec",)
+    immutable: tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ()
+    empties: tuple[str, ...] = ()
+    optional: bool = False
+    """Served by a CRD that a cluster may lack: its absence is waited for, not a failure."""
+
+    @property
+    def api_version(self) -> str:
+        """``group/version`` of the preferred version."""
+        return self.served(self.versions[0])
+
+    def served(self, version: str) -> str:
+        """``group/version`` of one version."""
+        return f"{self.group}/{version}" if self.group else version
+
+    def path(self, namespace: str = "", name: str = "", *, version: str = "") -> str:
+        """The URL path of the collection, or of one object when ``name`` is given."""
+        root = "/apis" if self.group else "/api"
+        parts = [root, self.served(version or self.versions[0])]
+        if namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        return "/".join(parts)
+
+
+_LIMITS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+
+_TABLE = (
+    Kind(name="Profile", group="kubeflow.org", versions=("v1", "v1beta1"), plural="profiles",
+         namespaced=False, mode=Mode.MERGE),
+    Kind(name="Namespace", versions=("v1",), plural="namespaces", namespaced=False,
+         mode=Mode.MERGE, content=()),
+    Kind(name="Event", versions=("v1",), plural="events", content=()),
+    Kind(name="ResourceQuota", versions=("v1",), plural="resourcequotas",
+         quantities=("spec.hard.*",)),
+    Kind(name="LimitRange", versions=("v1",), plural="limitranges",
+         quantities=tuple(f"spec.limits.*.{field}.*" for field in _LIMITS)),
+    Kind(name="NetworkPolicy", group="networking.k8s.io", versions=("v1",),
+         plural="networkpolicies", empties=("spec.ingress", "spec.egress")),
+    Kind(name="Role", group="rbac.authorization.k8s.io", versions=("v1",), plural="roles",
+         content=("rules",), empties=("rules",)),
+    Kind(name="RoleBinding", group="rbac.authorization.k8s.io", versions=("v1",),
+         plural="rolebindings", content=("roleRef", "subjects"), immutable=("roleRef",),
+         empties=("subjects",)),
+    Kind(name="ConfigMap", versions=("v1",), plural="configmaps",
+         content=("data", "binaryData", "immutable"), empties=("data", "binaryData")),
+    Kind(name="Secret", versions=("v1",), plural="secrets",
+         content=("type", "data", "immutable"), immutable=("type",), empties=("data",)),
+    Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE),
+    Kind(name="PersistentVolumeClaim", versions=("v1",), plural="persistentvolumeclaims",
+         mode=Mode.MERGE, quantities=("spec.resources.*.*",)),
+    Kind(name="Deployment", group="apps", versions=("v1",), plural="deployments",
+         mode=Mode.MERGE, immutable=("spec.selector",)),
+)  # fmt: skip
+
+KINDS = MappingProxyType({kind.name: kind for kind in _TABLE})

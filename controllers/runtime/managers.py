@@ -1,0 +1,408 @@
+"""One process: its informers, its controllers' workers, and the order in which they start and stop.
+
+``run`` goes on until it is told to stop; ``run_once`` and ``diff`` look at every profile once;
+``render`` needs no cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from controllers.manifests import Body, to_body
+from controllers.profiles import Profile
+from controllers.runtime import clusters, informers
+from controllers.runtime.conditions import Writer
+from controllers.runtime.declarations import AnyController
+from controllers.runtime.kinds import KINDS
+from controllers.runtime.leaders import Leases, lease_name
+from controllers.runtime.metrics import Metrics
+from controllers.runtime.operators import ProfileWatch
+from controllers.runtime.options import Connection, Options
+from controllers.runtime.queues import Priority
+from controllers.runtime.reconcilers import Reconciler, World
+from controllers.runtime.recording import Recorder
+from controllers.runtime.servers import Check, Server
+from controllers.runtime.stores import Profiles
+from controllers.runtime.summaries import Row, Summary, listed_profiles, row_of
+
+logger = structlog.stdlib.get_logger(__name__)
+
+Assembly = tuple[AnyController, Any]
+"""A controller and its settings."""
+
+_TICK = 0.02
+_BEAT = 1.0
+_STOP_SECONDS = 20.0
+_TELL_SECONDS = 5.0
+
+
+class Manager:
+    """The parts of one process, made in the event loop that runs them."""
+
+    def __init__(
+        self, assemblies: Sequence[Assembly], cluster: clusters.KubeCluster, options: Options,
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self._options = options
+        self._cluster = cluster
+        self._clock = time.monotonic
+        self._beat = self._clock()
+        controllers = [controller for controller, _ in assemblies]
+        self.profiles = Profiles(options.shard, self._profile_changed)
+        self.informers = informers.informers_for(
+            controllers, cluster, self._wake, clock=self._clock, holds=options.shard.holds
+        )
+        telling = not options.dry_run
+        identity = socket.gethostname()
+        self.world = World(
+            cluster=cluster,
+            profiles=self.profiles,
+            informers=self.informers,
+            metrics=metrics,
+            conditions=Writer(cluster, self.profiles, clock=self._clock) if telling else None,
+            recorder=Recorder(cluster, clock=self._clock, identity=identity) if telling else None,
+            clock=self._clock,
+            adopted_namespaces=options.adopted_namespaces,
+        )
+        metrics.informers.update(self.informers)
+        self.reconcilers = {
+            controller.name: Reconciler(controller, settings, self.world)
+            for controller, settings in assemblies
+        }
+        for controller in controllers:
+            kinds = [own.kind for own in controller.owned]
+            metrics.prepare(controller.name, kinds, options.workers)
+        self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
+        self.standby = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self.failed = asyncio.Event()
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def _wake(self, profile: str, controller: str | None, priority: Priority, /) -> None:
+        if self.profiles.get(profile) is None:
+            return
+        for name, reconciler in self.reconcilers.items():
+            if controller in (None, name):
+                reconciler.queue.add(profile, priority)
+
+    def _profile_changed(self, name: str, profile: Profile | None) -> None:
+        if profile is not None:
+            self._wake(name, None, Priority.EVENT if self.profiles.synced else Priority.BACKLOG)
+            return
+        for reconciler in self.reconcilers.values():
+            reconciler.forget(name)
+        if self.world.conditions is not None:
+            self.world.conditions.forget(name)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start_informers(self) -> None:
+        """Begin to list and watch everything but the Profiles."""
+        for kind, informer in self.informers.items():
+            self._spawn(informer.run(), f"informer {kind}")
+
+    async def synced(self) -> None:
+        """Wait until the first lists are complete; a kind that the cluster lacks is not waited for.
+
+        The Profiles are fed by ``watch`` or by ``list_profiles``.
+        """
+        while not self._listed():  # noqa: ASYNC110 - a dozen parts, one of them in a thread
+            await asyncio.sleep(_TICK)
+        # What is remembered from here on lives long: never look for garbage in it again.
+        gc.freeze()
+
+    def _listed(self) -> bool:
+        return self.profiles.synced and all(
+            one.synced or (one.absent and one.kind.optional) for one in self.informers.values()
+        )
+
+    def start_workers(self) -> None:
+        """Begin to reconcile, to tell, and to resync."""
+        self._spawn(self._resync(), "resync")
+        if self.world.conditions is not None:
+            self._spawn(self.world.conditions.run(), "conditions")
+        if self.world.recorder is not None:
+            self._spawn(self.world.recorder.run(), "events")
+        for name, reconciler in self.reconcilers.items():
+            for _ in range(self._options.workers):
+                task = self._spawn(reconciler.work(), f"worker {name}")
+                self._workers.add(task)
+
+    async def stop(self) -> None:
+        """Take no new work, finish what runs (bounded), say what is to be said, and end."""
+        for reconciler in self.reconcilers.values():
+            reconciler.queue.close()
+        if self._workers:
+            _, hung = await asyncio.wait(self._workers, timeout=_STOP_SECONDS)
+            if hung:
+                logger.warning("reconciles cut off", count=len(hung), after_seconds=_STOP_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_SECONDS):
+                    await self.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Say on the cluster what is still to be said."""
+        if self.world.conditions is not None:
+            await self.world.conditions.drain()
+        if self.world.recorder is not None:
+            await self.world.recorder.drain()
+
+    async def beat(self) -> None:
+        """Show that the event loop turns."""
+        while True:
+            self._beat = self._clock()
+            await asyncio.sleep(_BEAT)
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.resync)
+            for name in self.profiles:
+                self._wake(name, None, Priority.BACKLOG)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        logger.error(
+            "a part of the process failed", part=task.get_name(), exc_info=task.exception()
+        )
+        self.failed.set()
+
+    # -- probes, called from another thread -------------------------------------------------------
+
+    def live(self) -> list[Check]:
+        """Whether the event loop turns and no worker hangs."""
+        bound = self._options.hang_bound
+        stuck = self._clock() - self._beat
+        checks = [Check(name="loop", trouble=f"blocked for {stuck:.0f} s" if stuck > bound else "")]
+        for name, reconciler in self.reconcilers.items():
+            longest = max(reconciler.queue.running(), default=0.0)
+            trouble = f"a reconcile runs for {longest:.0f} s" if longest > bound else ""
+            checks.append(Check(name=f"workers/{name}", trouble=trouble))
+        return checks
+
+    def ready(self) -> list[Check]:
+        """Whether every list is complete, and no watch has been down for longer than the bound."""
+        checks = [
+            self._check(
+                "profiles", self.profiles.synced, self.watch.down_since, self.watch.health()
+            )
+        ]
+        for kind, one in self.informers.items():
+            name = f"informer/{kind}"
+            if one.absent and one.kind.optional:
+                checks.append(Check(name=name, note=f"waiting: {one.health()}"))
+            else:
+                checks.append(self._check(name, one.synced, one.down_since, one.health()))
+        checks.append(Check(name="leading", note=self.standby))
+        return checks
+
+    def _check(self, name: str, synced: bool, down_since: float | None, trouble: str) -> Check:  # noqa: FBT001
+        down = 0.0 if down_since is None else self._clock() - down_since
+        if not synced:
+            return Check(name=name, trouble=trouble or "not listed yet")
+        if down > self._options.watch_down_bound:
+            return Check(name=name, trouble=f"watch down for {down:.0f} s: {trouble}")
+        return Check(name=name, note=f"watch down for {down:.0f} s: {trouble}" if trouble else "")
+
+
+async def run(assemblies: Sequence[Assembly], connection: Connection, options: Options) -> int:
+    """Run until SIGTERM or SIGINT: 0. 1 when leadership was lost or a part failed.
+
+    Raises ConfigurationError.
+    """
+    metrics = Metrics()
+    stop = _stop_signal()
+    async with _cluster(connection, options, metrics) as cluster:
+        manager = Manager(assemblies, cluster, options, metrics)
+        beating = asyncio.create_task(manager.beat())
+        server = _serve(manager, options, metrics)
+        leases = _leases(cluster, assemblies, options, metrics)
+        manager.start_informers()
+        manager.watch.start()
+        try:
+            code = await _lead_and_work(manager, leases, stop)
+        finally:
+            await manager.stop()
+            await manager.watch.stop()
+            if leases is not None:
+                await leases.release()
+            if server is not None:
+                await asyncio.to_thread(server.stop)
+            beating.cancel()
+        logger.info("stopped", code=code)
+        return code
+
+
+async def _lead_and_work(manager: Manager, leases: Leases | None, stop: asyncio.Event) -> int:
+    manager.standby = "not yet"
+    starting = asyncio.create_task(_start(manager, leases))
+    ends = [asyncio.create_task(event.wait()) for event in (stop, manager.failed)]
+    if leases is not None:
+        ends.append(asyncio.create_task(leases.lost.wait()))
+    try:
+        await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (starting, *ends):
+            task.cancel()
+    if stop.is_set():
+        logger.info("stopping")
+        return 0
+    logger.error("lost the lease" if leases and leases.lost.is_set() else "a part failed; stopping")
+    return 1
+
+
+async def _start(manager: Manager, leases: Leases | None) -> None:
+    began = time.monotonic()
+    await manager.synced()
+    logger.info(
+        "all lists complete",
+        profiles=len(manager.profiles),
+        seconds=round(time.monotonic() - began, 2),
+    )
+    if leases is not None:
+        manager.standby = "standing by for the lease"
+        await leases.acquire()
+    manager.standby = ""
+    manager.start_workers()
+
+
+async def run_once(
+    assemblies: Sequence[Assembly], connection: Connection, options: Options
+) -> Summary:
+    """Reconcile every profile once, and tell how it went. Raises ConfigurationError."""
+    return await _look_once(assemblies, connection, options, None)
+
+
+async def diff(
+    assemblies: Sequence[Assembly],
+    connection: Connection,
+    options: Options,
+    profiles: Sequence[str] = (),
+) -> Summary:
+    """Plan for these profiles (none named: all) and write nothing.
+
+    Raises ConfigurationError, and KeyError with the name of a profile that does not exist.
+    """
+    return await _look_once(assemblies, connection, options, profiles)
+
+
+async def _look_once(
+    assemblies: Sequence[Assembly],
+    connection: Connection,
+    options: Options,
+    profiles: Sequence[str] | None,
+) -> Summary:
+    metrics = Metrics()
+    async with _cluster(connection, options, metrics, read_only=profiles is not None) as cluster:
+        manager = Manager(assemblies, cluster, options, metrics)
+        manager.start_informers()
+        await listed_profiles(cluster, manager.profiles)
+        try:
+            await manager.synced()
+            rows = await _rows(manager, profiles, options)
+            await manager.drain()
+        finally:
+            await manager.stop()
+        return Summary(rows=tuple(rows))
+
+
+async def _rows(manager: Manager, profiles: Sequence[str] | None, options: Options) -> list[Row]:
+    names = list(profiles or manager.profiles)
+    for name in names:
+        if manager.profiles.get(name) is None:
+            raise KeyError(name)
+    slots = asyncio.Semaphore(options.workers)
+
+    async def look(reconciler: Reconciler, name: str) -> Row | None:
+        async with slots:
+            profile = manager.profiles.get(name)
+            if profile is None or profile.deleting:
+                return None
+            return row_of(await reconciler.reconcile_and_tell(profile))
+
+    looks = [look(one, name) for name in sorted(names) for one in manager.reconcilers.values()]
+    return [row for row in await asyncio.gather(*looks) if row is not None]
+
+
+def render(controller: AnyController, settings: Any, profile: Profile) -> list[Body]:
+    """The manifests of one profile as they would be created, without a cluster."""
+    return [
+        to_body(
+            manifest,
+            api_version=KINDS[manifest.kind].api_version,
+            profile=profile,
+            component=controller.name,
+        )
+        for manifest in controller.desired(profile, controller.facts, settings)
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _cluster(
+    connection: Connection, options: Options, metrics: Metrics, *, read_only: bool = False
+) -> AsyncIterator[clusters.KubeCluster]:
+    limits = clusters.Limits(
+        max_writes=options.max_writes, qps=options.qps, read_only=read_only or options.dry_run
+    )
+    cluster = await clusters.connect(connection, limits, metrics.observe_request)
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
+
+
+def _serve(manager: Manager, options: Options, metrics: Metrics) -> Server | None:
+    if options.listen is None:
+        return None
+    server = Server(options.listen, live=manager.live, ready=manager.ready, metrics=metrics)
+    server.start()
+    logger.info("serving probes and metrics", port=server.port)
+    return server
+
+
+def _leases(
+    cluster: clusters.KubeCluster,
+    assemblies: Sequence[Assembly],
+    options: Options,
+    metrics: Metrics,
+) -> Leases | None:
+    if options.election is None:
+        return None
+    names = [lease_name(controller.name, options.shard) for controller, _ in assemblies]
+    return Leases(
+        cluster.credentials,
+        options.election,
+        names,
+        lambda name, leading: metrics.lead(name, leading=leading),
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,74 @@
+"""The ClusterRole of a controller, out of what it declares: no right that nothing asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controllers.manifests import MANAGED_BY, Body
+from controllers.profiles import API_GROUP
+from controllers.runtime.declarations import AnyController, Rule
+from controllers.runtime.kinds import KINDS, Kind, Mode
+
+_READ = ("list", "watch")
+_WRITE = ("get", "list", "watch", "create", "update", "delete")
+_MERGE = ("get", "list", "watch", "create", "patch", "delete")
+
+COMMON = (
+    # kopf looks which versions of the CRD there are, and waits for it where it is not there yet.
+    Rule(groups=("apiextensions.k8s.io",), resources=("customresourcedefinitions",), verbs=_READ),
+    Rule(groups=(API_GROUP,), resources=("profiles",), verbs=("get", *_READ)),
+    Rule(groups=(API_GROUP,), resources=("profiles/status",), verbs=("patch",)),
+    # With OwnerReferencesPermissionEnforcement (OpenShift) blockOwnerDeletion needs it.
+    Rule(groups=(API_GROUP,), resources=("profiles/finalizers",), verbs=("update",)),
+    Rule(groups=("",), resources=("namespaces",), verbs=_READ),
+    Rule(groups=("",), resources=("events",), verbs=("create", "get", "patch")),
+)
+"""What every controller needs."""
+
+LEASES = Rule(
+    groups=("coordination.k8s.io",), resources=("leases",), verbs=("create", "get", "update")
+)
+"""What leader election needs, in the namespace of its Lease: a Role, not a ClusterRole."""
+
+
+def rules(controller: AnyController) -> tuple[Rule, ...]:
+    """Every rule that the controller's process needs, but those of leader election."""
+    owned = [own.kind for own in controller.owned]
+    only_watched = [watch.kind for watch in controller.watched if watch.kind not in owned]
+    return (
+        *COMMON,
+        *(_rule(KINDS[kind], _verbs(KINDS[kind])) for kind in owned),
+        *(_rule(KINDS[kind], _READ) for kind in only_watched),
+        *controller.rules,
+    )
+
+
+def cluster_role(controllers: Sequence[AnyController], name: str) -> Body:
+    """The ClusterRole for a process that runs these controllers."""
+    merged = dict.fromkeys(rule for controller in controllers for rule in rules(controller))
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": MANAGED_BY}},
+        "rules": [to_rbac(rule) for rule in merged],
+    }
+
+
+def to_rbac(rule: Rule) -> Body:
+    """The rule as RBAC spells it."""
+    body: Body = {
+        "apiGroups": list(rule.groups),
+        "resources": list(rule.resources),
+        "verbs": list(rule.verbs),
+    }
+    if rule.names:
+        body["resourceNames"] = list(rule.names)
+    return body
+
+
+def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
+    return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
+
+
+def _verbs(kind: Kind) -> tuple[str, ...]:
+    return _MERGE if kind.mode is Mode.MERGE else _WRITE

@@ -1,0 +1,225 @@
+"""What is remembered of an object instead of the object, and how two contents are compared. Pure.
+
+An exact kind is remembered by a digest of its normalised content, so that 100,000 objects fit into
+the memory of a small pod; a merge kind by its content, since only the fields that we state count.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from controllers import quantities
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
+from controllers.profiles import API_GROUP, KIND, PAUSED_ANNOTATION, read_boolean
+from controllers.runtime.kinds import Kind, Mode
+
+Texts = tuple[tuple[str, str], ...]
+"""A mapping of labels or annotations: sorted pairs, shared between objects that have the same."""
+
+_LONG = 128
+_UNREAD = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
+_shared: dict[Texts, Texts] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is remembered of one object on the server."""
+
+    uid: str
+    version: int
+    labels: Texts
+    annotations: Texts
+    owner: str
+    """UID of the Profile that controls it, else ""."""
+    owner_name: str
+    """Name of that Profile, else ""."""
+    owned: bool
+    """Whether it has any owner at all."""
+    deleting: bool
+    digest: bytes
+    fixed: bytes
+    content: Body | None
+    kept: Mapping[str, Any] | None
+    """What each watching controller's projection kept, by controller."""
+
+    @property
+    def component(self) -> str | None:
+        """The controller whose labels it carries, or None when it does not carry ours."""
+        return _component(self.labels)
+
+    @property
+    def paused(self) -> bool:
+        """Whether its own annotation stops our writes."""
+        text = dict(self.annotations).get(PAUSED_ANNOTATION, "") if self.annotations else ""
+        return bool(text) and read_boolean(text.strip()) is True
+
+    def same(self, other: Record) -> bool:
+        """Whether nothing but status, resourceVersion and the like differs."""
+        return (
+            self.uid == other.uid
+            and self.digest == other.digest
+            and self.labels == other.labels
+            and self.annotations == other.annotations
+            and self.owner == other.owner
+            and self.owned == other.owned
+            and self.deleting == other.deleting
+            and self.content == other.content
+            and self.kept == other.kept
+        )
+
+
+@functools.lru_cache(maxsize=4096)
+def _component(labels: Texts) -> str | None:
+    found = dict(labels)
+    return found.get(COMPONENT_LABEL) if found.get(MANAGED_BY_LABEL) == MANAGED_BY else None
+
+
+def project(kind: Kind, body: Body, kept: Mapping[str, Any] | None = None) -> Record:
+    """The record of an object as the API server sent it."""
+    metadata = body["metadata"]
+    owner = owner_name = ""
+    references = metadata.get("ownerReferences") or ()
+    for reference in references:
+        if is_profile_reference(reference) and reference.get("controller"):
+            owner = sys.intern(reference["uid"])
+            owner_name = sys.intern(reference["name"])
+    merge = kind.mode is Mode.MERGE
+    content = content_of(kind, body)
+    return Record(
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        labels=texts(metadata.get("labels")),
+        annotations=texts(metadata.get("annotations")),
+        owner=owner,
+        owner_name=owner_name,
+        owned=bool(references),
+        deleting="deletionTimestamp" in metadata,
+        digest=b"" if merge else digest(kind, content),
+        fixed=fixed(kind, content),
+        content=content if merge else None,
+        kept=kept,
+    )
+
+
+def is_profile_reference(reference: Mapping[str, Any]) -> bool:
+    """Whether an owner reference points to a Profile, of whichever version."""
+    group = str(reference.get("apiVersion", "")).partition("/")[0]
+    return reference.get("kind") == KIND and group == API_GROUP
+
+
+def texts(mapping: Mapping[str, str] | None) -> Texts:
+    """Labels or annotations as they are remembered: long values by their digest."""
+    if not mapping:
+        return ()
+    pairs = tuple(
+        (sys.intern(key), _short(value))
+        for key, value in sorted(mapping.items())
+        if key not in _UNREAD
+    )
+    if len(_shared) > 10_000:  # noqa: PLR2004 - unusual labels must not pile up for ever
+        _shared.clear()
+    return _shared.setdefault(pairs, pairs)
+
+
+def includes(have: Texts, want: Mapping[str, str]) -> bool:
+    """Whether all these labels or annotations are there, whatever else is."""
+    if not want:
+        return True
+    present = dict(have)
+    return all(present.get(key) == _short(value) for key, value in want.items())
+
+
+def _short(value: str) -> str:
+    if len(value) <= _LONG:
+        return sys.intern(value)
+    return "blake2b:" + hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
+
+
+def content_of(kind: Kind, body: Mapping[str, Any]) -> Body:
+    """The top-level fields that make up the object beside its metadata."""
+    return {field: body[field] for field in kind.content if body.get(field) is not None}
+
+
+def digest(kind: Kind, content: Mapping[str, Any]) -> bytes:
+    """Sixteen bytes that are equal for contents that mean the same."""
+    return hashlib.blake2b(
+        orjson.dumps(normalise(kind, content), option=orjson.OPT_SORT_KEYS), digest_size=16
+    ).digest()
+
+
+def fixed(kind: Kind, content: Mapping[str, Any]) -> bytes:
+    """A digest of the immutable part alone; empty where the kind has none."""
+    if not kind.immutable:
+        return b""
+    part = [_at(content, path.split(".")) for path in kind.immutable]
+    return hashlib.blake2b(orjson.dumps(part, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def normalise(kind: Kind, content: Mapping[str, Any]) -> Body:
+    """The content with nulls left out, quantities by value, and empties dropped where allowed."""
+    result: Body = _without_nulls(content)
+    for path in kind.empties:
+        result = _rewritten(result, path.split("."), lambda value: value or None)
+    for path in kind.quantities:
+        result = _rewritten(result, path.split("."), quantities.canonical)
+    return result
+
+
+def contains(kind: Kind, have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
+    """Whether every field that ``want`` states has its value in ``have`` (merge kinds)."""
+    return _covers(normalise(kind, have), normalise(kind, want))
+
+
+def _covers(have: Any, want: Any) -> bool:
+    if isinstance(want, Mapping):
+        return isinstance(have, Mapping) and all(
+            key in have and _covers(have[key], value) for key, value in want.items()
+        )
+    if isinstance(want, Sequence) and not isinstance(want, str):
+        return (
+            isinstance(have, Sequence)
+            and len(have) == len(want)
+            and all(_covers(one, other) for one, other in zip(have, want, strict=True))
+        )
+    return bool(have == want)
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+def _rewritten(value: Any, path: Sequence[str], rewrite: Callable[[Any], Any]) -> Any:
+    """A copy in which the values at the path are rewritten, and dropped where that gives None."""
+    if not path:
+        return rewrite(value)
+    head, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        keys = list(value) if head == "*" else [head] if head in value else []
+        result = dict(value)
+        for key in keys:
+            item = _rewritten(result[key], rest, rewrite)
+            if item is None:
+                del result[key]
+            else:
+                result[key] = item
+        return result
+    if isinstance(value, list) and head == "*":
+        return [_rewritten(item, rest, rewrite) for item in value]
+    return value

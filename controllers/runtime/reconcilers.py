@@ -1,0 +1,313 @@
+"""One controller at work: take a profile's name, look at the whole profile, write what is missing.
+
+A reconcile knows nothing but the name; whatever woke it, it gathers, plans, applies and reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from controllers.findings import Finding, Severity
+from controllers.manifests import MANAGED_BY
+from controllers.profiles import Condition, Profile, is_paused
+from controllers.runtime import reconciling
+from controllers.runtime.applying import Applier
+from controllers.runtime.changes import NOTHING, WRITES, Action, ChangeSet
+from controllers.runtime.clusters import Cluster
+from controllers.runtime.conditions import Writer
+from controllers.runtime.declarations import AnyController
+from controllers.runtime.informers import Informer
+from controllers.runtime.metrics import Metrics
+from controllers.runtime.outcomes import (
+    Outcome,
+    Terminal,
+    Waiting,
+    is_expected,
+    outcome_of,
+)
+from controllers.runtime.ownership import Standing, standing_of
+from controllers.runtime.queues import Closed, Queue
+from controllers.runtime.recording import Event, Recorder
+from controllers.runtime.stores import Profiles
+
+logger = structlog.stdlib.get_logger(__name__)
+
+REFUSED_RECHECK = 60.0
+"""Seconds after which an object that stood in our way is looked for again."""
+_PATIENT_FAILURES = 3
+_STATUS = {True: "True", False: "False", None: "Unknown"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What all reconcilers of a process share."""
+
+    cluster: Cluster
+    profiles: Profiles
+    informers: Mapping[str, Informer]
+    metrics: Metrics
+    conditions: Writer | None
+    """None: nothing is told on the cluster (a dry run)."""
+    recorder: Recorder | None
+    clock: Callable[[], float] = time.monotonic
+    adopted_namespaces: bool = False
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing at all may be written."""
+        return self.conditions is None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The informers' memory as one controller's ``gather`` sees it."""
+
+    controller: str
+    informers: Mapping[str, Informer]
+
+    def kept(self, kind: str, namespace: str, name: str) -> Any | None:
+        record = self.informers[kind].get(namespace, name)
+        return record.kept.get(self.controller) if record is not None and record.kept else None
+
+    def all_kept(self, kind: str, namespace: str) -> Mapping[str, Any]:
+        return {
+            name: record.kept[self.controller]
+            for name, record in self.informers[kind].named(namespace).items()
+            if record.kept and self.controller in record.kept
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How one reconcile ended."""
+
+    profile: str
+    controller: str
+    outcome: Outcome
+    changes: ChangeSet = NOTHING
+    findings: Sequence[Finding] = ()
+    seconds: float = 0.0
+    error: Exception | None = None
+    paused: bool = False
+
+
+class Reconciler:
+    """One controller with its settings, its queue and its workers."""
+
+    def __init__(self, controller: AnyController, settings: Any, world: World) -> None:
+        self.controller = controller
+        self.queue = Queue(clock=world.clock)
+        self._settings = settings
+        self._world = world
+        self._view = _View(controller.name, world.informers)
+        self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
+        self._applier = Applier(
+            cluster=world.cluster,
+            informers=self._owned,
+            field_manager=f"{MANAGED_BY}-{controller.name}",
+        )
+        metrics = world.metrics
+        self.queue.observe_wait, self.queue.observe_work = metrics.queue_observers(controller.name)
+        metrics.queues[controller.name] = self.queue
+
+    async def work(self) -> None:
+        """One worker: reconcile what the queue hands out, until it is closed."""
+        while True:
+            try:
+                name = await self.queue.get()
+            except Closed:
+                return
+            try:
+                profile = self._world.profiles.get(name)
+                if profile is not None and not profile.deleting:
+                    await self.reconcile_and_tell(profile)
+            finally:
+                self.queue.done(name)
+            # A reconcile that finds nothing to do never waits: let the event loop breathe.
+            await asyncio.sleep(0)
+
+    def forget(self, name: str) -> None:
+        """The profile is no more."""
+        self.queue.drop(name)
+        self._world.metrics.forget_profile(self.controller.name, name)
+
+    async def reconcile(self, profile: Profile) -> Report:
+        """Bring one profile into shape; never raises but for a cancellation."""
+        began = self._world.clock()
+        if is_paused(profile, self.controller.name):
+            outcome = Outcome(ready=None, reason="Paused", message="paused by its annotation")
+            return Report(
+                profile=profile.name, controller=self.controller.name, outcome=outcome, paused=True
+            )
+        changes = ChangeSet()
+        findings: Sequence[Finding] = ()
+        error: Exception | None = None
+        try:
+            changes, findings = await self._bring_into_shape(profile)
+            outcome = _outcome(changes, findings)
+        except Exception as caught:  # noqa: BLE001 - the one boundary that maps outcomes
+            error = caught
+            outcome = outcome_of(caught)
+        return Report(
+            profile=profile.name,
+            controller=self.controller.name,
+            outcome=outcome,
+            changes=changes,
+            findings=findings,
+            seconds=self._world.clock() - began,
+            error=error,
+        )
+
+    async def _bring_into_shape(self, profile: Profile) -> tuple[ChangeSet, Sequence[Finding]]:
+        self._guard(profile)
+        controller, settings = self.controller, self._settings
+        facts = await controller.gather(profile, self._view)
+        manifests = controller.desired(profile, facts, settings)
+        changes, wants = reconciling.plan(
+            manifests,
+            profile=profile,
+            component=controller.name,
+            memories=self._owned,
+        )
+        if not self._world.dry_run:
+            changes = await self._applier.apply(changes, wants)
+        return changes, controller.findings(profile, facts, settings)
+
+    def _guard(self, profile: Profile) -> None:
+        """Raises Waiting or Terminal where nothing may be written yet, or at all."""
+        for kind, informer in self._owned.items():
+            if not informer.synced:
+                raise Waiting("KindNotServed", f"{kind}: {informer.health()}", after=5.0)
+        namespace = self._world.informers["Namespace"].get("", profile.namespace)
+        match standing_of(profile, namespace, adopted=self._world.adopted_namespaces):
+            case Standing.ABSENT:
+                raise Waiting("NamespaceAbsent", f"namespace {profile.namespace} does not exist")
+            case Standing.TERMINATING:
+                raise Waiting(
+                    "NamespaceTerminating", f"namespace {profile.namespace} is being deleted"
+                )
+            case Standing.FOREIGN as standing:
+                raise Terminal("NamespaceNotOwned", standing.sentence(profile))
+            case Standing.OWNED | Standing.ADOPTED:
+                return
+
+    async def reconcile_and_tell(self, profile: Profile) -> Report:
+        """Reconcile, and say how it went in queue, metrics, log, condition and events."""
+        report = await self.reconcile(profile)
+        world, name = self._world, self.controller.name
+        world.metrics.observe_reconcile(name, report.outcome.result, report.seconds)
+        world.metrics.observe_changes(name, report.changes)
+        self._requeue(report)
+        self._log(profile, report)
+        current = world.profiles.get(profile.name)
+        if current is None or current.uid != profile.uid:
+            return report  # gone meanwhile: its series and its status with it
+        success = time.time() if report.outcome.ready else None
+        status = _STATUS[report.outcome.ready]
+        world.metrics.observe_profile(name, profile.name, status, success)
+        if world.conditions is not None and world.recorder is not None:
+            self._tell(profile, report, world.conditions, world.recorder)
+        return report
+
+    def _requeue(self, report: Report) -> None:
+        if report.outcome.retry:
+            self.queue.retry(report.profile)
+            return
+        self.queue.forget(report.profile)
+        if report.outcome.after is not None:
+            self.queue.add_after(report.profile, report.outcome.after)
+
+    def _tell(
+        self, profile: Profile, report: Report, conditions: Writer, recorder: Recorder
+    ) -> None:
+        outcome = report.outcome
+        failures = self.queue.failures(profile.name)
+        # A conflict or a busy API server is over after a moment; only what lasts is news.
+        fleeting = outcome.retry and failures < _PATIENT_FAILURES
+        if not fleeting:
+            condition = Condition(
+                type=self.controller.condition,
+                status=_STATUS[outcome.ready],
+                message=outcome.message,
+            )
+            conditions.say(profile.name, condition, patient=outcome.patient)
+        for event in self._events(report, fleeting=fleeting):
+            recorder.record(profile, event)
+
+    def _events(self, report: Report, *, fleeting: bool) -> list[Event]:
+        name = self.controller.name
+        events = [
+            Event(controller=name, reason=finding.reason, message=finding.message, warning=True)
+            for finding in report.findings
+        ]
+        written = report.changes.of(*WRITES)
+        if written:
+            told = ", ".join(f"{change.key} {change.action.value}" for change in written)
+            events.append(Event(controller=name, reason="Reconciled", message=told))
+        if report.outcome.warn and not fleeting and not report.findings:
+            events.append(
+                Event(
+                    controller=name,
+                    reason=report.outcome.reason,
+                    message=report.outcome.message,
+                    warning=True,
+                )
+            )
+        return events
+
+    def _log(self, profile: Profile, report: Report) -> None:
+        log = logger.bind(
+            controller=self.controller.name,
+            profile=profile.name,
+            namespace=profile.namespace,
+            reconciliation_id=f"{random.getrandbits(48):012x}",
+            duration_ms=round(report.seconds * 1000, 1),
+            **report.changes.counts(),
+        )
+        outcome = report.outcome
+        if outcome.retry:
+            # What the API server said needs no traceback; a mistake of ours does.
+            trace = None if is_expected(report.error) else report.error
+            log.warning("reconcile failed", error=outcome.message, exc_info=trace)
+        elif outcome.ready is False:
+            log.info("not ready", reason=outcome.reason, message=outcome.message)
+        elif report.changes.changed:
+            log.info("reconciled", changes=str(report.changes).splitlines())
+        else:
+            log.debug("nothing to do")
+
+
+def _outcome(changes: ChangeSet, findings: Sequence[Finding]) -> Outcome:
+    problems = [f.message for f in findings if f.severity is Severity.PROBLEM]
+    refused = [str(change) for change in changes.of(Action.REFUSED)]
+    pending = [str(change) for change in changes.of(Action.PENDING)]
+    if refused:
+        return Outcome(
+            ready=False,
+            reason="Refused",
+            message="; ".join([*refused, *problems]),
+            after=REFUSED_RECHECK,
+            warn=True,
+        )
+    if pending:
+        return Outcome(
+            ready=False, reason="Pending", message="; ".join([*pending, *problems]), patient=True
+        )
+    if problems:
+        return Outcome(ready=False, reason="Problems", message="; ".join(problems))
+    return Outcome(message=_all_well(changes))
+
+
+def _all_well(changes: ChangeSet) -> str:
+    """The same sentence however the objects came to be in place, so that it is written once."""
+    keys = [change.key for change in changes if change.action is not Action.DELETE]
+    if len(keys) == 1:
+        return f"{keys[0].kind} {keys[0].name} is in place"
+    return f"{len(keys)} objects are in place"

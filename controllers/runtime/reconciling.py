@@ -1,0 +1,199 @@
+"""Plan: compare what is wanted with what the informers remember. Pure; for all controllers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from controllers.manifests import Body, Key, Manifest, stamped_labels, to_body
+from controllers.profiles import Profile
+from controllers.runtime import projections
+from controllers.runtime.changes import Action, Change, ChangeSet
+from controllers.runtime.kinds import KINDS, Kind, Mode
+from controllers.runtime.projections import Record
+
+
+class Memory(Protocol):
+    """What the plan needs of an informer."""
+
+    def get(self, namespace: str, name: str) -> Record | None:
+        """The record of one object."""
+
+    def owned(self, namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
+        """Namespace, name and record of what a Profile controls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A manifest made ready to compare and to send, for one profile and controller."""
+
+    manifest: Manifest
+    kind: Kind
+    profile: Profile
+    component: str
+    labels: Mapping[str, str]
+    digest: bytes
+    fixed: bytes
+
+    def body(self, *, api_version: str = "") -> Body:
+        """The object as it is sent."""
+        return to_body(
+            self.manifest,
+            api_version=api_version or self.kind.api_version,
+            profile=self.profile,
+            component=self.component,
+        )
+
+
+def wanted(manifest: Manifest, profile: Profile, component: str) -> Wanted:
+    """The manifest with what the comparison needs. Raises KeyError for a kind not in the table."""
+    kind = KINDS[manifest.kind]
+    content = {key: value for key, value in manifest.content.items() if value is not None}
+    return Wanted(
+        manifest=manifest,
+        kind=kind,
+        profile=profile,
+        component=component,
+        labels=stamped_labels(manifest, component),
+        digest=b"" if kind.mode is Mode.MERGE else projections.digest(kind, content),
+        fixed=projections.fixed(kind, content),
+    )
+
+
+def plan(
+    manifests: Iterable[Manifest],
+    *,
+    profile: Profile,
+    component: str,
+    memories: Mapping[str, Memory],
+    namespaces: Collection[str] = (),
+) -> tuple[ChangeSet, dict[Key, Wanted]]:
+    """What must change so that the profile has exactly these manifests of this controller.
+
+    ``memories`` has an entry for every kind that the controller owns. Nothing outside the profile's
+    namespace, cluster-scoped kinds and ``namespaces`` is ever planned: a manifest elsewhere raises
+    ValueError, an owned object elsewhere is left alone.
+    """
+    allowed = {profile.namespace, "", *namespaces}
+    wants = {}
+    changes = []
+    for manifest in manifests:
+        if manifest.namespace not in allowed:
+            message = f"{manifest.key} is outside the namespace of profile {profile.name}"
+            raise ValueError(message)
+        want = wanted(manifest, profile, component)
+        wants[manifest.key] = want
+        changes.append(judge(want, memories[manifest.kind].get(manifest.namespace, manifest.name)))
+    changes += _prune(profile, component, memories, wants, allowed)
+    return ChangeSet(tuple(changes)), wants
+
+
+def judge(want: Wanted, record: Record | None) -> Change:
+    """What must happen to one wanted object, given what is there: the first rule that speaks."""
+    if record is None:
+        return Change(Action.CREATE, want.manifest.key)
+    for rule in _RULES:
+        verdict = rule(want, record)
+        if verdict is not None:
+            action, detail = verdict
+            return Change(action, want.manifest.key, detail)
+    return Change(Action.UNCHANGED, want.manifest.key)
+
+
+Verdict = tuple[Action, str] | None
+
+
+def _paused(_want: Wanted, record: Record) -> Verdict:
+    return (Action.UNCHANGED, "paused by its annotation") if record.paused else None
+
+
+def _on_its_way_out(want: Wanted, record: Record) -> Verdict:
+    if record.deleting:
+        return Action.PENDING, "is being deleted; made anew when it is gone"
+    if record.owner_name == want.profile.name and record.owner != want.profile.uid:
+        gone = "belongs to an earlier Profile of this name; the garbage collector removes it"
+        return Action.PENDING, gone
+    return None
+
+
+def _another_controllers(want: Wanted, record: Record) -> Verdict:
+    if record.component not in (None, want.component):
+        return Action.REFUSED, f"is kept by controller {record.component}"
+    return None
+
+
+def _another_owners(want: Wanted, record: Record) -> Verdict:
+    if not record.owned or record.owner == want.profile.uid:
+        return None
+    by = f"Profile {record.owner_name}" if record.owner else "another owner"
+    return Action.REFUSED, f"exists and belongs to {by}; rename or delete it"
+
+
+def _nobodys(want: Wanted, record: Record) -> Verdict:
+    if record.owned or record.component == want.component or want.manifest.adoptable:
+        return None
+    return Action.REFUSED, "exists and was not made by us; rename or delete it"
+
+
+def _users_to_edit(want: Wanted, _record: Record) -> Verdict:
+    return (Action.UNCHANGED, "") if want.manifest.create_only else None
+
+
+def _immutable(want: Wanted, record: Record) -> Verdict:
+    if record.fixed == want.fixed:
+        return None
+    return Action.RECREATE, f"{' and '.join(want.kind.immutable)} cannot change"
+
+
+def _not_yet_marked(want: Wanted, record: Record) -> Verdict:
+    marked = record.owner == want.profile.uid and record.component is not None
+    return None if marked else (Action.ADOPT, "")
+
+
+def _out_of_shape(want: Wanted, record: Record) -> Verdict:
+    return None if _in_shape(want, record) else (Action.UPDATE, "")
+
+
+_RULES = (
+    _paused,
+    _on_its_way_out,
+    _another_controllers,
+    _another_owners,
+    _nobodys,
+    _users_to_edit,
+    _immutable,
+    _not_yet_marked,
+    _out_of_shape,
+)
+"""In this order: may it be written at all, must it be made anew, does it differ."""
+
+
+def _in_shape(want: Wanted, record: Record) -> bool:
+    if not projections.includes(record.labels, want.labels):
+        return False
+    if not projections.includes(record.annotations, want.manifest.annotations):
+        return False
+    if record.content is None:
+        return record.digest == want.digest
+    return projections.contains(want.kind, record.content, want.manifest.content)
+
+
+def _prune(
+    profile: Profile,
+    component: str,
+    memories: Mapping[str, Memory],
+    wants: Mapping[Key, Wanted],
+    allowed: Collection[str],
+) -> Iterator[Change]:
+    for kind, memory in memories.items():
+        for namespace, name, record in memory.owned(profile.namespace, profile.uid):
+            key = Key(kind, namespace, name)
+            # Without our labels it is remembered only when a spec lists it (Owned.legacy).
+            ours = record.component in (None, component)
+            if not ours or key in wants or namespace not in allowed or record.deleting:
+                continue
+            if record.paused:
+                yield Change(Action.UNCHANGED, key, "paused by its annotation")
+            else:
+                yield Change(Action.DELETE, key, "no longer wanted")

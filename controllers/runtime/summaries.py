@@ -1,0 +1,121 @@
+"""What ``--once`` and ``diff`` show: a row for every profile and controller."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from controllers.profiles import parse_profile
+from controllers.runtime.changes import NOTHING, Action, ChangeSet
+from controllers.runtime.clusters import ApiError, Cluster, UnreachableError
+from controllers.runtime.kinds import KINDS
+from controllers.runtime.queues import Backoff
+from controllers.runtime.reconcilers import Report
+from controllers.runtime.stores import Profiles
+
+logger = structlog.stdlib.get_logger(__name__)
+
+_PAGE = 500
+_RETRY = Backoff(first=0.5, longest=10.0)
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """How one profile fared with one controller.
+
+    ``result`` is one of ready, changed, waiting, problem, refused, failed, paused.
+    """
+
+    profile: str
+    controller: str
+    result: str
+    message: str
+    changes: ChangeSet = NOTHING
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All rows, sorted by profile."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a profile failed: an error or a refusal. Waiting is no failure."""
+        return any(row.result in ("failed", "refused") for row in self.rows)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was, or would be, written."""
+        return any(row.changes.changed for row in self.rows)
+
+
+def row_of(report: Report) -> Row:
+    """The row of one reconcile."""
+    return Row(
+        profile=report.profile,
+        controller=report.controller,
+        result=_result(report),
+        message=report.outcome.message,
+        changes=report.changes,
+        seconds=report.seconds,
+    )
+
+
+def _result(report: Report) -> str:
+    outcome = report.outcome
+    if report.paused:
+        return "paused"
+    if outcome.retry:
+        return "failed"
+    if outcome.reason == "NamespaceNotOwned" or report.changes.of(Action.REFUSED):
+        return "refused"
+    if report.findings and not outcome.ready:
+        return "problem"
+    if not outcome.ready:
+        return "waiting"
+    return "changed" if report.changes.changed else "ready"
+
+
+async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
+    """Fill the store by one list; tries again with backoff until the API server answers.
+
+    A cluster without the Profile CRD has no profiles.
+    """
+    failures = 0
+    while True:
+        try:
+            await _list_into(cluster, profiles)
+        except UnreachableError as error:
+            trouble = f"API server unreachable: {error}"
+        except ApiError as error:
+            if error.code != _NOT_FOUND:
+                raise
+            trouble = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
+        else:
+            return
+        failures += 1
+        delay = _RETRY.delay(failures)
+        logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
+        await asyncio.sleep(delay)
+
+
+async def _list_into(cluster: Cluster, profiles: Profiles) -> None:
+    kind = KINDS["Profile"]
+    uids: dict[str, str] = {}
+    query = {"limit": str(_PAGE)}
+    while True:
+        page = await cluster.get(kind.path(), query)
+        for item in page.get("items") or ():
+            profile = parse_profile(item)
+            uids[profile.name] = profile.uid
+            profiles.upsert(profile)
+        metadata = page["metadata"]
+        if not metadata.get("continue"):
+            profiles.census(uids, metadata["resourceVersion"])
+            return
+        query = {**query, "continue": metadata["continue"]}
