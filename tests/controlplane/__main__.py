@@ -1,0 +1,24 @@
+"""`python -m tests.controlplane build`: find or build the programs, and say where they are."""
+
+import sys
+
+from tests.controlplane import parts
+
+USAGE = "usage: python -m tests.controlplane build"
+
+
+def main() -> int:
+    if sys.argv[1:] != ["build"]:
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        found = parts.ensure()
+    except parts.PartMissingError as error:
+        print(f"parts: {error}", file=sys.stderr)
+        return 1
+    print(f"parts: control plane {parts.kubernetes_version()} in {found.apiserver.parent}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

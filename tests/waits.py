@@ -1,0 +1,25 @@
+"""Waiting for an effect, bounded: no test sleeps for a fixed time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(check: Callable[[], T], what: str, *, seconds: float = 30.0, pause: float = 0.05) -> T:
+    """The first true answer of `check`; AssertionError naming `what` after `seconds`.
+
+    An AssertionError of `check` counts as not yet, and is the cause of the final one.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        reason: AssertionError | None = None
+        try:
+            if answer := check():
+                return answer
+        except AssertionError as error:
+            reason = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}") from reason
+        time.sleep(pause)
