@@ -1,0 +1,45 @@
+"""Fixtures that need a control plane; what starts one costs nothing to those who ask for none."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests import kubeflow
+from tests.controlplane import ControlPlane
+
+# A busy machine is slow at times; that says nothing about the code.
+hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One for all tests of this worker: controller manager, audit log, Kubeflow's CRDs and roles.
+
+    Tests share it, so each makes Profiles under names of its own and kills nothing.
+    """
+    workdir = tmp_path_factory.mktemp("control-plane")
+    with ControlPlane.start(workdir, controller_manager=True, audit=True) as plane:
+        kubeflow.install(plane)
+        yield plane
+
+
+@pytest.fixture
+def fresh_control_plane(tmp_path: Path) -> Iterator[Callable[..., ControlPlane]]:
+    """Makes control planes for one test alone; arguments as ControlPlane.start without workdir.
+
+    They come empty: `kubeflow.install` brings the CRDs.
+    """
+    with contextlib.ExitStack() as stack:
+        started = 0
+
+        def start(**arguments: object) -> ControlPlane:
+            nonlocal started
+            started += 1
+            workdir = tmp_path / f"control-plane-{started}"
+            return stack.enter_context(ControlPlane.start(workdir, **arguments))  # type: ignore[arg-type]
+
+        yield start
