@@ -1,0 +1,139 @@
+"""The bodies of the commands. Each returns the exit code of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+import typer
+
+from controllers.manifests import Body
+from controllers.profiles import KIND, Profile, parse_profile
+from profiles_controller import documents, outputs
+from profiles_controller.assemblies import Assembly, Loaded, Loader
+from profiles_controller.faults import WrongSettingsError
+from profiles_controller.layers import Inputs
+from profiles_controller.selections import Location
+from profiles_controller.worlds import RefusedError, World
+
+OK = 0
+FATAL = 1
+CHANGES = 1
+WRONG = 2
+PROFILE_FAILED = 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def run(
+    world: World, names: Sequence[str], flags: Mapping[str, object], location: type[Location]
+) -> int:
+    """Runs controllers until the process is told to stop, or once."""
+    loaded = _load(world, names, flags, location)
+    what = (loaded.assemblies, loaded.connection, loaded.options)
+    if not loaded.common.once:
+        return asyncio.run(world.run(*what))
+    summary = asyncio.run(world.run_once(*what))
+    outputs.print_summary(summary, loaded.common.output)
+    return PROFILE_FAILED if summary.failed else OK
+
+
+def diff(
+    world: World, names: Sequence[str], profiles: Sequence[str], flags: Mapping[str, object]
+) -> int:
+    """Prints what a reconcile would change now."""
+    loaded = _load(world, names, flags, Location)
+    summary = asyncio.run(
+        world.diff(loaded.assemblies, loaded.connection, loaded.options, profiles)
+    )
+    outputs.print_difference(summary, loaded.common.output)
+    if summary.failed:
+        return WRONG
+    return CHANGES if summary.changed else OK
+
+
+def render(world: World, names: Sequence[str], file: Path, flags: Mapping[str, object]) -> int:
+    """Prints the manifests of the profiles in a file, without a cluster."""
+    loaded = _load(world, names, flags, Location)
+    bodies: list[Body] = []
+    for profile in _profiles(file):
+        for assembly in loaded.assemblies:
+            bodies += world.render(*assembly, profile)
+            _remark(assembly, profile)
+    typer.echo(documents.dump(bodies), nl=False)
+    return OK
+
+
+def guarded(world: World, body: Callable[[], int], *, fatal: int = FATAL) -> int:
+    """The exit code of a command's body, whatever happens in it; nothing passes as a traceback."""
+    try:
+        return body()
+    except WrongSettingsError as error:
+        count = len(error.faults)
+        typer.echo(f"{count} wrong {'setting' if count == 1 else 'settings'}:", err=True)
+        for fault in error.faults:
+            typer.echo(f"  {fault}", err=True)
+        return WRONG
+    except RefusedError as error:
+        typer.echo(f"Error: {error}", err=True)
+        return WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `render | head`: typer knows how to end quietly
+        raise
+    except Exception as error:  # noqa: BLE001 - the one boundary of the process
+        _report(world, error)
+        return fatal
+
+
+def _load(
+    world: World, names: Sequence[str], flags: Mapping[str, object], location: type[Location]
+) -> Loaded:
+    # A flag without text is like a variable without: templates write both for "not set".
+    given = {name: value for name, value in flags.items() if value not in (None, "")}
+    inputs = Inputs(flags=given, environment=world.environment)
+    loaded = Loader(registry=world.registry).load(names, inputs, location)
+    world.configure_logs(form=loaded.common.log_format, level=loaded.common.log_level)
+    return loaded
+
+
+def _profiles(file: Path) -> list[Profile]:
+    """The Profiles of the file's documents, those in Lists included. Raises RefusedError."""
+    try:
+        content = sys.stdin.buffer.read() if file == Path("-") else documents.read(file)
+        bodies = [body for document in documents.parse(content) for body in _items(document)]
+        return [parse_profile(body) for body in bodies]
+    except documents.DocumentError as error:
+        raise RefusedError(f"{file} cannot be read: {error}") from error
+    except ValueError as error:
+        raise RefusedError(f"{file} holds something that is no Profile: {error}") from error
+
+
+def _items(document: Any) -> list[Any]:
+    if not isinstance(document, Mapping):
+        raise ValueError(f"a document is {type(document).__name__}, expected a {KIND}")  # noqa: TRY004 - the file's fault
+    items = document.get("items") if str(document.get("kind", "")).endswith("List") else None
+    return [entry for item in items for entry in _items(item)] if items else [document]
+
+
+def _remark(assembly: Assembly, profile: Profile) -> None:
+    controller, settings = assembly
+    for finding in controller.findings(profile, controller.facts, settings):
+        typer.echo(
+            f"{profile.name}  {controller.name}  {finding.reason}: {finding.message}", err=True
+        )
+
+
+def _report(world: World, error: Exception) -> None:
+    if not structlog.is_configured():
+        world.configure_logs(form="json", level="info")
+    logger = structlog.get_logger("profiles_controller")
+    logger.critical(
+        "stopped by an unexpected error",
+        error=f"{type(error).__name__}: {error}",
+        exc_info=error if logger.is_enabled_for(logging.DEBUG) else None,
+    )

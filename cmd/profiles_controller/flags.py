@@ -1,0 +1,98 @@
+"""What the command line shows of a setting, and the command's signature that follows from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A setting of the process as people meet it.
+
+    ``accepts`` completes "expected ...". ``default`` says in words what happens when it is not
+    given, where the default value does not.
+    """
+
+    help: str
+    accepts: str
+    metavar: str = ""
+    default: str = ""
+    short: str = ""
+
+
+def flag_of(field: FieldInfo) -> Flag | None:
+    """The field's Flag, if it has one."""
+    return next((entry for entry in field.metadata if isinstance(entry, Flag)), None)
+
+
+def spelling(name: str) -> str:
+    """The flag of a setting: ``--log-format`` of ``log_format``."""
+    return "--" + name.replace("_", "-")
+
+
+def variables(name: str, field: FieldInfo, prefix: str) -> tuple[str, ...]:
+    """The environment variables of a setting, the one that counts first in front.
+
+    The program's own name, then those that existing deployments use (the field's validation
+    aliases).
+    """
+    aliases = field.validation_alias
+    if isinstance(aliases, AliasChoices):
+        given = tuple(alias for alias in aliases.choices if isinstance(alias, str))
+    else:
+        given = (aliases,) if isinstance(aliases, str) else ()
+    return tuple(dict.fromkeys((f"{prefix}{name}".upper(), *given)))
+
+
+def signed(
+    function: Callable[..., None], fields: Mapping[str, FieldInfo], *, prefix: str
+) -> Callable[..., None]:
+    """Gives a command's function a flag for each of these settings, for typer to read.
+
+    The function takes them as ``**flags``; its own parameters stay. Every value arrives as it was
+    typed, None where it was not given: what is right is for the settings to say, all at once.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    kept = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    added = [_parameter(name, field, prefix) for name, field in fields.items()]
+    function.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+    return function
+
+
+def _parameter(name: str, field: FieldInfo, prefix: str) -> inspect.Parameter:
+    flag = flag_of(field)
+    assert flag is not None, f"setting {name} has no Flag"  # noqa: S101 - a fault of the program
+    switch = field.annotation is bool
+    declarations = [spelling(name)]
+    if switch:
+        declarations = [f"{spelling(name)}/--no-{spelling(name)[2:]}"]
+    elif flag.short:
+        declarations.append(flag.short)
+    option = typer.Option(
+        *declarations,
+        help=f"{flag.help}  {_facts(name, field, flag, prefix)}",
+        metavar=flag.metavar or None,
+        show_default=False,
+    )
+    kind: Any = bool | None if switch else str | None
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+    )
+
+
+def _facts(name: str, field: FieldInfo, flag: Flag, prefix: str) -> str:
+    value = field.default
+    default = flag.default or (f"{value:g}" if isinstance(value, float) else str(value).lower())
+    # A bar, as a full stop or bracket behind the longest name would break it on 80 columns.
+    return f"[env: {', '.join(variables(name, field, prefix))} | default: {default}]"

@@ -1,0 +1,41 @@
+"""What to read and run at all: flags and environment say it, for it says which file counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic_settings import NoDecode
+
+from profiles_controller.flags import Flag
+
+
+def _names(value: object) -> object:
+    """The parts of a comma-separated list, each once."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+class Location(BaseModel):
+    """Where the settings are. It stands in no file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: Annotated[
+        Path | None,
+        Flag(help="Settings in YAML: a section common and one per controller.",
+             accepts="a file's path", metavar="FILE", default="none"),
+    ] = None  # fmt: skip
+
+
+class Selection(Location):
+    """The same, and which controllers to run."""
+
+    only: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_names),
+        Flag(help="Run these controllers instead of all.", accepts="names of controllers",
+             metavar="NAME[,NAME...]", default="all"),
+    ] = ()  # fmt: skip

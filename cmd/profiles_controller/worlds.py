@@ -1,0 +1,124 @@
+"""What the commands need of their surroundings, so that a test can hand in its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from controllers.manifests import Body
+from controllers.profiles import Profile
+from controllers.runtime.changes import ChangeSet
+from controllers.runtime.declarations import AnyController
+from controllers.runtime.options import Connection, Options
+from profiles_controller import logs
+from profiles_controller.assemblies import Assembly
+
+
+class RefusedError(Exception):
+    """The process cannot start as it was told to; the message says what would be right."""
+
+
+class Row(Protocol):
+    """What became of one profile with one controller."""
+
+    @property
+    def profile(self) -> str:
+        """The profile's name."""
+
+    @property
+    def controller(self) -> str:
+        """The controller's name."""
+
+    @property
+    def result(self) -> str:
+        """One word."""
+
+    @property
+    def message(self) -> str:
+        """What a person should know of it."""
+
+    @property
+    def changes(self) -> ChangeSet:
+        """What was, or would be, done."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+
+class Summary(Protocol):
+    """What became of all profiles."""
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """One for each profile and controller."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether any profile failed."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was, or would be, written."""
+
+
+Assemblies = Sequence[Assembly]
+
+
+async def _run(assemblies: Assemblies, connection: Connection, options: Options) -> int:
+    with _imported() as managers:
+        code: int = await managers.run(assemblies, connection, options)
+        return code
+
+
+async def _run_once(assemblies: Assemblies, connection: Connection, options: Options) -> Summary:
+    with _imported() as managers:
+        summary: Summary = await managers.run_once(assemblies, connection, options)
+        return summary
+
+
+async def _diff(
+    assemblies: Assemblies, connection: Connection, options: Options, profiles: Sequence[str]
+) -> Summary:
+    with _imported() as managers:
+        try:
+            summary: Summary = await managers.diff(assemblies, connection, options, profiles)
+        except KeyError as error:
+            if error.args and error.args[0] in profiles:
+                raise RefusedError(f"there is no Profile {error.args[0]!r}") from error
+            raise
+        return summary
+
+
+def _render(controller: AnyController, settings: Any, profile: Profile) -> Sequence[Body]:
+    with _imported() as managers:
+        bodies: Sequence[Body] = managers.render(controller, settings, profile)
+        return bodies
+
+
+@contextlib.contextmanager
+def _imported() -> Iterator[Any]:
+    """The runtime, loaded only by a command that needs it: it takes longer than all else."""
+    from controllers.runtime import clusters, managers  # noqa: PLC0415 - the reason is above
+
+    try:
+        yield managers
+    except clusters.ConfigurationError as error:
+        raise RefusedError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The registry, the environment, and the entry points of the runtime."""
+
+    registry: Sequence[AnyController]
+    environment: Mapping[str, str]
+    run: Callable[[Assemblies, Connection, Options], Coroutine[Any, Any, int]] = _run
+    run_once: Callable[[Assemblies, Connection, Options], Coroutine[Any, Any, Summary]] = _run_once
+    diff: Callable[
+        [Assemblies, Connection, Options, Sequence[str]], Coroutine[Any, Any, Summary]
+    ] = _diff
+    render: Callable[[AnyController, Any, Profile], Sequence[Body]] = _render
+    configure_logs: Callable[..., None] = logs.configure
