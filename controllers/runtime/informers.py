@@ -265,14 +265,14 @@ class Informer:
     def _absorb(self, body: Body) -> None:
         namespace, name = self._place(body)
         before = self.get(namespace, name)
+        if before is not None and _known(before, body["metadata"]):
+            return
         record = self.interest.keep(self.kind, body)
         if record is None or (record.owner and not self._holds(record.owner)):
             if before is not None:
                 self._vanish(namespace, name)
             return
-        if record.uid in self._buried or (
-            before is not None and before.uid == record.uid and before.version >= record.version
-        ):
+        if record.uid in self._buried:
             return
         self._remember(namespace, name, record)
         if before is not None and before.same(record):
@@ -390,6 +390,11 @@ class Informer:
     def _place(self, body: Body) -> tuple[str, str]:
         metadata = body["metadata"]
         return metadata.get("namespace", ""), metadata["name"]
+
+
+def _known(before: Record, metadata: Body) -> bool:
+    """Whether this is old news: mostly the echo of a write whose answer came first."""
+    return before.uid == metadata["uid"] and before.version >= int(metadata["resourceVersion"])
 
 
 def informers_for(

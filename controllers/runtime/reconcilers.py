@@ -42,6 +42,8 @@ logger = structlog.stdlib.get_logger(__name__)
 REFUSED_RECHECK = 60.0
 """Seconds after which an object that stood in our way is looked for again."""
 _PATIENT_FAILURES = 3
+_BUSY = 4
+"""Profiles in line from which on writes of one profile go one after the other."""
 _STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
@@ -177,7 +179,9 @@ class Reconciler:
             memories=self._owned,
         )
         if not self._world.dry_run:
-            changes = await self._applier.apply(changes, wants)
+            # With others in line the requests in flight are theirs; alone, this one's is the wait.
+            at_once = len(self.queue) < _BUSY
+            changes = await self._applier.apply(changes, wants, at_once=at_once)
         return changes, controller.findings(profile, facts, settings)
 
     def _guard(self, profile: Profile) -> None:
