@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from controllers.manifests import Body, Key, owner_reference
 from controllers.runtime import projections
@@ -13,7 +15,9 @@ from controllers.runtime.clusters import APPLY_PATCH, JSON, ApiError, Cluster, U
 from controllers.runtime.informers import Informer
 from controllers.runtime.kinds import Mode
 from controllers.runtime.outcomes import Failed
-from controllers.runtime.reconciling import Wanted, judge
+from controllers.runtime.reconciling import Wanted, in_shape, judge
+
+logger = structlog.stdlib.get_logger(__name__)
 
 _TRIES = 3
 _NOT_FOUND = 404
@@ -53,7 +57,7 @@ class Applier:
             else:
                 done[change.key] = answer
         if failed:
-            raise _failure(failed)
+            raise _failure(failed, done.values())
         return ChangeSet(tuple(done.get(change.key, change) for change in changes))
 
     async def _try(self, change: Change, want: Wanted | None) -> Change | Exception:
@@ -154,14 +158,17 @@ class Applier:
         """Write, and let the informer know, so that the echo wakes nobody."""
         key = want.manifest.key
         informer = self.informers[key.kind]
-        informer.expect(key.namespace, key.name, (want.digest, want.profile.uid))
+        informer.expect(key.namespace, key.name, (want.digest, want.profile.uid, want.component))
         answer: Body | None = None
         try:
             answer = await self.cluster.write(
                 method, path, sent, query=query, content_type=content_type
             )
         finally:
-            informer.settle(key.namespace, key.name, answer)
+            record = informer.settle(key.namespace, key.name, answer)
+        if record is not None and not in_shape(want, record):
+            # An admission webhook, or a manifest that does not state the server's defaults.
+            logger.warning("the cluster keeps another content than was written", object=str(key))
 
     async def _delete(self, key: Key, uid: str) -> None:
         """Delete the object with this UID; it is fine when it is gone already."""
@@ -217,6 +224,6 @@ def merged(want: Wanted, live: Body) -> Body:
     return {**rest, "metadata": metadata, **want.manifest.content}
 
 
-def _failure(failed: Iterable[tuple[Change, Exception]]) -> Failed:
-    pairs = list(failed)
-    return Failed("; ".join(f"{change}: {error}" for change, error in pairs), pairs[0][1])
+def _failure(failed: Sequence[tuple[Change, Exception]], done: Iterable[Change]) -> Failed:
+    message = "; ".join(f"{change}: {error}" for change, error in failed)
+    return Failed(message, failed[0][1], ChangeSet(tuple(done)))

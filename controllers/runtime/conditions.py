@@ -67,6 +67,10 @@ class Writer:
         self._said.pop(name, None)
         self._queue.drop(name)
 
+    def hurry(self) -> None:
+        """The API server is back: try again now what failed."""
+        self._queue.hurry()
+
     async def run(self) -> None:
         """Write until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -105,11 +109,11 @@ class Writer:
 
     async def _write(self, name: str, said: Iterable[Condition]) -> None:
         profile = self._profiles.get(name)
-        version = KINDS["Profile"].versions[0]
-        path = KINDS["Profile"].path(name=name, version=version)
         for _ in range(_TRIES):
             if profile is None or profile.deleting:
                 return
+            version = profile.api_version.partition("/")[2]
+            path = KINDS["Profile"].path(name=name, version=version)
             wanted = merge(profile.conditions, said)
             if wanted == profile.conditions:
                 return

@@ -19,7 +19,7 @@ from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
 from controllers.runtime import projections
 from controllers.runtime.clusters import ApiError, Cluster, UnreachableError, status_error
 from controllers.runtime.declarations import AnyController, Owned, Watched
-from controllers.runtime.kinds import KINDS, Kind
+from controllers.runtime.kinds import KINDS, Kind, Mode
 from controllers.runtime.projections import Record
 from controllers.runtime.queues import Backoff, Priority
 
@@ -33,6 +33,10 @@ _GONE = 410
 _NOT_FOUND = 404
 _RECONNECT = Backoff(first=0.1, longest=5.0)
 _ABSENT_RETRY = 2.0
+
+
+Written = tuple[bytes, str, str]
+"""What a write leaves on the server: digest, UID of the owning Profile, controller."""
 
 
 class Wake(Protocol):
@@ -116,13 +120,15 @@ class Informer:
         self.trouble = "not listed yet"
         self.down_since: float | None = clock()
         self.version = kind.versions[0]
+        self.recovered: Callable[[], None] = lambda: None
+        """Called when the watch is up after it was down."""
         self._cluster = cluster
         self._wake = wake
         self._clock = clock
         self._holds = holds
         self._store: dict[str, dict[str, Record]] = {}
         self._elsewhere: dict[str, set[tuple[str, str]]] = {}
-        self._expected: dict[tuple[str, str], tuple[bytes, str] | None] = {}
+        self._expected: dict[tuple[str, str], Written | None] = {}
         self._buried: set[str] = set()
         self._counts: dict[str | None, int] = {}
         self._resource_version = ""
@@ -155,22 +161,20 @@ class Informer:
 
     # -- our own writes -------------------------------------------------------------------------
 
-    def expect(self, namespace: str, name: str, content: tuple[bytes, str] | None) -> None:
-        """We are about to write content of this digest and owner, or (None) to delete.
-
-        The echo of it shall wake nobody.
-        """
+    def expect(self, namespace: str, name: str, content: Written | None) -> None:
+        """We are about to write this, or (None) to delete: the echo of it shall wake nobody."""
         self._expected[namespace, name] = content
 
-    def settle(self, namespace: str, name: str, body: Body | None) -> None:
-        """The write was answered with this body; None: it failed, or the object is gone."""
+    def settle(self, namespace: str, name: str, body: Body | None) -> Record | None:
+        """The write was answered with this body (None: it failed); the record of it."""
         self._expected.pop((namespace, name), None)
         if body is None:
-            return
+            return None
         record = self.interest.keep(self.kind, body)
         before = self.get(namespace, name)
         if record is not None and (before is None or before.version < record.version):
             self._remember(namespace, name, record)
+        return record
 
     def bury(self, namespace: str, name: str, uid: str) -> None:
         """We deleted it, and it is gone: late events of it are nothing new."""
@@ -287,7 +291,9 @@ class Informer:
         expected = self._expected[namespace, name]
         if expected is None:
             return record.deleting
-        return (record.digest, record.owner) == expected
+        # Of a merge kind no digest is known before the answer: its echo may wake once too often.
+        written = (record.digest, record.owner, record.component)
+        return written == expected and self.kind.mode is not Mode.MERGE
 
     def _vanish(self, namespace: str, name: str) -> None:
         before = self._forget(namespace, name)
@@ -351,6 +357,9 @@ class Informer:
         return "" if self.synced and self.down_since is None else self.trouble
 
     def _well(self) -> None:
+        if self.synced and self.down_since is not None:
+            logger.info("watch is up again", kind=self.kind.name)
+            self.recovered()
         self.down_since = None
         self.trouble = ""
         self._failures = 0

@@ -82,6 +82,8 @@ class Manager:
             kinds = [own.kind for own in controller.owned]
             metrics.prepare(controller.name, kinds, options.workers)
         self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
+        for informer in self.informers.values():
+            informer.recovered = self._recovered
         self.standby = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers: set[asyncio.Task[None]] = set()
@@ -104,6 +106,13 @@ class Manager:
             reconciler.forget(name)
         if self.world.conditions is not None:
             self.world.conditions.forget(name)
+
+    def _recovered(self) -> None:
+        """The API server is back: nobody shall wait out a backoff that grew while it was away."""
+        for reconciler in self.reconcilers.values():
+            reconciler.queue.hurry()
+        if self.world.conditions is not None:
+            self.world.conditions.hurry()
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -139,14 +148,15 @@ class Manager:
                 task = self._spawn(reconciler.work(), f"worker {name}")
                 self._workers.add(task)
 
-    async def stop(self) -> None:
+    async def stop(self, *, grace: float = _STOP_SECONDS) -> None:
         """Take no new work, finish what runs (bounded), say what is to be said, and end."""
         for reconciler in self.reconcilers.values():
             reconciler.queue.close()
         if self._workers:
-            _, hung = await asyncio.wait(self._workers, timeout=_STOP_SECONDS)
+            _, hung = await asyncio.wait(self._workers, timeout=grace)
             if hung:
-                logger.warning("reconciles cut off", count=len(hung), after_seconds=_STOP_SECONDS)
+                logger.warning("reconciles cut off", count=len(hung), after_seconds=grace)
+        if self._workers and grace:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TELL_SECONDS):
                     await self.drain()
@@ -242,7 +252,8 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
         try:
             code = await _lead_and_work(manager, leases, stop)
         finally:
-            await manager.stop()
+            # Who has lost the Lease has no time: another process is at work already.
+            await manager.stop(grace=0 if leases and leases.lost.is_set() else _STOP_SECONDS)
             await manager.watch.stop()
             if leases is not None:
                 await leases.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from controllers.runtime.changes import NOTHING, ChangeSet
 from controllers.runtime.clusters import ApiError, UnreachableError
 
 _BENIGN_CAUSE = "NamespaceTerminating"
@@ -38,10 +39,14 @@ class Terminal(Exception):  # noqa: N818 - final until a person changes somethin
 class Failed(Exception):  # noqa: N818 - carries what went well besides
     """Some changes of a profile could not be made; the others were."""
 
-    def __init__(self, message: str, cause: Exception) -> None:
-        """``message`` names every change that failed; ``cause`` is the first error."""
+    def __init__(self, message: str, cause: Exception, changes: ChangeSet = NOTHING) -> None:
+        """``message`` names every change that failed, ``cause`` is the first error.
+
+        ``changes`` are those that were made.
+        """
         super().__init__(message)
         self.cause = cause
+        self.changes = changes
 
 
 class Result(Enum):

@@ -119,6 +119,14 @@ class Queue:
         for line in self._lines:
             line.pop(key, None)
 
+    def hurry(self) -> None:
+        """What all keys waited for is back: put the delayed ones in line, behind the others."""
+        for key in list(self._due):
+            self.add(key, Priority.BACKLOG)
+        self._due.clear()
+        self._delayed.clear()
+        self._arm()
+
     def failures(self, key: str) -> int:
         """How often in a row the key has failed."""
         return self._failures.get(key, 0)

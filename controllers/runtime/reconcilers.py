@@ -16,7 +16,7 @@ import structlog
 
 from controllers.findings import Finding, Severity
 from controllers.manifests import MANAGED_BY
-from controllers.profiles import Condition, Profile, is_paused
+from controllers.profiles import PAUSED_ANNOTATION, Condition, Profile, is_paused
 from controllers.runtime import reconciling
 from controllers.runtime.applying import Applier
 from controllers.runtime.changes import NOTHING, WRITES, Action, ChangeSet
@@ -26,6 +26,7 @@ from controllers.runtime.declarations import AnyController
 from controllers.runtime.informers import Informer
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.outcomes import (
+    Failed,
     Outcome,
     Terminal,
     Waiting,
@@ -144,7 +145,7 @@ class Reconciler:
         """Bring one profile into shape; never raises but for a cancellation."""
         began = self._world.clock()
         if is_paused(profile, self.controller.name):
-            outcome = Outcome(ready=None, reason="Paused", message="paused by its annotation")
+            outcome = Outcome(ready=None, reason="Paused", message=f"paused by {PAUSED_ANNOTATION}")
             return Report(
                 profile=profile.name, controller=self.controller.name, outcome=outcome, paused=True
             )
@@ -156,6 +157,7 @@ class Reconciler:
             outcome = _outcome(changes, findings)
         except Exception as caught:  # noqa: BLE001 - the one boundary that maps outcomes
             error = caught
+            changes = caught.changes if isinstance(caught, Failed) else changes
             outcome = outcome_of(caught)
         return Report(
             profile=profile.name,
@@ -178,11 +180,12 @@ class Reconciler:
             component=controller.name,
             memories=self._owned,
         )
+        findings = controller.findings(profile, facts, settings)
         if not self._world.dry_run:
             # With others in line the requests in flight are theirs; alone, this one's is the wait.
             at_once = len(self.queue) < _BUSY
             changes = await self._applier.apply(changes, wants, at_once=at_once)
-        return changes, controller.findings(profile, facts, settings)
+        return changes, findings
 
     def _guard(self, profile: Profile) -> None:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""

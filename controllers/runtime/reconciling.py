@@ -152,7 +152,7 @@ def _not_yet_marked(want: Wanted, record: Record) -> Verdict:
 
 
 def _out_of_shape(want: Wanted, record: Record) -> Verdict:
-    return None if _in_shape(want, record) else (Action.UPDATE, "")
+    return None if in_shape(want, record) else (Action.UPDATE, "")
 
 
 _RULES = (
@@ -169,7 +169,8 @@ _RULES = (
 """In this order: may it be written at all, must it be made anew, does it differ."""
 
 
-def _in_shape(want: Wanted, record: Record) -> bool:
+def in_shape(want: Wanted, record: Record) -> bool:
+    """Whether the object has everything that we state of it."""
     if not projections.includes(record.labels, want.labels):
         return False
     if not projections.includes(record.annotations, want.manifest.annotations):
