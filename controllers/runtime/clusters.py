@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -32,10 +34,14 @@ REQUEST_TIMEOUT = 60.0
 """Seconds after which a request that is not a watch counts as lost."""
 WATCH_SILENCE = 90.0
 """Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
+HEADERS_LIFE = 5.0
+"""Seconds after which a token is looked up again."""
 _THROTTLED_TRIES = 5
 _LONGEST_THROTTLE = 30.0
 
 JSON = "application/json"
+# The API server compresses large lists, which costs more time than it saves next door.
+_ACCEPT = {"Accept": JSON, "Accept-Encoding": "identity"}
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -121,6 +127,8 @@ class Credentials:
         self._sessions = _Sessions(configuration)
         self.server: str = configuration.host.rstrip("/")
         self.host: str = urllib.parse.urlsplit(self.server).netloc
+        self._headers: Mapping[str, str] = {}
+        self._headers_end = 0.0
         self.proxy: str | None = configuration.proxy or _environment_proxy(self.server)
 
     def session(
@@ -144,8 +152,18 @@ class Credentials:
         self._configuration.client_session_kwargs = {"trust_env": False, "proxy": self.proxy}
         return ApiClient(self._configuration)
 
-    async def headers(self) -> dict[str, str]:
-        """The Authorization header, or none: client certificates are in the session."""
+    async def headers(self) -> Mapping[str, str]:
+        """The Authorization header, or none: client certificates are in the session.
+
+        Looked up again after HEADERS_LIFE seconds: a pod's token changes in its file.
+        """
+        now = time.monotonic()
+        if now >= self._headers_end:
+            self._headers = await self._authorization()
+            self._headers_end = now + HEADERS_LIFE
+        return self._headers
+
+    async def _authorization(self) -> Mapping[str, str]:
         settings = await self._configuration.auth_settings()
         token = settings.get("BearerToken", {}).get("value")
         return {"Authorization": str(token)} if token else {}
@@ -192,19 +210,17 @@ class _Limiter:
     """Bounds writes in flight, and their rate where ``qps`` is given."""
 
     def __init__(self, limits: Limits) -> None:
-        self._slots = asyncio.Semaphore(limits.max_writes)
+        self.slots = asyncio.Semaphore(limits.max_writes)
         self._interval = 1 / limits.qps if limits.qps else 0.0
         self._next = 0.0
 
-    @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        async with self._slots:
-            if self._interval:
-                now = asyncio.get_running_loop().time()
-                start = max(now, self._next)
-                self._next = start + self._interval
-                await asyncio.sleep(start - now)
-            yield
+    async def pace(self) -> None:
+        """Wait until the rate allows another write."""
+        if self._interval:
+            now = asyncio.get_running_loop().time()
+            start = max(now, self._next)
+            self._next = start + self._interval
+            await asyncio.sleep(start - now)
 
 
 class KubeCluster:
@@ -247,13 +263,14 @@ class KubeCluster:
             message = f"a dry run must not {method} {path}"
             raise RuntimeError(message)
         data = None if body is None else orjson.dumps(body)
-        async with self._limiter.slot():
+        async with self._limiter.slots:
+            await self._limiter.pace()
             return await self._request(method, self._url(path, query), data, content_type)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
         """See Cluster."""
         url = self._url(path, {**query, "watch": "1", "allowWatchBookmarks": "true"})
-        headers = await self.credentials.headers()
+        headers = {**await self.credentials.headers(), **_ACCEPT}
         try:
             async with self._session.get(
                 url, headers=headers, timeout=self._watch_timeout
@@ -273,7 +290,7 @@ class KubeCluster:
     def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
         text = self.credentials.server + path
         if query:
-            text += "?" + urllib.parse.urlencode(query)
+            text += "?" + _query_text(tuple(query.items()))
         return yarl.URL(text, encoded=True)
 
     async def _request(
@@ -291,10 +308,7 @@ class KubeCluster:
     async def _send(
         self, method: str, url: yarl.URL, data: bytes | None, content_type: str
     ) -> tuple[int, float | None, bytes]:
-        headers = await self.credentials.headers()
-        headers["Accept"] = JSON
-        # The API server compresses large lists, which costs more time than it saves next door.
-        headers["Accept-Encoding"] = "identity"
+        headers = {**await self.credentials.headers(), **_ACCEPT}
         if data is not None:
             headers["Content-Type"] = content_type
         code = "<error>"
@@ -309,6 +323,11 @@ class KubeCluster:
             raise UnreachableError(_said(error)) from error
         finally:
             self._observe(code, method, self.credentials.host)
+
+
+@functools.lru_cache(maxsize=256)
+def _query_text(query: tuple[tuple[str, str], ...]) -> str:
+    return urllib.parse.urlencode(query)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
