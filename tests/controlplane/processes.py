@@ -19,10 +19,19 @@ class Group:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._leader = subprocess.Popen(["sleep", "2147483647"], process_group=0)
+        # Neither holds this process's output open: a pipe that it writes to ends with it.
+        self._leader = subprocess.Popen(
+            ["sleep", "2147483647"],
+            process_group=0,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self._watchdog = subprocess.Popen(
             ["sh", "-c", f"read _; kill -KILL -{self._leader.pid}"],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         self._members: list[subprocess.Popen[bytes]] = []
