@@ -335,7 +335,7 @@ def create_tenants(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> list[Json]:
-    """Profiles with bare namespaces, in the order of `names`: some 500 tenants a second."""
+    """Profiles with bare namespaces, in the order of `names`: hundreds of tenants a second."""
 
     def create(name: str) -> Json:
         profile = create_profile(plane, name, owner=owner, labels=labels, annotations=annotations)

@@ -116,8 +116,12 @@ def _profiles(file: Path) -> list[Profile]:
 def _items(document: Any) -> list[Any]:
     if not isinstance(document, Mapping):
         raise ValueError(f"a document is {type(document).__name__}, expected a {KIND}")  # noqa: TRY004 - the file's fault
-    items = document.get("items") if str(document.get("kind", "")).endswith("List") else None
-    return [entry for item in items for entry in _items(item)] if items else [document]
+    if not str(document.get("kind", "")).endswith("List"):
+        return [document]
+    items = document.get("items") or []
+    if not isinstance(items, list):
+        raise ValueError(f"items is {type(items).__name__}, expected a list")  # noqa: TRY004 - as above
+    return [body for item in items for body in _items(item)]
 
 
 def _remark(assembly: Assembly, profile: Profile) -> None:

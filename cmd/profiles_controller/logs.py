@@ -22,7 +22,7 @@ _LEVELS = {"warn": "warning", "exception": "error", "fatal": "critical"}
 
 # Loggers that say more than is good at a lower level: kopf's logs every event of every Profile, the
 # clients' log headers, bodies and signed addresses, and with them secrets.
-_FLOORS = {
+FLOORS = {
     "kopf.objects": logging.WARNING,
     "kubernetes": logging.INFO,
     "aiohttp.access": logging.WARNING,
@@ -134,5 +134,5 @@ def _take_over_standard_logging(threshold: int) -> None:
         root.removeHandler(handler)
     root.addHandler(Forwarder())
     root.setLevel(threshold)
-    for name, floor in _FLOORS.items():
+    for name, floor in FLOORS.items():
         logging.getLogger(name).setLevel(max(floor, threshold))

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -327,7 +328,9 @@ async def _look_once(
     profiles: Sequence[str] | None,
 ) -> Summary:
     metrics = Metrics()
-    async with _cluster(connection, options, metrics, read_only=profiles is not None) as cluster:
+    if profiles is not None:
+        options = replace(options, dry_run=True)
+    async with _cluster(connection, options, metrics) as cluster:
         manager = Manager(assemblies, cluster, options, metrics)
         manager.start_informers()
         await listed_profiles(cluster, manager.profiles)
@@ -373,10 +376,10 @@ def render(controller: AnyController, settings: Any, profile: Profile) -> list[B
 
 @contextlib.asynccontextmanager
 async def _cluster(
-    connection: Connection, options: Options, metrics: Metrics, *, read_only: bool = False
+    connection: Connection, options: Options, metrics: Metrics
 ) -> AsyncIterator[clusters.KubeCluster]:
     limits = clusters.Limits(
-        max_writes=options.max_writes, qps=options.qps, read_only=read_only or options.dry_run
+        max_writes=options.max_writes, qps=options.qps, read_only=options.dry_run
     )
     cluster = await clusters.connect(connection, limits, metrics.observe_request)
     try:
