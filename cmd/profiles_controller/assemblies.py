@@ -76,7 +76,9 @@ class Loader:
             common=common,
             assemblies=assemblies,
             connection=common.connection(),
-            options=common.options(namespace=namespace),
+            options=common.options(
+                namespace=namespace, known=[each.name for each in self.registry]
+            ),
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -216,8 +217,12 @@ class Common(BaseModel):
         """Which API server."""
         return Connection(kubeconfig=self.kubeconfig, context=self.context)
 
-    def options(self, *, namespace: str | None) -> Options:
-        """How to run; ``namespace`` is the pod's own, where there is one, for the Lease."""
+    def options(self, *, namespace: str | None, known: Iterable[str] = ()) -> Options:
+        """How to run.
+
+        ``namespace`` is the pod's own, where there is one, for the Lease; ``known`` are the names
+        of all controllers there are.
+        """
         return Options(
             listen=self.listen,
             workers=self.workers,
@@ -228,6 +233,7 @@ class Common(BaseModel):
             shard=self.shard,
             election=self._election(namespace),
             adopted_namespaces=self.allow_adopted_namespaces,
+            known=frozenset(known),
         )
 
     def _election(self, namespace: str | None) -> Election | None:

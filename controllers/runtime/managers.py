@@ -73,6 +73,7 @@ class Manager:
             recorder=Recorder(cluster, clock=self._clock, identity=identity) if telling else None,
             clock=self._clock,
             adopted_namespaces=options.adopted_namespaces,
+            known=options.known,
         )
         metrics.informers.update(self.informers)
         self.reconcilers = {

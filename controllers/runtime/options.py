@@ -62,6 +62,8 @@ class Options:
     election: Election | None = None
     adopted_namespaces: bool = False
     """Also serve namespaces that existed before their Profile (docs/operations.md)."""
+    known: frozenset[str] = frozenset()
+    """The names of all controllers there are, to tell a typing error from another process's."""
     watch_down_bound: float = 60.0
     """/readyz fails once a watch has been down for longer than this."""
     hang_bound: float = 300.0

@@ -16,7 +16,13 @@ import structlog
 
 from controllers.findings import Finding, Severity
 from controllers.manifests import MANAGED_BY
-from controllers.profiles import PAUSED_ANNOTATION, Condition, Profile, is_paused
+from controllers.profiles import (
+    PAUSED_ANNOTATION,
+    Condition,
+    Profile,
+    is_paused,
+    paused_controllers,
+)
 from controllers.runtime import reconciling
 from controllers.runtime.applying import Applier
 from controllers.runtime.changes import NOTHING, WRITES, Action, ChangeSet
@@ -61,6 +67,8 @@ class World:
     recorder: Recorder | None
     clock: Callable[[], float] = time.monotonic
     adopted_namespaces: bool = False
+    known: frozenset[str] = frozenset()
+    """The names of all controllers there are; empty: not known."""
 
     @property
     def dry_run(self) -> bool:
@@ -180,7 +188,10 @@ class Reconciler:
             component=controller.name,
             memories=self._owned,
         )
-        findings = controller.findings(profile, facts, settings)
+        findings = [
+            *controller.findings(profile, facts, settings),
+            *_pause_findings(profile, self._world.known),
+        ]
         if not self._world.dry_run:
             # With others in line the requests in flight are theirs; alone, this one's is the wait.
             at_once = len(self.queue) < _BUSY
@@ -289,6 +300,18 @@ class Reconciler:
             log.info("reconciled", changes=str(report.changes).splitlines())
         else:
             log.debug("nothing to do")
+
+
+def _pause_findings(profile: Profile, known: frozenset[str]) -> Sequence[Finding]:
+    """A pause that stops nobody is a typing error, and somebody relies on it."""
+    strange = (paused_controllers(profile) or frozenset()) - known
+    if not known or not strange:
+        return ()
+    message = (
+        f"annotation {PAUSED_ANNOTATION} pauses nothing by {', '.join(map(repr, sorted(strange)))}:"
+        f' expected "true", or names of controllers out of {", ".join(sorted(known))}'
+    )
+    return (Finding(reason="InvalidPause", message=message, severity=Severity.NOTICE),)
 
 
 def _outcome(changes: ChangeSet, findings: Sequence[Finding]) -> Outcome:

@@ -1,0 +1,91 @@
+"""The settings of the limitranges controller, checked as a whole when they are parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from controllers import resources, tables
+from controllers.limitranges import rules
+
+DEFAULT = MappingProxyType({"cpu": "250m", "memory": "256M"})
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+# Setting -> field of the API; either spelling is accepted.
+FIELDS = MappingProxyType(
+    {
+        "default": "default",
+        "default_request": "defaultRequest",
+        "max": "max",
+        "min": "min",
+        "max_limit_request_ratio": "maxLimitRequestRatio",
+    }
+)
+_SETTINGS = {field: setting for setting, field in FIELDS.items()}
+_DEFAULTS = {"default": DEFAULT, "default_request": DEFAULT}
+
+
+class LimitRangesSettings(BaseModel):
+    """What a container gets that states no request or limit, and between what bounds it stays.
+
+    Every table goes by resource (cpu, memory, ephemeral-storage, hugepages-*, DOMAIN/NAME) and is
+    merged over its default: an entry changes or adds one key, null drops one. What is left out the
+    API server derives: ``default`` from ``max``, ``default_request`` from ``default``, then from
+    ``min``. When nothing is set there is no LimitRange.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    default: Mapping[str, tables.Amount] = Field(
+        default=DEFAULT, description="limit of a container that states none"
+    )
+    default_request: Mapping[str, tables.Amount] = Field(
+        default=DEFAULT, description="request of a container that states none"
+    )
+    max: Mapping[str, tables.Amount] = Field(default=_NONE, description="highest limit")
+    min: Mapping[str, tables.Amount] = Field(default=_NONE, description="lowest request")
+    max_limit_request_ratio: Mapping[str, tables.Amount] = Field(
+        default=_NONE, description="how many times its request a limit may be, at least 1"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checked(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        merged: dict[str, dict[str, str]] = {}
+        problems = list(tables.unknown_problems(data, (*FIELDS, *_SETTINGS)))
+        for setting, field in FIELDS.items():
+            given = data.get(field, data.get(setting, {}))
+            if setting != field and setting in data and field in data:
+                why = f"{setting!r} is also given as {field!r}: expected one of them"
+                problems.append(tables.problem(why, given, setting))
+            table, _, wrong = tables.merge(_DEFAULTS.get(setting, _NONE), given, setting)
+            amounts = tables.amount_problems(table, setting, resources.container_name_refusal)
+            problems += wrong
+            problems += amounts
+            merged[setting] = table
+        # What is no amount cannot be compared: the rules go by the resources that are right so far.
+        wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}
+        problems += _conflicts(merged, wrong_resources)
+        tables.fail(cls.__name__, problems)
+        return merged
+
+    @cached_property
+    def item(self) -> rules.Item:
+        """The tables by the API's names, as they are configured."""
+        return {field: getattr(self, setting) for setting, field in FIELDS.items()}
+
+
+def _conflicts(
+    merged: Mapping[str, Mapping[str, str]], excepted: Collection[str]
+) -> Iterator[tables.Problem]:
+    item = {field: merged[setting] for setting, field in FIELDS.items()}
+    for resource in sorted({resource for table in item.values() for resource in table}):
+        why = None if resource in excepted else rules.conflict(item, resource)
+        if why:
+            yield tables.problem(why, resource)

@@ -1,0 +1,130 @@
+"""The LimitRange that a profile should have, and what is to be said of its overrides. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from controllers import overrides, quantities
+from controllers.findings import Finding
+from controllers.limitranges import names, rules
+from controllers.limitranges.config import LimitRangesSettings
+from controllers.manifests import Manifest
+from controllers.profiles import Profile
+
+INVALID = "InvalidLimit"
+UNKNOWN = "UnknownLimit"
+
+# The fields of the item that labels override, and what their labels' names begin with.
+_OVERRIDABLE = {"default": "default", "defaultRequest": "defaultrequest"}
+
+Slot = tuple[str, str]
+"""A field of the item and a resource."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    item: rules.Item
+    """The item with the overrides that are applied."""
+    refused: Mapping[str, str]
+    """Label name -> why."""
+    unknown: tuple[str, ...]
+
+
+def desired(profile: Profile, _facts: object, settings: LimitRangesSettings) -> list[Manifest]:
+    """The one LimitRange; none when the settings say nothing of any resource."""
+    item = rules.completed(_decide(profile, settings).item)
+    if not item:
+        return []
+    spelled = {
+        field: {resource: quantities.spell(text) for resource, text in table.items()}
+        for field, table in item.items()
+    }
+    return [
+        Manifest(
+            kind="LimitRange",
+            namespace=profile.namespace,
+            name=names.LIMIT_RANGE,
+            content={"spec": {"limits": [{"type": "Container", **spelled}]}},
+        )
+    ]
+
+
+def findings(profile: Profile, _facts: object, settings: LimitRangesSettings) -> list[Finding]:
+    """One for each label that is refused or that overrides nothing."""
+    decision, slots = _decide(profile, settings), _slots(settings)
+    in_force = rules.completed(decision.item)
+    found = []
+    for name, why in decision.refused.items():
+        field, resource = slots[name]
+        stays = f"{field}.{resource} {in_force[field][resource]} stays in force"
+        found.append(overrides.refusal(_label(name), why, reason=INVALID, stays=stays))
+    found += (
+        overrides.typing_error(_label(name), name, reason=UNKNOWN, names=slots)
+        for name in decision.unknown
+    )
+    return found
+
+
+def _label(name: str) -> str:
+    return f"{names.LABEL_PREFIX}/{name}"
+
+
+def _slots(settings: LimitRangesSettings) -> dict[str, Slot]:
+    """Label name -> what it overrides: what is in force and has a name that a label can hold."""
+    whole = rules.completed(settings.item)
+    return {
+        f"{start}.{resource}": (field, resource)
+        for field, start in _OVERRIDABLE.items()
+        for resource in whole.get(field, ())
+        if "/" not in resource
+    }
+
+
+def _decide(profile: Profile, settings: LimitRangesSettings) -> _Decision:
+    slots = _slots(settings)
+    read = overrides.read(
+        profile.labels,
+        prefix=names.LABEL_PREFIX,
+        names={name: resource for name, (_, resource) in slots.items()},
+    )
+    item, refused = settings.item, dict(read.refused)
+    for resource in {slots[name][1]: None for name in read.asked}:
+        asked = {
+            slots[name]: text for name, text in read.asked.items() if slots[name][1] == resource
+        }
+        kept, conflicts = _settle(item, resource, asked)
+        item = _with(item, kept)
+        refused |= {name: conflicts[slot] for name, slot in slots.items() if slot in conflicts}
+    return _Decision(item=item, refused=dict(sorted(refused.items())), unknown=read.unknown)
+
+
+def _settle(
+    item: rules.Item, resource: str, asked: Mapping[Slot, str]
+) -> tuple[Mapping[Slot, str], Mapping[Slot, str]]:
+    """The overrides of one resource that can stand together, and why the others cannot."""
+    kept: Mapping[Slot, str] = next(
+        choice for choice in _choices(asked) if not rules.conflict(_with(item, choice), resource)
+    )
+    # Had one of the others no conflict with those kept, a larger choice would have been taken.
+    conflicts = {
+        slot: str(rules.conflict(_with(item, {**kept, slot: text}), resource))
+        for slot, text in asked.items()
+        if slot not in kept
+    }
+    return kept, conflicts
+
+
+def _choices(asked: Mapping[Slot, str]) -> Iterator[Mapping[Slot, str]]:
+    """Which overrides of one resource to try: all, then the limit, then the request, then none."""
+    yield asked
+    for field in _OVERRIDABLE:
+        yield {slot: text for slot, text in asked.items() if slot[0] == field}
+    yield {}
+
+
+def _with(item: rules.Item, amounts: Mapping[Slot, str]) -> rules.Item:
+    changed = dict(item)
+    for (field, resource), text in amounts.items():
+        changed[field] = {**changed[field], resource: text}
+    return changed

@@ -1,0 +1,1 @@
+"""One ResourceQuota for each profile namespace, with overrides by label."""

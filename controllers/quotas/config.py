@@ -1,0 +1,98 @@
+"""The settings of the quotas controller, checked as a whole when they are parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from controllers import resources, tables
+from controllers.quotas import names
+
+DEFAULT_HARD = MappingProxyType(
+    {
+        "requests.cpu": "70",
+        "limits.cpu": "70",
+        "requests.memory": "368G",
+        "limits.memory": "368G",
+        "requests.storage": "100T",
+        "pods": "100",
+        "services.nodeports": "0",
+        "services.loadbalancers": "0",
+        "requests.nvidia.com/gpu": "2",
+    }
+)
+DEFAULT_LABELS = MappingProxyType({"requests.nvidia.com/gpu": "gpu"})
+
+
+class QuotasSettings(BaseModel):
+    """What every profile namespace gets, and what the labels that override it are called.
+
+    Both tables are merged over their defaults: an entry changes or adds one key, null drops one.
+    Without any key in ``hard`` there is no ResourceQuota.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hard: Mapping[str, tables.Amount] = Field(
+        default=DEFAULT_HARD,
+        description="spec.hard of the ResourceQuota; merged over the default, null drops a key",
+    )
+    labels: Mapping[str, tables.Amount] = Field(
+        default=DEFAULT_LABELS,
+        description=(
+            f"a key of hard -> the NAME of its label {names.LABEL_PREFIX}/NAME; needed for keys"
+            " with a slash, every other key is its own label's name"
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checked(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        hard, _, problems = tables.merge(DEFAULT_HARD, data.get("hard", {}), "hard")
+        labels, given, wrong = tables.merge(DEFAULT_LABELS, data.get("labels", {}), "labels")
+        problems += wrong
+        problems += tables.amount_problems(hard, "hard", resources.quota_name_refusal)
+        problems += _label_problems(hard, labels, given)
+        problems += tables.unknown_problems(data, cls.model_fields)
+        tables.fail(cls.__name__, problems)
+        return {"hard": hard, "labels": labels}
+
+    @cached_property
+    def label_names(self) -> Mapping[str, str]:
+        """The name of each label after the prefix -> the key of ``hard`` that it overrides."""
+        return {self.labels.get(key, key): key for key in self.hard}
+
+
+def _label_problems(
+    hard: Mapping[str, str], labels: Mapping[str, str], given: Mapping[str, object]
+) -> Iterator[tables.Problem]:
+    for key, name in labels.items():
+        if key in given and key not in hard:
+            why = f"{key!r} is not in hard: expected one of {', '.join(hard)}"
+            yield tables.problem(why, name, "labels", key)
+    owners: dict[str, str] = {}
+    for key in hard:
+        name = labels.get(key, key)
+        refusal = _label_refusal(key, name, short=key in labels, taken=owners.get(name))
+        owners.setdefault(name, key)
+        if refusal:
+            yield tables.problem(refusal, name, "labels", key)
+
+
+def _label_refusal(key: str, name: str, *, short: bool, taken: str | None) -> str | None:
+    """Why the key cannot be overridden by a label of that name; None when it can."""
+    label = f"{names.LABEL_PREFIX}/{name}"
+    if taken is not None:
+        return f"{label!r} would override both {taken!r} and {key!r}: expected a name of its own"
+    if resources.is_name(name):
+        return None
+    what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
+    if short:
+        return f"{name!r} cannot be a label's name: expected {what}"
+    return f"{label!r} cannot be a label: expected a short name for {key!r} here, of {what}"

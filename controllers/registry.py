@@ -1,0 +1,16 @@
+"""The controllers of this suite: the one explicit list that everything else follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
+from controllers.quotas.controller import CONTROLLER as QUOTAS
+from controllers.runtime.declarations import AnyController
+
+CONTROLLERS: tuple[AnyController, ...] = (QUOTAS, LIMITRANGES)
+
+
+def by_name() -> Mapping[str, AnyController]:
+    """The controllers by their names, hidden ones (``aliases``) not included."""
+    return {controller.name: controller for controller in CONTROLLERS}

@@ -1,0 +1,84 @@
+"""Tables of amounts in settings: what is given is merged over a default, and null drops a key.
+
+That is how Helm merges values: ``hard: {pods: 200}`` changes one key and keeps the others, and
+``hard: {services.nodeports: null}`` takes one away. Every wrong entry is named, not just the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import ValidationError, WithJsonSchema
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from controllers import resources
+
+Amount = Annotated[str, WithJsonSchema({"type": ["string", "number", "null"]})]
+"""A quantity; numbers as YAML and JSON have them are taken as their text."""
+
+Problem = InitErrorDetails
+Table = dict[str, str]
+
+
+def problem(why: str, value: object, *where: str) -> Problem:
+    """One wrong value; ``why`` names it and says what would be right."""
+    # The text is handed over as a value, because pydantic reads braces in a template.
+    kind = PydanticCustomError("wrong_value", "{why}", {"why": why})
+    return InitErrorDetails(type=kind, loc=where, input=value)
+
+
+def fail(title: str, problems: Iterable[Problem]) -> None:
+    """Raises one ValidationError that names all problems, if there are any."""
+    if found := list(problems):
+        raise ValidationError.from_exception_data(title, found)
+
+
+def merge(
+    default: Mapping[str, str], given: object, where: str
+) -> tuple[Table, Mapping[str, object], list[Problem]]:
+    """The merged table, the entries that were given, and what is wrong with its shape."""
+    if not isinstance(given, Mapping):
+        why = f"{given!r} is not a table: expected a mapping of names to values"
+        return dict(default), {}, [problem(why, given, where)]
+    table, problems = dict(default), []
+    for key, value in given.items():
+        name, text = str(key), _text(value)
+        if value is None:
+            table.pop(name, None)
+        elif text is None:
+            why = f"{value!r} is not a value here: expected text, a number or null"
+            problems.append(problem(why, value, where, name))
+        else:
+            table[name] = text
+    return table, given, problems
+
+
+def amount_problems(
+    table: Mapping[str, str], where: str, name_refusal: Callable[[str], str | None]
+) -> list[Problem]:
+    """What is wrong with the names and the amounts of a table of resources."""
+    return [
+        problem(why, text, where, resource)
+        for resource, text in table.items()
+        for why in (name_refusal(resource), resources.amount_refusal(resource, text))
+        if why
+    ]
+
+
+def unknown_problems(given: Mapping[Any, object], known: Iterable[str]) -> list[Problem]:
+    """One problem for each setting that does not exist."""
+    names = list(known)
+    return [
+        problem(f"{name!r} is no setting: expected {', '.join(names)}", value, str(name))
+        for name, value in given.items()
+        if name not in names
+    ]
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
