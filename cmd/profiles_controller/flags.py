@@ -37,18 +37,20 @@ def spelling(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def aliases(field: FieldInfo) -> tuple[str, ...]:
+    """The field's validation aliases, as far as they are names."""
+    given = field.validation_alias
+    choices = given.choices if isinstance(given, AliasChoices) else (given,)
+    return tuple(choice for choice in choices if isinstance(choice, str))
+
+
 def variables(name: str, field: FieldInfo, prefix: str) -> tuple[str, ...]:
     """The environment variables of a setting, the one that counts first in front.
 
-    The program's own name, then those that existing deployments use (the field's validation
-    aliases).
+    The program's own name, then those that existing deployments use: the aliases in upper case.
     """
-    aliases = field.validation_alias
-    if isinstance(aliases, AliasChoices):
-        given = tuple(alias for alias in aliases.choices if isinstance(alias, str))
-    else:
-        given = (aliases,) if isinstance(aliases, str) else ()
-    return tuple(dict.fromkeys((f"{prefix}{name}".upper(), *given)))
+    existing = (alias for alias in aliases(field) if alias.isupper())
+    return tuple(dict.fromkeys((f"{prefix}{name}".upper(), *existing)))
 
 
 def signed(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -22,7 +23,7 @@ from pydantic_settings import (
 )
 
 from profiles_controller.faults import Fault, WrongSettingsError, depth, describe, suggestion
-from profiles_controller.flags import flag_of, spelling, variables
+from profiles_controller.flags import aliases, flag_of, spelling, variables
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Steps = tuple[str | int, ...]
@@ -92,13 +93,14 @@ class Flags(_Given):
 
 
 class Section(_Given):
-    """One section of the file; its keys are the fields' names or aliases."""
+    """One section of the file, by the settings' names or as Helm's users spell them."""
 
     def __init__(self, bound: type[Bound], content: Any, *, name: str, file: Path | None) -> None:
         super().__init__(bound, {})
         self.name = name
         self.file = file
         self.faults: list[Fault] = []
+        self._spelled: dict[str, str] = {}
         if isinstance(content, Mapping):
             self._take(content, names_of(bound))
         elif content is not None:
@@ -112,19 +114,22 @@ class Section(_Given):
                 fields = dict.fromkeys(names.values())
                 hint = suggestion(str(key), fields)
                 self.faults.append(self._fault((str(key),), f"unknown key; {hint}"))
-            elif name in self.data:
+            elif name in self._spelled:
                 self.faults.append(
                     self._fault((key,), f"the same setting as {name!r}, given twice")
                 )
-            elif value is not None:
-                self.data[name] = value
+            else:
+                self._spelled[name] = key
+                if value is not None:
+                    self.data[name] = value
 
     def _fault(self, path: Steps, problem: str) -> Fault:
         setting = ".".join((self.name, *map(str, path)))
         return Fault(setting=setting, origin=self.origin(path), problem=problem)
 
     def origin(self, path: Steps) -> str:
-        return f"{self.file}, key {'.'.join((self.name, *map(str, path)))}"
+        steps = (self.name, *(self._spelled.get(str(step), step) for step in path[:1]), *path[1:])
+        return f"{self.file}, key {'.'.join(map(str, steps))}"
 
 
 class Environment(EnvSettingsSource):
@@ -163,11 +168,11 @@ class Environment(EnvSettingsSource):
 
 
 def names_of(model: type[BaseModel]) -> dict[str, str]:
-    """Each field's name and its aliases, to its name."""
-    fields = model.model_fields.items()
-    return {name: name for name, _ in fields} | {
-        alias: name for name, field in fields for alias in variables(name, field, "")[1:]
-    }
+    """Every way to write a setting, to its name: the name, ``camelCase``, and its aliases."""
+    spellings: dict[str, str] = {}
+    for name, known in model.model_fields.items():
+        spellings |= dict.fromkeys((name, to_camel(name), *aliases(known)), name)
+    return spellings
 
 
 def resolve(model: type[ModelT], inputs: Inputs, *, section: str, prefix: str) -> ModelT:
