@@ -1,0 +1,216 @@
+"""The bare client: the same requests by aiohttp alone, in a process of its own.
+
+`python -m tests.bench.bare write ...` makes the writes of a cold start, with the same bodies, the
+same mix and as many in flight; `... list ...` lists what a restart lists, parses and digests it.
+Each prints one JSON object: seconds, processor seconds of that time, and how many.
+"""
+
+import argparse
+import asyncio
+import gc
+import hashlib
+import json
+import ssl
+import sys
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import orjson
+import yaml
+import yarl
+
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, to_body
+from controllers.profiles import Profile, parse_profile
+from controllers.runtime.kinds import KINDS
+from tests.bench import synthetic
+
+Json = dict[str, Any]
+PAGE = 500
+JSON_TYPE = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class Write(NamedTuple):
+    """One request, ready to be sent."""
+
+    method: str
+    url: yarl.URL
+    body: Json
+    content_type: str = JSON_TYPE
+
+
+class Server:
+    """The address of a kubeconfig, and a session with its identity."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster = config["clusters"][0]["cluster"]
+        self.url: str = cluster["server"]
+        self._token = config["users"][0]["user"]["token"]
+        self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
+
+    def session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
+            headers={"Authorization": f"Bearer {self._token}", "Accept": JSON_TYPE},
+        )
+
+    def at(self, path: str, **query: str) -> yarl.URL:
+        text = self.url + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        return yarl.URL(text, encoded=True)
+
+
+async def pages(
+    session: aiohttp.ClientSession, server: Server, path: str, **query: str
+) -> AsyncIterator[list[Json]]:
+    query = {"limit": str(PAGE), **query}
+    while True:
+        async with session.get(server.at(path, **query), raise_for_status=True) as response:
+            page = orjson.loads(await response.read())
+        yield page.get("items") or []
+        if not page["metadata"].get("continue"):
+            return
+        query["continue"] = page["metadata"]["continue"]
+
+
+def creates(which: str, server: Server, profile: Profile) -> Iterator[Write]:
+    for component, manifest in synthetic.manifests(which, profile):
+        kind = KINDS[manifest.kind]
+        url = server.at(kind.path(manifest.namespace), fieldManager=MANAGED_BY)
+        body = to_body(manifest, api_version=kind.api_version, profile=profile, component=component)
+        yield Write("POST", url, body)
+
+
+def event(server: Server, profile: Profile) -> Write:
+    """As the suite tells of what it has written."""
+    told = ", ".join(f"{one.key} create" for _, one in synthetic.manifests("network", profile))
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    component = f"{MANAGED_BY}-{synthetic.NETWORK}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{profile.name}.bare", "namespace": "default"},
+        "involvedObject": {
+            "apiVersion": profile.api_version,
+            "kind": "Profile",
+            "name": profile.name,
+            "uid": profile.uid,
+        },
+        "reason": "Reconciled",
+        "message": told[:1024],
+        "type": "Normal",
+        "source": {"component": component},
+        "reportingComponent": component,
+        "reportingInstance": "bare",
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    return Write("POST", server.at("/api/v1/namespaces/default/events"), body)
+
+
+def status(server: Server, profile: Profile, objects: int) -> Write:
+    condition = {
+        "type": synthetic.NETWORK_CONTROLLER.condition,
+        "status": "True",
+        "message": f"{objects} objects are in place",
+    }
+    body = {
+        "metadata": {"resourceVersion": profile.resource_version, "uid": profile.uid},
+        "status": {"conditions": [condition]},
+    }
+    path = KINDS["Profile"].path(name=profile.name) + "/status"
+    return Write("PATCH", server.at(path), body, MERGE_PATCH)
+
+
+async def plan(server: Server, which: str, events: int, statuses: int) -> list[Write]:
+    """The writes of a cold start, profile by profile; only so many events and status patches."""
+    profiles: list[Profile] = []
+    async with server.session() as session:
+        async for page in pages(session, server, KINDS["Profile"].path()):
+            profiles += map(parse_profile, page)
+    writes: list[Write] = []
+    for number, profile in enumerate(profiles):
+        made = list(creates(which, server, profile))
+        writes += made
+        if number < events:
+            writes.append(event(server, profile))
+        if number < statuses:
+            writes.append(status(server, profile, len(made)))
+    return writes
+
+
+async def send(session: aiohttp.ClientSession, writes: Iterator[Write]) -> None:
+    for write in writes:
+        async with session.request(
+            write.method,
+            write.url,
+            data=orjson.dumps(write.body),
+            headers={"Content-Type": write.content_type},
+        ) as response:
+            answer = await response.read()
+            if response.status >= 400 and b"AlreadyExists" not in answer:
+                raise RuntimeError(f"{write.method} {write.url}: {answer.decode()[:300]}")
+
+
+async def write_all(server: Server, arguments: argparse.Namespace) -> int:
+    writes = await plan(server, arguments.controllers, arguments.events, arguments.statuses)
+    gc.freeze()
+    remaining = iter(writes)
+    async with server.session() as session, asyncio.TaskGroup() as group:
+        arguments.clock.start()
+        for _ in range(arguments.in_flight):
+            group.create_task(send(session, remaining))
+    return len(writes)
+
+
+async def list_all(server: Server, arguments: argparse.Namespace) -> int:
+    """Profiles, Namespaces and the policies: list, parse, and digest the policies."""
+    selector = f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({synthetic.NETWORK})"
+    digests: dict[str, bytes] = {}
+    arguments.clock.start()
+    async with server.session() as session:
+        for kind in ("Profile", "Namespace"):
+            async for page in pages(session, server, KINDS[kind].path()):
+                digests |= {item["metadata"]["uid"]: b"" for item in page}
+        path = KINDS["NetworkPolicy"].path()
+        async for page in pages(session, server, path, labelSelector=selector):
+            for item in page:
+                text = orjson.dumps(item["spec"], option=orjson.OPT_SORT_KEYS)
+                digest = hashlib.blake2b(text, digest_size=16).digest()
+                digests[item["metadata"]["uid"]] = digest
+    return len(digests)
+
+
+class Clock:
+    """Wall and processor seconds since `start`."""
+
+    def start(self) -> None:
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        return {"seconds": time.monotonic() - self._wall, "cpu": time.process_time() - self._cpu}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("write", "list"))
+    parser.add_argument("--kubeconfig", type=Path, required=True)
+    parser.add_argument("--controllers", default=synthetic.NETWORK)
+    parser.add_argument("--events", type=int, default=0)
+    parser.add_argument("--statuses", type=int, default=0)
+    parser.add_argument("--in-flight", type=int, default=16)
+    arguments = parser.parse_args()
+    arguments.clock = Clock()
+    work = write_all if arguments.what == "write" else list_all
+    count = asyncio.run(work(Server(arguments.kubeconfig), arguments))
+    print(json.dumps({"count": count, **arguments.clock.read()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Which rows are measured in which order, so that they share what is costly to set up."""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.bench import cold, counts, drifts, growths, memories, restarts, synthetic, tenants
+from tests.bench.probes import Memory
+from tests.bench.reports import Row
+from tests.bench.stages import Stage, say
+
+ROWS = ("cold", "restart", "drift", "tenant", "memory", "growth")
+DEFAULT_ROWS = ROWS[:-1]
+RESTARTS_A_REPEAT = 2
+
+Take = Callable[[list[Row]], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What is to be measured, and where its files go."""
+
+    folder: Path
+    profiles: int
+    repeats: int
+    only: frozenset[str]
+    _numbers: Iterator[int] = dataclasses.field(default_factory=itertools.count)
+
+    def run(self, take: Take) -> None:
+        """Measures, and hands the rows over as they come."""
+        if "memory" in self.only:
+            say(f"memory: cold start of {memories.FEW} profiles")
+            with self.opened(memories.FEW) as stage:
+                take(memories.rows(memories.FEW, [cold.start(stage).memory]))
+        if "cold" in self.only:
+            self._cold(take)
+        elif self.only & {"restart", "drift", "tenant", "memory"}:
+            with self.opened(self.profiles) as stage:
+                say(f"loading {self.profiles} profiles with the bare client")
+                cold.load(stage)
+                self._on_loaded(stage, take, [])
+        if "growth" in self.only:
+            take(growths.rows(self.opened))
+
+    @contextlib.contextmanager
+    def opened(self, profiles: int) -> Iterator[Stage]:
+        """A new control plane with so many tenants."""
+        with Stage.opened(self.folder / f"stage-{next(self._numbers)}", profiles) as stage:
+            yield stage
+
+    def _cold(self, take: Take) -> None:
+        """Pairs of suite and bare client; the last one's control plane serves the other rows."""
+        pairs = []
+        for number in range(1, self.repeats + 1):
+            say(f"cold start {number} of {self.repeats}: {self.profiles} profiles")
+            with self.opened(self.profiles) as stage:
+                suite = cold.start(stage)
+            say(f"  suite {suite.rate:.0f} writes/s, {suite.milliseconds:.3f} ms of CPU a write")
+            with self.opened(self.profiles) as stage:
+                bare = cold.load(stage, suite)
+                say(f"  bare  {bare.count / bare.seconds:.0f} writes/s")
+                pairs.append((suite, bare))
+                if number == self.repeats:
+                    take(cold.rows(pairs, self.profiles))
+                    self._on_loaded(stage, take, [one.memory for one, _ in pairs])
+
+    def _on_loaded(self, stage: Stage, take: Take, memory: list[Memory]) -> None:
+        """Everything else, from what leaves the stage as it was to what does not."""
+        if self.only & {"drift", "memory", "restart"}:
+            say("the suite on a loaded control plane")
+            with resting(stage, synthetic.NETWORK) as rested:
+                if "memory" in self.only:
+                    take(memories.rows(self.profiles, [*memory, rested()]))
+                if "drift" in self.only:
+                    take(drifts.rows(stage))
+        if "restart" in self.only:
+            pairs = [restarts.pair(stage) for _ in range(RESTARTS_A_REPEAT * self.repeats)]
+            take(restarts.rows(pairs, self.profiles))
+        if "tenant" in self.only:
+            with resting(stage, synthetic.NETWORK):
+                take(tenants.idle_rows(stage))
+        if self.only & {"tenant", "memory"}:
+            self._all(stage, take)
+        if "tenant" in self.only:
+            take(tenants.crowd_rows(stage))
+
+    def _all(self, stage: Stage, take: Take) -> None:
+        say("all controllers in one process; loading their objects with the bare client")
+        stage.bare("write", controllers=synthetic.OTHERS)
+        with resting(stage, synthetic.ALL) as rested:
+            if "memory" in self.only:
+                take(memories.rows(self.profiles, [rested()], synthetic.ALL))
+            if "tenant" in self.only:
+                take(tenants.idle_rows(stage, synthetic.ALL))
+
+
+@contextlib.contextmanager
+def resting(stage: Stage, controllers: str) -> Iterator[Callable[[], Memory]]:
+    """A suite that has said all that it has to say; the answer measures its memory."""
+    with stage.suite(controllers) as suite:
+        suite.wait_for("reconciled", restarts.SECONDS)
+        counts.until_still(stage.plane)
+        yield suite.memory

@@ -1,0 +1,37 @@
+"""Memory: the resident set once nothing happens any more, and the largest it ever was."""
+
+from collections.abc import Sequence
+
+from tests.bench import probes, synthetic
+from tests.bench.reports import Budget, Row, at_most
+from tests.bench.stages import say
+
+FEW = 200
+BUDGETS = ((FEW, 90.0), (2000, 105.0), (10_000, 170.0))
+"""MiB of one controller with at most so many profiles."""
+ALL_BUDGET = 180.0
+ALL_PROFILES = 2000
+
+
+def rows(
+    profiles: int, samples: Sequence[probes.Memory], controllers: str = synthetic.NETWORK
+) -> list[Row]:
+    """Resting and peak, each the samples' own row."""
+    policies = profiles * len(synthetic.policies())
+    many = controllers == synthetic.ALL
+    who = f"{synthetic.ALL_COUNT} controllers in one process" if many else "one controller"
+    what = f"memory, {who}, {profiles} profiles, {policies} policies"
+    name = f"memory.{controllers}.{profiles}"
+    found = [
+        Row(name=name, what=what, unit="MiB", samples=[one.rss for one in samples],
+            budgets=budget(profiles, many=many)),
+        Row(name=f"{name}.peak", what="… peak", unit="MiB", samples=[one.peak for one in samples]),
+    ]  # fmt: skip
+    say(f"  {what}: {found[0].measured} MiB, peak {found[1].measured} MiB")
+    return found
+
+
+def budget(profiles: int, *, many: bool) -> list[Budget]:
+    if many:
+        return [at_most(ALL_BUDGET, "max")] if profiles <= ALL_PROFILES else []
+    return [at_most(bound, "max") for most, bound in BUDGETS if profiles <= most][:1]

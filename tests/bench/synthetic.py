@@ -1,0 +1,184 @@
+"""What the processes under test run: the suite's own controllers, and stand-ins for those to come.
+
+`network` stands for the controller that writes most: twelve NetworkPolicies a profile. `all` is
+nine controllers in one process: it, those of `controllers.registry`, and stand-ins with one or two
+objects a profile, so that ten kinds are watched.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel
+
+from controllers.manifests import Body, Manifest
+from controllers.profiles import Profile
+from controllers.runtime.declarations import AnyController, Controller, Owned, Watched, no_facts
+from controllers.runtime.managers import Assembly
+
+NETWORK = "network"
+ALL = "all"
+OTHERS = "others"
+ALL_COUNT = 9
+RBAC = "rbac.authorization.k8s.io"
+
+Objects = Callable[[str], tuple[str, Body]]
+
+
+class Settings(BaseModel):
+    """None of the stand-ins has any."""
+
+
+@functools.cache
+def assemblies(which: str) -> Sequence[Assembly]:
+    """The controllers of a process (others: all but network), with default settings."""
+    if which == NETWORK:
+        return [(NETWORK_CONTROLLER, Settings())]
+    if which == OTHERS:
+        return assemblies(ALL)[1:]
+    real = registered()
+    names = {controller.name for controller in real}
+    stand_ins = [one for one in STAND_INS if one.name not in names]
+    chosen = [NETWORK_CONTROLLER, *real, *stand_ins][:ALL_COUNT]
+    return [(controller, controller.settings()) for controller in chosen]
+
+
+def registered() -> list[AnyController]:
+    """The suite's own controllers that need nothing but the cluster."""
+    try:
+        registry = importlib.import_module("controllers.registry")
+    except ModuleNotFoundError:
+        return []
+    return [one for one in registry.CONTROLLERS if one.name in ("quotas", "limitranges")]
+
+
+def manifests(which: str, profile: Profile) -> list[tuple[str, Manifest]]:
+    """Every object of a profile with the name of the controller that keeps it."""
+    return [
+        (controller.name, manifest)
+        for controller, settings in assemblies(which)
+        for manifest in controller.desired(profile, controller.facts, settings)
+    ]
+
+
+@functools.cache
+def policies() -> dict[str, Body]:
+    """The specs by name."""
+    found: dict[str, Body] = yaml.safe_load(Path(__file__).with_name("policies.yaml").read_text())
+    return found
+
+
+def network_desired(profile: Profile, _facts: None, _settings: Settings) -> Sequence[Manifest]:
+    return [
+        Manifest(
+            kind="NetworkPolicy", namespace=profile.namespace, name=name, content={"spec": spec}
+        )
+        for name, spec in policies().items()
+    ]
+
+
+NETWORK_CONTROLLER: AnyController = Controller(
+    name=NETWORK,
+    summary="Twelve NetworkPolicies in every profile's namespace",
+    settings=Settings,
+    facts=None,
+    owned=(Owned(kind="NetworkPolicy"),),
+    desired=network_desired,
+    gather=no_facts,
+)
+
+
+def stand_in(
+    name: str,
+    contents: Sequence[tuple[str, Callable[[str], Body]]],
+    watched: Sequence[Watched] = (),
+) -> AnyController:
+    """A controller with one object for each kind and content; the content may name the profile."""
+
+    def desired(profile: Profile, _facts: None, _settings: Settings) -> Sequence[Manifest]:
+        return [
+            Manifest(
+                kind=kind,
+                namespace=profile.namespace,
+                name=f"{name}-{kind.lower()}",
+                content=content(profile.name),
+            )
+            for kind, content in contents
+        ]
+
+    return Controller(
+        name=name,
+        summary="A stand-in of the benchmark",
+        settings=Settings,
+        facts=None,
+        owned=tuple(Owned(kind=kind) for kind, _ in contents),
+        watched=tuple(watched),
+        desired=desired,
+        gather=no_facts,
+    )
+
+
+def role(_name: str) -> Body:
+    return {"rules": [{"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get"]}]}
+
+
+def binding(name: str) -> Body:
+    return {
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "kubeflow-view"},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": f"{name}@example.ca"}],
+    }
+
+
+def config(name: str) -> Body:
+    return {"data": {"endpoint": f"https://{name}.example.ca", "region": "ca-central-1"}}
+
+
+def secret(_name: str) -> Body:
+    return {"type": "Opaque", "data": {"token": "c3ludGhldGlj"}}
+
+
+def service(name: str) -> Body:
+    ports = [{"port": 80, "protocol": "TCP", "targetPort": 80}]
+    return {"spec": {"clusterIP": "None", "selector": {"app": name}, "ports": ports}}
+
+
+def claim(_name: str) -> Body:
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"spec": {**spec, "storageClassName": "", "volumeMode": "Filesystem"}}
+
+
+def quota(_name: str) -> Body:
+    return {"spec": {"hard": {"requests.cpu": "100", "requests.memory": "400Gi", "pods": "200"}}}
+
+
+def limits(_name: str) -> Body:
+    default = {"cpu": "500m", "memory": "1Gi"}
+    return {"spec": {"limits": [{"type": "Container", "default": default, **REQUESTS}]}}
+
+
+REQUESTS = {"defaultRequest": {"cpu": "100m", "memory": "256Mi"}}
+
+
+def contributor_role(body: Body) -> str | None:
+    found: str | None = (body["metadata"].get("annotations") or {}).get("role")
+    return found
+
+
+def namespace_of(body: Body) -> str | None:
+    found: str | None = body["metadata"].get("namespace")
+    return found
+
+
+CONTRIBUTORS = Watched(kind="RoleBinding", keep=contributor_role, wakes=namespace_of)
+STAND_INS = (
+    stand_in("quotas", [("ResourceQuota", quota)]),
+    stand_in("limitranges", [("LimitRange", limits)]),
+    stand_in("roles", [("Role", role), ("RoleBinding", binding)]),
+    stand_in("contributors", [("ConfigMap", config)], [CONTRIBUTORS]),
+    stand_in("secrets", [("Secret", secret)]),
+    stand_in("gateways", [("Service", service)]),
+    stand_in("volumes", [("PersistentVolumeClaim", claim)]),
+    stand_in("notices", [("ConfigMap", config)]),
+)
