@@ -339,7 +339,9 @@ class Informer:
             profile = record.owner_name or namespace
             component = record.component
             owners = [component] if component in self.interest.owners else self.interest.owners
-            for controller in owners if record.owner or component else ():
+            # One that is nobody's, and remembered for its name alone, stands in the way of ours.
+            concerns = record.owner or component or record.kept is None
+            for controller in owners if concerns else ():
                 self._wake(profile, controller, Priority.EVENT)
         old = (before.kept if before else None) or {}
         new = (after.kept if after else None) or {}
