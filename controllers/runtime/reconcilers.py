@@ -295,7 +295,7 @@ class Reconciler:
             trace = None if is_expected(report.error) else report.error
             log.warning("reconcile failed", error=outcome.message, exc_info=trace)
         elif outcome.ready is False:
-            log.info("not ready", reason=outcome.reason, message=outcome.message)
+            log.info("not ready", reason=outcome.reason, condition=outcome.message)
         elif report.changes.changed:
             log.info("reconciled", changes=str(report.changes).splitlines())
         else:
