@@ -1,0 +1,74 @@
+"""Who the suite is on a cluster: a ServiceAccount with the rights that its controllers declare.
+
+Nothing more, so that a right that is missing shows as a refused request.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from controllers.runtime import permissions
+from controllers.runtime.declarations import AnyController
+from tests import waits
+from tests.controlplane import ControlPlane, Json
+
+NAMESPACE = "suites"
+"""Where the ServiceAccounts and the Leases are."""
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def user(name: str) -> str:
+    """What the API server calls the identity, such as in its audit log."""
+    return f"system:serviceaccount:{NAMESPACE}:{name}"
+
+
+def create(plane: ControlPlane, name: str, controllers: Sequence[AnyController]) -> Path:
+    """The kubeconfig of an identity that may do what these controllers need, and elect leaders."""
+    return bind(plane, name, permissions.cluster_role(controllers, f"suite-{name}"))
+
+
+def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:
+    """The kubeconfig of an identity with these rights; returns when they are in force."""
+    kubeconfig = plane.service_account_kubeconfig(NAMESPACE, name)
+    lease_role = {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": f"suite-{name}", "namespace": NAMESPACE},
+        "rules": [permissions.to_rbac(permissions.LEASES)],
+    }
+    plane.apply(cluster_role, lease_role, _binding(name, cluster_role), _binding(name, lease_role))
+    namespaces = {"verb": "watch", "resource": "namespaces"}
+    leases = {
+        "verb": "update",
+        "group": "coordination.k8s.io",
+        "resource": "leases",
+        "namespace": NAMESPACE,
+    }
+    waits.until(
+        lambda: _may(plane, name, namespaces) and _may(plane, name, leases),
+        f"the rights of {name} are in force",
+    )
+    return kubeconfig
+
+
+def _binding(name: str, role: Json) -> Json:
+    namespaced = role["kind"] == "Role"
+    metadata = {"name": f"suite-{name}", **({"namespace": NAMESPACE} if namespaced else {})}
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": f"{role['kind']}Binding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": _RBAC, "kind": role["kind"], "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "ServiceAccount", "namespace": NAMESPACE, "name": name}],
+    }
+
+
+def _may(plane: ControlPlane, name: str, attributes: Mapping[str, str]) -> bool:
+    review: dict[str, Any] = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user(name), "resourceAttributes": dict(attributes)},
+    }
+    answer = plane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])

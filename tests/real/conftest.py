@@ -1,0 +1,56 @@
+"""A suite for the stories of a module, and its log beside a story that failed."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests import kubeflow
+from tests.controlplane import ControlPlane
+from tests.suites import Suite, Suites, tails
+
+
+@pytest.fixture(scope="module")
+def suites(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Suites]:
+    """Starts suites against the shared control plane; all end with the module."""
+    with Suites(control_plane, tmp_path_factory.mktemp("suites")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def suite(suites: Suites) -> Suite:
+    """One process with all controllers, ready, for all stories of the module."""
+    return suites.start("all").wait_ready()
+
+
+@pytest.fixture
+def fresh_suites(
+    fresh_control_plane: Callable[..., ControlPlane], tmp_path: Path
+) -> Iterator[Callable[..., Suites]]:
+    """Makes suites for a control plane of the test's own, whose API server it may restart."""
+    with ExitStack() as stack:
+
+        def make(*, kubeflow_installed: bool = True, controller_manager: bool = False) -> Suites:
+            plane = fresh_control_plane(audit=True, controller_manager=controller_manager)
+            if kubeflow_installed:
+                kubeflow.install(plane)
+            return stack.enter_context(Suites(plane, tmp_path / "suites", forgiving=True))
+
+        yield make
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.excinfo is not None and isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            if isinstance(value, Suites):
+                report.sections.append(("suites", tails(value.running)))
+            elif isinstance(value, Suite):
+                report.sections.append(("suite", value.tail()))
+    return report

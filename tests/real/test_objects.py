@@ -1,0 +1,231 @@
+"""What becomes of owned objects that somebody touches: one process, a real API server."""
+
+from typing import Any
+
+import pytest
+
+from tests import kubeflow, sights, waits
+from tests.controlplane import ControlPlane, Json
+
+pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("suite")]
+
+MARKS = {
+    "app.kubernetes.io/managed-by": "profiles-controller",
+    "app.kubernetes.io/component": "quotas",
+}
+
+
+def uid(found: Json | None) -> Any:
+    return found["metadata"]["uid"] if found else None
+
+
+def quota(plane: ControlPlane, namespace: str) -> Json:
+    return plane.request("GET", sights.quota_path(namespace))
+
+
+def theirs(namespace: str, **metadata: Any) -> Json:
+    """Somebody else's quota under the name of ours."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": sights.QUOTA, "namespace": namespace, **metadata},
+        "spec": {"hard": {"pods": "1"}},
+    }
+
+
+def test_an_edited_object_is_put_right_in_place(control_plane: ControlPlane) -> None:
+    sights.tenant(control_plane, "edited")
+    before = quota(control_plane, "edited")
+
+    change = {"spec": {"hard": {"pods": "1", "secrets": "3", "limits.cpu": None}}}
+    sights.patch(control_plane, sights.quota_path("edited"), change)
+
+    waits.until(
+        lambda: quota(control_plane, "edited")["spec"] == before["spec"], "the quota is as it was"
+    )
+    assert uid(quota(control_plane, "edited")) == uid(before)
+
+
+def test_a_deleted_object_is_made_anew(control_plane: ControlPlane) -> None:
+    sights.tenant(control_plane, "emptied")
+    before = sights.find(control_plane, sights.limits_path("emptied"))
+
+    sights.delete(control_plane, sights.limits_path("emptied"))
+
+    waits.until(lambda: sights.limits(control_plane, "emptied"), "the limits are there again")
+    assert uid(sights.find(control_plane, sights.limits_path("emptied"))) != uid(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"),
+    [
+        ("unlabelled", {"labels": None}),
+        ("unmanaged", {"labels": {"app.kubernetes.io/managed-by": None}}),
+        ("claimed", {"labels": {"app.kubernetes.io/managed-by": "somebody"}}),
+        ("disowned", {"ownerReferences": None}),
+    ],
+)
+def test_a_mark_that_is_taken_away_is_put_back(
+    control_plane: ControlPlane, name: str, metadata: Json
+) -> None:
+    sights.tenant(control_plane, name)
+    before = quota(control_plane, name)
+
+    sights.patch(control_plane, sights.quota_path(name), {"metadata": metadata})
+
+    def is_marked() -> bool:
+        found: Json = quota(control_plane, name)["metadata"]
+        owners = found.get("ownerReferences")
+        assert owners == before["metadata"]["ownerReferences"]
+        assert found.get("labels") == MARKS
+        return True
+
+    waits.until(is_marked, "labels and owner reference are back")
+    assert uid(quota(control_plane, name)) == uid(before)
+
+
+def test_what_others_added_survives_a_repair(control_plane: ControlPlane) -> None:
+    sights.tenant(control_plane, "decorated")
+    control_plane.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "another", "namespace": "decorated"},
+        }
+    )
+    another = control_plane.get("ConfigMap", "another", "decorated")
+    before = quota(control_plane, "decorated")
+    reference = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "another",
+        "uid": another["metadata"]["uid"],
+    }
+    added = {
+        "labels": {"theirs": "label"},
+        "annotations": {"theirs": "note"},
+        "finalizers": ["example.ca/theirs"],
+        "ownerReferences": [*before["metadata"]["ownerReferences"], reference],
+    }
+
+    sights.patch(
+        control_plane,
+        sights.quota_path("decorated"),
+        {"metadata": added, "spec": {"hard": {"pods": "1"}}},
+    )
+
+    waits.until(
+        lambda: quota(control_plane, "decorated")["spec"] == before["spec"],
+        "the quota is put right",
+    )
+    after = quota(control_plane, "decorated")["metadata"]
+    sights.patch(control_plane, sights.quota_path("decorated"), {"metadata": {"finalizers": None}})
+    assert after["labels"] == MARKS | {"theirs": "label"}
+    assert after["annotations"] == {"theirs": "note"}
+    assert after["finalizers"] == ["example.ca/theirs"]
+    assert {one["name"]: one.get("controller", False) for one in after["ownerReferences"]} == {
+        "decorated": True,
+        "another": False,
+    }
+
+
+def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
+    control_plane: ControlPlane,
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "occupied")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(namespace, theirs("occupied"))
+    before = quota(control_plane, "occupied")
+
+    sights.patch(
+        control_plane,
+        "/api/v1/namespaces/occupied",
+        {"metadata": {"ownerReferences": owners}},
+    )
+    waits.until(lambda: sights.limits(control_plane, "occupied"), "the other object is made")
+    (warning,) = waits.until(
+        lambda: sights.events(control_plane, "occupied", reason="Refused"), "a warning is told"
+    )
+    waits.until(
+        lambda: "refused" in sights.message(control_plane, "occupied", "QuotasReady"),
+        "the condition tells of the refusal",
+    )
+
+    assert quota(control_plane, "occupied")["spec"] == before["spec"]
+    assert "labels" not in quota(control_plane, "occupied")["metadata"]
+    assert sights.status(control_plane, "occupied", "QuotasReady") == "False"
+    message = sights.message(control_plane, "occupied", "QuotasReady")
+    assert "ResourceQuota occupied/quotas" in message
+    assert "was not made by us" in message
+    assert (warning["type"], warning["message"]) == ("Warning", message)
+
+    sights.delete(control_plane, sights.quota_path("occupied"))
+
+    sights.wait_in_shape(control_plane, "occupied")
+
+
+def test_an_object_of_another_owner_is_never_taken(control_plane: ControlPlane) -> None:
+    profile = kubeflow.create_profile(control_plane, "lodging")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(namespace)
+    configmap = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "landlord", "namespace": "lodging"},
+    }
+    control_plane.apply(configmap)
+    landlord = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "landlord",
+        "uid": uid(control_plane.get("ConfigMap", "landlord", "lodging")),
+        "controller": True,
+    }
+    control_plane.apply(theirs("lodging", ownerReferences=[landlord]))
+    before = quota(control_plane, "lodging")
+
+    owner = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/lodging", owner)
+
+    waits.until(
+        lambda: (
+            sights.status(control_plane, "lodging", "LimitrangesReady") == "True"
+            and sights.status(control_plane, "lodging", "QuotasReady") == "False"
+        ),
+        "the other object is made, and this one refused",
+    )
+    after = quota(control_plane, "lodging")
+    assert after["metadata"]["ownerReferences"] == [landlord]
+    assert after["spec"] == before["spec"]
+    assert "belongs to another owner" in sights.message(control_plane, "lodging", "QuotasReady")
+
+
+def test_an_older_suites_objects_are_adopted_in_place(control_plane: ControlPlane) -> None:
+    profile = kubeflow.create_profile(control_plane, "inherited")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(namespace)
+    quotas = theirs("inherited", ownerReferences=owners)
+    limits = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": kubeflow.owned_metadata(profile, sights.LIMIT_RANGE),
+        "spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]},
+    }
+    control_plane.apply(quotas, limits)
+    paths = (sights.quota_path("inherited"), sights.limits_path("inherited"))
+    before = [uid(sights.find(control_plane, path)) for path in paths]
+
+    owner = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/inherited", owner)
+
+    waits.until(
+        lambda: quota(control_plane, "inherited")["metadata"].get("labels") == MARKS,
+        "the quota bears our labels",
+    )
+    sights.wait_in_shape(control_plane, "inherited")
+    assert [uid(sights.find(control_plane, path)) for path in paths] == before
+    assert sights.hard(control_plane, "inherited")["pods"] == "100"
+    assert sights.limits(control_plane, "inherited")["default"]["memory"] == "256M"

@@ -1,0 +1,186 @@
+"""What becomes of a profile's objects when the Profile changes: one process, a real API server."""
+
+import pytest
+
+from tests import kubeflow, sights, waits
+from tests.controlplane import ControlPlane
+from tests.suites import Suite
+
+pytestmark = [pytest.mark.xdist_group("profiles"), pytest.mark.usefixtures("suite")]
+
+BETA = "/apis/kubeflow.org/v1beta1/profiles"
+
+
+def test_a_profile_may_come_before_its_namespace(control_plane: ControlPlane) -> None:
+    profile = kubeflow.create_profile(control_plane, "early-profile")
+    waits.until(
+        lambda: sights.status(control_plane, "early-profile", "QuotasReady") == "False",
+        "the profile says what it waits for",
+    )
+    message = sights.message(control_plane, "early-profile", "QuotasReady")
+
+    kubeflow.create_namespace(control_plane, profile)
+
+    sights.wait_in_shape(control_plane, "early-profile")
+    assert message == "namespace early-profile does not exist"
+    assert not sights.events(control_plane, "early-profile", type="Warning")
+
+
+def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "early-namespace"}}
+    control_plane.apply(namespace)
+    profile = kubeflow.create_profile(control_plane, "early-namespace")
+    waits.until(
+        lambda: sights.status(control_plane, "early-namespace", "LimitrangesReady") == "False",
+        "the namespace is nobody's yet",
+    )
+
+    control_plane.apply(kubeflow.namespace_manifest(profile))
+
+    sights.wait_in_shape(control_plane, "early-namespace")
+
+
+def test_a_namespace_made_anew_is_furnished_anew(control_plane: ControlPlane) -> None:
+    profile = sights.tenant(control_plane, "renewed", {"quotas.statcan.gc.ca/pods": "7"})
+    before = control_plane.get("ResourceQuota", sights.QUOTA, "renewed")["metadata"]["uid"]
+
+    sights.delete_namespace(control_plane, "renewed")
+    kubeflow.create_namespace(control_plane, profile)
+
+    waits.until(lambda: sights.hard(control_plane, "renewed"), "the quota is there again")
+    sights.wait_in_shape(control_plane, "renewed")
+    after = control_plane.get("ResourceQuota", sights.QUOTA, "renewed")
+    assert after["spec"]["hard"]["pods"] == "7"
+    assert after["metadata"]["uid"] != before
+
+
+def test_another_owner_changes_neither_object(control_plane: ControlPlane) -> None:
+    sights.tenant(control_plane, "sold")
+    before = control_plane.get("LimitRange", sights.LIMIT_RANGE, "sold")
+
+    kubeflow.patch_profile(
+        control_plane, "sold", {"spec": {"owner": kubeflow.user("john@example.ca")}}
+    )
+    sights.label(control_plane, "sold", pods="8")
+
+    waits.until(lambda: sights.hard(control_plane, "sold")["pods"] == "8", "the label is read")
+    assert control_plane.get("LimitRange", sights.LIMIT_RANGE, "sold") == before
+    assert sights.is_in_shape(control_plane, "sold")
+
+
+def test_a_label_is_followed_as_it_is_added_changed_and_removed(
+    control_plane: ControlPlane,
+) -> None:
+    sights.tenant(control_plane, "labelled")
+    default = sights.hard(control_plane, "labelled")
+
+    def wait_for(gpus: str) -> None:
+        waits.until(
+            lambda: sights.hard(control_plane, "labelled")["requests.nvidia.com/gpu"] == gpus,
+            f"{gpus} GPUs are allowed",
+        )
+
+    sights.label(control_plane, "labelled", gpu="4")
+    wait_for("4")
+    sights.label(control_plane, "labelled", gpu="6")
+    wait_for("6")
+    sights.label(control_plane, "labelled", gpu=None)
+    wait_for("2")
+
+    assert sights.hard(control_plane, "labelled") == default
+
+
+def test_a_bad_label_leaves_the_other_keys_in_force(control_plane: ControlPlane) -> None:
+    sights.tenant(control_plane, "mistaken")
+
+    sights.label(control_plane, "mistaken", pods="many", gpu="1")
+
+    waits.until(
+        lambda: sights.status(control_plane, "mistaken", "QuotasReady") == "False",
+        "the label is refused",
+    )
+    message = sights.message(control_plane, "mistaken", "QuotasReady")
+    warnings = waits.until(
+        lambda: sights.events(control_plane, "mistaken", type="Warning"), "a warning is told"
+    )
+    hard = sights.hard(control_plane, "mistaken")
+    assert "quotas.statcan.gc.ca/pods" in message
+    assert "many" in message
+    assert [event["message"] for event in warnings] == [message]
+    assert (hard["pods"], hard["requests.nvidia.com/gpu"]) == ("100", "1")
+    assert sights.status(control_plane, "mistaken", "LimitrangesReady") == "True"
+
+    sights.label(control_plane, "mistaken", pods="9")
+
+    sights.wait_in_shape(control_plane, "mistaken")
+    assert sights.hard(control_plane, "mistaken")["pods"] == "9"
+
+
+def test_a_deleted_profile_takes_its_objects_and_its_series_along(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    sights.tenant(control_plane, "leaver")
+    series = "profiles_controller_profile_condition"
+    assert len(suite.series(series, profile="leaver")) == 2
+
+    kubeflow.delete_profile(control_plane, "leaver")
+
+    waits.until(
+        lambda: sights.find(control_plane, "/api/v1/namespaces/leaver") is None,
+        "the namespace is gone",
+        seconds=sights.GONE_SECONDS,
+    )
+    waits.until(lambda: not suite.series(series, profile="leaver"), "the series are gone")
+    assert not suite.troubles("leaver")
+
+
+def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane) -> None:
+    sights.tenant(control_plane, "lingering")
+    sights.tenant(control_plane, "staying")
+    kubeflow.mark_deleted(control_plane, "lingering")
+
+    sights.delete(control_plane, sights.quota_path("lingering"))
+    sights.delete(control_plane, sights.quota_path("staying"))
+
+    waits.until(lambda: sights.hard(control_plane, "staying"), "the neighbour is repaired")
+    assert not sights.hard(control_plane, "lingering")
+    kubeflow.patch_profile(control_plane, "lingering", {"metadata": {"finalizers": None}})
+
+
+def test_a_client_of_v1beta1_is_served_alike(control_plane: ControlPlane) -> None:
+    manifest = kubeflow.profile_manifest("elder", labels={"quotas.statcan.gc.ca/pods": "5"})
+    profile = control_plane.request(
+        "POST", BETA, {**manifest, "apiVersion": "kubeflow.org/v1beta1"}
+    )
+    namespace = kubeflow.namespace_manifest(profile)
+    namespace["metadata"]["ownerReferences"][0]["apiVersion"] = "kubeflow.org/v1beta1"
+    control_plane.apply(namespace)
+    sights.wait_in_shape(control_plane, "elder")
+    assert sights.hard(control_plane, "elder")["pods"] == "5"
+
+    labels = {"metadata": {"labels": {"quotas.statcan.gc.ca/pods": "6"}}}
+    sights.patch(control_plane, f"{BETA}/elder", labels)
+
+    waits.until(lambda: sights.hard(control_plane, "elder")["pods"] == "6", "the label is read")
+
+
+def test_what_others_wrote_on_a_profile_survives(control_plane: ControlPlane) -> None:
+    (profile,) = kubeflow.create_tenants(
+        control_plane, ["shared"], labels={"theirs": "label"}, annotations={"theirs": "note"}
+    )
+    foreign = {"type": "Foreign", "status": "True", "message": "theirs"}
+    sights.wait_in_shape(control_plane, "shared")
+
+    sights.add_condition(control_plane, "shared", foreign)
+    sights.label(control_plane, "shared", pods="none")
+    waits.until(
+        lambda: sights.status(control_plane, "shared", "QuotasReady") == "False",
+        "the suite has written its condition again",
+    )
+
+    body = control_plane.request("GET", f"{kubeflow.PROFILES}/shared")
+    assert sights.conditions(control_plane, "shared")["Foreign"] == ("True", "theirs")
+    assert body["metadata"]["labels"]["theirs"] == "label"
+    assert body["metadata"]["annotations"] == {"theirs": "note"}
+    assert body["metadata"]["finalizers"] == [kubeflow.FINALIZER]
+    assert body["spec"] == profile["spec"]
