@@ -1,0 +1,55 @@
+"""What a pure controller is given and gives, with defaults for all that is beside a test's point."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from controllers.manifests import Body, Manifest, to_body
+from controllers.profiles import Owner, Profile
+from controllers.runtime.kinds import KINDS
+
+_GOLDEN = Path(__file__).parent / "unit" / "golden"
+
+
+def profile(
+    name: str = "team-a",
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    owner: str = "jane@example.ca",
+    uid: str = "",
+) -> Profile:
+    return Profile(
+        name=name,
+        uid=uid or f"uid-of-{name}",
+        owner=Owner(name=owner),
+        labels=labels or {},
+        annotations=annotations or {},
+    )
+
+
+def resource_quota(
+    name: str = "kf-resource-quota", *, namespace: str = "team-a", **spec: object
+) -> Body:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def bodies(manifests: Iterable[Manifest], profile: Profile, *, component: str) -> list[Body]:
+    """The objects as they are sent to the API server."""
+    return [
+        to_body(
+            manifest,
+            api_version=KINDS[manifest.kind].api_version,
+            profile=profile,
+            component=component,
+        )
+        for manifest in manifests
+    ]
+
+
+def golden(component: str, name: str) -> list[Any]:
+    """The objects of one golden file."""
+    text = (_GOLDEN / component / f"{name}.yaml").read_text(encoding="utf-8")
+    return [document for document in yaml.safe_load_all(text) if document is not None]
