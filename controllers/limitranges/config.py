@@ -15,17 +15,16 @@ from controllers.limitranges import rules
 DEFAULT = MappingProxyType({"cpu": "250m", "memory": "256M"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 
-# Setting -> field of the API; either spelling is accepted.
+# Setting -> field of the API.
 FIELDS = MappingProxyType(
     {
-        "default": "default",
-        "default_request": "defaultRequest",
         "max": "max",
         "min": "min",
         "max_limit_request_ratio": "maxLimitRequestRatio",
+        "default_request": "defaultRequest",
+        "default": "default",
     }
 )
-_SETTINGS = {field: setting for setting, field in FIELDS.items()}
 _DEFAULTS = {"default": DEFAULT, "default_request": DEFAULT}
 
 
@@ -57,21 +56,21 @@ class LimitRangesSettings(BaseModel):
     def _checked(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        merged: dict[str, dict[str, str]] = {}
-        problems = list(tables.unknown_problems(data, (*FIELDS, *_SETTINGS)))
-        for setting, field in FIELDS.items():
-            given = data.get(field, data.get(setting, {}))
-            if setting != field and setting in data and field in data:
-                why = f"{setting!r} is also given as {field!r}: expected one of them"
-                problems.append(tables.problem(why, given, setting))
-            table, _, wrong = tables.merge(_DEFAULTS.get(setting, _NONE), given, setting)
-            amounts = tables.amount_problems(table, setting, resources.container_name_refusal)
+        merged: dict[str, tables.Table] = {}
+        given: dict[str, Mapping[str, object]] = {}
+        problems = list(tables.unknown_problems(data, FIELDS))
+        for setting in FIELDS:
+            default = _DEFAULTS.get(setting, _NONE)
+            merged[setting], given[setting], wrong = tables.merge(
+                default, data.get(setting, {}), setting
+            )
             problems += wrong
-            problems += amounts
-            merged[setting] = table
+            problems += tables.amount_problems(
+                merged[setting], setting, resources.container_name_refusal
+            )
         # What is no amount cannot be compared: the rules go by the resources that are right so far.
         wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}
-        problems += _conflicts(merged, wrong_resources)
+        problems += _conflicts(merged, given, wrong_resources)
         tables.fail(cls.__name__, problems)
         return merged
 
@@ -82,10 +81,14 @@ class LimitRangesSettings(BaseModel):
 
 
 def _conflicts(
-    merged: Mapping[str, Mapping[str, str]], excepted: Collection[str]
+    merged: Mapping[str, tables.Table],
+    given: Mapping[str, Mapping[str, object]],
+    excepted: Collection[str],
 ) -> Iterator[tables.Problem]:
     item = {field: merged[setting] for setting, field in FIELDS.items()}
-    for resource in sorted({resource for table in item.values() for resource in table}):
+    for resource in sorted({resource for table in merged.values() for resource in table}):
         why = None if resource in excepted else rules.conflict(item, resource)
         if why:
-            yield tables.problem(why, resource)
+            # The defaults alone are right: one of the settings that were given made them wrong.
+            where = next((each for each in FIELDS if resource in given[each]), "default")
+            yield tables.problem(why, merged[where].get(resource), where, resource)
