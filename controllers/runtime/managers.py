@@ -12,7 +12,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,12 +50,18 @@ class Manager:
     """The parts of one process, made in the event loop that runs them."""
 
     def __init__(
-        self, assemblies: Sequence[Assembly], cluster: clusters.KubeCluster, options: Options,
+        self,
+        assemblies: Sequence[Assembly],
+        cluster: clusters.KubeCluster,
+        options: Options,
         metrics: Metrics,
-    ) -> None:  # fmt: skip
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives monotonic seconds, from any thread."""
         self._options = options
         self._cluster = cluster
-        self._clock = time.monotonic
+        self._clock = clock
         self._beat = self._clock()
         controllers = [controller for controller, _ in assemblies]
         self.profiles = Profiles(options.shard, self._profile_changed)
