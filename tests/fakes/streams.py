@@ -1,0 +1,72 @@
+"""One watch, from the server's side."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from controllers.manifests import Body
+from tests.fakes.objects import Happening
+from tests.fakes.requests import Target, selects
+
+
+class Stream:
+    """Events in order; what a label selector no longer matches is told as deleted."""
+
+    def __init__(self, target: Target, selector: str) -> None:
+        self.target = target
+        self._selector = selector
+        self._waiting: deque[Body] = deque()
+        self._changed = asyncio.Event()
+        self._busy = False
+        self._ended = False
+        self._error: Exception | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the watcher has taken everything, and come back for more."""
+        return not self._waiting and not self._busy
+
+    def tell(self, happening: Happening) -> None:
+        """An event, if this watch is concerned."""
+        key = happening.key
+        if key.kind != self.target.kind.name or self.target.namespace not in ("", key.namespace):
+            return
+        before, after = self._selected(happening.before), self._selected(happening.after)
+        if after is not None:
+            self.put("ADDED" if before is None else "MODIFIED", after)
+        elif before is not None:
+            gone = {**before, "metadata": dict(before["metadata"])}
+            gone["metadata"]["resourceVersion"] = str(happening.version)
+            self.put("DELETED", gone)
+
+    def put(self, type_: str, body: Body) -> None:
+        self._waiting.append({"type": type_, "object": body})
+        self.changed()
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing comes after what waits already."""
+        self._ended = True
+        self._error = error
+        self.changed()
+
+    def changed(self) -> None:
+        """Whoever waits shall look again."""
+        self._changed.set()
+
+    async def events(self, flowing: Callable[[], bool]) -> AsyncIterator[list[Body]]:
+        while True:
+            self._changed.clear()
+            while self._waiting and flowing():
+                event = self._waiting.popleft()
+                # A watcher does not come back from an ERROR.
+                self._busy = event["type"] != "ERROR"
+                yield [event]
+                self._busy = False
+            if self._ended and not self._waiting:
+                break
+            await self._changed.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _selected(self, body: Body | None) -> Body | None:
+        return body if body is not None and selects(self._selector, body) else None
