@@ -105,9 +105,9 @@ def parse_conditions(body: Mapping[str, Any]) -> tuple[Condition, ...]:
     conditions = _mapping(body, "status").get("conditions") or ()
     return tuple(
         Condition(
-            type=str(entry.get("type") or ""),
-            status=str(entry.get("status") or ""),
-            message=str(entry.get("message") or ""),
+            type=sys.intern(str(entry.get("type") or "")),
+            status=sys.intern(str(entry.get("status") or "")),
+            message=sys.intern(str(entry.get("message") or "")),
         )
         for entry in conditions
         if isinstance(entry, Mapping)

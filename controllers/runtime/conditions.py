@@ -26,7 +26,8 @@ PATIENT = 3.0
 """Seconds that a condition waits which is only worth telling when it lasts."""
 LONGEST_MESSAGE = 1024
 _TRIES = 5
-_WRITERS = 4
+_WRITERS = 8
+"""As many as keep pace with the writes that they tell of; --max-writes bounds them all."""
 _CONFLICT, _NOT_FOUND = 409, 404
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,12 +76,15 @@ class Interest:
         if self.watchers:
             found = {name: watch.keep(body) for name, watch in self.watchers.items()}
             kept = {name: value for name, value in found.items() if value is not None} or None
-        if ours or kept or self.all_objects or self._legacy(metadata):
-            return projections.project(kind, body, kept)
+        legacy = () if ours else self._legacy(metadata)
+        if ours or kept or self.all_objects or legacy:
+            return projections.project(kind, body, kept, legacy)
         return None
 
-    def _legacy(self, metadata: Mapping[str, Any]) -> bool:
-        return any(own.legacy and own.legacy(metadata) for own in self.owners.values())
+    def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(
+            name for name, own in self.owners.items() if own.legacy and own.legacy(metadata)
+        )
 
 
 def interests(controllers: Sequence[AnyController]) -> dict[str, Interest]:
@@ -400,7 +404,8 @@ class Informer:
 
     def _place(self, body: Body) -> tuple[str, str]:
         metadata = body["metadata"]
-        return metadata.get("namespace", ""), metadata["name"]
+        # Thousands of namespaces hold objects of the same few names.
+        return sys.intern(metadata.get("namespace", "")), sys.intern(metadata["name"])
 
 
 def _known(before: Record, metadata: Body) -> bool:

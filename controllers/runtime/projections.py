@@ -48,6 +48,8 @@ class Record:
     content: Body | None
     kept: Mapping[str, Any] | None
     """What each watching controller's projection kept, by controller."""
+    legacy: tuple[str, ...] = ()
+    """The controllers that count it as theirs without their labels (``Owned.legacy``)."""
 
     @property
     def component(self) -> str | None:
@@ -81,7 +83,12 @@ def _component(labels: Texts) -> str | None:
     return found.get(COMPONENT_LABEL) if found.get(MANAGED_BY_LABEL) == MANAGED_BY else None
 
 
-def project(kind: Kind, body: Body, kept: Mapping[str, Any] | None = None) -> Record:
+def project(
+    kind: Kind,
+    body: Body,
+    kept: Mapping[str, Any] | None = None,
+    legacy: tuple[str, ...] = (),
+) -> Record:
     """The record of an object as the API server sent it."""
     metadata = body["metadata"]
     owner = owner_name = ""
@@ -105,6 +112,7 @@ def project(kind: Kind, body: Body, kept: Mapping[str, Any] | None = None) -> Re
         fixed=fixed(kind, content),
         content=content if merge else None,
         kept=kept,
+        legacy=legacy,
     )
 
 

@@ -180,6 +180,13 @@ def in_shape(want: Wanted, record: Record) -> bool:
     return projections.contains(want.kind, record.content, want.manifest.content)
 
 
+def _is_ours(record: Record, component: str) -> bool:
+    """By our labels, or by the list of an older suite's objects; others are only watched."""
+    if record.component is None:
+        return component in record.legacy
+    return record.component == component
+
+
 def _prune(
     profile: Profile,
     component: str,
@@ -190,9 +197,12 @@ def _prune(
     for kind, memory in memories.items():
         for namespace, name, record in memory.owned(profile.namespace, profile.uid):
             key = Key(kind, namespace, name)
-            # Without our labels it is remembered only when a spec lists it (Owned.legacy).
-            ours = record.component in (None, component)
-            if not ours or key in wants or namespace not in allowed or record.deleting:
+            if (
+                not _is_ours(record, component)
+                or key in wants
+                or namespace not in allowed
+                or record.deleting
+            ):
                 continue
             if record.paused:
                 yield Change(Action.UNCHANGED, key, "paused by its annotation")

@@ -27,6 +27,8 @@ REPEAT = 3600.0
 """Seconds before the same event of the same profile is worth another write."""
 LONGEST_MESSAGE = 1024
 _CAPACITY = 20_000
+_POSTERS = 8
+"""As many as keep pace with the writes that they tell of; --max-writes bounds them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,11 @@ class Recorder:
 
     async def run(self) -> None:
         """Post what is recorded until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_POSTERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             profile, event = await self._queue.get()
             try:
