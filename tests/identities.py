@@ -3,12 +3,12 @@
 Nothing more, so that a right that is missing shows as a refused request.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from controllers import registry
 from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController
 from tests import waits
 from tests.controlplane import ControlPlane, Json
 
@@ -23,9 +23,11 @@ def user(name: str) -> str:
     return f"system:serviceaccount:{NAMESPACE}:{name}"
 
 
-def create(plane: ControlPlane, name: str, controllers: Sequence[AnyController]) -> Path:
-    """The kubeconfig of an identity that may do what these controllers need, and elect leaders."""
-    return bind(plane, name, permissions.cluster_role(controllers, f"suite-{name}"))
+def cluster_role(*controllers: str, name: str) -> Json:
+    """What these controllers declare that they need; none named is all."""
+    by_name = registry.by_name()
+    chosen = [by_name[each] for each in controllers or by_name]
+    return permissions.cluster_role(chosen, name)
 
 
 def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:

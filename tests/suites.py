@@ -15,7 +15,6 @@ from typing import Any, Self
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from controllers import registry
 from tests import identities, waits
 from tests.audits import Audit
 from tests.controlplane import ControlPlane, ports, processes
@@ -168,12 +167,11 @@ class Suites:
         self._identities: dict[str, Path] = {}
         self._audits: list[Audit] = []
 
-    def identity(self, name: str, only: Iterable[str] = ()) -> Path:
+    def identity(self, name: str, *controllers: str) -> Path:
         """The kubeconfig of `name`, with exactly the rights of these controllers (none: of all)."""
         if name not in self._identities:
-            wanted = set(only) or set(registry.by_name())
-            chosen = [one for one in registry.CONTROLLERS if one.name in wanted]
-            self._identities[name] = identities.create(self.plane, name, chosen)
+            role = identities.cluster_role(*controllers, name=f"suite-{name}")
+            self._identities[name] = identities.bind(self.plane, name, role)
             if not self._forgiving:
                 self._audits.append(Audit(self.plane, identities.user(name)))
         return self._identities[name]
@@ -190,8 +188,8 @@ class Suites:
         It serves on a port of its own. Does not wait until it is ready.
         """
         if kubeconfig is None:
-            only = () if controllers == "all" else (controllers,)
-            kubeconfig = self.identity(controllers, only)
+            own = () if controllers == "all" else (controllers,)
+            kubeconfig = self.identity(controllers, *own)
         port = ports.free()
         name = f"{controllers}-{len(self.running)}"
         listen = ("--kubeconfig", str(kubeconfig), "--listen", f"{HOST}:{port}")

@@ -1,0 +1,110 @@
+"""Into which namespaces the suite writes, and into which it never does."""
+
+import pytest
+
+from tests import identities, kubeflow, sights, waits
+from tests.audits import Audit
+from tests.controlplane import ControlPlane, Json
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("namespaces")
+
+
+def blocker(namespace: str) -> Json:
+    """It keeps its namespace terminating until its finalizer is taken away."""
+    metadata = {"name": "blocker", "namespace": namespace, "finalizers": ["example.ca/blocker"]}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+
+def older_namespace(profile: Json) -> Json:
+    """One that is older than its Profile: of its owner, but not controlled by it."""
+    manifest = kubeflow.namespace_manifest(profile)
+    del manifest["metadata"]["ownerReferences"]
+    return manifest
+
+
+def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    audit = Audit(control_plane, identities.user("all"))
+    sights.tenant(control_plane, "honest")
+
+    kubeflow.create_profile(control_plane, "kube-system")
+    waits.until(
+        lambda: len(sights.events(control_plane, "kube-system", reason="NamespaceNotOwned")) == 2,
+        "each controller warns",
+    )
+    waits.until(
+        lambda: all(
+            "not controlled by Profile" in sights.message(control_plane, "kube-system", condition)
+            for condition in sights.CONDITIONS
+        ),
+        "the conditions tell of it",
+    )
+    sights.label(control_plane, "kube-system", pods="1")
+    sights.label(control_plane, "honest", pods="1")
+    waits.until(
+        lambda: sights.hard(control_plane, "honest")["pods"] == "1", "a neighbour is served"
+    )
+
+    touched = [write for write in audit.writes() if " kube-system/" in write]
+    kubeflow.delete_profile(control_plane, "kube-system")
+    assert touched == []
+    assert sights.find(control_plane, sights.quota_path("kube-system")) is None
+    assert suite.is_ready()
+
+
+def test_a_terminating_namespace_is_benign(control_plane: ControlPlane, suite: Suite) -> None:
+    profile = sights.tenant(control_plane, "closing")
+    control_plane.apply(blocker("closing"))
+    sights.delete(control_plane, "/api/v1/namespaces/closing")
+    waits.until(
+        lambda: sights.find(control_plane, sights.quota_path("closing")) is None,
+        "the namespace controller has emptied it",
+        seconds=sights.GONE_SECONDS,
+    )
+    waits.until(
+        lambda: "is being deleted" in sights.message(control_plane, "closing", "QuotasReady"),
+        "the condition says so",
+    )
+    path = "/api/v1/namespaces/closing/configmaps/blocker"
+
+    sights.patch(control_plane, path, {"metadata": {"finalizers": None}})
+    waits.until(
+        lambda: sights.find(control_plane, "/api/v1/namespaces/closing") is None,
+        "the namespace is gone",
+        seconds=sights.GONE_SECONDS,
+    )
+    kubeflow.create_namespace(control_plane, profile)
+
+    sights.wait_in_shape(control_plane, "closing")
+    assert suite.troubles("closing") == []
+    assert sights.events(control_plane, "closing", type="Warning") == []
+
+
+def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
+    control_plane: ControlPlane, suite: Suite, suites: Suites
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "veteran")
+    control_plane.apply(older_namespace(profile))
+    waits.until(
+        lambda: "not controlled by" in sights.message(control_plane, "veteran", "QuotasReady"),
+        "it is refused",
+    )
+    refused = sights.find(control_plane, sights.quota_path("veteran"))
+    suite.stop()
+
+    allowing = suites.start("all", "--allow-adopted-namespaces").wait_ready()
+
+    sights.wait_in_shape(control_plane, "veteran")
+    assert refused is None
+    stranger = kubeflow.create_profile(control_plane, "stranger", owner="eve@example.ca")
+    foreign = older_namespace(stranger)
+    foreign["metadata"]["annotations"]["owner"] = "somebody.else@example.ca"
+    control_plane.apply(foreign)
+    waits.until(
+        lambda: "not controlled by" in sights.message(control_plane, "stranger", "QuotasReady"),
+        "a namespace of another owner is refused all the same",
+    )
+    assert allowing.stop() == 0
+    assert sights.find(control_plane, sights.quota_path("stranger")) is None

@@ -1,0 +1,94 @@
+"""The steady state: no request but the watches, no object touched, counted at the API server."""
+
+import pytest
+
+from tests import identities, kubeflow, sights, waits
+from tests.audits import Audit
+from tests.controlplane import ControlPlane
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("quiet")
+
+RESYNC_MINUTES = "0.03"
+TENANTS = [f"quiet-{number:02}" for number in range(20)]
+LISTS = (
+    kubeflow.PROFILES,
+    "/api/v1/namespaces",
+    "/api/v1/resourcequotas",
+    "/api/v1/limitranges",
+    "/api/v1/namespaces/default/events",
+)
+
+
+def versions(plane: ControlPlane, *lists: str) -> dict[str, str]:
+    """The resourceVersion of everything that the suite could touch, or of these lists."""
+    return {
+        f"{path} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}": item[
+            "metadata"
+        ]["resourceVersion"]
+        for path in lists or LISTS
+        for item in plane.request("GET", path)["items"]
+    }
+
+
+def reconciles(suite: Suite) -> float:
+    return suite.total("controller_runtime_reconcile_total")
+
+
+def wait_for_resyncs(suite: Suite, profiles: int) -> None:
+    """Until two controllers have looked twice more at each profile."""
+    goal = reconciles(suite) + 2 * 2 * profiles
+    waits.until(lambda: reconciles(suite) >= goal, "two resyncs", seconds=60)
+
+
+def test_the_steady_state_makes_no_request_but_the_watches(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    bad = {"quotas.statcan.gc.ca/pods": "many", "quotas.statcan.gc.ca/unknown": "1"}
+    kubeflow.create_tenants(control_plane, TENANTS)
+    kubeflow.create_tenants(control_plane, ["quiet-mistaken"], labels=bad)
+    kubeflow.create_profile(control_plane, "quiet-waiting")
+    control_plane.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "quiet-foreign"}}
+    )
+    kubeflow.create_profile(control_plane, "quiet-foreign")
+    suite = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
+    for name in TENANTS:
+        sights.wait_in_shape(control_plane, name)
+    wait_for_resyncs(suite, len(TENANTS) + 3)
+    waits.until(
+        lambda: sights.status(control_plane, "quiet-waiting", "QuotasReady") == "False",
+        "the profile without a namespace says so",
+    )
+    before = versions(control_plane)
+    requests = suite.requests()
+    audit = Audit(control_plane, identities.user("all"))
+
+    wait_for_resyncs(suite, len(TENANTS) + 3)
+
+    asked = {pair: count for pair, count in audit.counts().items() if pair[0] != "watch"}
+    assert asked == {}
+    assert suite.requests() - requests <= audit.counts().total()
+    assert versions(control_plane) == before
+    assert suite.stop() == 0
+
+
+def test_a_process_that_starts_over_objects_in_shape_writes_nothing(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    names = [f"settled-{number:02}" for number in range(10)]
+    kubeflow.create_tenants(control_plane, names)
+    first = suites.start("all").wait_ready()
+    for name in names:
+        sights.wait_in_shape(control_plane, name)
+    first.stop()
+    before = versions(control_plane, *LISTS[:-1])
+    audit = Audit(control_plane, identities.user("all"))
+
+    second = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
+    wait_for_resyncs(second, len(names))
+
+    # What a person must act on is told again: events are gone after an hour.
+    assert [write for write in audit.writes() if " events " not in write] == []
+    assert versions(control_plane, *LISTS[:-1]) == before
+    assert second.stop() == 0

@@ -1,0 +1,62 @@
+"""Two processes, each with the rights of its one controller, on the same profiles."""
+
+import pytest
+
+from tests import identities, kubeflow, sights, waits
+from tests.controlplane import ControlPlane
+from tests.suites import Suites
+
+pytestmark = pytest.mark.xdist_group("quiet")
+
+CONTROLLERS = ("quotas", "limitranges")
+
+
+def test_two_processes_that_write_conditions_at_once_lose_none(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    names = [f"contended-{number:02}" for number in range(40)]
+    profiles = kubeflow.create_tenants(control_plane, names[:20])
+    foreign = {"type": "Foreign", "status": "True", "message": "theirs"}
+    for name in names[:20]:
+        sights.add_condition(control_plane, name, foreign)
+
+    both = [suites.start(controller) for controller in CONTROLLERS]
+    for suite in both:
+        suite.wait_ready()
+    profiles += kubeflow.create_tenants(control_plane, names[20:])
+    for name in names[20:]:
+        sights.add_condition(control_plane, name, foreign)
+
+    for name in names:
+        sights.wait_in_shape(control_plane, name)
+    expected = {*sights.CONDITIONS, "Foreign"}
+    assert all(set(sights.conditions(control_plane, name)) == expected for name in names)
+    assert [suite.stop() for suite in both] == [0, 0]
+
+
+def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    role = identities.cluster_role("quotas", "limitranges", name="suite-crippled")
+    for rule in role["rules"]:
+        if rule["resources"] == ["limitranges"]:
+            rule["verbs"].remove("create")
+    kubeconfig = identities.bind(control_plane, "crippled", role)
+    kubeflow.create_tenants(control_plane, ["crippled"])
+
+    suite = suites.start("all", kubeconfig=kubeconfig).wait_ready()
+
+    waits.until(
+        lambda: "forbidden" in sights.message(control_plane, "crippled", "LimitrangesReady"),
+        "the condition names the missing right",
+    )
+    (warning,) = waits.until(
+        lambda: sights.events(control_plane, "crippled", type="Warning"), "a warning is told"
+    )
+    assert warning["reason"] == "Forbidden"
+    assert 'cannot create resource "limitranges"' in warning["message"]
+    assert suite.requests(code="403", method="POST") >= 3
+    assert suite.total("controller_runtime_reconcile_errors_total", controller="limitranges") >= 3
+    assert sights.status(control_plane, "crippled", "QuotasReady") == "True"
+    assert "Traceback" not in suite.text()
+    suite.stop()
