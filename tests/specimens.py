@@ -7,6 +7,7 @@ from typing import Any
 from controllers.findings import Finding
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Manifest
 from controllers.profiles import Profile, parse_profile
+from controllers.runtime import projections
 from controllers.runtime.declarations import (
     AnyController,
     Controller,
@@ -17,6 +18,7 @@ from controllers.runtime.declarations import (
     no_findings,
 )
 from controllers.runtime.kinds import KINDS
+from controllers.runtime.projections import Record
 
 OWNER = "jane.doe@example.ca"
 
@@ -151,3 +153,13 @@ def controller(
         gather=gather,
         **fields,
     )
+
+
+def record(kind: str = "ConfigMap", *, legacy: tuple[str, ...] = (), **fields: Any) -> Record:
+    """What an informer remembers of `object_body`, with the same arguments."""
+    return projections.project(KINDS[kind], object_body(kind, **fields), legacy=legacy)
+
+
+def merged_content() -> dict[str, Any]:
+    """A Service's spec, as far as a sample states it."""
+    return {"spec": {"selector": {"app": "sample"}, "ports": [{"name": "http", "port": 80}]}}

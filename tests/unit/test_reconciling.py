@@ -1,0 +1,249 @@
+"""The plan: what is wanted against what is remembered."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL, Manifest
+from controllers.profiles import PAUSED_ANNOTATION
+from controllers.runtime import reconciling
+from controllers.runtime.changes import Action
+from controllers.runtime.projections import Record
+from tests import specimens
+
+DATA = {"data": {"key": "value"}}
+EDITED = {"data": {"key": "edited"}}
+SOMEBODY = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "uid-web"}
+BOB = specimens.profile_reference("bob", "uid-bob")
+EARLIER_ALICE = specimens.profile_reference("alice", "uid-before")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An informer's memory, for one kind."""
+
+    records: Sequence[tuple[str, str, Record]] = ()
+
+    def get(self, namespace: str, name: str) -> Record | None:
+        found = (one for where, who, one in self.records if (where, who) == (namespace, name))
+        return next(found, None)
+
+    def owned(self, _namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
+        return [entry for entry in self.records if entry[2].owner == uid]
+
+
+def planned(
+    *manifests: Manifest,
+    records: Sequence[tuple[str, str, Record]] = (),
+    kind: str = "ConfigMap",
+    component: str = "samples",
+    namespaces: Sequence[str] = (),
+) -> list[str]:
+    """Each change as text, the unchanged ones included."""
+    changes, _ = reconciling.plan(
+        manifests,
+        profile=specimens.profile(),
+        component=component,
+        memories={kind: Memory(records)},
+        namespaces=namespaces,
+    )
+    return [str(change) for change in changes]
+
+
+def judged(record: Record | None, kind: str = "ConfigMap", **manifest: Any) -> tuple[Action, str]:
+    wanted = reconciling.wanted(
+        specimens.manifest(kind, **manifest), specimens.profile(), "samples"
+    )
+    change = reconciling.judge(wanted, record)
+    return change.action, change.detail
+
+
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
+    # what is there, what is wanted beside the default, action, words of the reason
+    "in_shape": (DATA, {}, Action.UNCHANGED, ""),
+    "edited": (EDITED, {}, Action.UPDATE, ""),
+    "edited_but_paused": (
+        EDITED | {"annotations": {PAUSED_ANNOTATION: "true"}},
+        {},
+        Action.UNCHANGED,
+        "paused",
+    ),
+    "edited_and_paused_false": (
+        EDITED | {"annotations": {PAUSED_ANNOTATION: "false"}},
+        {},
+        Action.UPDATE,
+        "",
+    ),
+    "being_deleted": (DATA | {"deleting": True}, {}, Action.PENDING, "is being deleted"),
+    "of_an_earlier_profile": (
+        DATA | {"owners": [EARLIER_ALICE]},
+        {},
+        Action.PENDING,
+        "belongs to an earlier Profile",
+    ),
+    "of_another_controller": (
+        DATA | {"labels": specimens.marks("others")},
+        {},
+        Action.REFUSED,
+        "is kept by controller others",
+    ),
+    "of_another_profile": (DATA | {"owners": [BOB]}, {}, Action.REFUSED, "belongs to Profile bob"),
+    "of_a_deployment": (
+        DATA | {"owners": [SOMEBODY], "labels": {}},
+        {},
+        Action.REFUSED,
+        "belongs to another owner",
+    ),
+    "nobodys": (DATA | {"owners": [], "labels": {}}, {}, Action.REFUSED, "was not made by us"),
+    "nobodys_and_adoptable": (
+        EDITED | {"owners": [], "labels": {}},
+        {"adoptable": True},
+        Action.ADOPT,
+        "",
+    ),
+    "anothers_is_never_adoptable": (
+        DATA | {"owners": [SOMEBODY], "labels": {}},
+        {"adoptable": True},
+        Action.REFUSED,
+        "belongs to another owner",
+    ),
+    "ours_without_its_owner": (DATA | {"owners": []}, {}, Action.ADOPT, ""),
+    "an_older_suites": (EDITED | {"labels": {}}, {}, Action.ADOPT, ""),
+    "create_only_and_edited": (EDITED, {"create_only": True}, Action.UNCHANGED, ""),
+    "create_only_and_anothers": (
+        DATA | {"owners": [BOB]},
+        {"create_only": True},
+        Action.REFUSED,
+        "belongs to Profile bob",
+    ),
+    "a_label_of_ours_changed": (
+        DATA | {"labels": specimens.marks() | {"tier": "low"}},
+        {"labels": {"tier": "high"}},
+        Action.UPDATE,
+        "",
+    ),
+    "a_label_of_others_added": (
+        DATA | {"labels": specimens.marks() | {"theirs": "yes"}},
+        {},
+        Action.UNCHANGED,
+        "",
+    ),
+    "an_annotation_of_ours_missing": (DATA, {"annotations": {"note": "a"}}, Action.UPDATE, ""),
+    "an_annotation_of_others_added": (
+        DATA | {"annotations": {"note": "b"}},
+        {},
+        Action.UNCHANGED,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_the_first_rule_that_speaks_decides(case: str) -> None:
+    there, wanted, action, words = RULES[case]
+    found, detail = judged(specimens.record(**there), **wanted)
+
+    assert action is found
+    assert words in detail
+    assert bool(words) == bool(detail)
+
+
+def test_what_is_missing_is_created() -> None:
+    assert (Action.CREATE, "") == judged(None)
+
+
+def test_an_immutable_field_that_differs_is_made_anew() -> None:
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    there = specimens.record("RoleBinding", roleRef=role | {"name": "edit"}, subjects=[])
+    content = {"roleRef": role, "subjects": []}
+
+    assert (Action.RECREATE, "roleRef cannot change") == judged(
+        there, "RoleBinding", content=content
+    )
+
+
+def test_a_merge_kind_is_compared_on_the_fields_that_we_state() -> None:
+    spec = specimens.merged_content()["spec"]
+    there = specimens.record("Service", spec=spec | {"clusterIP": "10.0.0.1"})
+
+    assert (Action.UNCHANGED, "") == judged(there, "Service", content={"spec": spec})
+    assert (Action.UPDATE, "") == judged(
+        there, "Service", content={"spec": spec | {"type": "NodePort"}}
+    )
+
+
+def test_a_field_that_is_null_is_not_wanted() -> None:
+    there = specimens.record(data={"key": "value"})
+
+    assert (Action.UNCHANGED, "") == judged(there, content={**DATA, "immutable": None})
+
+
+def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None:
+    stale = specimens.record(name="stale")
+
+    assert [
+        "ConfigMap alice/b create",
+        "ConfigMap alice/a create",
+        "ConfigMap alice/stale delete (no longer wanted)",
+    ] == planned(
+        specimens.manifest(name="b"),
+        specimens.manifest(name="a"),
+        records=[("alice", "stale", stale)],
+    )
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param({"labels": specimens.marks("others")}, id="of_another_controller"),
+        pytest.param({"labels": {}}, id="only_watched"),
+        pytest.param({"labels": {}, "legacy": ("others",)}, id="legacy_of_another_controller"),
+        pytest.param({"labels": {COMPONENT_LABEL: "samples"}}, id="half_marked"),
+        pytest.param({"labels": {MANAGED_BY_LABEL: "helm"}}, id="managed_by_another"),
+        pytest.param({"deleting": True}, id="on_its_way_out"),
+        pytest.param({"owners": [BOB]}, id="of_another_profile"),
+    ],
+)
+def test_what_is_not_ours_to_delete_is_not_pruned(there: dict[str, Any]) -> None:
+    assert [] == planned(records=[("alice", "there", specimens.record(name="there", **there))])
+
+
+def test_an_older_suites_object_that_is_no_longer_wanted_is_pruned() -> None:
+    there = specimens.record(name="there", labels={}, legacy=("samples",))
+
+    assert ["ConfigMap alice/there delete (no longer wanted)"] == planned(
+        records=[("alice", "there", there)]
+    )
+
+
+def test_a_paused_object_is_not_pruned() -> None:
+    there = specimens.record(name="there", annotations={PAUSED_ANNOTATION: "true"})
+
+    assert ["ConfigMap alice/there unchanged (paused by its annotation)"] == planned(
+        records=[("alice", "there", there)]
+    )
+
+
+def test_an_owned_object_in_another_namespace_is_left_alone() -> None:
+    assert [] == planned(records=[("kube-system", "there", specimens.record(name="there"))])
+
+
+def test_an_owned_object_in_a_namespace_that_is_allowed_besides_is_pruned() -> None:
+    there = ("argocd", "there", specimens.record(name="there", namespace="argocd"))
+
+    assert ["ConfigMap argocd/there delete (no longer wanted)"] == planned(
+        records=[there], namespaces=["argocd"]
+    )
+
+
+def test_a_manifest_for_another_namespace_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="ConfigMap bob/settings is outside the namespace of"):
+        planned(specimens.manifest(namespace="bob"))
+
+
+def test_a_cluster_scoped_manifest_is_within_reach() -> None:
+    assert ["Namespace extra create"] == planned(
+        specimens.manifest("Namespace", "extra", ""), kind="Namespace"
+    )
