@@ -81,7 +81,7 @@ class Bench:
         if "tenant" in self.only:
             with resting(stage, synthetic.NETWORK):
                 take(tenants.idle_rows(stage))
-        if self.only & {"tenant", "memory"}:
+        if self.only & {"tenant", "memory"} and self.profiles <= memories.ALL_PROFILES:
             self._all(stage, take)
         if "tenant" in self.only:
             take(tenants.crowd_rows(stage))

@@ -9,7 +9,7 @@ from tests.bench.reports import Row, at_most
 from tests.bench.stages import Stage, say
 from tests.bench.watching import Json, Watcher
 
-SAMPLES = 120
+SAMPLES = 150
 SECONDS = 10.0
 PAUSE_SECONDS = 0.04
 """Between two samples: the suite tells of the one before meanwhile."""

@@ -19,7 +19,11 @@ def rows(
     """Resting and peak, each the samples' own row."""
     policies = profiles * len(synthetic.policies())
     many = controllers == synthetic.ALL
-    who = f"{synthetic.ALL_COUNT} controllers in one process" if many else "one controller"
+    who = (
+        f"{len(synthetic.assemblies(synthetic.ALL))} controllers in one process"
+        if many
+        else "one controller"
+    )
     what = f"memory, {who}, {profiles} profiles, {policies} policies"
     name = f"memory.{controllers}.{profiles}"
     found = [

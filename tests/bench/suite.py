@@ -19,7 +19,7 @@ from controllers.profiles import Profile
 from controllers.runtime import managers
 from controllers.runtime.managers import Assembly
 from controllers.runtime.options import Connection, Options
-from profiles_controller import logs
+from profiles_controller import cli, logs
 from tests.bench import synthetic
 
 
@@ -70,7 +70,8 @@ class Census:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
+    # The command line's own modules are in memory, as they are in a pod.
+    parser = argparse.ArgumentParser(description=f"{cli.__name__} with the benchmark's controllers")
     parser.add_argument("controllers", choices=(synthetic.NETWORK, synthetic.ALL))
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--marks", type=Path, required=True)

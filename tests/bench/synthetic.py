@@ -6,13 +6,13 @@ objects a profile, so that ten kinds are watched.
 """
 
 import functools
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel
 
+from controllers import registry
 from controllers.manifests import Body, Manifest
 from controllers.profiles import Profile
 from controllers.runtime.declarations import AnyController, Controller, Owned, Watched, no_facts
@@ -21,10 +21,8 @@ from controllers.runtime.managers import Assembly
 NETWORK = "network"
 ALL = "all"
 OTHERS = "others"
-ALL_COUNT = 9
+REAL = ("quotas", "limitranges")
 RBAC = "rbac.authorization.k8s.io"
-
-Objects = Callable[[str], tuple[str, Body]]
 
 
 class Settings(BaseModel):
@@ -38,20 +36,9 @@ def assemblies(which: str) -> Sequence[Assembly]:
         return [(NETWORK_CONTROLLER, Settings())]
     if which == OTHERS:
         return assemblies(ALL)[1:]
-    real = registered()
-    names = {controller.name for controller in real}
-    stand_ins = [one for one in STAND_INS if one.name not in names]
-    chosen = [NETWORK_CONTROLLER, *real, *stand_ins][:ALL_COUNT]
+    real = [one for one in registry.CONTROLLERS if one.name in REAL]
+    chosen = [NETWORK_CONTROLLER, *real, *STAND_INS]
     return [(controller, controller.settings()) for controller in chosen]
-
-
-def registered() -> list[AnyController]:
-    """The suite's own controllers that need nothing but the cluster."""
-    try:
-        registry = importlib.import_module("controllers.registry")
-    except ModuleNotFoundError:
-        return []
-    return [one for one in registry.CONTROLLERS if one.name in ("quotas", "limitranges")]
 
 
 def manifests(which: str, profile: Profile) -> list[tuple[str, Manifest]]:
@@ -144,21 +131,11 @@ def service(name: str) -> Body:
     return {"spec": {"clusterIP": "None", "selector": {"app": name}, "ports": ports}}
 
 
-def claim(_name: str) -> Body:
-    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
-    return {"spec": {**spec, "storageClassName": "", "volumeMode": "Filesystem"}}
-
-
-def quota(_name: str) -> Body:
-    return {"spec": {"hard": {"requests.cpu": "100", "requests.memory": "400Gi", "pods": "200"}}}
-
-
-def limits(_name: str) -> Body:
-    default = {"cpu": "500m", "memory": "1Gi"}
-    return {"spec": {"limits": [{"type": "Container", "default": default, **REQUESTS}]}}
-
-
-REQUESTS = {"defaultRequest": {"cpu": "100m", "memory": "256Mi"}}
+def deployment(name: str) -> Body:
+    container = {"name": "proxy", "image": "proxy:1", "env": [{"name": "TENANT", "value": name}]}
+    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+    selector = {"matchLabels": {"app": name}}
+    return {"spec": {"replicas": 0, "selector": selector, "template": template}}
 
 
 def contributor_role(body: Body) -> str | None:
@@ -173,12 +150,10 @@ def namespace_of(body: Body) -> str | None:
 
 CONTRIBUTORS = Watched(kind="RoleBinding", keep=contributor_role, wakes=namespace_of)
 STAND_INS = (
-    stand_in("quotas", [("ResourceQuota", quota)]),
-    stand_in("limitranges", [("LimitRange", limits)]),
     stand_in("roles", [("Role", role), ("RoleBinding", binding)]),
     stand_in("contributors", [("ConfigMap", config)], [CONTRIBUTORS]),
     stand_in("secrets", [("Secret", secret)]),
     stand_in("gateways", [("Service", service)]),
-    stand_in("volumes", [("PersistentVolumeClaim", claim)]),
+    stand_in("proxies", [("Deployment", deployment)]),
     stand_in("notices", [("ConfigMap", config)]),
 )

@@ -12,12 +12,12 @@ from tests.bench.reports import Row, at_most
 from tests.bench.stages import Stage, Suite, say
 from tests.bench.watching import Json, Watcher
 
-SAMPLES = 40
+SAMPLES = 30
 SECONDS = 60.0
-PAUSE_SECONDS = 0.15
+PAUSE_SECONDS = 0.1
 CROWD = 1000
 """Profiles of the cold start during which tenants are made."""
-ACQUAINTED_SECONDS = 0.5
+ACQUAINTED_SECONDS = 0.3
 """From the Profile to its namespace, where the suite shall know the one before the other."""
 
 
