@@ -40,15 +40,15 @@ class LimitRangesSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     default: Mapping[str, tables.Amount] = Field(
-        default=DEFAULT, description="limit of a container that states none"
+        default=dict(DEFAULT), description="limit of a container that states none"
     )
     default_request: Mapping[str, tables.Amount] = Field(
-        default=DEFAULT, description="request of a container that states none"
+        default=dict(DEFAULT), description="request of a container that states none"
     )
-    max: Mapping[str, tables.Amount] = Field(default=_NONE, description="highest limit")
-    min: Mapping[str, tables.Amount] = Field(default=_NONE, description="lowest request")
+    max: Mapping[str, tables.Amount] = Field(default={}, description="highest limit")
+    min: Mapping[str, tables.Amount] = Field(default={}, description="lowest request")
     max_limit_request_ratio: Mapping[str, tables.Amount] = Field(
-        default=_NONE, description="how many times its request a limit may be, at least 1"
+        default={}, description="how many times its request a limit may be, at least 1"
     )
 
     @model_validator(mode="before")

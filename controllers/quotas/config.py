@@ -38,11 +38,11 @@ class QuotasSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hard: Mapping[str, tables.Amount] = Field(
-        default=DEFAULT_HARD,
+        default=dict(DEFAULT_HARD),
         description="spec.hard of the ResourceQuota; merged over the default, null drops a key",
     )
     labels: Mapping[str, tables.Amount] = Field(
-        default=DEFAULT_LABELS,
+        default=dict(DEFAULT_LABELS),
         description=(
             f"a key of hard -> the NAME of its label {names.LABEL_PREFIX}/NAME; needed for keys"
             " with a slash, every other key is its own label's name"
