@@ -1,10 +1,12 @@
-"""What a pure controller is given and gives, with defaults for all that is beside a test's point."""
+"""What a pure controller is given and what it gives, with defaults for all that is no matter."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from controllers.manifests import Body, Manifest, to_body
 from controllers.profiles import Owner, Profile
@@ -53,3 +55,13 @@ def golden(component: str, name: str) -> list[Any]:
     """The objects of one golden file."""
     text = (_GOLDEN / component / f"{name}.yaml").read_text(encoding="utf-8")
     return [document for document in yaml.safe_load_all(text) if document is not None]
+
+
+def refusals(model: type[BaseModel], settings: object) -> dict[str, str]:
+    """What is said of each wrong value, by its place."""
+    with pytest.raises(ValidationError) as refusal:
+        model.model_validate(settings)
+    errors = refusal.value.errors()
+    said = {" ".join(map(str, error["loc"])): error["msg"] for error in errors}
+    assert len(said) == len(errors)
+    return said
