@@ -1,0 +1,51 @@
+"""What a ChangeSet says of itself."""
+
+import pytest
+
+from controllers.manifests import Key
+from controllers.runtime.changes import NOTHING, WRITES, Action, Change, ChangeSet
+
+KEY = Key("ConfigMap", "alice", "settings")
+
+
+def test_a_change_is_a_line_with_its_reason_in_brackets() -> None:
+    change = Change(Action.REFUSED, KEY, "exists and was not made by us")
+
+    assert "ConfigMap alice/settings refused (exists and was not made by us)" == str(change)
+
+
+def test_a_cluster_scoped_key_has_no_slash() -> None:
+    assert "PersistentVolume disk create" == str(
+        Change(Action.CREATE, Key("PersistentVolume", "", "disk"))
+    )
+
+
+def test_what_is_simply_unchanged_is_not_spoken_of() -> None:
+    changes = ChangeSet(
+        (
+            Change(Action.UNCHANGED, KEY),
+            Change(Action.UNCHANGED, KEY, "paused by its annotation"),
+            Change(Action.DELETE, KEY),
+        )
+    )
+
+    assert (
+        "ConfigMap alice/settings unchanged (paused by its annotation)\n"
+        "ConfigMap alice/settings delete"
+    ) == str(changes)
+    assert 3 == len(changes)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_only_what_writes_counts_as_a_change(action: Action) -> None:
+    assert (action in WRITES) is ChangeSet((Change(action, KEY),)).changed
+
+
+def test_counts_leave_out_what_does_not_occur() -> None:
+    changes = ChangeSet((Change(Action.CREATE, KEY), Change(Action.CREATE, KEY)))
+
+    assert {"create": 2} == changes.counts()
+    assert () == changes.of(Action.DELETE)
+    assert changes.changes == changes.of(Action.CREATE)
+    assert {} == NOTHING.counts()
+    assert "" == str(NOTHING)
