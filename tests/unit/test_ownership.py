@@ -1,0 +1,93 @@
+"""Whose a namespace is."""
+
+from typing import Any
+
+import pytest
+
+from controllers.runtime import ownership, projections
+from controllers.runtime.kinds import KINDS
+from controllers.runtime.ownership import Standing
+from tests import specimens
+
+DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+
+def standing(*, adopted: bool = False, metadata: dict[str, Any] | None = None) -> Standing:
+    body = specimens.namespace_body()
+    body["metadata"] |= {"uid": "uid-namespace", "resourceVersion": "5", **(metadata or {})}
+    record = projections.project(KINDS["Namespace"], body)
+    return ownership.standing_of(specimens.profile(), record, adopted=adopted)
+
+
+def test_a_namespace_that_is_not_there_is_absent() -> None:
+    assert Standing.ABSENT is ownership.standing_of(specimens.profile(), None, adopted=True)
+
+
+def test_a_namespace_that_the_profile_controls_is_owned() -> None:
+    assert Standing.OWNED is standing()
+
+
+def test_an_owned_namespace_on_its_way_out_is_terminating() -> None:
+    assert Standing.TERMINATING is standing(metadata=DELETING)
+
+
+FOREIGN: dict[str, dict[str, Any]] = {
+    "nobodys": {"ownerReferences": []},
+    "of_another_profile": {"ownerReferences": [specimens.profile_reference("bob", "uid-bob")]},
+    "of_an_earlier_profile": {"ownerReferences": [specimens.profile_reference(uid="uid-before")]},
+    "owned_but_not_controlled": {
+        "ownerReferences": [specimens.profile_reference() | {"controller": False}]
+    },
+    "of_another_kind_with_that_uid": {
+        "ownerReferences": [specimens.profile_reference() | {"apiVersion": "example.ca/v1"}]
+    },
+    "foreign_and_on_its_way_out": {"ownerReferences": [], **DELETING},
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_namespace_that_the_profile_does_not_control_is_foreign(case: str) -> None:
+    assert Standing.FOREIGN is standing(metadata=FOREIGN[case])
+
+
+def test_a_namespace_of_v1beta1s_profile_is_owned() -> None:
+    reference = specimens.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
+
+    assert Standing.OWNED is standing(metadata={"ownerReferences": [reference]})
+
+
+def test_an_older_namespace_of_the_same_owner_is_adopted_where_the_operator_lets_it() -> None:
+    assert Standing.ADOPTED is standing(adopted=True, metadata={"ownerReferences": []})
+
+
+NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
+    "another_owner": {"annotations": {"owner": "eve@example.ca"}},
+    "no_owner": {"annotations": {}},
+    "no_label": {"labels": {}},
+    "another_label": {"labels": {"app.kubernetes.io/part-of": "something-else"}},
+    "another_controller": {"ownerReferences": [specimens.profile_reference("bob", "uid-bob")]},
+}
+
+
+@pytest.mark.parametrize("case", NOT_ADOPTABLE)
+def test_everything_must_fit_before_a_namespace_is_adopted(case: str) -> None:
+    metadata = {"ownerReferences": [], **NOT_ADOPTABLE[case]}
+
+    assert Standing.FOREIGN is standing(adopted=True, metadata=metadata)
+
+
+def test_a_profile_without_an_owner_adopts_nothing() -> None:
+    body = specimens.namespace_body(owned=False)
+    body["metadata"] |= {"uid": "u", "resourceVersion": "5", "annotations": {"owner": ""}}
+    record = projections.project(KINDS["Namespace"], body)
+
+    assert Standing.FOREIGN is ownership.standing_of(
+        specimens.profile(owner=""), record, adopted=True
+    )
+
+
+def test_the_sentence_names_profile_namespace_uid_and_what_to_do() -> None:
+    sentence = Standing.FOREIGN.sentence(specimens.profile())
+
+    for words in ("namespace alice", "Profile alice", "uid-alice", "rename the Profile"):
+        assert words in sentence
