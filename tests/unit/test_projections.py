@@ -1,0 +1,261 @@
+"""What is remembered of an object, and when two contents mean the same."""
+
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL
+from controllers.profiles import PAUSED_ANNOTATION
+from controllers.runtime import projections
+from controllers.runtime.kinds import KINDS
+from tests import specimens
+
+QUOTA, POLICY = KINDS["ResourceQuota"], KINDS["NetworkPolicy"]
+SECRET, BINDING, SERVICE = KINDS["Secret"], KINDS["RoleBinding"], KINDS["Service"]
+
+
+def quota(**hard: Any) -> dict[str, Any]:
+    return {"spec": {"hard": hard}}
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    return {"spec": {"podSelector": {}, **spec}}
+
+
+def limits(**amounts: Any) -> dict[str, Any]:
+    return {"spec": {"limits": [{"type": "Container", "max": amounts}]}}
+
+
+SAME = {
+    "quantities_of_one_value": ("ResourceQuota", quota(cpu="1000m"), quota(cpu="1")),
+    "binary_quantities": ("ResourceQuota", quota(memory="1Gi"), quota(memory="1024Mi")),
+    "a_number_and_a_text": ("ResourceQuota", quota(pods=100), quota(pods="100")),
+    "a_quantity_in_a_list": ("LimitRange", limits(cpu="0.5"), limits(cpu="500m")),
+    "keys_in_another_order": (
+        "ResourceQuota",
+        {"spec": {"hard": {"a": "1", "b": "2"}}},
+        {"spec": {"hard": {"b": "2", "a": "1"}}},
+    ),
+    "null_and_absent": ("NetworkPolicy", policy(ingress=None), policy()),
+    "null_within_a_list": (
+        "NetworkPolicy",
+        policy(egress=[{"to": None}]),
+        policy(egress=[{}]),
+    ),
+    "an_empty_list_where_the_api_says_so": ("NetworkPolicy", policy(ingress=[]), policy()),
+    "empty_data": ("ConfigMap", {"data": {}}, {}),
+    "null_data": ("ConfigMap", {"data": None}, {}),
+    "no_rules": ("Role", {"rules": []}, {"rules": None}),
+}
+DIFFERENT = {
+    "another_value": ("ResourceQuota", quota(cpu="1"), quota(cpu="2")),
+    "a_decimal_and_a_binary_suffix": ("ResourceQuota", quota(memory="1G"), quota(memory="1Gi")),
+    "quantities_that_are_texts_elsewhere": (
+        "ConfigMap",
+        {"data": {"cpu": "1000m"}},
+        {"data": {"cpu": "1"}},
+    ),
+    "an_empty_selector_and_none": (
+        "NetworkPolicy",
+        {"spec": {"podSelector": {}}},
+        {"spec": {}},
+    ),
+    "an_empty_peer_and_none": (
+        "NetworkPolicy",
+        policy(ingress=[{"from": [{"podSelector": {}}]}]),
+        policy(ingress=[{"from": [{}]}]),
+    ),
+    "an_empty_rule_and_no_rule": ("NetworkPolicy", policy(ingress=[{}]), policy(ingress=[])),
+    "items_in_another_order": (
+        "Role",
+        {"rules": [{"verbs": ["get"]}, {"verbs": ["list"]}]},
+        {"rules": [{"verbs": ["list"]}, {"verbs": ["get"]}]},
+    ),
+    "an_empty_value_and_none": ("ConfigMap", {"data": {"key": ""}}, {"data": {}}),
+    "true_and_one": ("ConfigMap", {"immutable": True}, {"immutable": 1}),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_contents_that_mean_the_same_have_one_digest(case: str) -> None:
+    kind, one, other = SAME[case]
+
+    assert projections.digest(KINDS[kind], one) == projections.digest(KINDS[kind], other)
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_contents_that_mean_something_else_have_another_digest(case: str) -> None:
+    kind, one, other = DIFFERENT[case]
+
+    assert projections.digest(KINDS[kind], one) != projections.digest(KINDS[kind], other)
+
+
+JSON_VALUES = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers(-9, 9) | strategies.text("ab"),
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(strategies.text('abc:"\\', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@hypothesis.given(spec=strategies.dictionaries(strategies.text("ab"), JSON_VALUES, max_size=3))
+def test_the_digest_is_that_of_the_normalised_content_whatever_it_holds(
+    spec: dict[str, Any],
+) -> None:
+    content = {"spec": spec}
+    normal = projections.normalise(POLICY, content)
+
+    assert projections.digest(POLICY, normal) == projections.digest(POLICY, content)
+    assert normal == projections.normalise(POLICY, normal)
+
+
+def test_nothing_is_changed_in_what_is_compared() -> None:
+    content = quota(cpu="1000m", memory=None)
+    projections.digest(QUOTA, content)
+
+    assert quota(cpu="1000m", memory=None) == content
+
+
+HAVE = {
+    "selector": {"app": "sample"},
+    "clusterIP": "10.0.0.1",
+    "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+}
+COVERED: dict[str, tuple[dict[str, Any], bool]] = {
+    "nothing": ({}, True),
+    "a_field": ({"clusterIP": "10.0.0.1"}, True),
+    "a_nested_field": ({"ports": [{"port": 80}]}, True),
+    "a_null": ({"type": None}, True),
+    "another_value": ({"clusterIP": "10.0.0.2"}, False),
+    "a_missing_field": ({"type": "ClusterIP"}, False),
+    "another_nested_value": ({"ports": [{"port": 81}]}, False),
+    "an_item_more": ({"ports": [{"port": 80}, {"port": 81}]}, False),
+    "no_items": ({"ports": []}, False),
+    "a_mapping_for_a_text": ({"clusterIP": {"a": "b"}}, False),
+}
+
+
+@pytest.mark.parametrize("case", COVERED)
+def test_contains_compares_only_what_is_stated(case: str) -> None:
+    want, expected = COVERED[case]
+
+    assert expected is projections.contains(SERVICE, {"spec": HAVE}, {"spec": want})
+
+
+def test_contains_compares_quantities_by_value() -> None:
+    claim = KINDS["PersistentVolumeClaim"]
+    have = {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    want = {"spec": {"resources": {"requests": {"storage": "1024Mi"}}}}
+
+    assert projections.contains(claim, have, want)
+
+
+def test_only_the_immutable_part_is_fixed() -> None:
+    role = {"kind": "Role", "name": "a"}
+    one = projections.fixed(BINDING, {"roleRef": role, "subjects": [1]})
+    other = projections.fixed(BINDING, {"subjects": [2], "roleRef": dict(role)})
+
+    assert one == other
+    assert one != projections.fixed(BINDING, {"roleRef": role | {"name": "b"}})
+    assert b"" == projections.fixed(QUOTA, quota(cpu="1"))
+
+
+def test_a_record_knows_its_controller_by_both_labels() -> None:
+    assert "samples" == specimens.record().component
+    assert specimens.record(labels={COMPONENT_LABEL: "samples"}).component is None
+    assert specimens.record(labels=specimens.marks() | {MANAGED_BY_LABEL: "helm"}).component is None
+
+
+def test_a_record_knows_the_profile_that_controls_the_object() -> None:
+    record = specimens.record()
+
+    assert ("uid-alice", "alice", True) == (record.owner, record.owner_name, record.owned)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        pytest.param({"controller": False}, id="not_its_controller"),
+        pytest.param({"kind": "Deployment"}, id="another_kind"),
+        pytest.param({"apiVersion": "example.ca/v1"}, id="another_group"),
+        pytest.param({"apiVersion": "kubeflow.org.example.ca/v1"}, id="a_longer_group"),
+    ],
+)
+def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
+    reference: dict[str, Any],
+) -> None:
+    record = specimens.record(owners=[specimens.profile_reference() | reference])
+
+    assert ("", "", True) == (record.owner, record.owner_name, record.owned)
+
+
+@pytest.mark.parametrize(
+    ("text", "paused"),
+    [("true", True), (" T ", True), ("1", True), ("false", False), ("", False), ("quotas", False)],
+)
+def test_an_object_is_paused_by_a_true_annotation_only(text: str, paused: bool) -> None:  # noqa: FBT001
+    assert paused is specimens.record(annotations={PAUSED_ANNOTATION: text}).paused
+
+
+def test_records_are_the_same_when_only_version_and_status_differ() -> None:
+    before = specimens.record(data={"key": "value"}, version=1)
+
+    assert before.same(specimens.record(data={"key": "value"}, version=2, status={"a": 1}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"uid": "uid-other"},
+        {"data": {"key": "other"}},
+        {"labels": {}},
+        {"annotations": {"note": "a"}},
+        {"owners": []},
+        {"deleting": True},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_records_differ_by_everything_that_a_plan_reads(change: dict[str, Any]) -> None:
+    before = specimens.record(data={"key": "value"})
+
+    assert not before.same(specimens.record(**{"data": {"key": "value"}, **change}))
+
+
+def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None:
+    long = "x" * 5000
+    texts = projections.texts({"note": long})
+
+    assert len(texts[0][1]) < 100
+    assert projections.includes(texts, {"note": long})
+    assert not projections.includes(texts, {"note": "y" + long[1:]})
+
+
+def test_what_kubectl_writes_for_itself_is_not_remembered() -> None:
+    assert () == projections.texts({"kubectl.kubernetes.io/last-applied-configuration": "{}"})
+
+
+def test_objects_with_the_same_labels_share_their_memory() -> None:
+    assert projections.texts({"a": "b", "c": "d"}) is projections.texts({"c": "d", "a": "b"})
+
+
+def test_including_no_labels_is_always_true() -> None:
+    assert projections.includes((), {})
+    assert not projections.includes((), {"a": "b"})
+
+
+def test_an_exact_kind_is_remembered_by_digest_and_a_merge_kind_by_content() -> None:
+    exact = specimens.record("ConfigMap", data={"key": "value"})
+    merge = specimens.record("Service", **specimens.merged_content())
+
+    assert (16, None) == (len(exact.digest), exact.content)
+    assert (b"", specimens.merged_content()) == (merge.digest, merge.content)
+
+
+def test_only_the_kinds_own_fields_are_content() -> None:
+    body = {"data": {"a": "b"}, "type": "Opaque", "immutable": None, "extra": 1, "metadata": {}}
+
+    assert {"data": {"a": "b"}, "type": "Opaque"} == projections.content_of(SECRET, body)
