@@ -1,0 +1,95 @@
+"""What follows from the way in which a reconcile ended."""
+
+import pytest
+
+from controllers.runtime import outcomes
+from controllers.runtime.clusters import ApiError, UnreachableError
+from controllers.runtime.outcomes import Failed, Outcome, Result, Terminal, Waiting
+
+BROKEN = ApiError(code=500, reason="InternalError", message="etcd is down")
+TERMINATING = ApiError(
+    code=403, reason="Forbidden", message="terminating", causes=["NamespaceTerminating"]
+)
+
+
+def test_waiting_for_an_event_asks_for_nothing() -> None:
+    outcome = outcomes.outcome_of(Waiting("NamespaceAbsent", "namespace alice does not exist"))
+
+    assert outcome == Outcome(
+        ready=False,
+        reason="NamespaceAbsent",
+        message="namespace alice does not exist",
+        patient=True,
+    )
+
+
+def test_waiting_for_a_while_asks_for_another_look() -> None:
+    outcome = outcomes.outcome_of(Waiting("KindNotServed", "no such kind", after=5.0))
+
+    assert (Result.REQUEUE_AFTER, 5.0, False) == (outcome.result, outcome.after, outcome.retry)
+
+
+def test_what_is_terminal_is_told_and_not_tried_again() -> None:
+    outcome = outcomes.outcome_of(Terminal("NamespaceNotOwned", "not yours"))
+
+    assert outcome == Outcome(
+        ready=False, reason="NamespaceNotOwned", message="not yours", warn=True
+    )
+
+
+FAILURES = {
+    "an_answer": (BROKEN, "ReconcileFailed", "500 InternalError: etcd is down", True),
+    "forbidden": (
+        ApiError(code=403, reason="Forbidden", message="no"),
+        "Forbidden",
+        "403 Forbidden: no",
+        True,
+    ),
+    "invalid": (
+        Failed("ConfigMap a/b create: bad", ApiError(code=422, reason="Invalid", message="bad")),
+        "Invalid",
+        "ConfigMap a/b create: bad",
+        True,
+    ),
+    "unreachable": (UnreachableError("refused"), "Unreachable", "refused", False),
+    "unreachable_in_the_middle": (
+        Failed("ConfigMap a/b create: refused", UnreachableError("refused")),
+        "Unreachable",
+        "ConfigMap a/b create: refused",
+        False,
+    ),
+    "a_mistake_of_ours": (KeyError("spec"), "ReconcileFailed", "KeyError: 'spec'", True),
+    "one_without_words": (ValueError(), "ReconcileFailed", "ValueError: ValueError", True),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_anything_else_is_tried_again_with_backoff(case: str) -> None:
+    error, reason, message, warn = FAILURES[case]
+
+    assert outcomes.outcome_of(error) == Outcome(
+        result=Result.ERROR,
+        ready=False,
+        reason=reason,
+        message=message,
+        retry=True,
+        patient=True,
+        warn=warn,
+    )
+
+
+def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
+    outcome = outcomes.outcome_of(Failed("ConfigMap a/b create: terminating", TERMINATING))
+
+    assert ("NamespaceTerminating", False, Result.SUCCESS) == (
+        outcome.reason,
+        outcome.retry,
+        outcome.result,
+    )
+
+
+def test_only_what_the_world_did_needs_no_traceback() -> None:
+    for expected in (BROKEN, UnreachableError("a"), Failed("a", BROKEN), Waiting("a", "b")):
+        assert outcomes.is_expected(expected)
+    assert not outcomes.is_expected(KeyError("spec"))
+    assert not outcomes.is_expected(None)
