@@ -1,0 +1,104 @@
+"""What people and programs do to the objects that the suite keeps, and what must follow."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from controllers.manifests import MANAGED_BY_LABEL, Key
+from tests.controlplane import Json
+from tests.demo.scripts import EDITS
+from tests.demo.stages import Stage
+from tests.demo.worlds import said
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scene:
+    """`act` is timed until `lacking` has nothing to name; `prepare` comes before and is not.
+
+    `title` says what is done, `verdict` what follows: "raised to 9000 pods", "put back".
+    """
+
+    tenant: str
+    title: str
+    act: Callable[[], object]
+    lacking: Callable[[], str]
+    verdict: str
+    prepare: Callable[[], object] = lambda: None
+    timed: bool = True
+    """False where nothing follows, so that there is no time to tell."""
+    repair: bool = False
+    """Counts among the repairs of the summary."""
+
+
+@dataclasses.dataclass
+class Restored:
+    """Whether an object is again what it was when this was made, after something befell it."""
+
+    stage: Stage
+    key: Key
+
+    def __post_init__(self) -> None:
+        body = self.stage.world.get(self.key)
+        if body is None:
+            raise LookupError(f"{self.key} is not there")
+        self._content = said(body)
+        self._uid = body["metadata"]["uid"]
+        self._damaged_at = 0
+
+    def patch(self, patch: Json) -> None:
+        """Damages it."""
+        answer = self.stage.patch(self.key, patch)
+        self._damaged_at = int(answer["metadata"]["resourceVersion"])
+
+    def delete(self) -> None:
+        """Removes it."""
+        self.stage.delete(self.key)
+
+    def lacking(self) -> str:
+        """What is still amiss. The state before the damage was seen does not count as restored."""
+        body = self.stage.world.get(self.key)
+        if body is None:
+            return f"{self.key} is missing"
+        metadata = body["metadata"]
+        if not self._damaged_at and metadata["uid"] == self._uid:
+            return f"{self.key} has not been made anew"
+        if int(metadata["resourceVersion"]) <= self._damaged_at or said(body) != self._content:
+            return f"{self.key} is not what it was"
+        return ""
+
+
+def first_kept(stage: Stage, controller: str, tenant: str) -> list[Key]:
+    """The object to damage, if the controller keeps any for the tenant."""
+    return list(stage.world.kept(tenant, controller))[:1]
+
+
+def edited(stage: Stage, key: Key) -> Iterator[Scene]:
+    """Its content is changed; no scene where it is not known how."""
+    edit = EDITS.get(key.kind)
+    if edit is not None:
+        restored = Restored(stage, key)
+        yield repair(restored, edit.words, lambda: restored.patch(edit.patch), "put back")
+
+
+def relabelled(stage: Stage, key: Key) -> Iterator[Scene]:
+    """The label by which the suite finds its objects is taken away."""
+    restored = Restored(stage, key)
+    patch: Json = {"metadata": {"labels": {MANAGED_BY_LABEL: None}}}
+    yield repair(restored, "unlabelled", lambda: restored.patch(patch), "labelled again")
+
+
+def deleted(stage: Stage, key: Key) -> Iterator[Scene]:
+    """Somebody tidies up."""
+    restored = Restored(stage, key)
+    yield repair(restored, "deleted", restored.delete, "made anew")
+
+
+def repair(restored: Restored, words: str, act: Callable[[], None], verdict: str) -> Scene:
+    key = restored.key
+    return Scene(
+        tenant=key.namespace,
+        title=f"{key.kind} {key.name} {words}",
+        act=act,
+        lacking=restored.lacking,
+        verdict=verdict,
+        repair=True,
+    )
