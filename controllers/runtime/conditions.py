@@ -28,6 +28,7 @@ LONGEST_MESSAGE = 1024
 _TRIES = 5
 _WRITERS = 8
 """As many as keep pace with the writes that they tell of; --max-writes bounds them all."""
+_TICK = 0.01
 _CONFLICT, _NOT_FOUND = 409, 404
 
 
@@ -50,13 +51,16 @@ class Writer:
         self._profiles = profiles
         self._queue = Queue(clock=clock)
         self._said: dict[str, dict[str, Condition]] = {}
+        self._writing: set[str] = set()
 
     def say(self, name: str, condition: Condition, *, patient: bool = False) -> None:
         """The condition is now this; nothing is written when it is so already."""
         condition = _bounded(condition)
         profile = self._profiles.get(name)
         said = self._said.get(name)
-        if profile is not None and condition in profile.conditions:
+        # While an earlier word of this profile is being written, nobody knows how things stand.
+        settled = name not in self._writing
+        if settled and profile is not None and condition in profile.conditions:
             if said is not None:
                 said.pop(condition.type, None)
             return
@@ -79,9 +83,14 @@ class Writer:
                 group.create_task(self._work())
 
     async def drain(self) -> None:
-        """Write everything said so far, now."""
-        for name in list(self._said):
-            await self._flush(name)
+        """Write everything said so far, whether ``run`` runs or not; returns when it was tried."""
+        helpers = [asyncio.create_task(self._work()) for _ in range(_WRITERS)]
+        self._queue.hurry()
+        while not self._queue.idle:  # noqa: ASYNC110 - of many keys, some in the hands of ``run``
+            await asyncio.sleep(_TICK)
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _work(self) -> None:
         while True:
@@ -98,6 +107,7 @@ class Writer:
         said = self._said.pop(name, None)
         if not said:
             return
+        self._writing.add(name)
         try:
             await self._write(name, list(said.values()))
         except (ApiError, UnreachableError) as error:
@@ -107,6 +117,8 @@ class Writer:
                 self._queue.retry(name)
         else:
             self._queue.forget(name)
+        finally:
+            self._writing.discard(name)
 
     async def _write(self, name: str, said: Iterable[Condition]) -> None:
         profile = self._profiles.get(name)
@@ -127,12 +139,22 @@ class Writer:
                     return
                 if error.code != _CONFLICT:
                     raise
-                profile = parse_profile(await self._cluster.get(path))
+                profile = await self._read_again(path, profile.uid)
             else:
                 self._profiles.observe_status(parse_profile(answer))
                 return
         message = f"conditions of profile {name} kept changing under our hands"
         raise UnreachableError(message)
+
+    async def _read_again(self, path: str, uid: str) -> Profile | None:
+        """The profile as it is now; None when it is gone, another of its name included."""
+        try:
+            profile = parse_profile(await self._cluster.get(path))
+        except ApiError as error:
+            if error.code == _NOT_FOUND:
+                return None
+            raise
+        return profile if profile.uid == uid else None
 
 
 def merge(present: Iterable[Condition], said: Iterable[Condition]) -> tuple[Condition, ...]:
