@@ -79,7 +79,7 @@ def guarded(world: World, body: Callable[[], int], *, fatal: int = FATAL) -> int
             typer.echo(f"  {fault}", err=True)
         return WRONG
     except RefusedError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
         return WRONG
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -36,6 +36,8 @@ def parse(content: bytes) -> list[Any]:
         raise DocumentError(f"not text in UTF-8 or UTF-16, at byte {error.position}") from error
     except RecursionError as error:
         raise DocumentError("nested too deeply") from error
+    except _CONSTRUCTORS_RAISE as error:  # what PyYAML constructs last, it does out of our reach
+        raise DocumentError("a value does not fit its tag") from error
     return [document for document in documents if document is not None]
 
 
@@ -81,14 +83,22 @@ class _StrictLoader(yaml.SafeLoader):
             raise _fault(f"not a valid {tag}", node) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as above
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if (key.tag, key.value) in seen:
-                raise _fault(f"key {key.value!r} is given twice", key)
-            seen.add((key.tag, key.value))
+        twice = _key_given_twice(node)
+        if twice is not None:
+            raise _fault(f"key {twice.value!r} is given twice", twice)
         return super().construct_mapping(node, deep=deep)
+
+
+def _key_given_twice(node: yaml.Node) -> yaml.ScalarNode | None:
+    seen: set[tuple[str, str]] = set()
+    # A `!!set` can be put before anything, and PyYAML only looks afterwards.
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+            continue
+        if (key.tag, key.value) in seen:
+            return key
+        seen.add((key.tag, key.value))
+    return None
 
 
 def _fault(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.runtime.options import Connection, Election, Options, Shard
-from profiles_controller import flags
+from profiles_controller import documents, flags
 from profiles_controller.assemblies import ALL, Loaded, Loader, prefix_of
 from profiles_controller.faults import Fault, WrongSettingsError
 from profiles_controller.layers import Inputs
@@ -318,6 +318,8 @@ def test_a_wrong_flag_is_told_with_what_is_accepted(name: str, value: str, told:
         ("a: 1\nb: !!int ''", "cannot be read: line 2, column 4: not a valid int"),
         ("when: 2001-99-99", "cannot be read: line 1, column 7: not a valid timestamp"),
         ("quotas: {hard: {a: '1', a: '2'}}", "line 1, column 25: key 'a' is given twice"),
+        ("!!set text", "line 1, column 1: expected a mapping node"),
+        ("!!pairs [a]", "expected a mapping of length 1"),
         ("a: !object {}", "could not determine a constructor"),
         (b"\xff\xfe\x00", "cannot be read: not text in UTF-8 or UTF-16"),
         (b"a: \x00", "cannot be read: not text in UTF-8 or UTF-16"),
@@ -438,6 +440,20 @@ def test_no_content_of_a_file_is_an_exception(
 
     with contextlib.suppress(WrongSettingsError):
         load(flags={"config": file})
+
+
+PIECES = (
+    "a: ", "- ", "{", "}", "[", "]", "&x ", "*x ", "<<: ", "? ", "|\n", "'", '"', "\n", "  ",
+    "!!int ", "!!float ", "!!bool ", "!!timestamp ", "!!binary ", "!!set ", "!!omap ", "!!pairs ",
+    "---\n",
+    "2001-99-99", "0x", "0b", "1:99", "~", "=", "%YAML 9.9\n", "!", "\t", "\x00", "9" * 5000,
+)  # fmt: skip
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
+def test_no_piece_of_yaml_is_an_exception(pieces: list[str]) -> None:
+    with contextlib.suppress(documents.DocumentError):
+        documents.parse("".join(pieces).encode())
 
 
 VALUES = st.recursive(
