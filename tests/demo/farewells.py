@@ -30,8 +30,10 @@ def farewell(screen: Screen, stage: Stage) -> None:
         "kubectl get profiles",
         f"kubectl describe profile {tenants.MISTAKEN.name}",
         f"{kubectl} delete resourcequota quotas && {kubectl} get resourcequotas",
-        f"{label}=12 && {kubectl} get resourcequota quotas -o yaml",
-        f"{label}=plenty && kubectl describe profile {tenant}",
+        f"{label}=12",
+        f"{kubectl} get resourcequota quotas -o yaml",
+        f"{label}=plenty",
+        f"kubectl describe profile {tenant}",
         f"{program} diff all {tenant}; echo $?    # 0: nothing would change",
         f"{program} diff all    # all Profiles, and which are refused",
     ):
