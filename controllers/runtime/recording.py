@@ -26,7 +26,8 @@ NAMESPACE = "default"
 REPEAT = 3600.0
 """Seconds before the same event of the same profile is worth another write."""
 LONGEST_MESSAGE = 1024
-_CAPACITY = 20_000
+CAPACITY = 20_000
+"""Events that may wait, and that are remembered as told."""
 _POSTERS = 8
 """As many as keep pace with the writes that they tell of; --max-writes bounds them all."""
 
@@ -44,12 +45,20 @@ class Event:
 class Recorder:
     """Posts events in the background; ``record`` never waits and never fails."""
 
-    def __init__(self, cluster: Cluster, *, clock: Callable[[], float], identity: str) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        clock: Callable[[], float],
+        identity: str,
+        capacity: int = CAPACITY,
+    ) -> None:
         """``clock`` gives monotonic seconds; ``identity`` names this process in the events."""
         self._cluster = cluster
         self._clock = clock
         self._identity = identity
-        self._queue: asyncio.Queue[tuple[Profile, Event]] = asyncio.Queue(_CAPACITY)
+        self._capacity = capacity
+        self._queue: asyncio.Queue[tuple[Profile, Event]] = asyncio.Queue(capacity)
         self._told: OrderedDict[str, float] = OrderedDict()
         self.dropped = 0
 
@@ -66,7 +75,7 @@ class Recorder:
             return
         self._told[name] = now
         self._told.move_to_end(name)
-        while len(self._told) > _CAPACITY:
+        while len(self._told) > self._capacity:
             self._told.popitem(last=False)
 
     async def run(self) -> None:
@@ -87,8 +96,12 @@ class Recorder:
                 self._queue.task_done()
 
     async def drain(self) -> None:
-        """Wait until everything recorded so far is posted."""
+        """Post everything recorded so far, whether ``run`` runs or not; returns when it is done."""
+        helpers = [asyncio.create_task(self._work()) for _ in range(_POSTERS)]
         await self._queue.join()
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _post(self, profile: Profile, event: Event) -> None:
         name = _name(profile, event)

@@ -1,0 +1,226 @@
+"""Events: said once, counted after, and never in anybody's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from controllers.manifests import Body
+from controllers.profiles import Profile
+from controllers.runtime.recording import CAPACITY, LONGEST_MESSAGE, REPEAT, Event, Recorder
+from tests import clocks, specimens
+from tests.fakes import Failure, FakeCluster
+
+pytestmark = pytest.mark.virtual_time
+
+ALICE = specimens.profile()
+CREATED = Event(controller="samples", reason="Reconciled", message="ConfigMap alice/a create")
+REFUSED = Event(controller="samples", reason="Refused", message="not ours", warning=True)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+def recorder_over(cluster: FakeCluster, *, capacity: int = CAPACITY) -> Recorder:
+    return Recorder(cluster, clock=clocks.now, identity="pod-1", capacity=capacity)
+
+
+@pytest_asyncio.fixture
+async def recorder(cluster: FakeCluster) -> AsyncIterator[Recorder]:
+    made = recorder_over(cluster)
+    task = asyncio.create_task(made.run())
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def stored(cluster: FakeCluster) -> list[Body]:
+    return cluster.objects.all_of("Event")
+
+
+async def test_an_event_tells_of_the_profile(cluster: FakeCluster, recorder: Recorder) -> None:
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+    (event,) = stored(cluster)
+    metadata = event.pop("metadata")
+    first, last = event.pop("firstTimestamp"), event.pop("lastTimestamp")
+
+    assert "default" == metadata["namespace"]
+    assert metadata["name"].startswith("alice.")
+    assert first == last
+    assert event == {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "involvedObject": {
+            "apiVersion": "kubeflow.org/v1",
+            "kind": "Profile",
+            "name": "alice",
+            "uid": "uid-alice",
+        },
+        "reason": "Refused",
+        "message": "not ours",
+        "type": "Warning",
+        "source": {"component": "profiles-controller-samples"},
+        "reportingComponent": "profiles-controller-samples",
+        "reportingInstance": "pod-1",
+        "count": 1,
+    }
+
+
+async def test_what_is_no_warning_is_normal(cluster: FakeCluster, recorder: Recorder) -> None:
+    recorder.record(ALICE, CREATED)
+    await recorder.drain()
+
+    assert ["Normal"] == [event["type"] for event in stored(cluster)]
+
+
+async def test_the_same_is_told_once_within_its_period(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    for _ in range(3):
+        recorder.record(ALICE, REFUSED)
+        await asyncio.sleep(REPEAT / 4)
+    await recorder.drain()
+
+    assert 1 == len(cluster.writes())
+
+
+async def test_the_same_is_counted_after_its_period(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    recorder.record(ALICE, REFUSED)
+    await asyncio.sleep(REPEAT + 1)
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+
+    assert [2] == [event["count"] for event in stored(cluster)]
+
+
+async def test_the_same_is_counted_after_a_restart(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+    restarted = recorder_over(cluster)
+    restarted.record(ALICE, REFUSED)
+    await restarted.drain()
+
+    name = stored(cluster)[0]["metadata"]["name"]
+    assert [2] == [event["count"] for event in stored(cluster)]
+    assert [
+        f"POST Event default/{name}",
+        f"POST Event default/{name}",
+        f"GET Event default/{name}",
+        f"PATCH Event default/{name}",
+    ] == [str(request) for request in cluster.requests]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (ALICE, CREATED),
+        (specimens.profile("bob", uid="uid-bob"), REFUSED),
+        (specimens.profile(uid="uid-new"), REFUSED),
+        (ALICE, Event(controller="others", reason="Refused", message="not ours", warning=True)),
+    ],
+    ids=["another_event", "another_profile", "a_new_profile_of_the_name", "another_controller"],
+)
+async def test_what_differs_is_another_event(
+    cluster: FakeCluster, recorder: Recorder, other: tuple[Profile, Event]
+) -> None:
+    recorder.record(ALICE, REFUSED)
+    recorder.record(*other)
+    await recorder.drain()
+
+    assert 2 == len(stored(cluster))
+
+
+async def test_a_long_message_is_cut_between_characters(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    recorder.record(ALICE, Event(controller="samples", reason="Long", message="é" * 5000))
+    await recorder.drain()
+    (event,) = stored(cluster)
+
+    assert len(event["message"].encode()) <= LONGEST_MESSAGE
+    assert event["message"].endswith("é...")
+
+
+async def test_long_messages_with_one_beginning_are_different_events(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    for end in "ab":
+        message = "x" * 5000 + end
+        recorder.record(ALICE, Event(controller="samples", reason="Long", message=message))
+    await recorder.drain()
+
+    assert 2 == len(stored(cluster))
+
+
+async def test_a_name_is_short_enough_whatever_the_profiles(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    recorder.record(specimens.profile("p" * 253), REFUSED)
+    await recorder.drain()
+
+    assert len(stored(cluster)[0]["metadata"]["name"]) <= 253
+
+
+@pytest.mark.parametrize("failure", Failure)
+async def test_an_event_that_is_not_posted_may_be_told_again(
+    cluster: FakeCluster, recorder: Recorder, failure: Failure
+) -> None:
+    cluster.fail_next(failure)
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+
+    assert 1 == len(stored(cluster))
+
+
+async def test_an_event_that_fails_does_not_stop_the_others(
+    cluster: FakeCluster, recorder: Recorder
+) -> None:
+    cluster.fail_next(Failure.BROKEN)
+    recorder.record(ALICE, REFUSED)
+    recorder.record(ALICE, CREATED)
+    await recorder.drain()
+
+    assert ["Reconciled"] == [event["reason"] for event in stored(cluster)]
+
+
+async def test_recording_never_waits_and_drops_what_is_too_much(
+    cluster: FakeCluster,
+) -> None:
+    recorder = recorder_over(cluster, capacity=2)
+    for number in range(5):
+        recorder.record(ALICE, Event(controller="samples", reason="Many", message=str(number)))
+
+    assert 3 == recorder.dropped
+    await recorder.drain()
+    assert ["0", "1"] == sorted(event["message"] for event in stored(cluster))
+
+
+async def test_what_was_dropped_may_be_told_again(
+    cluster: FakeCluster,
+) -> None:
+    recorder = recorder_over(cluster, capacity=1)
+    recorder.record(ALICE, CREATED)
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+    recorder.record(ALICE, REFUSED)
+    await recorder.drain()
+
+    assert 2 == len(stored(cluster))
+
+
+async def test_draining_posts_what_is_recorded_where_nothing_runs(cluster: FakeCluster) -> None:
+    recorder = recorder_over(cluster)
+    recorder.record(ALICE, CREATED)
+    await asyncio.wait_for(recorder.drain(), 1.0)
+
+    assert ["Reconciled"] == [event["reason"] for event in stored(cluster)]
