@@ -18,6 +18,7 @@ class Profiles:
         self._changed = changed
         self._profiles: dict[str, Profile] = {}
         self._awaited: set[str] | None = None  # UIDs that a list showed and the watch not yet
+        self._gone: set[str] = set()  # UIDs that went since the last list; it may show them still
 
     @property
     def synced(self) -> bool:
@@ -51,6 +52,8 @@ class Profiles:
     def remove(self, name: str, uid: str) -> None:
         """The watch has shown the end of this one; a newer one of its name stays."""
         self._await_no_more(uid)
+        if self._shard.holds(uid):
+            self._gone.add(uid)
         before = self._profiles.get(name)
         if before is not None and before.uid == uid:
             del self._profiles[name]
@@ -65,7 +68,9 @@ class Profiles:
             if uids.get(name) != profile.uid and _number(profile.resource_version) <= int(version):
                 self.remove(name, profile.uid)
         known = {profile.uid for profile in self._profiles.values()}
-        self._awaited = {uid for uid in uids.values() if self._shard.holds(uid)} - known
+        held = {uid for uid in uids.values() if self._shard.holds(uid)}
+        self._awaited = held - known - self._gone
+        self._gone.clear()
 
     def observe_status(self, profile: Profile) -> None:
         """Our own write was answered with this."""
