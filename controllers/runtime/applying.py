@@ -32,20 +32,19 @@ class Applier:
     cluster: Cluster
     informers: Mapping[str, Informer]
     field_manager: str
+    at_once: bool
+    """Writes of one profile go side by side: quicker for it, and dearer for the process."""
 
-    async def apply(
-        self, changes: ChangeSet, wants: Mapping[Key, Wanted], *, at_once: bool = True
-    ) -> ChangeSet:
+    async def apply(self, changes: ChangeSet, wants: Mapping[Key, Wanted]) -> ChangeSet:
         """The changes as they turned out: a create that met a foreign object is refused.
 
-        All are tried; raises Failed, naming each that failed, after the last has ended. ``at_once``
-        tries them side by side, which is quicker for this profile and costs more for all.
+        All are tried; raises Failed, naming each that failed, after the last has ended.
         """
         writes = [change for change in changes if change.action in WRITES]
         if not writes:
             return changes
         tries = (self._try(change, wants.get(change.key)) for change in writes)
-        if at_once and len(writes) > 1:
+        if self.at_once and len(writes) > 1:
             answers = await asyncio.gather(*tries)
         else:
             answers = [await one for one in tries]

@@ -14,6 +14,7 @@ import socket
 import time
 import urllib.parse
 import urllib.request
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,6 +37,8 @@ WATCH_SILENCE = 90.0
 """Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
 HEADERS_LIFE = 5.0
 """Seconds after which a token is looked up again."""
+_URGENT, _IN_BACKLOG = 0, 1
+_BACKLOG_TURN = 16
 _THROTTLED_TRIES = 5
 _LONGEST_THROTTLE = 30.0
 
@@ -206,21 +209,67 @@ async def load(connection: Connection) -> Credentials:
     return Credentials(configuration, refresher)
 
 
+class _Slots:
+    """So many writes at once, and in two lines: what an event woke goes before the backlog."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._turn = 0
+
+    async def acquire(self, line: int) -> None:
+        if self._free and not any(self._lines):
+            self._free -= 1
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._lines[line].append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        self._turn += 1
+        urgent, backlog = self._lines
+        first = (backlog, urgent) if self._turn % _BACKLOG_TURN == 0 else (urgent, backlog)
+        for line in first:
+            while line:
+                future = line.popleft()
+                if not future.done():
+                    future.set_result(None)
+                    return
+        self._free += 1
+
+
 class _Limiter:
     """Bounds writes in flight, and their rate where ``qps`` is given."""
 
     def __init__(self, limits: Limits) -> None:
-        self.slots = asyncio.Semaphore(limits.max_writes)
+        self._slots = _Slots(limits.max_writes)
         self._interval = 1 / limits.qps if limits.qps else 0.0
         self._next = 0.0
 
-    async def pace(self) -> None:
-        """Wait until the rate allows another write."""
+    async def enter(self, line: int) -> None:
+        """Wait for a slot; ``leave`` must follow."""
+        await self._slots.acquire(line)
         if self._interval:
+            await self._pace()
+
+    def leave(self) -> None:
+        """Give the slot to the next."""
+        self._slots.release()
+
+    async def _pace(self) -> None:
+        try:
             now = asyncio.get_running_loop().time()
             start = max(now, self._next)
             self._next = start + self._interval
             await asyncio.sleep(start - now)
+        except asyncio.CancelledError:
+            self._slots.release()
+            raise
 
 
 class KubeCluster:
@@ -259,13 +308,30 @@ class KubeCluster:
         content_type: str = JSON,
     ) -> Body:
         """See Cluster. Waits for a slot; a read-only process raises RuntimeError instead."""
+        return await self._write(_URGENT, method, path, body, query, content_type)
+
+    def in_backlog(self) -> Cluster:
+        """The same cluster for what is in no hurry: its writes let the others go first."""
+        return _Backlog(self)
+
+    async def _write(  # noqa: PLR0917 - private, and on the hot path
+        self,
+        line: int,
+        method: str,
+        path: str,
+        body: Body | None,
+        query: Mapping[str, str] | None,
+        content_type: str,
+    ) -> Body:
         if self._limits.read_only:
             message = f"a dry run must not {method} {path}"
             raise RuntimeError(message)
         data = None if body is None else orjson.dumps(body)
-        async with self._limiter.slots:
-            await self._limiter.pace()
+        await self._limiter.enter(line)
+        try:
             return await self._request(method, self._url(path, query), data, content_type)
+        finally:
+            self._limiter.leave()
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
         """See Cluster."""
@@ -323,6 +389,32 @@ class KubeCluster:
             raise UnreachableError(_said(error)) from error
         finally:
             self._observe(code, method, self.credentials.host)
+
+
+@dataclass(frozen=True, slots=True)
+class _Backlog:
+    """See KubeCluster.in_backlog."""
+
+    _cluster: KubeCluster
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
+        return await self._cluster.get(path, query)
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Body:
+        return await self._cluster._write(  # noqa: SLF001 - the other half of one class
+            _IN_BACKLOG, method, path, body, query, content_type
+        )
+
+    def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
+        return self._cluster.watch(path, query)
 
 
 @functools.lru_cache(maxsize=256)

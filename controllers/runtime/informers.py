@@ -174,9 +174,11 @@ class Informer:
         self._expected.pop((namespace, name), None)
         if body is None:
             return None
-        record = self.interest.keep(self.kind, body)
         before = self.get(namespace, name)
-        if record is not None and (before is None or before.version < record.version):
+        if before is not None and _known(before, body["metadata"]):
+            return before
+        record = self.interest.keep(self.kind, body)
+        if record is not None:
             self._remember(namespace, name, record)
         return record
 

@@ -68,15 +68,17 @@ class Manager:
         self.informers = informers.informers_for(
             controllers, cluster, self._wake, clock=self._clock, holds=options.shard.holds
         )
+        backlog = cluster.in_backlog()
         telling = not options.dry_run
         identity = socket.gethostname()
         self.world = World(
             cluster=cluster,
+            backlog=backlog,
             profiles=self.profiles,
             informers=self.informers,
             metrics=metrics,
-            conditions=Writer(cluster, self.profiles, clock=self._clock) if telling else None,
-            recorder=Recorder(cluster, clock=self._clock, identity=identity) if telling else None,
+            conditions=Writer(backlog, self.profiles, clock=self._clock) if telling else None,
+            recorder=Recorder(backlog, clock=self._clock, identity=identity) if telling else None,
             clock=self._clock,
             adopted_namespaces=options.adopted_namespaces,
             known=options.known,

@@ -53,6 +53,7 @@ class Metrics:
         self.conditions: dict[tuple[str, str], str] = {}
         self.successes: dict[tuple[str, str], float] = {}
         self.workers: dict[str, int] = {}
+        self._request_counters: dict[tuple[str, str, str], Counter] = {}
         make = _Maker(self.registry)
         self._reconciles = make.counter(
             "controller_runtime_reconcile", "Reconciles by result.", "controller", "result"
@@ -86,7 +87,11 @@ class Metrics:
 
     def observe_request(self, code: str, method: str, host: str) -> None:
         """A request was answered (code ``<error>``: it was not)."""
-        self._requests.labels(code, method, host).inc()
+        counter = self._request_counters.get((code, method, host))
+        if counter is None:  # looking a child up costs more than counting
+            counter = self._requests.labels(code, method, host)
+            self._request_counters[code, method, host] = counter
+        counter.inc()
 
     def observe_reconcile(self, controller: str, result: Result, seconds: float) -> None:
         """A reconcile has ended."""

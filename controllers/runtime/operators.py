@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import types
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=
 _PAGE = 500
 _RESTART = Backoff(first=0.5, longest=10.0)
 _STOP_SECONDS = 10.0
+_DELIVERED_AT_ONCE = 100
 _ABSENT = f"CustomResourceDefinition {_PROFILES.plural}.{_PROFILES.group} is not served yet"
 
 
@@ -50,6 +52,8 @@ class ProfileWatch:
         self._clock = clock
         self._home = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._posted: deque[Callable[[], None]] = deque()
+        self._delivering = False
         self._relisted = False
         self._censuses: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="profile-watch", daemon=True)
@@ -187,7 +191,25 @@ class ProfileWatch:
             self.down_since = self._clock()
 
     def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:
-        self._home.call_soon_threadsafe(call, *arguments)
+        """Let the store's event loop do it, in order; waking that loop costs more than the call."""
+        self._posted.append(lambda: call(*arguments))
+        if not self._delivering:
+            self._delivering = True
+            self._home.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        """In the store's event loop: do what was posted, a bounded part at a time."""
+        for _ in range(_DELIVERED_AT_ONCE):
+            try:
+                call = self._posted.popleft()
+            except IndexError:
+                break
+            call()
+        # Cleared before the last look: what is posted after that look is delivered anew.
+        self._delivering = False
+        if self._posted:
+            self._delivering = True
+            self._home.call_soon(self._deliver)
 
 
 async def _list_uids(session: aiohttp.ClientSession, url: str) -> tuple[dict[str, str], str]:

@@ -54,6 +54,7 @@ class Queue:
         self._backoff = backoff or Backoff()
         self._lines: tuple[dict[str, float], dict[str, float]] = ({}, {})  # key -> time added
         self._working: dict[str, float] = {}  # key -> time taken
+        self._urgent: set[str] = set()  # worked on, and taken from the first line
         self._again: dict[str, Priority] = {}  # added while worked on
         self._failures: dict[str, int] = {}
         self._delayed: list[tuple[float, int, str, Priority]] = []
@@ -100,11 +101,14 @@ class Queue:
         self._arm()
 
     def retry(self, key: str) -> float:
-        """Put the key in line after its backoff, and return the seconds."""
+        """Put the key in line after its backoff, and return the seconds.
+
+        The first time it keeps its place before the backlog; what fails on and on has none.
+        """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self.retries += 1
         delay = self._backoff.delay(failures)
-        self.add_after(key, delay)
+        self.add_after(key, delay, Priority.EVENT if failures == 1 else Priority.BACKLOG)
         return delay
 
     def forget(self, key: str) -> None:
@@ -151,12 +155,15 @@ class Queue:
         now = self._clock()
         self.observe_wait(now - line.pop(key))
         self._working[key] = now
+        if line is self._lines[Priority.EVENT]:
+            self._urgent.add(key)
         self._taken += 1
         return key
 
     def done(self, key: str) -> None:
         """The worker has finished with the key; it comes again when it was added meanwhile."""
         self.observe_work(self._clock() - self._working.pop(key))
+        self._urgent.discard(key)
         again = self._again.pop(key, None)
         if again is not None:
             self.add(key, again)
@@ -170,6 +177,10 @@ class Queue:
             self._timer.cancel()
         while self._waiting:
             self._wake_one()
+
+    def is_urgent(self, key: str) -> bool:
+        """Whether the key, which is worked on, was taken before the backlog."""
+        return key in self._urgent
 
     @property
     def idle(self) -> bool:

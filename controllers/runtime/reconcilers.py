@@ -49,8 +49,6 @@ logger = structlog.stdlib.get_logger(__name__)
 REFUSED_RECHECK = 60.0
 """Seconds after which an object that stood in our way is looked for again."""
 _PATIENT_FAILURES = 3
-_BUSY = 4
-"""Profiles in line from which on writes of one profile go one after the other."""
 _STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
@@ -59,6 +57,8 @@ class World:
     """What all reconcilers of a process share."""
 
     cluster: Cluster
+    backlog: Cluster
+    """The same cluster, for writes that let the others go first."""
     profiles: Profiles
     informers: Mapping[str, Informer]
     metrics: Metrics
@@ -119,10 +119,14 @@ class Reconciler:
         self._world = world
         self._view = _View(controller.name, world.informers)
         self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
-        self._applier = Applier(
-            cluster=world.cluster,
-            informers=self._owned,
-            field_manager=f"{MANAGED_BY}-{controller.name}",
+        self._urgent, self._patient = (
+            Applier(
+                cluster=cluster,
+                informers=self._owned,
+                field_manager=f"{MANAGED_BY}-{controller.name}",
+                at_once=at_once,
+            )
+            for cluster, at_once in ((world.cluster, True), (world.backlog, False))
         )
         metrics = world.metrics
         self.queue.observe_wait, self.queue.observe_work = metrics.queue_observers(controller.name)
@@ -193,9 +197,8 @@ class Reconciler:
             *_pause_findings(profile, self._world.known),
         ]
         if not self._world.dry_run:
-            # With others in line the requests in flight are theirs; alone, this one's is the wait.
-            at_once = len(self.queue) < _BUSY
-            changes = await self._applier.apply(changes, wants, at_once=at_once)
+            urgent = self.queue.is_urgent(profile.name)
+            changes = await (self._urgent if urgent else self._patient).apply(changes, wants)
         return changes, findings
 
     def _guard(self, profile: Profile) -> None:

@@ -102,6 +102,10 @@ class FakeCluster:
 
     # The Protocol
 
+    def in_backlog(self) -> "FakeCluster":
+        """The same: nothing here has to wait."""
+        return self
+
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
         request = Request(method="GET", path=path, query=dict(query or {}))
         return await self._answer(request, lambda: self._read(request))
