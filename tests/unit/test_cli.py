@@ -1,66 +1,19 @@
-"""The command line, in a world of its own: help, exit codes, and what is printed."""
+"""The command line, in a world of its own: help, exit codes, processes."""
 
-import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import structlog
-import yaml
-from typer.testing import CliRunner, Result
 
-from controllers.findings import Finding
-from controllers.runtime.changes import Action, ChangeSet
-from profiles_controller import cli, flags, worlds
+from profiles_controller import flags, worlds
 from profiles_controller.selections import Location, Selection
 from profiles_controller.settings import PREFIX, Common
 from tests import samples
-
-PROFILE = """
-apiVersion: kubeflow.org/v1
-kind: Profile
-metadata: {name: alice, uid: 1-2-3}
-"""
-MANIFEST = """\
-apiVersion: v1
-kind: ResourceQuota
-metadata:
-  name: quotas
-  namespace: alice
-  labels:
-    app.kubernetes.io/managed-by: profiles-controller
-    app.kubernetes.io/component: quotas
-  ownerReferences:
-  - apiVersion: kubeflow.org/v1
-    kind: Profile
-    name: alice
-    uid: 1-2-3
-    controller: true
-    blockOwnerDeletion: true
-spec:
-  hard:
-    pods: '100'
-"""
-
-
-def call(
-    *arguments: str,
-    runtime: samples.Runtime | None = None,
-    environment: Mapping[str, str] | None = None,
-    given: str = "",
-) -> Result:
-    app = cli.build(samples.world(runtime, environment=environment))
-    return CliRunner().invoke(app, list(arguments), input=given, env={"COLUMNS": "80"})
-
-
-def profiles_file(folder: Path, content: str = PROFILE) -> str:
-    file = folder / "profile.yaml"
-    file.write_text(content)
-    return str(file)
+from tests.commandlines import call
 
 
 def words(text: str) -> str:
@@ -228,193 +181,6 @@ def test_an_unexpected_error_is_one_log_line(command: list[str], code: int) -> N
 
 def test_an_interrupt_exits_as_shells_expect() -> None:
     assert call("diff", "all", runtime=samples.Runtime(error=KeyboardInterrupt())).exit_code == 130
-
-
-# -- once and diff --------------------------------------------------------------------------------
-
-CHANGED = samples.Row(result="changed", changes=ChangeSet((samples.change(),)))
-REFUSED = samples.Row(
-    profile="kube-system", result="refused", message="the namespace is not its own"
-)
-FAILED = samples.Row(profile="bob", result="failed", message="403 [red]Forbidden[/red]")
-READY = samples.Row(profile="carol", changes=ChangeSet((samples.change(Action.UNCHANGED),)))
-
-
-@pytest.mark.parametrize(("rows", "code"), [((), 0), ((READY, CHANGED), 0), ((READY, FAILED), 3)])
-def test_once_exits_3_when_a_profile_failed(rows: tuple[samples.Row, ...], code: int) -> None:
-    runtime = samples.Runtime(summary=samples.Summary(rows=rows))
-
-    assert call("quotas", "--once", runtime=runtime).exit_code == code
-
-
-def test_once_prints_a_line_for_each_profile() -> None:
-    runtime = samples.Runtime(summary=samples.Summary(rows=(CHANGED, FAILED, READY)))
-
-    assert call("quotas", "--once", runtime=runtime).stdout.splitlines() == [
-        "alice  quotas  changed  create=1",
-        "bob  quotas  failed  403 [red]Forbidden[/red]",
-        "carol  quotas  ready",
-        "1 changed, 1 failed, 1 ready",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("rows", "code"), [((), 0), ((READY,), 0), ((CHANGED,), 1), ((CHANGED, FAILED), 2)]
-)
-def test_diff_exits_1_for_changes_and_2_for_an_error(
-    rows: tuple[samples.Row, ...], code: int
-) -> None:
-    runtime = samples.Runtime(summary=samples.Summary(rows=rows))
-
-    assert call("diff", "quotas", runtime=runtime).exit_code == code
-
-
-def test_diff_prints_a_line_for_each_object() -> None:
-    update = samples.change(Action.UPDATE, "spec.hard.pods")
-    row = samples.Row(changes=ChangeSet((update, samples.change(Action.DELETE))))
-    runtime = samples.Runtime(summary=samples.Summary(rows=(row, REFUSED, READY)))
-
-    assert call("diff", "all", runtime=runtime).stdout.splitlines() == [
-        "~ alice  quotas  ResourceQuota alice/quotas update (spec.hard.pods)",
-        "- alice  quotas  ResourceQuota alice/quotas delete",
-        "! kube-system  quotas  refused: the namespace is not its own",
-        "1 to update, 1 to delete",
-    ]
-
-
-def test_diff_says_so_when_nothing_would_change() -> None:
-    assert call("diff", "quotas").stdout == "nothing would change\n"
-
-
-def test_diff_is_of_the_profiles_named() -> None:
-    runtime = samples.Runtime()
-
-    call("diff", "quotas", "alice", "bob", runtime=runtime)
-
-    assert list(runtime.profiles or ()) == ["alice", "bob"]
-
-
-@pytest.mark.parametrize("command", [["diff", "quotas"], ["quotas", "--once"]])
-@pytest.mark.parametrize("form", ["json", "yaml"])
-def test_programs_get_the_summary_as_data(command: list[str], form: str) -> None:
-    runtime = samples.Runtime(summary=samples.Summary(rows=(CHANGED,)))
-
-    told = call(*command, "-o", form, runtime=runtime).stdout
-
-    assert (json.loads(told) if form == "json" else yaml.safe_load(told)) == {
-        "failed": False,
-        "changed": True,
-        "rows": [
-            {
-                "profile": "alice",
-                "controller": "quotas",
-                "result": "changed",
-                "message": "",
-                "seconds": 0.25,
-                "changes": [
-                    {
-                        "action": "create",
-                        "kind": "ResourceQuota",
-                        "namespace": "alice",
-                        "name": "quotas",
-                        "detail": "",
-                    }
-                ],
-            }
-        ],
-    }
-
-
-# -- list and render ------------------------------------------------------------------------------
-
-
-def test_list_shows_the_controllers_and_a_line_each() -> None:
-    assert call("list").stdout.splitlines() == [
-        "quotas        Keeps quotas in shape.",
-        "limit-ranges  Keeps limit-ranges in shape.",
-    ]
-
-
-def test_list_is_data_for_programs() -> None:
-    told = json.loads(call("list", "-o", "json").stdout)
-
-    assert told[0] == {"name": "quotas", "summary": "Keeps quotas in shape."}
-
-
-def test_list_works_with_wrong_settings() -> None:
-    assert call("list", environment={"REQUEUE_TIME": "five"}).exit_code == 0
-
-
-def test_render_prints_the_manifests(tmp_path: Path) -> None:
-    result = call("render", "quotas", "-f", profiles_file(tmp_path))
-
-    assert result.stdout == MANIFEST
-    assert result.exit_code == 0
-
-
-def test_render_reads_standard_input() -> None:
-    assert call("render", "quotas", "-f", "-", given=PROFILE).stdout == MANIFEST
-
-
-def test_render_uses_the_settings() -> None:
-    told = call(
-        "render", "quotas", "-f", "-", given=PROFILE, environment={"QUOTAS_HARD": '{"pods": "7"}'}
-    ).stdout
-
-    assert told == MANIFEST.replace("'100'", "'7'")
-
-
-def test_render_takes_several_documents_and_lists() -> None:
-    bob, carol = PROFILE.replace("alice", "bob"), PROFILE.replace("alice", "carol")
-    items = "".join(f"- {json.dumps(yaml.safe_load(each))}\n" for each in (bob, carol))
-    given = f"{PROFILE}---\n---\nkind: ProfileList\nitems:\n{items}"
-
-    told = call("render", "all", "-f", "-", given=given).stdout
-
-    namespaces = [body["metadata"]["namespace"] for body in yaml.safe_load_all(told)]
-    assert namespaces == ["alice", "alice", "bob", "bob", "carol", "carol"]
-
-
-def test_render_of_an_empty_list_is_empty() -> None:
-    result = call("render", "all", "-f", "-", given="kind: List\nitems: []\n")
-
-    assert (result.exit_code, result.stdout) == (0, "")
-
-
-def test_render_tells_findings_beside_the_manifests() -> None:
-    given = PROFILE.replace("uid: 1-2-3", "uid: 1-2-3, labels: {bad: '7'}")
-
-    result = call("render", "quotas", "-f", "-", given=given)
-
-    finding = Finding(reason="BadLabel", message="label bad is 7")
-    assert result.stdout == MANIFEST
-    assert result.stderr == f"alice  quotas  {finding.reason}: {finding.message}\n"
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        ("kind: Pod\nmetadata: {name: x}", "kind is 'Pod', expected 'Profile'"),
-        ("kind: Profile", "metadata.name is missing"),
-        ("text", "a document is str, expected a Profile"),
-        ("kind: List\nitems: [7]", "a document is int, expected a Profile"),
-        ("kind: List\nitems: 7", "items is int, expected a list"),
-        ("a: [", "cannot be read: line 1, column 5"),
-    ],
-)
-def test_render_refuses_what_is_no_profile(tmp_path: Path, content: str, told: str) -> None:
-    result = call("render", "quotas", "-f", profiles_file(tmp_path, content))
-
-    assert result.exit_code == 2
-    assert told in result.stderr
-    assert result.stdout == ""
-
-
-def test_render_of_a_missing_file_exits_2() -> None:
-    result = call("render", "quotas", "-f", "/no/such")
-
-    assert result.exit_code == 2
-    assert result.stderr == "Error: /no/such cannot be read: No such file or directory\n"
 
 
 # -- a process of its own -------------------------------------------------------------------------
