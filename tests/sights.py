@@ -30,6 +30,10 @@ def find(plane: ControlPlane, path: str) -> Json | None:
         return None
 
 
+def is_gone(plane: ControlPlane, path: str) -> bool:
+    return find(plane, path) is None
+
+
 def hard(plane: ControlPlane, namespace: str) -> dict[str, str]:
     """`spec.hard` of our quota; empty when there is none."""
     found = find(plane, quota_path(namespace))

@@ -1,0 +1,270 @@
+"""The suite, the API server and the wire between them fail: nothing is lost, nothing made twice."""
+
+import functools
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests import identities, kubeflow, sights, waits
+from tests.audits import Audit
+from tests.cables import Cable
+from tests.controlplane import ControlPlane, Json, StatusError
+from tests.suites import Suite, Suites
+
+pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
+
+TENANTS = [f"tenant-{number:03}" for number in range(500)]
+OURS = "app.kubernetes.io/managed-by=profiles-controller"
+RESOURCES = ("resourcequotas", "limitranges")
+CONVERGED_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane for these tests alone, which they may treat badly; 500 tenants are there."""
+    workdir = tmp_path_factory.mktemp("outages")
+    with ControlPlane.start(workdir, controller_manager=True, audit=True) as started:
+        kubeflow.install(started)
+        kubeflow.create_tenants(started, TENANTS)
+        yield started
+
+
+@pytest.fixture
+def suites(plane: ControlPlane, tmp_path: Path) -> Iterator[Suites]:
+    with Suites(plane, tmp_path, forgiving=True) as made:
+        yield made
+
+
+@pytest.fixture
+def cable(plane: ControlPlane) -> Iterator[Cable]:
+    with Cable(plane) as made:
+        yield made
+
+
+def listed(plane: ControlPlane, resource: str) -> list[Json]:
+    """All that bears our label."""
+    path = f"/api/v1/{resource}?labelSelector={OURS}"
+    items: list[Json] = plane.request("GET", path)["items"]
+    return items
+
+
+def profiles(plane: ControlPlane) -> dict[str, Json]:
+    items = plane.request("GET", kubeflow.PROFILES)["items"]
+    return {item["metadata"]["name"]: item for item in items}
+
+
+def assert_converged(plane: ControlPlane) -> None:
+    """One object of each kind for each Profile, owned by it, and two true conditions on it."""
+    found = profiles(plane)
+    for resource in RESOURCES:
+        owners = [
+            (item["metadata"]["namespace"], item["metadata"]["ownerReferences"][0]["uid"])
+            for item in listed(plane, resource)
+        ]
+        assert len(owners) == len(found), resource
+        assert dict(owners) == {name: body["metadata"]["uid"] for name, body in found.items()}
+    for name, body in found.items():
+        told = [
+            (one["type"], one["status"]) for one in body.get("status", {}).get("conditions", [])
+        ]
+        assert sorted(told) == [("LimitrangesReady", "True"), ("QuotasReady", "True")], name
+
+
+def wait_converged(plane: ControlPlane) -> None:
+    def converged() -> bool:
+        assert_converged(plane)
+        return True
+
+    waits.until(converged, "all profiles are in shape", seconds=CONVERGED_SECONDS, pause=0.5)
+
+
+def settled(suites: Suites) -> Suite:
+    """A suite over tenants that are all in shape."""
+    suite = suites.start("all").wait_ready()
+    wait_converged(suites.plane)
+    return suite
+
+
+def persistent(request: Callable[[], object]) -> None:
+    """Repeats a request until an API server answers it; what is gone already is gone."""
+
+    def answered() -> bool:
+        try:
+            request()
+        except StatusError as error:
+            return error.status == 404
+        except OSError:
+            return False
+        return True
+
+    waits.until(answered, "the API server answers", seconds=60)
+
+
+def compact(plane: ControlPlane) -> None:
+    """Drops etcd's history, so that no watch can be taken up where it ended."""
+    version = plane.request("GET", "/api/v1/namespaces?limit=1")["metadata"]["resourceVersion"]
+    call = urllib.request.Request(
+        f"http://127.0.0.1:{plane._etcd_port}/v3/kv/compaction",
+        data=json.dumps({"revision": version, "physical": True}).encode(),
+    )
+    with urllib.request.urlopen(call, timeout=30) as answer:  # noqa: S310 - http://
+        assert answer.status == 200
+
+
+def restart(plane: ControlPlane) -> None:
+    """Returns when it also serves Profiles: it answers 429 until it has read its CRDs."""
+    plane.kill_apiserver()
+    plane.start_apiserver()
+    waits.until(lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again")
+
+
+def uid(item: Json) -> str:
+    return str(item["metadata"]["uid"])
+
+
+def happen(plane: ControlPlane, number: int) -> None:
+    """One of everything that a suite could miss; another `number` for each test."""
+    leaver, renewed = leaver_of(number), renewed_of(number)
+    sights.label(plane, renewed, pods="3")
+    for name in (leaver, renewed):
+        kubeflow.delete_profile(plane, name)
+    sights.delete(plane, sights.quota_path(TENANTS[10]))
+    sights.patch(plane, sights.limits_path(TENANTS[11]), {"metadata": {"labels": None}})
+    sights.patch(plane, sights.quota_path(TENANTS[12]), {"spec": {"hard": {"pods": "1"}}})
+    sights.label(plane, TENANTS[13], pods=str(number))
+    for name in (leaver, renewed):
+        waits.until(
+            functools.partial(sights.is_gone, plane, f"/api/v1/namespaces/{name}"),
+            f"the namespace {name} goes with its Profile",
+            seconds=sights.GONE_SECONDS,
+        )
+    kubeflow.create_tenants(plane, [renewed, newcomer_of(number)])
+
+
+def assert_happened(plane: ControlPlane, number: int) -> None:
+    """After all is in shape again."""
+    found = profiles(plane)
+    assert leaver_of(number) not in found
+    assert newcomer_of(number) in found
+    assert sights.hard(plane, renewed_of(number))["pods"] == "100", "it is another Profile"
+    assert sights.hard(plane, TENANTS[12])["pods"] == "100"
+    assert sights.hard(plane, TENANTS[13])["pods"] == str(number)
+
+
+def leaver_of(number: int) -> str:
+    return TENANTS[20 + number]
+
+
+def renewed_of(number: int) -> str:
+    return TENANTS[40 + number]
+
+
+def newcomer_of(number: int) -> str:
+    return f"newcomer-{number}"
+
+
+def test_a_suite_killed_in_a_cold_start_of_500_profiles_goes_on_where_it_ended(
+    plane: ControlPlane, suites: Suites
+) -> None:
+    slowed = suites.start("all", "--qps", "300")
+    waits.until(lambda: sights.count(plane, "resourcequotas") >= 100, "a part is done", pause=0.01)
+    slowed.kill()
+    made = {resource: {uid(item) for item in listed(plane, resource)} for resource in RESOURCES}
+
+    suites.start("all").wait_ready()
+
+    wait_converged(plane)
+    for resource in RESOURCES:
+        assert 0 < len(made[resource]) < 500
+        assert made[resource] <= {uid(item) for item in listed(plane, resource)}
+
+
+def test_what_happens_while_the_suite_is_down_is_repaired_when_it_is_back(
+    plane: ControlPlane, suites: Suites
+) -> None:
+    assert settled(suites).stop() == 0
+    happen(plane, 1)
+
+    suites.start("all").wait_ready()
+
+    wait_converged(plane)
+    assert_happened(plane, 1)
+
+
+def test_what_happens_while_the_watch_is_broken_is_repaired_when_it_is_back(
+    plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
+) -> None:
+    kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
+    suite = suites.start("all", kubeconfig=kubeconfig).wait_ready()
+    wait_converged(plane)
+
+    cable.cut()
+    happen(plane, 2)
+    cable.mend()
+
+    wait_converged(plane)
+    assert_happened(plane, 2)
+    assert not suite.series("profiles_controller_profile_condition", profile=leaver_of(2))
+
+
+def test_a_watch_that_has_expired_is_begun_anew(
+    plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
+) -> None:
+    kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
+    suite = suites.start("all", kubeconfig=kubeconfig).wait_ready()
+    wait_converged(plane)
+    cable.cut()
+    happen(plane, 3)
+    compact(plane)
+    restart(plane)  # its own memory of changes is as old as itself
+    audit = Audit(plane, identities.user("all"))
+
+    cable.mend()
+
+    wait_converged(plane)
+    assert_happened(plane, 3)
+    waits.until(
+        lambda: not suite.series("profiles_controller_profile_condition", profile=leaver_of(3)),
+        "the series of the deleted profile are gone",
+    )
+    counts = audit.counts()
+    for resource in ("profiles", "namespaces", *RESOURCES):
+        assert counts["watch", resource] >= 2, "the first one had expired"
+        assert counts["list", resource] >= 1
+    assert "Traceback" not in suite.text()
+
+
+def test_an_api_server_killed_under_load_loses_nothing(plane: ControlPlane, suites: Suites) -> None:
+    suite = settled(suites)
+    before = {uid(item) for item in listed(plane, "resourcequotas")}
+    names = sorted(profiles(plane))
+    deleted: list[str] = []
+
+    def delete_all() -> None:
+        for name in names:
+            persistent(functools.partial(sights.delete, plane, sights.quota_path(name)))
+            deleted.append(name)
+
+    load = threading.Thread(target=delete_all)
+    load.start()
+    for share in (100, 250):
+        waits.until(functools.partial(has, deleted, share), "load", pause=0.01)
+        restart(plane)
+    load.join()
+
+    waits.until(
+        lambda: not before & {uid(item) for item in listed(plane, "resourcequotas")},
+        "every quota is another one",
+        seconds=CONVERGED_SECONDS,
+    )
+    wait_converged(plane)
+    waits.until(suite.is_ready, "the suite is ready again")
+    assert "Traceback" not in suite.text()
+
+
+def has(items: Sequence[str], count: int) -> bool:
+    return len(items) >= count
