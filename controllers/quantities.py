@@ -25,6 +25,8 @@ LARGEST = 2**63 - 1
 FINEST_EXPONENT = -9
 """1n: the API server rounds up whatever is finer."""
 
+_FINEST_AMOUNT = -3
+
 EXPECTED = (
     "expected a number with an optional suffix (n u m k M G T P E, Ki Mi Gi Ti Pi Ei) or exponent,"
     " such as 2, 500m, 1.5Gi or 1e3"
@@ -83,11 +85,28 @@ def spell(text: str) -> str:
 
     What is sent in this form comes back unchanged. Raises QuantityError as ``parse`` does.
     """
-    mantissa, exponent, form = _bounded(text)
-    binary = form is _Form.BINARY and exponent >= 0 and abs(mantissa) * 10**exponent >= _KIBI
-    if binary:
-        return _spelled_binary(mantissa * 10**exponent)
-    return _spelled_decimal(mantissa, exponent, form)
+    return _spelled(_bounded(text))
+
+
+@lru_cache(maxsize=8192)
+def spell_amount(text: str) -> str:
+    """As ``spell``, for an amount in a list of resources: in those the API server rounds up to 1m.
+
+    ``spec.hard`` of a ResourceQuota and the fields of a LimitRange are such lists
+    (SetDefaults_ResourceList of Kubernetes). Negative amounts are rounded away from zero.
+    """
+    scanned = _bounded(text)
+    if scanned.exponent >= _FINEST_AMOUNT:
+        return _spelled(scanned)
+    parts = 10 ** (_FINEST_AMOUNT - scanned.exponent)
+    rounded = -(-abs(scanned.mantissa) // parts)
+    mantissa = rounded if scanned.mantissa > 0 else -rounded
+    return _spelled(_Scanned(*_normalised(mantissa, _FINEST_AMOUNT), scanned.form))
+
+
+def parse_amount(text: str) -> Fraction:
+    """The value of an amount as the API server keeps it. Raises QuantityError as ``parse`` does."""
+    return parse(spell_amount(text))
 
 
 def canonical(value: object) -> object:
@@ -163,6 +182,13 @@ def _bounded(text: str) -> _Scanned:
 
 def _value(scanned: _Scanned) -> Fraction:
     return Fraction(scanned.mantissa) * Fraction(10) ** scanned.exponent
+
+
+def _spelled(scanned: _Scanned) -> str:
+    mantissa, exponent, form = scanned
+    if form is _Form.BINARY and exponent >= 0 and abs(mantissa) * 10**exponent >= _KIBI:
+        return _spelled_binary(mantissa * 10**exponent)
+    return _spelled_decimal(mantissa, exponent, form)
 
 
 def _spelled_binary(number: int) -> str:

@@ -37,7 +37,7 @@ def desired(profile: Profile, _facts: object, settings: LimitRangesSettings) -> 
     if not item:
         return []
     spelled = {
-        field: {resource: quantities.spell(text) for resource, text in table.items()}
+        field: {resource: quantities.spell_amount(text) for resource, text in table.items()}
         for field, table in item.items()
     }
     return [

@@ -68,7 +68,7 @@ def conflict(item: Item, resource: str) -> str | None:
     """
     whole = completed(item)
     texts = {field: table[resource] for field, table in whole.items() if resource in table}
-    values = {field: quantities.parse(text) for field, text in texts.items()}
+    values = {field: quantities.parse_amount(text) for field, text in texts.items()}
     amounts = _Amounts(resource=resource, texts=texts, values=values)
     return next((reason for rule in _RULES if (reason := rule(amounts))), None)
 
@@ -87,7 +87,7 @@ def _ratio_is_below_one(amounts: _Amounts) -> str | None:
 
 
 def _bounds_are_too_close_for_the_ratio(amounts: _Amounts) -> str | None:
-    """As the server computes it: in thousandths that are rounded up, in floating point."""
+    """As the server computes it: in floating point, and whole numbers where they are large."""
     if not amounts.has("maxLimitRequestRatio", "min", "max"):
         return None
     exact = [amounts.values[field] for field in ("maxLimitRequestRatio", "min", "max")]

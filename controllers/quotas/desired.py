@@ -38,7 +38,7 @@ def desired(profile: Profile, _facts: Facts, settings: QuotasSettings) -> list[M
     if not settings.hard:
         return []
     amounts = {**settings.hard, **_overrides(profile, settings)}
-    hard = {key: quantities.spell(text) for key, text in amounts.items()}
+    hard = {key: quantities.spell_amount(text) for key, text in amounts.items()}
     return [
         Manifest(
             kind="ResourceQuota",

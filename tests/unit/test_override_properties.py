@@ -77,7 +77,7 @@ def test_any_quota_label_is_applied_or_has_exactly_one_finding(labels: dict[str,
         elif name in found:
             assert found.pop(name).severity is Severity.PROBLEM
         else:
-            expected[key] = quantities.spell(text)
+            expected[key] = quantities.spell_amount(text)
     assert found == {}
     assert expected == hard
 
@@ -99,7 +99,7 @@ def test_any_limit_label_is_applied_or_has_exactly_one_finding(labels: dict[str,
             assert found.pop(name).severity is Severity.PROBLEM
         else:
             field, resource = SLOTS[name]
-            expected[field][resource] = quantities.spell(text)
+            expected[field][resource] = quantities.spell_amount(text)
     assert found == {}
     storage = "ephemeral-storage"
     if "defaultrequest.ephemeral-storage" not in labels or (

@@ -103,6 +103,30 @@ def test_a_quantity_is_spelled_as_the_api_server_spells_it(
     assert quantities.spell(spelled) == spelled
 
 
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("1n", "1m"),
+        ("-1n", "-1m"),
+        ("100u", "1m"),
+        ("1e-4", "1e-3"),
+        ("1.0001", "1001m"),
+        ("1.9999", "2"),
+        ("0.00001Ki", "11m"),
+        ("1.00001Gi", "1073752561419m"),
+        ("9223372036854775806.9999", "9223372036854775807"),
+        ("250m", "250m"),
+        ("1.5Gi", "1536Mi"),
+        ("0", "0"),
+    ],
+)
+def test_an_amount_is_rounded_up_to_thousandths_as_the_api_server_does(
+    text: str, spelled: str
+) -> None:
+    assert quantities.spell_amount(text) == spelled
+    assert quantities.parse_amount(text) == quantities.parse(spelled)
+
+
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_is_no_quantity_is_refused_by_name(text: str) -> None:
     with pytest.raises(quantities.QuantityError) as refusal:
