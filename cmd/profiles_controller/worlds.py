@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from controllers.manifests import Body
 from controllers.profiles import Profile
+from controllers.runtime import rendering
 from controllers.runtime.changes import ChangeSet
 from controllers.runtime.declarations import AnyController
 from controllers.runtime.options import Connection, Options
@@ -92,12 +93,6 @@ async def _diff(
         return summary
 
 
-def _render(controller: AnyController, settings: Any, profile: Profile) -> Sequence[Body]:
-    with _imported() as managers:
-        bodies: Sequence[Body] = managers.render(controller, settings, profile)
-        return bodies
-
-
 @contextlib.contextmanager
 def _imported() -> Iterator[Any]:
     """The runtime, loaded only by a command that needs it: it takes longer than all else."""
@@ -120,5 +115,5 @@ class World:
     diff: Callable[
         [Assemblies, Connection, Options, Sequence[str]], Coroutine[Any, Any, Summary]
     ] = _diff
-    render: Callable[[AnyController, Any, Profile], Sequence[Body]] = _render
+    render: Callable[[AnyController, Any, Profile], Sequence[Body]] = rendering.render
     configure_logs: Callable[..., None] = logs.configure

@@ -1,7 +1,6 @@
 """One process: its informers, its controllers' workers, and the order in which they start and stop.
 
-``run`` goes on until it is told to stop; ``run_once`` and ``diff`` look at every profile once;
-``render`` needs no cluster.
+``run`` goes on until it is told to stop; ``run_once`` and ``diff`` look at every profile once.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from typing import Any
 
 import structlog
 
-from controllers.manifests import Body, to_body
 from controllers.profiles import Profile
 from controllers.runtime import clusters, informers
 from controllers.runtime.conditions import Writer
 from controllers.runtime.declarations import AnyController
-from controllers.runtime.kinds import KINDS
 from controllers.runtime.leaders import Leases, lease_name
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.operators import ProfileWatch
@@ -166,7 +163,8 @@ class Manager:
             _, hung = await asyncio.wait(self._workers, timeout=grace)
             if hung:
                 logger.warning("reconciles cut off", count=len(hung), after_seconds=grace)
-        if self._workers and grace:
+        away = any(informer.down_since is not None for informer in self.informers.values())
+        if self._workers and grace and not away:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TELL_SECONDS):
                     await self.drain()
@@ -368,19 +366,6 @@ async def _rows(manager: Manager, profiles: Sequence[str] | None, options: Optio
 
     looks = [look(one, name) for name in sorted(names) for one in manager.reconcilers.values()]
     return [row for row in await asyncio.gather(*looks) if row is not None]
-
-
-def render(controller: AnyController, settings: Any, profile: Profile) -> list[Body]:
-    """The manifests of one profile as they would be created, without a cluster."""
-    return [
-        to_body(
-            manifest,
-            api_version=KINDS[manifest.kind].api_version,
-            profile=profile,
-            component=controller.name,
-        )
-        for manifest in controller.desired(profile, controller.facts, settings)
-    ]
 
 
 @contextlib.asynccontextmanager
