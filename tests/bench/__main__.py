@@ -45,6 +45,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows: list[Row] = []
     machine = machines.describe()
+    neighbours = machines.Neighbours()
     try:
         with tempfile.TemporaryDirectory(prefix="profiles-controller-bench-") as folder:
             benches.Bench(
@@ -57,6 +58,7 @@ def main() -> int:
         say(f"bench: {error}")
         return 2
     finally:
+        machine["neighbours"] = f"other processes took {neighbours.share():.0%} of the processors"
         if rows:
             tables.show(rows, machine)
     command = shlex.join(["task", "bench", "--", *sys.argv[1:]])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 
 from tests.controlplane import parts
@@ -27,3 +28,28 @@ def processor() -> str:
 
 def memory_gibibytes() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+class Neighbours:
+    """How much of the machine others took since this was made: figures mean little when many."""
+
+    def __init__(self) -> None:
+        self._began = (time.monotonic(), busy_seconds(), own_seconds())
+
+    def share(self) -> float:
+        """A part of all cores, 0 to 1. Children count once they have ended."""
+        wall, busy, own = self._began
+        others = (busy_seconds() - busy) - (own_seconds() - own)
+        return max(0.0, others / (time.monotonic() - wall) / (os.cpu_count() or 1))
+
+
+def busy_seconds() -> float:
+    """Of all cores since the machine started: user, nice, system, interrupts, steal."""
+    user, nice, system, _idle, _wait, *rest = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    return sum(os.times()[:4])
