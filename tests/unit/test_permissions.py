@@ -1,0 +1,70 @@
+"""The ClusterRole that follows from what a controller declares."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controllers import registry
+from controllers.runtime import permissions
+from controllers.runtime.declarations import AnyController, Owned, Rule, Watched
+from tests import specimens
+
+GOLDEN = Path(__file__).parent / "golden" / "permissions"
+
+
+@pytest.mark.parametrize("name", ["quotas", "limitranges"])
+def test_a_controller_may_do_what_it_declares_and_nothing_else(name: str) -> None:
+    role = permissions.cluster_role([registry.by_name()[name]], f"profiles-controller-{name}")
+    golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
+
+    assert golden == role
+
+
+@pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name))
+def test_no_controller_may_do_everything(controller: AnyController) -> None:
+    for rule in permissions.rules(controller):
+        assert "*" not in (*rule.groups, *rule.resources, *rule.verbs)
+
+
+def verbs(rules: tuple[Rule, ...], resource: str) -> list[tuple[str, ...]]:
+    return [rule.verbs for rule in rules if resource in rule.resources]
+
+
+def test_a_merge_kind_is_patched_and_never_replaced() -> None:
+    rules = permissions.rules(specimens.controller(owned=[Owned(kind="Service")]))
+
+    assert [("get", "list", "watch", "create", "patch", "delete")] == verbs(rules, "services")
+
+
+def test_a_kind_that_is_only_watched_is_only_read() -> None:
+    watched = Watched(kind="Secret", keep=lambda _body: None, wakes=lambda _body: None)
+    rules = permissions.rules(specimens.controller(watched=[watched]))
+
+    assert [("list", "watch")] == verbs(rules, "secrets")
+
+
+def test_a_kind_that_is_owned_and_watched_has_one_rule() -> None:
+    watched = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=lambda _body: None)
+    rules = permissions.rules(specimens.controller(watched=[watched]))
+
+    assert 1 == len(verbs(rules, "configmaps"))
+
+
+def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
+    rule = Rule(groups=("",), resources=("secrets",), verbs=("get",), names=("root",))
+    role = permissions.cluster_role([specimens.controller(rules=(rule,))], "samples")
+
+    assert {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "verbs": ["get"],
+        "resourceNames": ["root"],
+    } == role["rules"][-1]
+
+
+def test_what_several_controllers_need_is_said_once() -> None:
+    one, other = specimens.controller("one"), specimens.controller("other")
+    role = permissions.cluster_role([one, other], "all")
+
+    assert permissions.cluster_role([one], "all") == role
