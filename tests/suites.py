@@ -77,6 +77,10 @@ class Suite:
         except OSError:
             return 0
 
+    def page(self, path: str) -> str:
+        """The text alone; nothing while nobody listens."""
+        return self.get(path)[1] if self.answers(path) else ""
+
     def wait_ready(self, seconds: float = READY_SECONDS) -> Self:
         waits.until(self.is_ready, "the suite is ready", seconds=seconds)
         return self
@@ -86,7 +90,7 @@ class Suite:
         text = self.get("/metrics")[1]
         return {family.name: family for family in text_string_to_metric_families(text)}
 
-    def series(self, name: str, **labels: str) -> list[tuple[Mapping[str, str], float]]:
+    def series(self, name: str, /, **labels: str) -> list[tuple[Mapping[str, str], float]]:
         """Labels and value of the samples of this name that carry these labels."""
         return [
             (sample.labels, sample.value)
@@ -95,7 +99,7 @@ class Suite:
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """The sum of those samples."""
         return sum(value for _, value in self.series(name, **labels))
 
