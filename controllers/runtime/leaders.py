@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import structlog
-from kubernetes.aio.client import ApiClient, ApiException
+from kubernetes.aio.client import ApiClient, ApiException, V1Lease, V1ObjectMeta
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
@@ -74,7 +74,9 @@ class Leases:
         """Give every Lease that is still ours to whoever asks next."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(end, Exception):
+                logger.error("leader election failed", exc_info=end)
         for lock in self._locks:
             with contextlib.suppress(ApiException, *_UNREACHABLE):
                 await lock.release()
@@ -122,11 +124,16 @@ class _Lock(LeaseLock):
     async def create(
         self, name: str, namespace: str, election_record: LeaderElectionRecord
     ) -> bool:
+        # Not the library's create: it asks for a pretty answer in a way that its client refuses.
+        spec = self.update_lease(_in_utc(election_record))
+        lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=spec)
         try:
             async with asyncio.timeout(self._patience):
-                return bool(await super().create(name, namespace, _in_utc(election_record)))
-        except _UNREACHABLE:
+                await self.api_instance.create_namespaced_lease(namespace, lease)
+        except (ApiException, *_UNREACHABLE) as error:
+            logger.warning("lease not created", lease=name, error=str(error))
             return False
+        return True
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
         try:
