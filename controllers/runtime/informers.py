@@ -174,13 +174,26 @@ class Informer:
         self._expected.pop((namespace, name), None)
         if body is None:
             return None
+        metadata = body["metadata"]
+        if metadata["uid"] in self._buried:  # deleted again before we heard of our own write
+            self._buried.discard(metadata["uid"])
+            return None
         before = self.get(namespace, name)
-        if before is not None and _known(before, body["metadata"]):
-            return before
+        if before is not None and _known(before, metadata):
+            return self._caught_up(namespace, name, before, body)
         record = self.interest.keep(self.kind, body)
         if record is not None:
             self._remember(namespace, name, record)
         return record
+
+    def _caught_up(self, namespace: str, name: str, known: Record, body: Body) -> Record | None:
+        """The watch was quicker than the answer: tell when others edited it after our write."""
+        if known.version == int(body["metadata"]["resourceVersion"]):
+            return known
+        written = self.interest.keep(self.kind, body)
+        if written is not None and not written.same(known):
+            self._tell(namespace, name, written, known, None)
+        return written
 
     def bury(self, namespace: str, name: str, uid: str) -> None:
         """We deleted it, and it is gone: late events of it are nothing new."""
@@ -241,7 +254,7 @@ class Informer:
                 query = {**query, "continue": metadata["continue"]}
         finally:
             gc.set_threshold(*thresholds)
-        self._sweep(seen)
+        self._sweep(seen, int(metadata["resourceVersion"]))
         self._resource_version = metadata["resourceVersion"]
         self.absent = False
         self._well()
@@ -249,12 +262,13 @@ class Informer:
             self.synced = True
             logger.info("informer synced", kind=self.kind.name, objects=len(self))
 
-    def _sweep(self, seen: Mapping[str, set[str]]) -> None:
-        """Forget what a list no longer shows: it went while no watch was up."""
+    def _sweep(self, seen: Mapping[str, set[str]], version: int) -> None:
+        """Forget what a list of this version no longer shows: it went while no watch was up."""
         self._buried.clear()
         for namespace, records in list(self._store.items()):
             for name in set(records) - seen.get(namespace, set()):
-                self._vanish(namespace, name)
+                if records[name].version <= version:  # else we wrote it since
+                    self._vanish(namespace, name)
 
     def _take(self, event: Body) -> None:
         body = event["object"]
@@ -263,14 +277,20 @@ class Informer:
                 self._absorb(body)
             case "DELETED":
                 namespace, name = self._place(body)
-                self._buried.discard(body["metadata"]["uid"])
-                before = self.get(namespace, name)
-                if before is not None and before.uid == body["metadata"]["uid"]:
-                    self._vanish(namespace, name)
+                self._end(namespace, name, body["metadata"]["uid"])
             case "ERROR":
                 self._resource_version = ""
                 raise status_error(body)
         self._resource_version = body["metadata"]["resourceVersion"]
+
+    def _end(self, namespace: str, name: str, uid: str) -> None:
+        if self._expected.get((namespace, name)) is None:
+            self._buried.discard(uid)
+        else:
+            self._buried.add(uid)  # the answer to our write may still bring it back
+        before = self.get(namespace, name)
+        if before is not None and before.uid == uid:
+            self._vanish(namespace, name)
 
     def _absorb(self, body: Body) -> None:
         namespace, name = self._place(body)

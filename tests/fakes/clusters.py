@@ -33,6 +33,8 @@ class FakeCluster:
         self.before_answer: Callable[[Request], Awaitable[None]] = _at_once
         """Awaited between the effect of a write and its answer."""
         self.down = False
+        self.latency = 0.0
+        """Seconds that every request takes before it has an effect."""
         self.page_size = 0
         """Smaller pages than asked for; 0 gives what is asked for."""
         self._failures: list[tuple[Failure, Matching]] = []
@@ -93,7 +95,7 @@ class FakeCluster:
 
     def watched(self) -> list[str]:
         """The kinds that are being watched."""
-        return sorted(stream.target.kind.name for stream in self._streams)
+        return sorted(one.target.kind.name for one in self._streams if one.up)
 
     @property
     def delivered(self) -> bool:
@@ -150,7 +152,7 @@ class FakeCluster:
 
     async def _answer(self, request: Request, act: Callable[[], Body]) -> Body:
         self.requests.append(request)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.latency)
         failure = self._failure_of(request)
         if failure is not None and failure is not Failure.LOST_AFTER:
             raise failure.error(request)

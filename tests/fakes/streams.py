@@ -22,6 +22,11 @@ class Stream:
         self._error: Exception | None = None
 
     @property
+    def up(self) -> bool:
+        """Whether it goes on."""
+        return not self._ended
+
+    @property
     def idle(self) -> bool:
         """Whether the watcher has taken everything, and come back for more."""
         return not self._waiting and not self._busy
@@ -40,6 +45,9 @@ class Stream:
             self.put("DELETED", gone)
 
     def put(self, type_: str, body: Body) -> None:
+        """One more event; none comes after the end."""
+        if self._ended:
+            return
         self._waiting.append({"type": type_, "object": body})
         self.changed()
 
