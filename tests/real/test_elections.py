@@ -1,0 +1,192 @@
+"""Several processes for the same profiles: one leads, or each has a part."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import identities, kubeflow, sights, waits
+from tests.cables import Cable
+from tests.controlplane import ControlPlane
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("elections")
+
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{identities.NAMESPACE}/leases"
+LEASE = f"{LEASES}/profiles-controller-quotas"
+SLACK_SECONDS = 8.0  # for a busy machine: what matters is the order of magnitude
+
+
+@pytest.fixture
+def cable(control_plane: ControlPlane) -> Iterator[Cable]:
+    with Cable(control_plane) as made:
+        yield made
+
+
+def candidate(
+    suites: Suites,
+    name: str,
+    *,
+    duration: int,
+    kubeconfig: Path | None = None,
+    deadline: float = 2.0,
+) -> Suite:
+    """A process that leads or stands by, and holds a Lease for that many seconds."""
+    return suites.start(
+        "quotas", "--leader-elect", "--leader-elect-namespace", identities.NAMESPACE,
+        "--leader-elect-identity", name, "--lease-duration", f"{duration}",
+        "--renew-deadline", f"{deadline}", "--retry-period", "1",
+        kubeconfig=kubeconfig,
+    )  # fmt: skip
+
+
+def holder(plane: ControlPlane) -> str:
+    lease = sights.find(plane, LEASE)
+    return str(lease["spec"].get("holderIdentity", "")) if lease else ""
+
+
+def leads(suite: Suite) -> bool:
+    return suite.total("leader_election_master_status", name="profiles-controller-quotas") == 1
+
+
+def wait_leading(suite: Suite, seconds: float = 30.0) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    waits.until(lambda: leads(suite), "it leads", seconds=seconds)
+    return time.monotonic() - began
+
+
+def works(plane: ControlPlane, name: str) -> None:
+    """Somebody makes the quota of a new tenant."""
+    kubeflow.create_tenants(plane, [name])
+    waits.until(lambda: sights.hard(plane, name), "the quota is made")
+
+
+@pytest.fixture(autouse=True)
+def _no_lease(request: pytest.FixtureRequest) -> None:
+    """Each story begins without a Lease of the one before."""
+    if "control_plane" in request.fixturenames:
+        plane = request.getfixturevalue("control_plane")
+        if sights.find(plane, LEASE):
+            sights.delete(plane, LEASE)
+
+
+def test_of_two_processes_one_leads_and_the_other_is_ready(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    first = candidate(suites, "first", duration=15).wait_ready()
+    wait_leading(first)
+    second = candidate(suites, "second", duration=15).wait_ready()
+
+    works(control_plane, "led")
+
+    assert holder(control_plane) == "first"
+    assert not leads(second)
+    assert "[+]leading ok: standing by for the lease" in second.get("/readyz?verbose")[1]
+    assert second.total("controller_runtime_reconcile_total") == 0
+    assert second.requests(method="POST") == 0
+    assert [second.stop(), first.stop()] == [0, 0]
+
+
+def test_a_leader_that_is_told_to_end_hands_over_at_once(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    first = candidate(suites, "ending", duration=60).wait_ready()
+    wait_leading(first)
+    second = candidate(suites, "waiting", duration=60).wait_ready()
+
+    code = first.stop()
+    seconds = wait_leading(second, seconds=30)
+
+    works(control_plane, "handed-over")
+    assert code == 0
+    assert seconds < SLACK_SECONDS
+    assert holder(control_plane) == "waiting"
+    assert second.stop() == 0
+    assert holder(control_plane) == ""
+
+
+def test_a_leader_that_is_killed_is_followed_within_the_lease_duration(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    duration = 4
+    first = candidate(suites, "killed", duration=duration).wait_ready()
+    wait_leading(first)
+    second = candidate(suites, "heir", duration=duration).wait_ready()
+
+    first.kill()
+    seconds = wait_leading(second, seconds=60)
+
+    works(control_plane, "inherited-lease")
+    assert seconds < duration + SLACK_SECONDS
+    assert holder(control_plane) == "heir"
+    assert second.stop() == 0
+
+
+def test_a_leader_that_is_cut_off_ends_before_another_leads(
+    control_plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
+) -> None:
+    kubeconfig = cable.kubeconfig(suites.identity("quotas", "quotas"), tmp_path)
+    first = candidate(suites, "cut-off", duration=12, kubeconfig=kubeconfig).wait_ready()
+    wait_leading(first)
+    second = candidate(suites, "next", duration=12).wait_ready()
+
+    cable.cut()
+    code = first.wait()
+
+    assert code == 1
+    assert not leads(second)
+    assert holder(control_plane) == "cut-off"
+    assert first.lines(message="lost the lease")
+    assert "Traceback" not in first.text()
+    assert wait_leading(second, seconds=60) > 0
+    assert second.stop() == 0
+
+
+def test_a_leader_outlives_a_restart_of_the_api_server(
+    fresh_suites: Callable[..., Suites],
+) -> None:
+    suites = fresh_suites()
+    plane = suites.plane
+    first = candidate(suites, "steady", duration=60, deadline=50).wait_ready()
+    wait_leading(first)
+    second = candidate(suites, "spare", duration=60, deadline=50).wait_ready()
+
+    plane.kill_apiserver()
+    plane.start_apiserver()
+    waits.until(lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again")
+
+    works(plane, "after-restart")
+    assert holder(plane) == "steady"
+    assert (leads(first), leads(second)) == (True, False)
+    waits.until(first.is_ready, "the leader is ready again")
+    waits.until(second.is_ready, "the other is ready again")
+    assert [second.stop(), first.stop()] == [0, 0]
+
+
+def test_two_shards_split_the_profiles_completely_and_disjointly(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    names = {f"shared-out-{number:02}" for number in range(30)}
+    kubeflow.create_tenants(control_plane, sorted(names))
+
+    shards = [suites.start("quotas", "--shard", f"{index}/2").wait_ready() for index in (0, 1)]
+
+    for name in names:
+        waits.until(
+            lambda name=name: sights.status(control_plane, name, "QuotasReady") == "True",  # type: ignore[misc]
+            f"{name} is in shape",
+        )
+    one, other = (
+        {
+            labels["profile"]
+            for labels, _ in shard.series("profiles_controller_profile_condition")
+            if labels["profile"] in names
+        }
+        for shard in shards
+    )
+    assert one | other == names
+    assert not one & other
+    assert min(len(one), len(other)) >= 5
+    assert [shard.stop() for shard in shards] == [0, 0]
