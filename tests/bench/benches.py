@@ -33,13 +33,13 @@ class Bench:
         if "memory" in self.only:
             say(f"memory: cold start of {memories.FEW} profiles")
             with self.opened(memories.FEW) as stage:
-                take(memories.rows(memories.FEW, [cold.start(stage).memory]))
+                take(memories.rows(memories.FEW, [cold.start(stage)[1]]))
         if "cold" in self.only:
             self._cold(take)
         elif self.only & {"restart", "drift", "tenant", "memory"}:
             with self.opened(self.profiles) as stage:
                 say(f"loading {self.profiles} profiles with the bare client")
-                cold.load(stage)
+                stage.bare("write", **stage.mix)
                 self._on_loaded(stage, take, [])
         if "growth" in self.only:
             take(growths.rows(self.opened))
@@ -51,20 +51,18 @@ class Bench:
             yield stage
 
     def _cold(self, take: Take) -> None:
-        """Pairs of suite and bare client; the last one's control plane serves the other rows."""
-        pairs = []
+        """Suite and bare client in turns; the last one's control plane serves the other rows."""
+        pairs, memory = [], []
         for number in range(1, self.repeats + 1):
             say(f"cold start {number} of {self.repeats}: {self.profiles} profiles")
             with self.opened(self.profiles) as stage:
-                suite = cold.start(stage)
-            say(f"  suite {suite.rate:.0f} writes/s, {suite.milliseconds:.3f} ms of CPU a write")
-            with self.opened(self.profiles) as stage:
-                bare = cold.load(stage, suite)
-                say(f"  bare  {bare.count / bare.seconds:.0f} writes/s")
+                with self.opened(self.profiles) as suites:
+                    suite, bare, rested = cold.race(suites, stage)
                 pairs.append((suite, bare))
+                memory.append(rested)
                 if number == self.repeats:
                     take(cold.rows(pairs, self.profiles))
-                    self._on_loaded(stage, take, [one.memory for one, _ in pairs])
+                    self._on_loaded(stage, take, memory)
 
     def _on_loaded(self, stage: Stage, take: Take, memory: list[Memory]) -> None:
         """Everything else, from what leaves the stage as it was to what does not."""

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from tests.bench import probes
 from tests.controlplane import ControlPlane
 
 POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
@@ -49,21 +48,6 @@ def writes(plane: ControlPlane) -> Counter[str]:
         subresource = f"/{label['subresource']}" if label["subresource"] else ""
         found[f"{label['verb']} {label['resource']}{subresource}"] += int(float(value))
     return found
-
-
-def follow(plane: ControlPlane, pid: int, at_least: int, seconds: float) -> list[Sample]:
-    """Samples from now until the revision has passed `at_least` and stood still for a second."""
-    samples = [Sample(time.monotonic(), revision(plane), probes.cpu_seconds(pid))]
-    grew = samples[0]
-    while time.monotonic() - grew.at < STILL_SECONDS or grew.revision < at_least:
-        if time.monotonic() - samples[0].at > seconds:
-            raise AssertionError(f"revision {grew.revision} after {seconds} s, not {at_least}")
-        time.sleep(POLL_SECONDS)
-        now = Sample(time.monotonic(), revision(plane), probes.cpu_seconds(pid))
-        samples.append(now)
-        if now.revision > grew.revision + 1:
-            grew = now
-    return samples
 
 
 def until_still(plane: ControlPlane, seconds: float = 120.0) -> None:

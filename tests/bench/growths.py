@@ -7,11 +7,11 @@ from tests.bench.stages import say
 FEW, MANY = 1000, 10_000
 
 
-def measure(opened: cold.Opened, profiles: int) -> tuple[cold.ColdStart, restarts.Restart]:
+def measure(opened: cold.Opened, profiles: int) -> tuple[cold.Start, restarts.Restart]:
     """A cold start, then a restart on what it made."""
     say(f"growth: {profiles} profiles")
     with opened(profiles) as stage:
-        return cold.start(stage), restarts.restart(stage)
+        return cold.start(stage)[0], restarts.restart(stage)
 
 
 def rows(opened: cold.Opened) -> list[Row]:

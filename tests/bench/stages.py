@@ -16,7 +16,6 @@ from tests import kubeflow, waits
 from tests.bench import probes
 from tests.controlplane import ControlPlane, Json, ports, processes
 
-START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
@@ -106,7 +105,7 @@ class Stage:
 
     @contextlib.contextmanager
     def suite(self, controllers: str, *, expect: int = 0) -> Iterator[Suite]:
-        """A process that has begun; its mark `reconciled` comes with this many profiles (all)."""
+        """A process that starts; its mark `reconciled` comes with this many profiles (all)."""
         name = f"{controllers}-{next(self._numbers)}"
         marks = self._folder / f"{name}.marks"
         options = {
@@ -117,20 +116,41 @@ class Stage:
         }
         suite = Suite(self._start(name, "suite", controllers, options), marks)
         try:
-            suite.wait_for("began", START_SECONDS)
             yield suite
         finally:
             suite.stop()
 
     def bare(self, what: str, **options: Any) -> Cost:
         """Runs the bare client to its end. Options as its command line's."""
-        name = f"bare-{what}-{next(self._numbers)}"
-        given = {f"--{key.replace('_', '-')}": value for key, value in options.items()}
-        given["--kubeconfig"] = self.plane.kubeconfig
-        process = self._start(name, "bare", what, given)
+        name, process = self._start_bare(what, **options)
         if process.wait(600):
             raise processes.ChildFailedError(self._group.last_words(name))
         return Cost(**json.loads(self._group.last_words(name)))
+
+    @contextlib.contextmanager
+    def bare_writer(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The bare client, making the writes of a cold start."""
+        _, process = self._start_bare("write", **self.mix)
+        try:
+            yield process
+        finally:
+            processes.kill(process)
+
+    @property
+    def mix(self) -> dict[str, int]:
+        """What the suite writes besides its objects: an event and a condition a profile."""
+        return {"events": len(self.profiles), "statuses": len(self.profiles)}
+
+    @property
+    def process_groups(self) -> tuple[int, int]:
+        """Of the control plane, and of what is measured on it."""
+        return self.plane.process_group, self._group.group_id
+
+    def _start_bare(self, what: str, **options: Any) -> tuple[str, subprocess.Popen[bytes]]:
+        name = f"bare-{what}-{next(self._numbers)}"
+        given = {f"--{key.replace('_', '-')}": value for key, value in options.items()}
+        given["--kubeconfig"] = self.plane.kubeconfig
+        return name, self._start(name, "bare", what, given)
 
     def _start(
         self, name: str, module: str, what: str, options: dict[str, Any]
