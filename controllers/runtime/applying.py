@@ -179,9 +179,10 @@ class Applier:
         try:
             answer = await self.cluster.write("DELETE", path, options)
         except ApiError as error:
-            if error.code not in (_NOT_FOUND, _CONFLICT):
+            if error.code == _NOT_FOUND:
+                answer = {}
+            elif error.code != _CONFLICT:  # another object by now, which the watch will tell
                 raise
-            answer = {}  # gone, or another object by now: not the one that we meant
         finally:
             if answer is None or "deletionTimestamp" in answer.get("metadata", {}):
                 informer.settle(key.namespace, key.name, answer)

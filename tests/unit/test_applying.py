@@ -1,0 +1,579 @@
+"""Writes: each asks first whether the object is still what was planned."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from controllers.manifests import Body, Key, Manifest
+from controllers.runtime import reconciling
+from controllers.runtime.applying import Applier
+from controllers.runtime.changes import Action
+from controllers.runtime.declarations import Owned
+from controllers.runtime.informers import informers_for
+from controllers.runtime.outcomes import Failed
+from controllers.runtime.queues import Priority
+from tests import clocks, harness, specimens
+from tests.fakes import Failure, FakeCluster, Request
+
+pytestmark = pytest.mark.virtual_time
+
+KINDS = ("ConfigMap", "RoleBinding", "Service")
+KEY = Key("ConfigMap", "alice", "settings")
+BINDING = Key("RoleBinding", "alice", "binding")
+SERVICE = Key("Service", "alice", "web")
+ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+COLLECTION = "/api/v1/namespaces/alice/configmaps"
+
+
+def is_write(request: Request) -> bool:
+    return request.method not in ("GET", "WATCH")
+
+
+def is_request(text: str, request: Request) -> bool:
+    return str(request) == text
+
+
+def puts(request: Request) -> bool:
+    return request.method == "PUT"
+
+
+class Bench:
+    """An applier with informers at work, for one controller of three kinds."""
+
+    def __init__(self) -> None:
+        self.cluster: FakeCluster = harness.tenants()
+        self.woken: list[str] = []
+        self.informers = informers_for(
+            [specimens.controller(owned=[Owned(kind=kind) for kind in KINDS])],
+            self.cluster,
+            self._wake,
+            clock=clocks.now,
+        )
+        self.tasks = [asyncio.create_task(one.run()) for one in self.informers.values()]
+
+    def _wake(self, profile: str, _controller: str | None, _priority: Priority, /) -> None:
+        self.woken.append(profile)
+
+    async def ready(self) -> None:
+        await clocks.until(
+            lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
+        )
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        await clocks.turns()
+        await clocks.until(lambda: self.cluster.delivered, "every event was taken")
+
+    async def bring(self, *manifests: Manifest, at_once: bool = True) -> list[str]:
+        """Plan and apply; the changes as texts."""
+        owned = {kind: self.informers[kind] for kind in KINDS}
+        changes, wants = reconciling.plan(
+            manifests, profile=specimens.profile(), component="samples", memories=owned
+        )
+        applier = Applier(
+            cluster=self.cluster,
+            informers=owned,
+            field_manager="profiles-controller-samples",
+            at_once=at_once,
+        )
+        done = await applier.apply(changes, wants)
+        await self.quiet()
+        return [str(change) for change in done]
+
+    def put(self, kind: str = "ConfigMap", name: str = "settings", **fields: Any) -> Body:
+        """As `specimens.object_body`, by somebody else; nobody is woken by it in this test."""
+        body = specimens.object_body(kind, name, **fields)
+        del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
+        return self.cluster.objects.put(body)
+
+    async def arranged(self, kind: str = "ConfigMap", name: str = "settings", **f: Any) -> Body:
+        body = self.put(kind, name, **f)
+        await self.quiet()
+        self.woken.clear()
+        self.cluster.requests.clear()
+        return body
+
+    def requests(self) -> list[str]:
+        return [str(one) for one in self.cluster.requests if one.method != "WATCH"]
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    await made.ready()
+    made.cluster.requests.clear()
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+def binding(name: str = "view") -> Manifest:
+    content = {"roleRef": ROLE | {"name": name}, "subjects": []}
+    return specimens.manifest("RoleBinding", "binding", content=content)
+
+
+def service(**spec: Any) -> Manifest:
+    content = {"spec": {**specimens.merged_content()["spec"], **spec}}
+    return specimens.manifest("Service", "web", content=content)
+
+
+# Create
+
+
+async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
+    assert ["ConfigMap alice/settings create"] == await bench.bring(
+        specimens.manifest(labels={"tier": "low"}, annotations={"note": "a"})
+    )
+    (request,) = bench.cluster.writes()
+
+    assert request == Request(
+        method="POST",
+        path=COLLECTION,
+        query={"fieldManager": "profiles-controller-samples"},
+        body={
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": "settings",
+                "namespace": "alice",
+                "labels": {"tier": "low", **specimens.marks()},
+                "annotations": {"note": "a"},
+                "ownerReferences": [specimens.profile_reference()],
+            },
+            "data": {"key": "value"},
+        },
+    )
+    assert [] == bench.woken
+
+
+async def test_what_is_in_place_costs_no_request(bench: Bench) -> None:
+    await bench.bring(specimens.manifest())
+    bench.cluster.requests.clear()
+
+    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(specimens.manifest())
+    assert [] == bench.cluster.requests
+
+
+async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(bench: Bench) -> None:
+    before = await bench.arranged(labels={"theirs": "yes"}, data={"old": "1"})
+
+    assert ["ConfigMap alice/settings adopt"] == await bench.bring(specimens.manifest())
+    after = bench.cluster.objects.read(KEY)
+    assert before["metadata"]["uid"] == after["metadata"]["uid"]
+    assert {"theirs": "yes", **specimens.marks()} == after["metadata"]["labels"]
+    assert {"key": "value"} == after["data"]
+    assert [
+        "POST ConfigMap alice/settings",
+        "GET ConfigMap alice/settings",
+        "PUT ConfigMap alice/settings",
+    ] == bench.requests()
+
+
+@pytest.mark.parametrize(
+    "owners",
+    [(), (specimens.profile_reference("bob", "uid-bob"),), ({"kind": "Job", "uid": "uid-job"},)],
+    ids=["nobodys", "another_profiles", "a_jobs"],
+)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_create_that_meets_a_foreign_object_is_refused_and_leaves_it(
+    bench: Bench, kind: str, owners: Sequence[Body]
+) -> None:
+    manifest = {
+        "ConfigMap": specimens.manifest(),
+        "RoleBinding": binding(),
+        "Service": service(),
+    }[kind]
+    before = await bench.arranged(kind, manifest.name, labels={}, owners=owners)
+    (change,) = await bench.bring(manifest)
+
+    assert change.startswith(f"{manifest.key} refused (exists and ")
+    assert before == bench.cluster.objects.read(manifest.key)
+
+
+async def test_what_is_adoptable_and_nobodys_is_taken_over(bench: Bench) -> None:
+    await bench.arranged(labels={}, owners=(), data={"old": "1"})
+
+    assert ["ConfigMap alice/settings adopt"] == await bench.bring(
+        specimens.manifest(adoptable=True)
+    )
+    metadata = bench.cluster.objects.read(KEY)["metadata"]
+    assert [specimens.profile_reference()] == metadata["ownerReferences"]
+
+
+async def test_a_create_only_object_of_an_older_suite_is_left_as_users_made_it(
+    bench: Bench,
+) -> None:
+    before = await bench.arranged(labels={}, data={"mine": "1"})
+
+    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(
+        specimens.manifest(create_only=True)
+    )
+    assert before == bench.cluster.objects.read(KEY)
+
+
+async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench) -> None:
+    bench.cluster.fail_next(Failure.LOST_AFTER, is_write)
+    bench.cluster.hold_watches()
+    with pytest.raises(Failed):
+        await bench.bring(specimens.manifest())
+    assert ["ConfigMap alice/settings unchanged"] == await _again(bench)
+
+    assert 1 == len(bench.cluster.objects.all_of("ConfigMap"))
+
+
+async def _again(bench: Bench) -> list[str]:
+    """A second try, while the watch has told nothing yet."""
+    task = asyncio.create_task(bench.bring(specimens.manifest()))
+    await clocks.turns()
+    bench.cluster.release_watches()
+    return await task
+
+
+# Update
+
+
+async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
+    before = await bench.arranged(data={"key": "edited", "more": "1"})
+
+    assert ["ConfigMap alice/settings update"] == await bench.bring(specimens.manifest())
+    assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
+    sent = bench.cluster.writes()[0].body
+    assert sent is not None
+    assert before["metadata"]["resourceVersion"] == sent["metadata"]["resourceVersion"]
+    assert {"key": "value"} == bench.cluster.objects.read(KEY)["data"]
+    assert [] == bench.woken
+
+
+async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -> None:
+    other = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "uid-pod"}
+    body = await bench.arranged(
+        labels={**specimens.marks(), "theirs": "yes"},
+        annotations={"theirs": "yes", "note": "old"},
+        owners=[other, specimens.profile_reference()],
+        data={"key": "edited"},
+        immutable=None,
+    )
+    bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(finalizers=["a/b"]))
+    await bench.quiet()
+    await bench.bring(specimens.manifest(annotations={"note": "new"}))
+    metadata = bench.cluster.objects.read(KEY)["metadata"]
+
+    assert body["metadata"]["uid"] == metadata["uid"]
+    assert {**specimens.marks(), "theirs": "yes"} == metadata["labels"]
+    assert {"theirs": "yes", "note": "new"} == metadata["annotations"]
+    assert [other, specimens.profile_reference()] == metadata["ownerReferences"]
+    assert ["a/b"] == metadata["finalizers"]
+
+
+async def test_a_field_that_we_do_not_state_goes(bench: Bench) -> None:
+    await bench.arranged(data={"key": "value"}, binaryData={"more": "AA=="})
+    await bench.bring(specimens.manifest())
+
+    assert "binaryData" not in bench.cluster.objects.read(KEY)
+
+
+async def test_a_conflict_is_read_again_and_written_over_what_is_there_now(bench: Bench) -> None:
+    await bench.arranged(data={"key": "edited"})
+    bench.cluster.fail_next(Failure.CONFLICT, puts)
+
+    assert ["ConfigMap alice/settings update"] == await bench.bring(specimens.manifest())
+    assert [
+        "GET ConfigMap alice/settings",
+        "PUT ConfigMap alice/settings",
+        "GET ConfigMap alice/settings",
+        "PUT ConfigMap alice/settings",
+    ] == bench.requests()
+
+
+async def test_an_edit_between_read_and_write_is_not_lost(bench: Bench) -> None:
+    await bench.arranged(data={"key": "edited"})
+
+    def edit(request: Request) -> bool:
+        if puts(request) and len(bench.cluster.writes()) == 1:
+            bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
+        return False
+
+    bench.cluster.fail_next(Failure.BROKEN, edit)
+    await bench.bring(specimens.manifest())
+
+    assert "1" == bench.cluster.objects.read(KEY)["metadata"]["labels"]["new"]
+    assert 2 == len(bench.cluster.writes())
+
+
+async def test_what_keeps_changing_is_left_for_later(bench: Bench) -> None:
+    await bench.arranged(data={"key": "edited"})
+    for _ in range(3):
+        bench.cluster.fail_next(Failure.CONFLICT, puts)
+
+    with pytest.raises(Failed, match="changed under our hands"):
+        await bench.bring(specimens.manifest())
+
+
+async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench) -> None:
+    await bench.arranged(data={"key": "edited"})
+    bench.cluster.hold_watches()
+    bob = specimens.profile_reference("bob", "uid-bob")
+    bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(ownerReferences=[bob]))
+    task = asyncio.create_task(bench.bring(specimens.manifest()))
+    await clocks.turns()
+    bench.cluster.release_watches()
+
+    assert [
+        "ConfigMap alice/settings refused (exists and belongs to Profile bob; rename or delete it)"
+    ] == await task
+    assert [] == bench.cluster.writes()
+
+
+async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None:
+    await bench.arranged(data={"key": "edited"})
+    bench.cluster.hold_watches()
+    bench.cluster.objects.delete(KEY)
+    task = asyncio.create_task(bench.bring(specimens.manifest()))
+    await clocks.turns()
+    bench.cluster.release_watches()
+
+    assert ["ConfigMap alice/settings create"] == await task
+    assert ["GET ConfigMap alice/settings", "POST ConfigMap alice/settings"] == bench.requests()
+
+
+# Delete
+
+
+async def test_a_delete_names_the_object_by_its_uid(bench: Bench) -> None:
+    body = await bench.arranged()
+
+    assert ["ConfigMap alice/settings delete (no longer wanted)"] == await bench.bring()
+    (request,) = bench.cluster.writes()
+    assert {
+        "preconditions": {"uid": body["metadata"]["uid"]},
+        "propagationPolicy": "Background",
+    } == request.body
+    assert [] == bench.cluster.objects.all_of("ConfigMap")
+    assert [] == bench.woken
+
+
+async def test_another_object_of_that_name_is_not_deleted(bench: Bench) -> None:
+    await bench.arranged()
+    bench.cluster.hold_watches()
+    bench.cluster.objects.delete(KEY)
+    other = bench.put(labels={}, owners=())
+    task = asyncio.create_task(bench.bring())
+    await clocks.turns()
+    bench.cluster.release_watches()
+    await task
+
+    assert other == bench.cluster.objects.read(KEY)
+
+
+async def test_deleting_what_is_gone_already_is_no_failure(bench: Bench) -> None:
+    await bench.arranged()
+    bench.cluster.hold_watches()
+    bench.cluster.objects.delete(KEY)
+    task = asyncio.create_task(bench.bring())
+    await clocks.turns()
+    bench.cluster.release_watches()
+
+    assert ["ConfigMap alice/settings delete (no longer wanted)"] == await task
+    assert [] == await bench.bring()
+
+
+async def test_what_a_finalizer_holds_is_deleted_once(bench: Bench) -> None:
+    await bench.arranged()
+    bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(finalizers=["a/b"]))
+    await bench.quiet()
+    await bench.bring()
+
+    assert [] == await bench.bring()
+    assert ["DELETE ConfigMap alice/settings"] == bench.cluster.written()
+
+
+@pytest.mark.parametrize("failure", Failure)
+async def test_a_delete_that_fails_is_made_by_the_next(bench: Bench, failure: Failure) -> None:
+    await bench.arranged()
+    bench.cluster.fail_next(failure, is_write)
+    if failure is Failure.CONFLICT:  # another object of that name, it seems
+        assert ["ConfigMap alice/settings delete (no longer wanted)"] == await bench.bring()
+    else:
+        with pytest.raises(Failed, match="ConfigMap alice/settings delete"):
+            await bench.bring()
+    await bench.bring()
+
+    assert [] == bench.cluster.objects.all_of("ConfigMap")
+    assert [] == await bench.bring()
+
+
+# Recreate
+
+
+async def test_an_immutable_field_is_changed_by_deleting_and_creating(bench: Bench) -> None:
+    before = await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
+
+    assert ["RoleBinding alice/binding recreate (roleRef cannot change)"] == await bench.bring(
+        binding("edit")
+    )
+    assert [
+        "DELETE RoleBinding alice/binding",
+        "POST RoleBinding alice/binding",
+    ] == bench.requests()
+    after = bench.cluster.objects.read(BINDING)
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+    assert "edit" == after["roleRef"]["name"]
+    assert [] == bench.woken
+
+
+@pytest.mark.parametrize("failure", Failure)
+@pytest.mark.parametrize("method", ["DELETE", "POST"])
+async def test_a_recreate_that_fails_half_way_is_finished_by_the_next(
+    bench: Bench, failure: Failure, method: str
+) -> None:
+    await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
+    bench.cluster.fail_next(failure, lambda request: request.method == method)
+    for _ in range(3):
+        with contextlib.suppress(Failed):
+            await bench.bring(binding("edit"))
+
+    assert "edit" == bench.cluster.objects.read(BINDING)["roleRef"]["name"]
+    assert ["RoleBinding alice/binding unchanged"] == await bench.bring(binding("edit"))
+
+
+async def test_an_older_suites_object_with_another_immutable_field_is_made_anew(
+    bench: Bench,
+) -> None:
+    await bench.arranged("RoleBinding", "binding", labels={}, roleRef=ROLE, subjects=[])
+
+    assert ["RoleBinding alice/binding recreate (roleRef cannot change)"] == await bench.bring(
+        binding("edit")
+    )
+    assert [
+        "POST RoleBinding alice/binding",
+        "GET RoleBinding alice/binding",
+        "DELETE RoleBinding alice/binding",
+        "POST RoleBinding alice/binding",
+    ] == bench.requests()
+
+
+async def test_what_a_finalizer_holds_is_made_anew_when_it_is_gone(bench: Bench) -> None:
+    await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
+    bench.cluster.objects.edit(BINDING, lambda one: one["metadata"].update(finalizers=["a/b"]))
+    await bench.quiet()
+
+    assert [
+        "RoleBinding alice/binding pending (is being deleted; made anew when it is gone)"
+    ] == await bench.bring(binding("edit"))
+    bench.cluster.objects.edit(BINDING, lambda one: one["metadata"].update(finalizers=[]))
+    await bench.quiet()
+    assert ["RoleBinding alice/binding create"] == await bench.bring(binding("edit"))
+
+
+# Merge kinds
+
+
+async def test_a_merge_kind_is_applied_by_our_field_manager(bench: Bench) -> None:
+    assert ["Service alice/web create"] == await bench.bring(service())
+    (request,) = bench.cluster.writes()
+
+    assert ["GET Service alice/web", "PATCH Service alice/web"] == bench.requests()
+    assert {"fieldManager": "profiles-controller-samples", "force": "true"} == request.query
+    assert "application/apply-patch+yaml" == request.content_type
+    assert ["Service alice/web unchanged"] == await bench.bring(service())
+
+
+async def test_what_others_write_into_a_merge_kind_stays(bench: Bench) -> None:
+    await bench.bring(service())
+    bench.cluster.objects.edit(SERVICE, lambda one: one["spec"].update(clusterIP="10.0.0.1"))
+    await bench.quiet()
+    await bench.bring(service(type="NodePort"))
+    spec = bench.cluster.objects.read(SERVICE)["spec"]
+
+    assert ("10.0.0.1", "NodePort") == (spec["clusterIP"], spec["type"])
+
+
+async def test_a_merge_names_the_object_that_it_read(bench: Bench) -> None:
+    await bench.bring(service())
+    bench.cluster.requests.clear()
+    uid = bench.cluster.objects.read(SERVICE)["metadata"]["uid"]
+    await bench.bring(service(type="NodePort"))
+    (request,) = bench.cluster.writes()
+
+    assert request.body is not None
+    assert uid == request.body["metadata"]["uid"]
+
+
+async def test_a_merge_never_writes_into_an_object_that_took_the_place_of_ours(
+    bench: Bench,
+) -> None:
+    await bench.bring(service())
+    foreign: list[Body] = []
+
+    def swap(request: Request) -> bool:
+        if request.method == "PATCH" and not foreign:
+            bench.cluster.objects.delete(SERVICE)
+            foreign.append(bench.put("Service", "web", labels={}, owners=()))
+        return False
+
+    bench.cluster.fail_next(Failure.BROKEN, swap)
+    (change,) = await bench.bring(service(type="NodePort"))
+
+    assert "refused" in change
+    assert foreign == bench.cluster.objects.all_of("Service")
+
+
+# Several at once
+
+
+async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
+    for name in ("a", "c"):
+        text = f"POST ConfigMap alice/{name}"
+        bench.cluster.fail_next(Failure.BROKEN, functools.partial(is_request, text))
+    with pytest.raises(Failed) as caught:
+        await bench.bring(*(specimens.manifest(name=name) for name in "abcd"))
+
+    assert (
+        "ConfigMap alice/a create: 500 InternalError: induced;"
+        " ConfigMap alice/c create: 500 InternalError: induced"
+    ) == str(caught.value)
+    assert ["alice/b", "alice/d"] == harness.names_of(bench.cluster.objects.all_of("ConfigMap"))
+    assert [(Action.CREATE, "b"), (Action.CREATE, "d")] == [
+        (change.action, change.key.name) for change in caught.value.changes
+    ]
+
+
+@pytest.mark.parametrize(("at_once", "seconds"), [(True, 1.0), (False, 3.0)])
+async def test_writes_of_one_profile_go_side_by_side_where_asked(
+    bench: Bench,
+    at_once: bool,  # noqa: FBT001
+    seconds: float,
+) -> None:
+    bench.cluster.latency = 1.0
+    began = clocks.now()
+    manifests = [specimens.manifest(name=name) for name in "abc"]
+    await bench.bring(*manifests, at_once=at_once)
+
+    assert seconds == pytest.approx(clocks.now() - began, abs=0.3)
+
+
+async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> None:
+    bench.informers["ConfigMap"].version = "v1beta1"
+    await bench.bring(specimens.manifest())
+    (request,) = bench.cluster.writes()
+
+    assert "/api/v1beta1/namespaces/alice/configmaps" == request.path
+    assert request.body is not None
+    assert "v1beta1" == request.body["apiVersion"]
+
+
+async def test_a_cancellation_is_not_swallowed(bench: Bench) -> None:
+    bench.cluster.latency = 100.0
+    task = asyncio.create_task(bench.bring(specimens.manifest()))
+    await clocks.turns()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert {} == bench.informers["ConfigMap"]._expected
