@@ -88,8 +88,14 @@ def tenant(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = No
 
 def label(plane: ControlPlane, profile: str, **labels: str | None) -> None:
     """Sets `quotas.statcan.gc.ca/<name>` on a Profile; None removes it."""
-    named = {f"quotas.statcan.gc.ca/{name}": value for name, value in labels.items()}
-    kubeflow.patch_profile(plane, profile, {"metadata": {"labels": named}})
+    patch_labels(
+        plane, profile, {f"quotas.statcan.gc.ca/{name}": value for name, value in labels.items()}
+    )
+
+
+def patch_labels(plane: ControlPlane, profile: str, labels: Mapping[str, str | None]) -> None:
+    """Sets labels on a Profile; None removes one."""
+    kubeflow.patch_profile(plane, profile, {"metadata": {"labels": dict(labels)}})
 
 
 def annotate(plane: ControlPlane, path: str, **annotations: str | None) -> Json:

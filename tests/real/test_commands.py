@@ -1,0 +1,151 @@
+"""Commands that end by themselves, against a real API server."""
+
+import json
+
+import pytest
+
+from tests import identities, kubeflow, sights, waits
+from tests import suites as running
+from tests.audits import Audit
+from tests.controlplane import ControlPlane
+from tests.suites import Suites
+
+pytestmark = pytest.mark.xdist_group("namespaces")
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(suites: Suites) -> str:
+    return str(suites.identity("commands"))
+
+
+@pytest.fixture
+def audit(control_plane: ControlPlane, kubeconfig: str) -> Audit:
+    assert kubeconfig
+    return Audit(control_plane, identities.user("commands"))
+
+
+def rows(output: str) -> dict[tuple[str, str], str]:
+    return {
+        (row["profile"], row["controller"]): row["result"] for row in json.loads(output)["rows"]
+    }
+
+
+def test_once_reconciles_every_profile_and_ends_with_0(
+    control_plane: ControlPlane, kubeconfig: str
+) -> None:
+    kubeflow.create_tenants(control_plane, ["once"])
+
+    first = running.run("all", "--once", "--kubeconfig", kubeconfig, "--output", "json")
+    again = running.run("quotas", "--once", "--kubeconfig", kubeconfig)
+
+    assert first.returncode == again.returncode == 0, first.stderr
+    assert rows(first.stdout)["once", "quotas"] == "changed"
+    assert rows(first.stdout)["once", "limitranges"] == "changed"
+    assert "once  quotas  ready" in again.stdout
+    assert sights.is_in_shape(control_plane, "once")
+
+
+def test_once_ends_with_3_when_a_profile_failed(
+    control_plane: ControlPlane, kubeconfig: str
+) -> None:
+    control_plane.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "once-foreign"}}
+    )
+    kubeflow.create_profile(control_plane, "once-foreign")
+    kubeflow.create_tenants(control_plane, ["once-fine"])
+
+    done = running.run("all", "--once", "--kubeconfig", kubeconfig)
+
+    kubeflow.delete_profile(control_plane, "once-foreign")
+    assert done.returncode == 3, done.stderr
+    assert "once-foreign  quotas  refused  namespace once-foreign is not controlled" in done.stdout
+    assert sights.is_in_shape(control_plane, "once-fine")
+
+
+def test_a_dry_run_writes_nothing_and_tells_what_it_would_do(
+    control_plane: ControlPlane, kubeconfig: str, audit: Audit
+) -> None:
+    kubeflow.create_tenants(control_plane, ["dry"])
+
+    done = running.run("all", "--once", "--dry-run", "--kubeconfig", kubeconfig)
+
+    assert done.returncode == 0, done.stderr
+    assert "dry  quotas  changed  create=1" in done.stdout
+    assert audit.writes() == []
+    assert audit.counts()["list", "resourcequotas"] == 1
+    assert sights.find(control_plane, sights.quota_path("dry")) is None
+    assert sights.conditions(control_plane, "dry") == {}
+
+
+def test_a_dry_run_that_goes_on_writes_nothing_either(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    kubeflow.create_tenants(control_plane, ["drier"])
+    path = suites.identity("drier")
+    audit = Audit(control_plane, identities.user("drier"))
+
+    suite = suites.start("all", "--dry-run", "--resync", "0.01", kubeconfig=path).wait_ready()
+    waits.until(
+        lambda: len(suite.lines(profile="drier", message="reconciled")) >= 4,
+        "it has looked at the profile more than once",
+    )
+
+    assert suite.stop() == 0
+    assert audit.writes() == []
+    assert sights.find(control_plane, sights.quota_path("drier")) is None
+
+
+def test_a_diff_tells_by_its_exit_code_what_would_change(
+    control_plane: ControlPlane, kubeconfig: str, audit: Audit
+) -> None:
+    kubeflow.create_tenants(control_plane, ["different"])
+
+    def diff(*profiles: str) -> tuple[int, str, str]:
+        done = running.run("diff", "quotas", *profiles, "--kubeconfig", kubeconfig)
+        return done.returncode, done.stdout, done.stderr
+
+    missing = diff("different")
+    written = audit.writes()
+    running.run("quotas", "--once", "--kubeconfig", kubeconfig)
+    same = diff("different")
+    sights.patch(control_plane, sights.quota_path("different"), {"spec": {"hard": {"pods": "1"}}})
+    edited = diff("different")
+    unknown = diff("nobody-of-this-name")
+
+    assert missing[0] == 1
+    assert "+ different  quotas  ResourceQuota different/quotas create" in missing[1]
+    assert written == []
+    assert (same[0], same[1]) == (0, "nothing would change\n")
+    assert edited[0] == 1
+    assert "~ different  quotas  ResourceQuota different/quotas update" in edited[1]
+    assert unknown[0] == 2
+    assert "there is no Profile 'nobody-of-this-name'" in unknown[2]
+
+
+def test_a_kubeconfig_that_is_none_is_named_without_a_traceback() -> None:
+    for arguments in (("quotas",), ("diff", "quotas"), ("all", "--once")):
+        done = running.run(*arguments, "--kubeconfig", "/nowhere/kubeconfig")
+
+        assert done.returncode == 2
+        assert "/nowhere/kubeconfig" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_meets_a_refusal_says_which_right_is_missing(
+    control_plane: ControlPlane,
+) -> None:
+    powerless = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "suite-powerless"},
+        "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}],
+    }
+    path = str(identities.bind(control_plane, "powerless", powerless))
+
+    once = running.run("quotas", "--once", "--kubeconfig", path)
+    diff = running.run("diff", "quotas", "--kubeconfig", path)
+
+    assert (once.returncode, diff.returncode) == (1, 2)
+    for done in (once, diff):
+        assert 'cannot list resource "profiles"' in done.stderr.replace("\\", "")
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,121 @@
+"""Whatever a user writes into a label costs that label and nothing else: one running process."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controllers import quantities
+from tests import sights, waits
+from tests.controlplane import ControlPlane, Json, StatusError
+from tests.suites import Suite
+
+pytestmark = [pytest.mark.xdist_group("profiles")]
+
+WRONG, RIGHT = "any-value", "any-neighbour"
+DEFAULTS = {"requests.memory": "368G", "requests.nvidia.com/gpu": "2"}
+LABELS = {"requests.memory": "requests.memory", "gpu": "requests.nvidia.com/gpu"}
+EXAMPLES = 40
+
+# What the API server accepts: at most 63, letters and digits at both ends.
+anything = st.from_regex(r"\A([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
+numbers = st.from_regex(r"\A[0-9]{1,40}(\.[0-9]{1,20})?(e[0-9]{1,3}|n|u|m|k|[KMGTPE]i?)?\Z")
+odd = st.sampled_from(
+    ("", "0", "1e3", "1E", "1e-9", "9223372036854775807", "9223372036854775808", "8Ei", "NaN",
+     "Infinity", "1_0", "0x10", "007", "1.5", "0.5n", "1Ki", "1ki", "1M1", "true", "9" * 63)
+)  # fmt: skip
+values = st.one_of(odd, numbers, anything)
+
+
+@pytest.fixture(scope="module")
+def counter() -> Iterator[int]:
+    """A number of pods that no example had before: when it is seen, the labels were read."""
+    return itertools.count(101)
+
+
+@pytest.fixture(scope="module")
+def tenants(control_plane: ControlPlane, suite: Suite) -> Suite:
+    for name in (WRONG, RIGHT):
+        sights.tenant(control_plane, name)
+    return suite
+
+
+def accepted(plane: ControlPlane, key: str, value: str) -> str | None:
+    """What the API server makes of that amount in a quota; None when it refuses it."""
+    quota: Json = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "probe", "namespace": "default"},
+        "spec": {"hard": {key: value}},
+    }
+    path = "/api/v1/namespaces/default/resourcequotas?dryRun=All"
+    try:
+        return str(plane.request("POST", path, quota)["spec"]["hard"][key])
+    except StatusError as error:
+        if error.status not in (400, 422):
+            raise
+        return None
+
+
+@settings(max_examples=EXAMPLES)
+@given(label=st.sampled_from(sorted(LABELS)), value=values)
+def test_no_label_value_stops_another_key_another_profile_or_the_process(
+    control_plane: ControlPlane,
+    tenants: Suite,
+    counter: Iterator[int],
+    label: str,
+    value: str,
+) -> None:
+    key, pods = LABELS[label], str(next(counter))
+
+    sights.label(
+        control_plane,
+        WRONG,
+        **{"requests.memory": None, "gpu": None, label: value, "pods": pods},
+    )
+    sights.label(control_plane, RIGHT, pods=pods)
+
+    for name in (WRONG, RIGHT):
+        waits.until(
+            lambda name=name: sights.hard(control_plane, name)["pods"] == pods,  # type: ignore[misc]
+            f"the other key of {name} is in force beside {label}={value!r}",
+        )
+    wrong, right = sights.hard(control_plane, WRONG), sights.hard(control_plane, RIGHT)
+    if wrong[key] != DEFAULTS[key]:
+        taken = accepted(control_plane, key, value)
+        assert taken is not None
+        assert quantities.parse(wrong[key]) == quantities.parse(taken)
+    assert {**wrong, key: ""} == {**right, key: ""}
+    assert tenants.code is None
+
+
+@settings(max_examples=EXAMPLES)
+@given(name=st.sampled_from(["default.cpu", "default.memory", "defaultrequest.cpu"]), value=values)
+def test_no_label_value_stops_the_limit_range_of_another_profile(
+    control_plane: ControlPlane,
+    tenants: Suite,
+    counter: Iterator[int],
+    name: str,
+    value: str,
+) -> None:
+    pods = str(next(counter))
+    prefix = "limitranges.statcan.gc.ca"
+    labels = dict.fromkeys((f"{prefix}/default.cpu", f"{prefix}/default.memory"), None)
+    named = {**labels, f"{prefix}/defaultrequest.cpu": None, f"{prefix}/{name}": value}
+    limit = f"{int(pods) + 250}m"
+
+    sights.patch_labels(control_plane, WRONG, {**named, "quotas.statcan.gc.ca/pods": pods})
+    sights.patch_labels(control_plane, RIGHT, {f"{prefix}/default.cpu": limit})
+
+    waits.until(
+        lambda: sights.limits(control_plane, RIGHT)["default"]["cpu"] == limit,
+        f"the neighbour's limit is in force beside {name}={value!r}",
+    )
+    waits.until(
+        lambda: sights.hard(control_plane, WRONG)["pods"] == pods, "the other controller goes on"
+    )
+    assert sights.limits(control_plane, WRONG)["type"] == "Container"
+    assert tenants.code is None
+    assert tenants.answers("/livez") == 200

@@ -1,0 +1,141 @@
+"""What a scrape and the log tell, under the names that dashboards know (design, section 7)."""
+
+import pytest
+
+from tests import kubeflow, sights, waits
+from tests.controlplane import ControlPlane
+from tests.suites import Suite
+
+pytestmark = pytest.mark.xdist_group("probes")
+
+CONTROLLERS = {"quotas", "limitranges"}
+KINDS = {"Namespace", "ResourceQuota", "LimitRange"}
+# A family's name (a counter's series end in _total), its type and its labels.
+FAMILIES = {
+    "controller_runtime_reconcile": ("counter", {"controller", "result"}),
+    "controller_runtime_reconcile_errors": ("counter", {"controller"}),
+    "controller_runtime_reconcile_time_seconds": ("histogram", {"controller"}),
+    "controller_runtime_active_workers": ("gauge", {"controller"}),
+    "controller_runtime_max_concurrent_reconciles": ("gauge", {"controller"}),
+    "workqueue_depth": ("gauge", {"name"}),
+    "workqueue_adds": ("counter", {"name"}),
+    "workqueue_retries": ("counter", {"name"}),
+    "workqueue_queue_duration_seconds": ("histogram", {"name"}),
+    "workqueue_work_duration_seconds": ("histogram", {"name"}),
+    "workqueue_unfinished_work_seconds": ("gauge", {"name"}),
+    "workqueue_longest_running_processor_seconds": ("gauge", {"name"}),
+    "rest_client_requests": ("counter", {"code", "method", "host"}),
+    "profiles_controller_profile_condition": ("gauge", {"controller", "profile", "status"}),
+    "profiles_controller_last_success_timestamp_seconds": ("gauge", {"controller", "profile"}),
+    "profiles_controller_changes": ("counter", {"controller", "kind", "action"}),
+    "profiles_controller_owned_objects": ("gauge", {"controller", "kind"}),
+    "profiles_controller_informer_synced": ("gauge", {"kind"}),
+}
+
+
+def test_the_metrics_have_the_names_types_and_labels_that_dashboards_know(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    sights.tenant(control_plane, "measured")
+
+    families = suite.families()
+
+    for name, (type_, labels) in FAMILIES.items():
+        family = families[name]
+        assert family.type == type_, name
+        assert family.documentation, name
+        samples = [one for one in family.samples if not one.name.endswith("_created")]
+        assert samples, name
+        for sample in samples:
+            assert set(sample.labels) - {"le"} == labels, sample
+            assert sample.name.endswith("_total") == (type_ == "counter"), sample
+    assert families["leader_election_master_status"].type == "gauge"
+
+
+def test_the_metrics_count_what_was_done(control_plane: ControlPlane, suite: Suite) -> None:
+    def changed(action: str) -> float:
+        return suite.total(
+            "profiles_controller_changes_total",
+            controller="quotas",
+            kind="ResourceQuota",
+            action=action,
+        )
+
+    created, updated = changed("create"), changed("update")
+    owned = suite.total("profiles_controller_owned_objects", controller="quotas")
+    posts = suite.requests(method="POST", code="201")
+
+    sights.tenant(control_plane, "counted")
+    sights.patch(control_plane, sights.quota_path("counted"), {"spec": {"hard": {"pods": "1"}}})
+
+    waits.until(lambda: changed("update") == updated + 1, "the repair is counted")
+    assert changed("create") == created + 1
+    assert suite.total("profiles_controller_owned_objects", controller="quotas") == owned + 1
+    assert suite.requests(method="POST", code="201") >= posts + 2
+    assert suite.total("controller_runtime_reconcile_total", result="success") >= 4
+    assert suite.total("controller_runtime_reconcile_errors_total") == 0
+    assert suite.total("workqueue_depth") == 0
+
+
+def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    kubeflow.create_tenants(control_plane, ["watched"], labels={"quotas.statcan.gc.ca/pods": "x"})
+    kubeflow.create_tenants(control_plane, ["neighbour"])
+    waits.until(
+        lambda: sights.status(control_plane, "watched", "QuotasReady") == "False", "it is refused"
+    )
+    sights.wait_in_shape(control_plane, "neighbour")
+    condition = "profiles_controller_profile_condition"
+    success = "profiles_controller_last_success_timestamp_seconds"
+    told = {
+        (labels["controller"], labels["status"]): value
+        for labels, value in suite.series(condition, profile="watched")
+    }
+    successes = {labels["controller"] for labels, _ in suite.series(success, profile="watched")}
+
+    kubeflow.delete_profile(control_plane, "watched")
+
+    waits.until(lambda: "watched" not in suite.page("/metrics"), "its series are gone")
+    assert told == {("quotas", "False"): 1.0, ("limitranges", "True"): 1.0}
+    assert successes == {"limitranges"}
+    assert len(suite.series(condition, profile="neighbour")) == 2
+
+
+def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    sights.tenant(control_plane, "written-down")
+
+    lines = suite.lines(profile="written-down", message="reconciled")
+
+    assert {line["controller"] for line in lines} == CONTROLLERS
+    for line in lines:
+        assert list(line)[:4] == ["timestamp", "level", "logger", "message"]
+        assert line["namespace"] == "written-down"
+        assert line["create"] == 1
+        assert line["duration_ms"] >= 0
+    assert len({line["reconciliation_id"] for line in lines}) == len(lines)
+    assert [line["changes"] for line in lines if line["controller"] == "quotas"] == [
+        ["ResourceQuota written-down/quotas create"]
+    ]
+
+
+def test_changes_are_events_of_the_profile(control_plane: ControlPlane, suite: Suite) -> None:
+    profile = sights.tenant(control_plane, "announced")
+
+    found = waits.until(
+        lambda: [
+            one
+            for one in sights.events(control_plane, "announced")
+            if one["reason"] == "Reconciled"
+        ][:2],
+        "the changes are told",
+    )
+
+    assert suite.is_ready()
+    assert {one["type"] for one in found} == {"Normal"}
+    assert {one["involvedObject"]["uid"] for one in found} == {profile["metadata"]["uid"]}
+    assert {one["source"]["component"] for one in found} <= {
+        f"profiles-controller-{controller}" for controller in CONTROLLERS
+    }
