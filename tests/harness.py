@@ -95,8 +95,7 @@ async def running(
     cluster.objects.listeners.append(watch)
     try:
         await manager.synced()
-        if not options.dry_run:
-            manager.start_workers()
+        manager.start_workers()
         harness = Harness(cluster=cluster, manager=manager)
         await harness.settled()
         yield harness

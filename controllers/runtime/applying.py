@@ -179,10 +179,9 @@ class Applier:
         try:
             answer = await self.cluster.write("DELETE", path, options)
         except ApiError as error:
-            if error.code == _NOT_FOUND:
-                answer = {}
-            elif error.code != _CONFLICT:  # another object by now, which the watch will tell
+            if error.code != _NOT_FOUND:  # 409: another object of that name by now
                 raise
+            answer = {}
         finally:
             if answer is None or "deletionTimestamp" in answer.get("metadata", {}):
                 informer.settle(key.namespace, key.name, answer)
