@@ -340,8 +340,8 @@ async def _look_once(
     async with _cluster(connection, options, metrics) as cluster:
         manager = Manager(assemblies, cluster, options, metrics)
         manager.start_informers()
-        await listed_profiles(cluster, manager.profiles)
         try:
+            await listed_profiles(cluster, manager.profiles)
             await manager.synced()
             rows = await _rows(manager, profiles, options)
             await manager.drain()
