@@ -78,8 +78,9 @@ async def running(
     *assemblies: tuple[AnyController, Any],
     cluster: FakeCluster | None = None,
     options: Options | None = None,
+    settle: bool = True,
 ) -> AsyncIterator[Harness]:
-    """A process with these controllers; all its lists are complete, and it has settled."""
+    """A process with these controllers: its lists are complete, and unless told it has settled."""
     cluster = cluster or tenants()
     options = options or Options(listen=None)
     manager = Manager(
@@ -97,7 +98,8 @@ async def running(
         await manager.synced()
         manager.start_workers()
         harness = Harness(cluster=cluster, manager=manager)
-        await harness.settled()
+        if settle:
+            await harness.settled()
         yield harness
     finally:
         cluster.objects.listeners.remove(watch)

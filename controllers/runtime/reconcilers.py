@@ -225,11 +225,11 @@ class Reconciler:
         world, name = self._world, self.controller.name
         world.metrics.observe_reconcile(name, report.outcome.result, report.seconds)
         world.metrics.observe_changes(name, report.changes)
-        self._requeue(report)
         self._log(profile, report)
         current = world.profiles.get(profile.name)
         if current is None or current.uid != profile.uid:
-            return report  # gone meanwhile: its series and its status with it
+            return report  # gone meanwhile: its place in line, its series and its status with it
+        self._requeue(report)
         success = time.time() if report.outcome.ready else None
         status = _STATUS[report.outcome.ready]
         world.metrics.observe_profile(name, profile.name, status, success)
@@ -272,7 +272,7 @@ class Reconciler:
         if written:
             told = ", ".join(f"{change.key} {change.action.value}" for change in written)
             events.append(Event(controller=name, reason="Reconciled", message=told))
-        if report.outcome.warn and not fleeting and not report.findings:
+        if report.outcome.warn and not fleeting:
             events.append(
                 Event(
                     controller=name,
