@@ -6,7 +6,9 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from tests.controlplane import ChildFailedError, PartMissingError, StatusError
 from tests.demo import plays, watches
@@ -16,6 +18,7 @@ from tests.demo.stages import UnmetError
 from tests.demo.suites import SuiteError
 
 PACE_SECONDS = 0.7
+UNHEARD_SECONDS = 1.0
 FAILED, INTERRUPTED = 1, 130
 EXPLAINED = (
     *(UnmetError, SuiteError, PartMissingError, ChildFailedError, StatusError),
@@ -28,18 +31,31 @@ def main() -> int:
     arguments = parse()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    listen(interrupt)
     folder = Path(tempfile.mkdtemp(prefix="profiles-controller-demo-"))
     code = FAILED
     try:
         code = perform(folder, keep=arguments.keep)
     except KeyboardInterrupt:
+        listen(signal.SIG_IGN)
         print("interrupted; everything is stopped")
         code = INTERRUPTED
     finally:
         if code != FAILED and not (arguments.keep and code == 0):
             shutil.rmtree(folder, ignore_errors=True)
     return code
+
+
+def listen(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """What an interruption does, also where a shell has had it ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, handler)
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Python drops what is raised within a finalizer: so it is raised anew until it is heard."""
+    signal.setitimer(signal.ITIMER_REAL, UNHEARD_SECONDS)
+    raise KeyboardInterrupt
 
 
 def parse() -> argparse.Namespace:
@@ -59,8 +75,8 @@ def perform(folder: Path, *, keep: bool) -> int:
                 with watches.watching(stage.plane, stage.kinds, stage.world):
                     plays.play(screen, stage, PACE_SECONDS if screen.lively else 0.0)
             except KeyboardInterrupt:
-                # A second one must not keep the first from ending everything.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                # It is heard: another one must not keep it from ending everything.
+                listen(signal.SIG_IGN)
                 raise
             except EXPLAINED as error:
                 screen.fail(str(error))

@@ -115,7 +115,7 @@ def test_a_suite_that_dies_fails_the_demo_and_its_log_is_named(tmp_path: Path) -
         said, _ = process.communicate(timeout=SECONDS)
 
     (folder,) = tmp_path.iterdir()
-    assert process.returncode == 1
+    assert process.returncode == 1, said
     assert "FAILED: the suite ended by itself with code -9" in said
     assert str(folder) in said
     assert (folder / "suite.log").read_text()
@@ -128,7 +128,7 @@ def test_an_interrupted_demo_ends_what_it_started(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=SECONDS)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "interrupted; everything is stopped" in said
     assert not list(tmp_path.iterdir())
     assert running_below(tmp_path) == []
@@ -140,7 +140,7 @@ def test_keep_leaves_a_cluster_that_repairs_and_says_how_to_end_it(tmp_path: Pat
 
     group = int(re.findall(r"kill -KILL -- -(\d+)", said)[0])
     try:
-        assert process.returncode == 0
+        assert process.returncode == 0, said
         kubeconfig = Path(re.findall(r"KUBECONFIG=(\S+)", said)[0])
         assert kubeconfig.is_file()
         difference = [sys.executable, "-m", "profiles_controller", "diff", "all"]
