@@ -1,0 +1,278 @@
+"""The documents say what the code does: links, names, tables and examples are held against it."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers import registry
+from controllers.manifests import Key
+from controllers.profiles import parse_profile
+from controllers.quotas import names as quota_names
+from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
+from controllers.runtime.changes import Action, Change, ChangeSet
+from controllers.runtime.declarations import AnyController
+from controllers.runtime.metrics import Metrics
+from controllers.runtime.outcomes import Result
+from controllers.runtime.queues import Queue
+from profiles_controller import flags
+from profiles_controller.assemblies import ALL, Loaded, Loader, prefix_of
+from profiles_controller.layers import Inputs
+from profiles_controller.selections import Selection
+from profiles_controller.settings import PREFIX, Common
+from tests import documents
+from tests.documents import Document
+
+EVERYTHING = documents.everything()
+ARCHITECTURE = documents.read("docs/architecture.md")
+CONTROLLERS = documents.read("docs/controllers.md")
+OPERATIONS = documents.read("docs/operations.md")
+GUIDE = documents.read("docs/adding-a-controller.md")
+# Those that speak of the program's own options and variables, and of no other program's.
+OF_THE_PROGRAM = (ARCHITECTURE, CONTROLLERS, OPERATIONS, documents.read("CHANGELOG.md"))
+
+FIELDS = Selection.model_fields | Common.model_fields
+METRIC = re.compile(
+    r"\b(?:controller_runtime|workqueue|rest_client|leader_election|profiles_controller)_[a-z_]+"
+)
+each_controller = pytest.mark.parametrize(
+    "controller", registry.CONTROLLERS, ids=lambda controller: controller.name
+)
+
+
+# Links and names
+
+
+@pytest.mark.parametrize("document", EVERYTHING, ids=lambda document: document.name)
+def test_every_link_leads_somewhere(document: Document) -> None:
+    for link in document.links:
+        where, _, anchor = link.partition("#")
+        target = (document.path.parent / where).resolve() if where else document.path
+        assert target.exists(), f"{link} in {document.name}"
+        if anchor:
+            name = str(target.relative_to(documents.ROOT))
+            assert anchor in documents.read(name).anchors, f"{link} in {document.name}"
+
+
+@each_controller
+def test_a_controller_is_in_every_list_of_controllers(controller: AnyController) -> None:
+    readme, changelog = documents.read("README.md"), documents.read("CHANGELOG.md")
+
+    assert CONTROLLERS.section(controller.name).text
+    (row,) = re.findall(rf"^\| \[?{controller.name}\b.*$", readme.text, re.MULTILINE)
+    assert row.endswith("| here |")
+    assert f"**{controller.name}**" in changelog.text
+    assert f"`{controller.condition}`" in ARCHITECTURE.section("Conditions").text
+
+
+def test_every_module_has_its_words_in_the_architecture() -> None:
+    folders = ("controllers", "controllers/runtime", "cmd/profiles_controller")
+    paths = [path for folder in folders for path in (documents.ROOT / folder).glob("*.py")]
+    modules = {path.stem for path in paths if not path.stem.startswith("__")}
+
+    assert modules == set(re.findall(r"\*\*(\w+)\*\*", ARCHITECTURE.section("Modules").text))
+
+
+def test_every_reason_is_explained() -> None:
+    told = ARCHITECTURE.text + CONTROLLERS.text + OPERATIONS.text
+
+    paths = (documents.ROOT / "controllers").rglob("*.py")
+    unexplained = {
+        reason
+        for path in paths
+        for reason in reasons(ast.parse(path.read_text(encoding="utf-8")))
+        if f"`{reason}`" not in told
+    }
+    assert unexplained == set()
+
+
+def reasons(tree: ast.Module) -> Iterator[str]:
+    """The reasons of conditions and events that a module states."""
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func).rpartition(".")[2]
+        stated = [word.value for word in node.keywords if word.arg == "reason"]
+        stated += node.args[:1] if called in {"Waiting", "Terminal"} else []
+        for value in stated if called != "ApiError" else ():
+            constant = constants.get(value.id) if isinstance(value, ast.Name) else value
+            if isinstance(constant, ast.Constant):
+                yield str(constant.value)
+
+
+# Settings
+
+
+def test_the_table_of_settings_is_that_of_the_program() -> None:
+    told = {
+        cells[0].partition(",")[0]: f"[env: {cells[1]} | default: {cells[2]}]"
+        for cells in OPERATIONS.section("Settings").rows()
+    }
+
+    expected = {}
+    for name, field in FIELDS.items():
+        flag = flags.flag_of(field)
+        assert flag
+        expected[flags.spelling(name)] = flags._facts(name, field, flag, PREFIX)
+    assert expected == told
+
+
+@pytest.mark.parametrize("document", OF_THE_PROGRAM, ids=lambda document: document.name)
+def test_options_and_variables_that_are_named_exist(document: Document) -> None:
+    options = {flags.spelling(name) for name in FIELDS}
+    variables = {
+        variable
+        for name, field in FIELDS.items()
+        for variable in flags.variables(name, field, PREFIX)
+    }
+    for each in registry.CONTROLLERS:
+        variables |= {prefix_of(each.name) + name.upper() for name in each.settings.model_fields}
+    prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.CONTROLLERS)])
+
+    assert set(re.findall(r"(?<![-\w])--[a-z][-a-z]+", document.text)) <= options
+    assert set(re.findall(rf"\b(?:{prefixes})[A-Z_]+\b", document.text)) <= variables
+
+
+@each_controller
+def test_every_setting_of_a_controller_is_in_its_section(controller: AnyController) -> None:
+    rows = {tuple(cells[:2]) for cells in CONTROLLERS.section(controller.name).rows()}
+
+    prefix = prefix_of(controller.name)
+    assert {(name, prefix + name.upper()) for name in controller.settings.model_fields} <= rows
+
+
+def test_the_table_of_quotas_is_that_of_the_defaults() -> None:
+    rows = {tuple(cells) for cells in CONTROLLERS.section("quotas").rows()}
+
+    labels = {key: DEFAULT_LABELS.get(key, key) for key in DEFAULT_HARD}
+    assert {
+        (key, amount, f"{quota_names.LABEL_PREFIX}/{labels[key]}")
+        for key, amount in DEFAULT_HARD.items()
+    } <= rows
+
+
+# Examples
+
+
+def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None = None) -> Loaded:
+    """What the program makes of a settings file and variables, in a pod."""
+    file, namespace = tmp_path / "config.yaml", tmp_path / "namespace"
+    file.write_text(text)
+    namespace.write_text("platform")
+    inputs = Inputs(flags={"config": str(file)}, environment=environment or {})
+    loader = Loader(registry=registry.CONTROLLERS, pod_namespace=namespace)
+    return loader.load([ALL], inputs, Selection)
+
+
+def variables_of(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Z_]+)='(.*)'$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [(document, text) for document in EVERYTHING for text in document.examples("yaml")],
+)
+def test_every_example_in_yaml_is_right(document: Document, text: str, tmp_path: Path) -> None:
+    assert document.name
+    body = yaml.safe_load(text)
+    if body.get("kind") != "Profile":
+        assert load(tmp_path, text).assemblies
+        return
+    profile = parse_profile(body)
+    for each, settings in load(tmp_path).assemblies:
+        assert each.desired(profile, each.facts, settings)
+        assert list(each.findings(profile, each.facts, settings)) == []
+
+
+@each_controller
+def test_the_example_in_variables_says_what_the_one_in_yaml_says(
+    controller: AnyController, tmp_path: Path
+) -> None:
+    section = CONTROLLERS.section(controller.name)
+    (variables,) = filter(None, map(variables_of, section.examples("sh")))
+    (text,) = (text for text in section.examples("yaml") if "kind:" not in text)
+
+    expected = dict_of(load(tmp_path, text))[controller.name]
+    assert expected == dict_of(load(tmp_path, environment=variables))[controller.name]
+    assert expected != dict_of(load(tmp_path))[controller.name]
+
+
+def dict_of(loaded: Loaded) -> dict[str, Any]:
+    return {each.name: settings.model_dump() for each, settings in loaded.assemblies}
+
+
+# Metrics
+
+
+class Informer:
+    synced = True
+
+    def count(self, component: str) -> int:
+        return len(component)
+
+
+def exported() -> dict[str, tuple[str, frozenset[str]]]:
+    """Every metric after one of everything has happened: its type and its labels."""
+    metrics = Metrics()
+    metrics.queues["quotas"] = Queue(clock=lambda: 0.0)
+    metrics.informers["ResourceQuota"] = Informer()
+    metrics.prepare("quotas", ["ResourceQuota"], workers=1)
+    metrics.observe_request("200", "GET", "here")
+    metrics.observe_reconcile("quotas", Result.ERROR, 1.0)
+    change = Change(Action.CREATE, Key("ResourceQuota", "jane", "quotas"))
+    metrics.observe_changes("quotas", ChangeSet((change,)))
+    metrics.observe_profile("quotas", "jane", "True", 1.0)
+    metrics.lead("profiles-controller-quotas", leading=True)
+    for observe in metrics.queue_observers("quotas"):
+        observe(1.0)
+    found = {}
+    for family in metrics.registry.collect():
+        labels = {label for sample in family.samples for label in sample.labels}
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = (family.type, frozenset(labels - {"le"}))
+    return found
+
+
+def test_the_table_of_metrics_is_what_is_exported() -> None:
+    told = {
+        name: (kind, frozenset(re.sub(r"\(.*?\)", "", labels).replace(" ", "").split(",")))
+        for name, kind, labels in ARCHITECTURE.section("Metrics").rows()
+    }
+
+    assert exported() == told
+
+
+def test_a_metric_that_is_named_anywhere_is_exported() -> None:
+    named = {name for document in EVERYTHING for name in METRIC.findall(document.text)}
+
+    assert named - exported().keys() == set()
+
+
+# The guide
+
+
+def test_the_guides_code_is_that_of_the_example() -> None:
+    quoted = [text.split("\n", 1) for text in GUIDE.examples("python")]
+
+    for first, rest in quoted:
+        path = first.removeprefix("# ")
+        assert rest in (documents.ROOT / path).read_text(encoding="utf-8"), path
+
+
+def test_the_guides_folder_is_that_of_the_example() -> None:
+    (tree,) = (text for text in GUIDE.examples("") if "├" in text)
+    folder, *lines = tree.splitlines()
+
+    expected = {path.name for path in (documents.ROOT / folder).glob("*.py")}
+    assert expected == {line.split()[1] for line in lines}
