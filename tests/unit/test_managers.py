@@ -1,0 +1,120 @@
+"""One process: whom it wakes, and what its probes say. Starting and stopping it: tests/real."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from controllers.manifests import Key
+from controllers.profiles import Profile
+from controllers.runtime.declarations import AnyController, View
+from controllers.runtime.options import Options
+from controllers.runtime.servers import Check
+from tests import clocks, harness, specimens
+
+pytestmark = pytest.mark.virtual_time
+
+
+def troubles(checks: Sequence[Check]) -> dict[str, str]:
+    """What is wrong, by check; the Profile watch, which is not run here, left out."""
+    return {one.name: one.trouble for one in checks if one.trouble and one.name != "profiles"}
+
+
+def sample(name: str = "samples") -> tuple[AnyController, specimens.Settings]:
+    return specimens.controller(name), specimens.Settings()
+
+
+async def test_it_is_ready_once_every_list_is_complete() -> None:
+    async with harness.running(sample()) as process:
+        checks = process.manager.ready()
+
+        assert {} == troubles(checks)
+        assert ["profiles", "informer/Namespace", "informer/ConfigMap", "leading"] == [
+            one.name for one in checks
+        ]
+
+
+async def test_it_is_ready_while_a_watch_is_down_for_a_moment_and_says_so() -> None:
+    async with harness.running(sample()) as process:
+        process.cluster.down = True
+        process.cluster.lose_watches()
+        await asyncio.sleep(30.0)
+        assert {} == troubles(process.manager.ready())
+        notes = {one.name: one.note for one in process.manager.ready()}
+        assert "watch down for 30 s: API server unreachable" in notes["informer/ConfigMap"]
+
+        await asyncio.sleep(40.0)
+        assert {"informer/Namespace", "informer/ConfigMap"} == set(
+            troubles(process.manager.ready())
+        )
+
+        process.cluster.down = False
+        await asyncio.sleep(10.0)
+        assert {} == troubles(process.manager.ready())
+
+
+async def test_it_is_not_live_while_a_reconcile_hangs() -> None:
+    async def gather(_profile: Profile, _view: View) -> None:
+        await asyncio.sleep(1000.0)
+
+    options = Options(listen=None, hang_bound=300.0)
+    controller = specimens.controller(gather=gather)
+    async with harness.running(
+        (controller, specimens.Settings()), options=options, settle=False
+    ) as process:
+        beating = asyncio.create_task(process.manager.beat())
+        await asyncio.sleep(299.0)
+        assert {} == troubles(process.manager.live())
+        await asyncio.sleep(10.0)
+        assert "a reconcile runs for 309 s" == troubles(process.manager.live())["workers/samples"]
+        beating.cancel()
+
+
+async def test_it_is_not_live_while_its_loop_does_not_turn() -> None:
+    async with harness.running(sample()) as process:
+        await asyncio.sleep(400.0)  # nobody beats
+
+        assert "blocked for" in troubles(process.manager.live())["loop"]
+
+
+async def test_a_server_that_is_back_finds_nobody_waiting_out_a_long_backoff() -> None:
+    async with harness.running(sample()) as process:
+        process.cluster.down = True
+        for name in ("bob", "carol"):
+            harness.put_tenant(process.cluster, name, uid=f"uid-{name}")
+        process.cluster.lose_watches()
+        queue = process.manager.reconcilers["samples"].queue
+        for _ in range(12):
+            queue.retry("alice")
+        await asyncio.sleep(100.0)
+        process.cluster.down = False
+        began = clocks.now()
+        await clocks.until(
+            lambda: len(process.cluster.objects.all_of("ConfigMap")) == 3, "all are served"
+        )
+
+        assert clocks.now() - began < 10.0
+
+
+async def test_a_namespace_wakes_every_controller_and_an_object_only_its_own() -> None:
+    async with harness.running(sample("one"), sample("other")) as process:
+        queues = {n: r.queue for n, r in process.manager.reconcilers.items()}
+        before = {name: queue.adds for name, queue in queues.items()}
+        process.cluster.objects.edit(
+            Key("Namespace", "", "alice"), lambda body: body["metadata"]["labels"].update(a="b")
+        )
+        await clocks.turns()
+        assert [1, 1] == [queue.adds - before[name] for name, queue in queues.items()]
+
+
+async def test_an_object_of_nobody_known_wakes_nobody() -> None:
+    async with harness.running(sample()) as process:
+        process.cluster.requests.clear()
+        process.cluster.objects.put(specimens.namespace_body("stranger", uid="uid-stranger"))
+        body = specimens.object_body(
+            namespace="stranger", owners=[specimens.profile_reference("stranger", "uid-stranger")]
+        )
+        process.cluster.objects.put(body)
+        await process.settled()
+
+        assert [] == process.cluster.requests
