@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def posts(request: Request) -> bool:
     return request.method == "POST" and request.kind == "ConfigMap"
 
 
-def labelled(body: Body, **labels: str) -> None:
+def relabel(labels: Mapping[str, str], body: Body) -> None:
     body["metadata"]["labels"] = labels
 
 
@@ -67,7 +67,7 @@ async def test_several_objects_are_counted_and_the_sentence_stays_the_same() -> 
         (specimens.controller(), specimens.Settings(manifests=manifests))
     ) as process:
         assert {"SamplesReady": ("True", "2 objects are in place")} == process.conditions()
-        process.cluster.objects.edit(PROFILE, lambda body: labelled(body, names="c-d"))
+        process.cluster.objects.edit(PROFILE, functools.partial(relabel, {"names": "c-d"}))
         await process.settled()
 
         assert {"SamplesReady": ("True", "2 objects are in place")} == process.conditions()
@@ -212,7 +212,7 @@ async def test_a_label_that_changes_is_acted_upon() -> None:
         (specimens.controller(), specimens.Settings(manifests=manifests))
     ) as process:
         for labels in ({"a": "1"}, {"a": "2"}, {}):
-            process.cluster.objects.edit(PROFILE, functools.partial(labelled, **labels))
+            process.cluster.objects.edit(PROFILE, functools.partial(relabel, labels))
             await process.settled()
 
             assert labels == process.cluster.objects.read(KEY)["data"]
