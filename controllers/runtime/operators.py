@@ -9,6 +9,7 @@ was down: after each of its lists we take one of our own, of metadata only, and 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import types
 from collections import deque
@@ -35,6 +36,14 @@ _PAGE = 500
 _RESTART = Backoff(first=0.5, longest=10.0)
 _STOP_SECONDS = 10.0
 _DELIVERED_AT_ONCE = 100
+# kopf tells of every attempt as an error, for each of its watches; ours is told once (_down).
+_CHATTY = (
+    "kopf._cogs.clients.fetching",
+    "kopf._cogs.clients.watching",
+    "kopf._core.reactor.observation",
+    "kopf._core.reactor.running",
+)
+_NO_NEWS = ("Request attempt", "OS signals are ignored")
 _ABSENT = f"CustomResourceDefinition {_PROFILES.plural}.{_PROFILES.group} is not served yet"
 
 
@@ -55,6 +64,7 @@ class ProfileWatch:
         self._posted: deque[Callable[[], None]] = deque()
         self._delivering = False
         self._relisted = False
+        self._told_down = False
         self._censuses: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="profile-watch", daemon=True)
 
@@ -77,6 +87,8 @@ class ProfileWatch:
 
     def _run(self) -> None:
         tracebacks.silence("kopf", "kopf.activities", "kopf.objects")
+        for name in _CHATTY:
+            logging.getLogger(name).addFilter(_is_news)
         failures = 0
         while not self._stop.is_set():
             began = self._clock()
@@ -144,9 +156,11 @@ class ProfileWatch:
         context: types.SimpleNamespace,
         params: aiohttp.TraceRequestEndParams,
     ) -> None:
-        if not _is_profiles(params.url.path) or context.trace_request_ctx is not None:
+        if context.trace_request_ctx is not None:
             return
-        if params.response.status != 200:  # noqa: PLR2004
+        if not _is_profiles(params.url.path):
+            self._discovered(params.url.path, params.response.status)
+        elif params.response.status != 200:  # noqa: PLR2004
             self._down(f"answer {params.response.status} to the Profile watch")
         elif "watch" not in params.url.query:
             self._relisted = True
@@ -164,8 +178,19 @@ class ProfileWatch:
         context: types.SimpleNamespace,
         params: aiohttp.TraceRequestExceptionParams,
     ) -> None:
-        if _is_profiles(params.url.path) and context.trace_request_ctx is None:
+        if context.trace_request_ctx is not None:
+            return
+        if _is_profiles(params.url.path) or not self._profiles.synced:
             self._down(f"API server unreachable: {params.exception}")
+
+    def _discovered(self, path: str, status: int) -> None:
+        """Before the first list kopf looks for the CRD, over and over until it is there."""
+        if self._profiles.synced:
+            return
+        if status in (401, 403):
+            self._down(f"answer {status} to GET {path}")
+        elif self.down_since is not None:
+            self.trouble = _ABSENT
 
     async def _census(self, session: aiohttp.ClientSession, url: str) -> None:
         """List names and UIDs, until it succeeds."""
@@ -182,11 +207,17 @@ class ProfileWatch:
                 return
 
     def _up(self) -> None:
+        if self._told_down:
+            logger.info("watch is up again", kind=_PROFILES.name)
         self.down_since = None
         self.trouble = ""
+        self._told_down = False
 
     def _down(self, trouble: str) -> None:
         self.trouble = trouble
+        if not self._told_down:
+            logger.warning("watch is down", kind=_PROFILES.name, error=trouble)
+            self._told_down = True
         if self.down_since is None:
             self.down_since = self._clock()
 
@@ -231,6 +262,10 @@ async def _list_uids(session: aiohttp.ClientSession, url: str) -> tuple[dict[str
         if not metadata.get("continue"):
             return uids, metadata["resourceVersion"]
         query = {**query, "continue": metadata["continue"]}
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_NO_NEWS)
 
 
 def _is_profiles(path: str) -> bool:
