@@ -37,7 +37,12 @@ def test_a_process_is_ready_once_every_list_is_complete(
     suite = suites.start("all", kubeconfig=kubeconfig)
     waits.until(lambda: suite.answers("/livez") == 200, "it serves probes")
     waits.until(
-        lambda: says(suite, "/readyz?verbose", "[-]informer/ResourceQuota failed: API server"),
+        lambda: says(
+            suite,
+            "/readyz?verbose",
+            "[-]informer/ResourceQuota failed: API server unreachable",
+            "[-]profiles failed: API server unreachable",
+        ),
         "it says why it is not ready",
     )
     before = (suite.answers("/readyz"), suite.answers("/livez"))
@@ -167,26 +172,33 @@ def test_an_unreachable_api_server_is_tried_again_and_told(
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     suite = suites.start("all", kubeconfig=kubeconfig)
     waits.until(
-        lambda: suite.text().count("unreachable") >= 3 and suite.requests(code="<error>") >= 6,
+        lambda: suite.text().count("unreachable") >= 4 and suite.requests(code="<error>") >= 6,
         "it tries again, and says so",
     )
     warnings = suite.lines(message="watch is down")
 
-    assert {line["kind"] for line in warnings} == {"Namespace", "ResourceQuota", "LimitRange"}
-    assert all(line["retry_seconds"] > 0 for line in warnings)
+    kinds = {"Profile", "Namespace", "ResourceQuota", "LimitRange"}
+    assert {line["kind"] for line in warnings} == kinds
+    assert all("API server unreachable: " in line["error"] for line in warnings)
+    assert suite.lines(level="error") == []
     assert suite.answers("/readyz") == 503
     assert suite.stop() == 0
     assert "Traceback" not in suite.text()
 
 
-def test_what_answers_like_no_api_server_ends_in_no_traceback(
+def test_a_token_that_nobody_knows_is_told_without_a_traceback(
     suites: Suites, control_plane: ControlPlane
 ) -> None:
     token = identities.user("nobody")  # a token that no API server knows
     kubeconfig = control_plane.kubeconfig_for("nobody", token)
     suite = suites.start("all", kubeconfig=kubeconfig)
     waits.until(
-        lambda: says(suite, "/readyz?verbose", "informer/Namespace failed: 401 Unauthorized"),
+        lambda: says(
+            suite,
+            "/readyz?verbose",
+            "[-]informer/Namespace failed: 401 Unauthorized",
+            "[-]profiles failed: answer 401",
+        ),
         "it says that it is not let in",
     )
     assert suite.stop() == 0
