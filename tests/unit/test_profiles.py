@@ -1,0 +1,128 @@
+"""A Profile as it is read: whatever its body lacks, and what people write on it."""
+
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from controllers import profiles
+from controllers.profiles import PAUSED_ANNOTATION, Condition, Owner
+from tests import specimens
+
+
+def test_a_profile_is_read_whole() -> None:
+    body = specimens.profile_body(labels={"a": "b"}, annotations={"c": "d"})
+    body["spec"]["owner"] = {
+        "kind": "ServiceAccount",
+        "name": "robot",
+        "namespace": "robots",
+        "apiGroup": "",
+    }
+    profile = profiles.parse_profile(body)
+
+    assert ("alice", "alice", "uid-alice", "10") == (
+        profile.name,
+        profile.namespace,
+        profile.uid,
+        profile.resource_version,
+    )
+    assert ({"a": "b"}, {"c": "d"}, False) == (
+        profile.labels,
+        profile.annotations,
+        profile.deleting,
+    )
+    assert profile.owner == Owner(
+        kind="ServiceAccount", name="robot", namespace="robots", api_group=""
+    )
+
+
+@pytest.mark.parametrize("empty", [{}, None])
+@pytest.mark.parametrize("field", ["spec", "status"])
+def test_missing_and_null_fields_count_as_empty(field: str, empty: Any) -> None:
+    profile = profiles.parse_profile({**specimens.profile_body(), field: empty})
+
+    assert "alice" == profile.name
+
+
+def test_a_bare_profile_has_a_user_without_a_name() -> None:
+    profile = profiles.parse_profile({"metadata": {"name": "alice", "labels": None}})
+
+    assert ("User", "") == (profile.owner.kind, profile.owner.name)
+    assert ("kubeflow.org/v1", {}) == (profile.api_version, profile.labels)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"kind": "Pod", "metadata": {"name": "a"}}, "kind is 'Pod', expected 'Profile'"),
+        ({"metadata": {}}, "metadata.name is missing"),
+        ({"metadata": []}, "metadata.name is missing"),
+        ({"metadata": {"name": "a"}, "spec": "x"}, "spec is str, expected a mapping"),
+    ],
+)
+def test_what_is_no_profile_is_refused_by_the_field(body: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        profiles.parse_profile(body)
+
+
+def test_conditions_are_read_in_order_and_what_is_none_is_dropped() -> None:
+    body = {"status": {"conditions": [{"type": "B", "status": "True"}, None, {"type": "A"}]}}
+
+    assert (
+        Condition(type="B", status="True", message=""),
+        Condition(type="A", status="", message=""),
+    ) == profiles.parse_conditions(body)
+
+
+def test_profiles_that_differ_in_status_only_are_equal() -> None:
+    other = specimens.profile(version=99, conditions=[{"type": "A"}])
+
+    assert specimens.profile() == other
+    assert specimens.profile() != specimens.profile(labels={"a": "b"})
+
+
+def test_what_kubectl_writes_for_itself_is_not_read() -> None:
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+
+    assert {} == specimens.profile(annotations=annotations).annotations
+
+
+@pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
+def test_gos_words_for_true(text: str) -> None:
+    assert profiles.read_boolean(text) is True
+
+
+@pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False"])
+def test_gos_words_for_false(text: str) -> None:
+    assert profiles.read_boolean(text) is False
+
+
+@pytest.mark.parametrize("text", ["", "yes", "tRUE", " true", "1.0", "on", "２"])  # noqa: RUF001
+def test_anything_else_is_no_boolean(text: str) -> None:
+    assert profiles.read_boolean(text) is None
+
+
+PAUSES = {
+    "": frozenset[str](),
+    "false": frozenset[str](),
+    "true": None,
+    " True ": None,
+    "quotas": frozenset({"quotas"}),
+    "quotas, rbac,": frozenset({"quotas", "rbac"}),
+    ",": frozenset[str](),
+}
+
+
+@pytest.mark.parametrize("text", PAUSES)
+def test_a_pause_names_all_or_some(text: str) -> None:
+    profile = specimens.profile(annotations={PAUSED_ANNOTATION: text})
+    paused = PAUSES[text]
+
+    assert paused == profiles.paused_controllers(profile)
+    assert profiles.is_paused(profile, "quotas") is (paused is None or "quotas" in paused)
+
+
+@hypothesis.given(text=strategies.text())
+def test_no_pause_that_a_user_can_write_is_an_error(text: str) -> None:
+    profiles.paused_controllers(specimens.profile(annotations={PAUSED_ANNOTATION: text}))
