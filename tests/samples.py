@@ -105,6 +105,10 @@ class Summary:
         return any(row.result == "failed" for row in self.rows)
 
     @property
+    def broken(self) -> bool:
+        return self.failed
+
+    @property
     def changed(self) -> bool:
         return any(row.changes.changed for row in self.rows)
 

@@ -26,6 +26,8 @@ FATAL = 1
 CHANGES = 1
 WRONG = 2
 PROFILE_FAILED = 3
+_TERSE = "warning"
+"""The level of logs beside a command's own output."""
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -46,12 +48,12 @@ def diff(
     world: World, names: Sequence[str], profiles: Sequence[str], flags: Mapping[str, object]
 ) -> int:
     """Prints what a reconcile would change now."""
-    loaded = _load(world, names, flags, Location)
+    loaded = _load(world, names, flags, Location, level=_TERSE)
     summary = asyncio.run(
         world.diff(loaded.assemblies, loaded.connection, loaded.options, profiles)
     )
     outputs.print_difference(summary, loaded.common.output)
-    if summary.failed:
+    if summary.broken:  # a profile that is refused by design is no error
         return WRONG
     return CHANGES if summary.changed else OK
 
@@ -91,13 +93,21 @@ def guarded(world: World, body: Callable[[], int], *, fatal: int = FATAL) -> int
 
 
 def _load(
-    world: World, names: Sequence[str], flags: Mapping[str, object], location: type[Location]
+    world: World,
+    names: Sequence[str],
+    flags: Mapping[str, object],
+    location: type[Location],
+    *,
+    level: str | None = None,
 ) -> Loaded:
+    """Everything that is set; logs are at ``level`` unless a level is set somewhere."""
     # A flag without text is like a variable without: templates write both for "not set".
     given = {name: value for name, value in flags.items() if value not in (None, "")}
     inputs = Inputs(flags=given, environment=world.environment)
     loaded = Loader(registry=world.registry).load(names, inputs, location)
-    world.configure_logs(form=loaded.common.log_format, level=loaded.common.log_level)
+    if level is None or "log_level" in loaded.common.model_fields_set:
+        level = loaded.common.log_level
+    world.configure_logs(form=loaded.common.log_format, level=level)
     return loaded
 
 

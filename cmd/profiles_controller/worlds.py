@@ -61,6 +61,10 @@ class Summary(Protocol):
         """Whether any profile failed."""
 
     @property
+    def broken(self) -> bool:
+        """Whether an error kept any profile from being looked at."""
+
+    @property
     def changed(self) -> bool:
         """Whether anything was, or would be, written."""
 

@@ -362,11 +362,11 @@ class KubeCluster:
     async def _request(
         self, method: str, url: yarl.URL, data: bytes | None, content_type: str
     ) -> Body:
-        for _ in range(_THROTTLED_TRIES):
+        for tries_left in reversed(range(_THROTTLED_TRIES)):
             code, retry_after, payload = await self._send(method, url, data, content_type)
             if code < 400:  # noqa: PLR2004
                 return _parsed(code, payload)
-            if retry_after is None:
+            if retry_after is None or not tries_left:
                 break
             await asyncio.sleep(min(retry_after, _LONGEST_THROTTLE))
         raise _api_error(code, payload)

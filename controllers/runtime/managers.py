@@ -397,7 +397,7 @@ def _leases(
     options: Options,
     metrics: Metrics,
 ) -> Leases | None:
-    if options.election is None:
+    if options.election is None or options.dry_run:  # who writes nothing need not lead
         return None
     names = [lease_name(controller.name, options.shard) for controller, _ in assemblies]
     return Leases(

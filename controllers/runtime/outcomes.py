@@ -99,7 +99,8 @@ def outcome_of(error: Exception) -> Outcome:
 
 def is_expected(error: Exception | None) -> bool:
     """Whether the world failed us and said why; anything else is a mistake of ours."""
-    return isinstance(error, ApiError | UnreachableError | Failed | Waiting | Terminal)
+    cause = error.cause if isinstance(error, Failed) else error
+    return isinstance(cause, ApiError | UnreachableError | Waiting | Terminal)
 
 
 def _failure(error: Exception) -> Outcome:

@@ -159,7 +159,11 @@ class Reconciler:
         if is_paused(profile, self.controller.name):
             outcome = Outcome(ready=None, reason="Paused", message=f"paused by {PAUSED_ANNOTATION}")
             return Report(
-                profile=profile.name, controller=self.controller.name, outcome=outcome, paused=True
+                profile=profile.name,
+                controller=self.controller.name,
+                outcome=outcome,
+                findings=_pause_findings(profile, self._world.known),
+                paused=True,
             )
         changes = ChangeSet()
         findings: Sequence[Finding] = ()
@@ -224,7 +228,8 @@ class Reconciler:
         report = await self.reconcile(profile)
         world, name = self._world, self.controller.name
         world.metrics.observe_reconcile(name, report.outcome.result, report.seconds)
-        world.metrics.observe_changes(name, report.changes)
+        if not world.dry_run:
+            world.metrics.observe_changes(name, report.changes)
         self._log(profile, report)
         current = world.profiles.get(profile.name)
         if current is None or current.uid != profile.uid:
@@ -300,7 +305,8 @@ class Reconciler:
         elif outcome.ready is False:
             log.info("not ready", reason=outcome.reason, condition=outcome.message)
         elif report.changes.changed:
-            log.info("reconciled", changes=str(report.changes).splitlines())
+            done = "would reconcile" if self._world.dry_run else "reconciled"
+            log.info(done, changes=str(report.changes).splitlines())
         else:
             log.debug("nothing to do")
 

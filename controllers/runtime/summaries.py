@@ -49,6 +49,11 @@ class Summary:
         return any(row.result in ("failed", "refused") for row in self.rows)
 
     @property
+    def broken(self) -> bool:
+        """Whether it is unknown what a profile needs: an error, and not a refusal."""
+        return any(row.result == "failed" for row in self.rows)
+
+    @property
     def changed(self) -> bool:
         """Whether anything was, or would be, written."""
         return any(row.changes.changed for row in self.rows)
