@@ -1,7 +1,6 @@
 """`python -m tests.bench`: the performance budget, measured against a control plane."""
 
 import argparse
-import shlex
 import signal
 import sys
 import tempfile
@@ -40,6 +39,14 @@ def rows_of(text: str) -> frozenset[str]:
     return names
 
 
+def said(arguments: argparse.Namespace) -> str:
+    """The command that measures the same again."""
+    command = f"task bench -- --profiles {arguments.profiles} --repeats {arguments.repeats}"
+    if arguments.only == frozenset(benches.DEFAULT_ROWS):
+        return command
+    return f"{command} --only {','.join(row for row in benches.ROWS if row in arguments.only)}"
+
+
 def main() -> int:
     arguments = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -61,7 +68,7 @@ def main() -> int:
         machine["neighbours"] = f"other processes took {neighbours.share():.0%} of the processors"
         if rows:
             tables.show(rows, machine)
-    command = shlex.join(["task", "bench", "--", *sys.argv[1:]])
+    command = said(arguments)
     if arguments.json:
         arguments.json.write_text(tables.as_json(rows, machine, command))
     if arguments.markdown:
