@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from controllers import registry
-from controllers.runtime import permissions
+from controllers.runtime import permissions, recording
+from controllers.runtime.declarations import Rule
 from tests import waits
 from tests.controlplane import ControlPlane, Json
 
@@ -33,13 +34,12 @@ def cluster_role(*controllers: str, name: str) -> Json:
 def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:
     """The kubeconfig of an identity with these rights; returns when they are in force."""
     kubeconfig = plane.service_account_kubeconfig(NAMESPACE, name)
-    lease_role = {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "Role",
-        "metadata": {"name": f"suite-{name}", "namespace": NAMESPACE},
-        "rules": [permissions.to_rbac(permissions.LEASES)],
-    }
-    plane.apply(cluster_role, lease_role, _binding(name, cluster_role), _binding(name, lease_role))
+    roles = [
+        cluster_role,
+        _role(name, NAMESPACE, permissions.LEASES),
+        _role(name, recording.NAMESPACE, permissions.EVENTS),
+    ]
+    plane.apply(*roles, *(_binding(name, role) for role in roles))
     namespaces = {"verb": "watch", "resource": "namespaces"}
     leases = {
         "verb": "update",
@@ -54,9 +54,19 @@ def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:
     return kubeconfig
 
 
+def _role(name: str, namespace: str, rule: Rule) -> Json:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": f"suite-{name}", "namespace": namespace},
+        "rules": [permissions.to_rbac(rule)],
+    }
+
+
 def _binding(name: str, role: Json) -> Json:
     namespaced = role["kind"] == "Role"
-    metadata = {"name": f"suite-{name}", **({"namespace": NAMESPACE} if namespaced else {})}
+    where = {"namespace": role["metadata"]["namespace"]} if namespaced else {}
+    metadata = {"name": f"suite-{name}", **where}
     return {
         "apiVersion": f"{_RBAC}/v1",
         "kind": f"{role['kind']}Binding",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -47,7 +47,7 @@ class Applier:
         if self.at_once and len(writes) > 1:
             answers = await asyncio.gather(*tries)
         else:
-            answers = [await one for one in tries]
+            answers = await _in_turn(tries)
         done: dict[Key, Change] = {}
         failed: list[tuple[Change, Exception]] = []
         for change, answer in zip(writes, answers, strict=True):
@@ -66,10 +66,8 @@ class Applier:
             return error
 
     async def _carry_out(self, change: Change, want: Wanted | None) -> Change:
-        if want is None or change.action in (Action.DELETE, Action.RECREATE):
-            record = self.informers[change.key.kind].get(change.key.namespace, change.key.name)
-            if record is not None:
-                await self._delete(change.key, record.uid)
+        if change.action in (Action.DELETE, Action.RECREATE):
+            await self._delete(change)
         if want is None or change.action is Action.DELETE:
             return change
         if change.action is Action.UPDATE or change.action is Action.ADOPT:
@@ -117,12 +115,12 @@ class Applier:
                     raise
             else:
                 return change
-        raise UnreachableError(_RACED)
+        raise ApiError(code=_CONFLICT, reason="Conflict", message=_RACED)
 
     async def _write_over(self, change: Change, want: Wanted, live: Body | None) -> None:
         """Write where ``live`` was read; raises ApiError 409 when that is no longer there."""
         if live is not None and change.action is Action.RECREATE:
-            await self._delete(change.key, live["metadata"]["uid"])
+            await self._delete(change)
         if live is None or change.action is Action.RECREATE:
             if not await self._created(want):
                 raise ApiError(code=_CONFLICT, reason="AlreadyExists", message=str(change.key))
@@ -169,17 +167,24 @@ class Applier:
             # An admission webhook, or a manifest that does not state the server's defaults.
             logger.warning("the cluster keeps another content than was written", object=str(key))
 
-    async def _delete(self, key: Key, uid: str) -> None:
-        """Delete the object with this UID; it is fine when it is gone already."""
+    async def _delete(self, change: Change) -> None:
+        """Delete what the plan saw, and as it saw it; it is fine when it is gone already.
+
+        Raises ApiError 409 when it is another object by now, or was edited since.
+        """
+        if change.planned is None:
+            raise ValueError(f"{change} was planned without an object")
+        key, (uid, version) = change.key, change.planned
+        seen = {"uid": uid, "resourceVersion": str(version)}
         informer = self.informers[key.kind]
         path = informer.kind.path(key.namespace, key.name, version=informer.version)
-        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        options = {"preconditions": seen, "propagationPolicy": "Background"}
         informer.expect(key.namespace, key.name, None)
         answer: Body | None = None
         try:
             answer = await self.cluster.write("DELETE", path, options)
         except ApiError as error:
-            if error.code != _NOT_FOUND:  # 409: another object of that name by now
+            if error.code != _NOT_FOUND:
                 raise
             answer = {}
         finally:
@@ -200,6 +205,20 @@ class Applier:
 
     def _query(self) -> dict[str, str]:
         return {"fieldManager": self.field_manager}
+
+
+async def _in_turn(
+    tries: Iterable[Coroutine[None, None, Change | Exception]],
+) -> list[Change | Exception]:
+    """One after the other; where nobody answers, the rest need not wait for that as well."""
+    answers: list[Change | Exception] = []
+    for one in tries:
+        if answers and isinstance(answers[-1], UnreachableError):
+            one.close()
+            answers.append(answers[-1])
+        else:
+            answers.append(await one)
+    return answers
 
 
 def merged(want: Wanted, live: Body) -> Body:

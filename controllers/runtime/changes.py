@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from controllers.manifests import Key
@@ -33,6 +33,8 @@ class Change:
     action: Action
     key: Key
     detail: str = ""
+    planned: tuple[str, int] | None = field(default=None, compare=False)
+    """UID and resourceVersion of the object that the plan saw, where it is to be deleted."""
 
     def __str__(self) -> str:
         """``Kind namespace/name action``, and the detail in brackets."""

@@ -25,6 +25,7 @@ import structlog
 import yarl
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration, rest
+from kubernetes.aio.config import ConfigException
 
 from controllers.manifests import Body
 from controllers.runtime.options import Connection
@@ -152,8 +153,10 @@ class Credentials:
 
     def api_client(self) -> ApiClient:
         """A client of kubernetes.aio itself, for its leader election; the caller closes it."""
-        self._configuration.client_session_kwargs = {"trust_env": False, "proxy": self.proxy}
-        return ApiClient(self._configuration)
+        client = ApiClient(self._configuration)
+        # Opened now: what a later session of this configuration is given must not reach this one.
+        client.rest_client.pool_manager = self.session()
+        return client
 
     async def headers(self) -> Mapping[str, str]:
         """The Authorization header, or none: client certificates are in the session.
@@ -162,7 +165,12 @@ class Credentials:
         """
         now = time.monotonic()
         if now >= self._headers_end:
-            self._headers = await self._authorization()
+            try:
+                self._headers = await self._authorization()
+            except (OSError, ConfigException) as error:
+                if not self._headers:
+                    raise UnreachableError(f"no credentials: {error}") from error
+                logger.warning("credentials not read again; using the last", error=str(error))
             self._headers_end = now + HEADERS_LIFE
         return self._headers
 

@@ -7,7 +7,6 @@ writes; this one does both. Handlers get names, never objects: a reconcile looks
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +31,10 @@ _WATCH_SECONDS = (240, 360)
 """Bounds of a watch's life; the server ends it, so that load spreads over its replicas."""
 _GONE = 410
 _NOT_FOUND = 404
+_REFUSALS = (401, 403)
+_FOR_EVER = sys.maxsize
+OUTAGE = 5.0
+"""Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
 _RECONNECT = Backoff(first=0.1, longest=5.0)
 _ABSENT_RETRY = 2.0
 
@@ -125,7 +128,12 @@ class Informer:
         self.down_since: float | None = clock()
         self.version = kind.versions[0]
         self.recovered: Callable[[], None] = lambda: None
-        """Called when the watch is up after it was down."""
+        """Called when the watch is up after it was down for OUTAGE seconds."""
+        self.listed: Callable[[], None] = lambda: None
+        """Called when a first list is complete, or that of a kind which was not served."""
+        self.refusal: ApiError | None = None
+        """The API server's word that this identity may not list the kind, while that holds."""
+        self._expired = 0
         self._cluster = cluster
         self._wake = wake
         self._clock = clock
@@ -133,7 +141,7 @@ class Informer:
         self._store: dict[str, dict[str, Record]] = {}
         self._elsewhere: dict[str, set[tuple[str, str]]] = {}
         self._expected: dict[tuple[str, str], Written | None] = {}
-        self._buried: set[str] = set()
+        self._buried: dict[str, int] = {}  # UID -> resourceVersion up to which it is dead
         self._counts: dict[str | None, int] = {}
         self._resource_version = ""
         self._failures = 0
@@ -175,8 +183,8 @@ class Informer:
         if body is None:
             return None
         metadata = body["metadata"]
-        if metadata["uid"] in self._buried:  # deleted again before we heard of our own write
-            self._buried.discard(metadata["uid"])
+        if self._is_dead(metadata):  # deleted again before we heard of our own write
+            del self._buried[metadata["uid"]]
             return None
         before = self.get(namespace, name)
         if before is not None and _known(before, metadata):
@@ -200,7 +208,7 @@ class Informer:
         self._expected.pop((namespace, name), None)
         before = self.get(namespace, name)
         if before is not None and before.uid == uid:
-            self._buried.add(uid)
+            self._buried[uid] = _FOR_EVER
             self._forget(namespace, name)
 
     # -- list and watch -------------------------------------------------------------------------
@@ -214,10 +222,11 @@ class Informer:
                 await self._stumble(f"API server unreachable: {error}")
             except ApiError as error:
                 if error.code == _GONE:
-                    self._resource_version = ""
+                    await self._start_over(error)
                 elif error.code == _NOT_FOUND:
                     await self._wait_for_kind()
                 else:
+                    self.refusal = error if error.code in _REFUSALS else None
                     await self._stumble(str(error))
 
     async def _follow(self) -> None:
@@ -231,29 +240,24 @@ class Informer:
             self._well()
             for event in events:
                 self._take(event)
+            if events:
+                self._expired = 0
         # A stream that the server ended in order is taken up again where it ended.
         await asyncio.sleep(_RECONNECT.first)
 
     async def _list(self) -> None:
         seen: dict[str, set[str]] = {}
         query = self._query({"limit": str(PAGE)})
-        # A list makes much garbage that counting references frees; looking for cycles in it while
-        # the store grows costs a third of the time.
-        thresholds = gc.get_threshold()
-        gc.set_threshold(100_000, 50, 50)
-        try:
-            while True:
-                page = await self._cluster.get(self._path(), query)
-                for body in page.get("items") or ():
-                    namespace, name = self._place(body)
-                    seen.setdefault(namespace, set()).add(name)
-                    self._absorb(body)
-                metadata = page["metadata"]
-                if not metadata.get("continue"):
-                    break
-                query = {**query, "continue": metadata["continue"]}
-        finally:
-            gc.set_threshold(*thresholds)
+        while True:
+            page = await self._cluster.get(self._path(), query)
+            for body in page.get("items") or ():
+                namespace, name = self._place(body)
+                seen.setdefault(namespace, set()).add(name)
+                self._absorb(body)
+            metadata = page["metadata"]
+            if not metadata.get("continue"):
+                break
+            query = {**query, "continue": metadata["continue"]}
         self._sweep(seen, int(metadata["resourceVersion"]))
         self._resource_version = metadata["resourceVersion"]
         self.absent = False
@@ -261,6 +265,7 @@ class Informer:
         if not self.synced:
             self.synced = True
             logger.info("informer synced", kind=self.kind.name, objects=len(self))
+            self.listed()
 
     def _sweep(self, seen: Mapping[str, set[str]], version: int) -> None:
         """Forget what a list of this version no longer shows: it went while no watch was up."""
@@ -277,17 +282,19 @@ class Informer:
                 self._absorb(body)
             case "DELETED":
                 namespace, name = self._place(body)
-                self._end(namespace, name, body["metadata"]["uid"])
+                self._end(namespace, name, body["metadata"])
             case "ERROR":
                 self._resource_version = ""
                 raise status_error(body)
         self._resource_version = body["metadata"]["resourceVersion"]
 
-    def _end(self, namespace: str, name: str, uid: str) -> None:
+    def _end(self, namespace: str, name: str, metadata: Body) -> None:
+        """It was deleted, or has left the selector: then a later version may come back."""
+        uid = metadata["uid"]
         if self._expected.get((namespace, name)) is None:
-            self._buried.discard(uid)
-        else:
-            self._buried.add(uid)  # the answer to our write may still bring it back
+            self._buried.pop(uid, None)
+        else:  # the answer to our write may still bring it back
+            self._buried[uid] = int(metadata["resourceVersion"])
         before = self.get(namespace, name)
         if before is not None and before.uid == uid:
             self._vanish(namespace, name)
@@ -302,7 +309,7 @@ class Informer:
             if before is not None:
                 self._vanish(namespace, name)
             return
-        if record.uid in self._buried:
+        if self._is_dead(body["metadata"]):
             return
         self._remember(namespace, name, record)
         if before is not None and before.same(record):
@@ -310,6 +317,9 @@ class Informer:
         if self._is_echo(namespace, name, record) or not self.synced:
             return
         self._tell(namespace, name, before, record, body)
+
+    def _is_dead(self, metadata: Body) -> bool:
+        return int(metadata["resourceVersion"]) <= self._buried.get(metadata["uid"], -1)
 
     def _is_echo(self, namespace: str, name: str, record: Record) -> bool:
         if (namespace, name) not in self._expected:
@@ -387,9 +397,11 @@ class Informer:
     def _well(self) -> None:
         if self.synced and self.down_since is not None:
             logger.info("watch is up again", kind=self.kind.name)
-            self.recovered()
+            if self._clock() - self.down_since >= OUTAGE:
+                self.recovered()
         self.down_since = None
         self.trouble = ""
+        self.refusal = None
         self._failures = 0
 
     async def _stumble(self, trouble: str) -> None:
@@ -404,11 +416,22 @@ class Informer:
             )
         await asyncio.sleep(delay)
 
+    async def _start_over(self, error: ApiError) -> None:
+        """The version watched from is too old: list again; the second time in a row, later."""
+        self._resource_version = ""
+        self._expired += 1
+        if self._expired > 1:
+            await self._stumble(str(error))
+
     async def _wait_for_kind(self) -> None:
         """The cluster serves no such kind, or not in this version: try the next one, and wait."""
         if not self.absent:
             logger.warning("kind is not served; waiting for it", kind=self.kind.name)
         self.absent = True
+        self.synced = False  # and what was remembered went with the kind
+        self._store.clear()
+        self._elsewhere.clear()
+        self._counts.clear()
         self._resource_version = ""
         self.trouble = f"the cluster serves no {self.kind.plural}.{self.kind.group} yet"
         if self.down_since is None:

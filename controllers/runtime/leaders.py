@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -99,10 +100,23 @@ class Leases:
             onstarted_leading=lead,
             onstopped_leading=stop,
         )
+        watchdog = asyncio.create_task(self._watch_over(lock, won))
         try:
             await LeaderElection(config).run()
         finally:
+            watchdog.cancel()
             self.lost.set()
+
+    async def _watch_over(self, lock: _Lock, won: asyncio.Event) -> None:
+        """The library asks for the time only between its attempts; an attempt may hang."""
+        await won.wait()
+        while True:
+            left = lock.renewed + self._election.renew_deadline - time.monotonic()
+            if left <= 0:
+                logger.error("lease not renewed in time", lease=lock.name)
+                self.lost.set()
+                return
+            await asyncio.sleep(left)
 
 
 class _Lock(LeaseLock):
@@ -112,6 +126,8 @@ class _Lock(LeaseLock):
         super().__init__(name, election.namespace, election.identity, client)
         # A request that hangs must not outlast the deadline within which we must renew.
         self._patience = election.renew_deadline / 2
+        self.renewed = time.monotonic()
+        """When the Lease was last written, before it was sent."""
 
     async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         try:
@@ -127,20 +143,26 @@ class _Lock(LeaseLock):
         # Not the library's create: it asks for a pretty answer in a way that its client refuses.
         spec = self.update_lease(_in_utc(election_record))
         lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=spec)
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._patience):
                 await self.api_instance.create_namespaced_lease(namespace, lease)
         except (ApiException, *_UNREACHABLE) as error:
             logger.warning("lease not created", lease=name, error=str(error))
             return False
+        self.renewed = began
         return True
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._patience):
-                return bool(await super().update(name, namespace, _in_utc(updated_record)))
+                written = await super().update(name, namespace, _in_utc(updated_record))
         except _UNREACHABLE:
             return False
+        if written:
+            self.renewed = began
+        return bool(written)
 
     async def release(self) -> None:
         found, record = await self.get(self.name, self.namespace)

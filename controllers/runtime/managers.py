@@ -37,6 +37,8 @@ logger = structlog.stdlib.get_logger(__name__)
 Assembly = tuple[AnyController, Any]
 """A controller and its settings."""
 
+_THRESHOLDS = gc.get_threshold()
+_WHILE_LISTING = (100_000, 50, 50)
 _TICK = 0.02
 _BEAT = 1.0
 _STOP_SECONDS = 20.0
@@ -60,6 +62,7 @@ class Manager:
         self._cluster = cluster
         self._clock = clock
         self._beat = self._clock()
+        self._hurried = float("-inf")
         controllers = [controller for controller, _ in assemblies]
         self.profiles = Profiles(options.shard, self._profile_changed)
         self.informers = informers.informers_for(
@@ -91,6 +94,7 @@ class Manager:
         self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
         for informer in self.informers.values():
             informer.recovered = self._recovered
+            informer.listed = self._listed_late
         self.standby = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers: set[asyncio.Task[None]] = set()
@@ -115,16 +119,31 @@ class Manager:
             self.world.conditions.forget(name)
 
     def _recovered(self) -> None:
-        """The API server is back: nobody shall wait out a backoff that grew while it was away."""
+        """The API server is back: nobody shall wait out a backoff that grew while it was away.
+
+        Every informer finds that out; the first one speaks for all.
+        """
+        if self._clock() - self._hurried < informers.OUTAGE:
+            return
+        self._hurried = self._clock()
         for reconciler in self.reconcilers.values():
             reconciler.queue.hurry()
         if self.world.conditions is not None:
             self.world.conditions.hurry()
 
+    def _listed_late(self) -> None:
+        """A kind that the cluster lacked is served: whoever waited for it looks again."""
+        if self._workers:
+            for name in self.profiles:
+                self._wake(name, None, Priority.BACKLOG)
+
     # -- life -----------------------------------------------------------------------------------
 
     def start_informers(self) -> None:
         """Begin to list and watch everything but the Profiles."""
+        # A list makes much garbage that counting references frees; to look for cycles in it while
+        # the memory grows costs a third of the time.
+        gc.set_threshold(*_WHILE_LISTING)
         for kind, informer in self.informers.items():
             self._spawn(informer.run(), f"informer {kind}")
 
@@ -137,6 +156,7 @@ class Manager:
             await asyncio.sleep(_TICK)
         # What is remembered from here on lives long: never look for garbage in it again.
         gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
 
     def _listed(self) -> bool:
         return self.profiles.synced and all(
@@ -155,19 +175,23 @@ class Manager:
                 task = self._spawn(reconciler.work(), f"worker {name}")
                 self._workers.add(task)
 
-    async def stop(self, *, grace: float = _STOP_SECONDS) -> None:
-        """Take no new work, finish what runs (bounded), say what is to be said, and end."""
+    async def stop(self, *, grace: float = _STOP_SECONDS, cut: asyncio.Event | None = None) -> None:
+        """Take no new work, finish what runs (bounded), say what is to be said, and end.
+
+        ``cut`` ends the patience at once, also when it is set meanwhile.
+        """
         for reconciler in self.reconcilers.values():
             reconciler.queue.close()
         if self._workers:
-            _, hung = await asyncio.wait(self._workers, timeout=grace)
+            await _ended_or(cut, asyncio.wait(self._workers, timeout=grace))
+            hung = sum(not worker.done() for worker in self._workers)
             if hung:
-                logger.warning("reconciles cut off", count=len(hung), after_seconds=grace)
+                logger.warning("reconciles cut off", count=hung, after_seconds=grace)
         away = any(informer.down_since is not None for informer in self.informers.values())
-        if self._workers and grace and not away:
+        if self._workers and not away and not (cut and cut.is_set()):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TELL_SECONDS):
-                    await self.drain()
+                    await _ended_or(cut, self.drain())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -243,6 +267,19 @@ class Manager:
         return Check(name=name, note=f"watch down for {down:.0f} s: {trouble}" if trouble else "")
 
 
+async def _ended_or(cut: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the work, but no longer than until ``cut``."""
+    tasks = [asyncio.ensure_future(work)]
+    if cut is not None:
+        tasks.append(asyncio.ensure_future(cut.wait()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def run(assemblies: Sequence[Assembly], connection: Connection, options: Options) -> int:
     """Run until SIGTERM or SIGINT: 0. 1 when leadership was lost or a part failed.
 
@@ -261,7 +298,7 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
             code = await _lead_and_work(manager, leases, stop)
         finally:
             # Who has lost the Lease has no time: another process is at work already.
-            await manager.stop(grace=0 if leases and leases.lost.is_set() else _STOP_SECONDS)
+            await manager.stop(cut=leases.lost if leases else None)
             await manager.watch.stop()
             if leases is not None:
                 await leases.release()
@@ -342,12 +379,27 @@ async def _look_once(
         manager.start_informers()
         try:
             await listed_profiles(cluster, manager.profiles)
-            await manager.synced()
+            await _complete(manager)
             rows = await _rows(manager, profiles, options)
             await manager.drain()
         finally:
             await manager.stop()
         return Summary(rows=tuple(rows))
+
+
+async def _complete(manager: Manager) -> None:
+    """As ``synced``, but gives up where no patience helps: nobody is there to grant a right."""
+    waiting = asyncio.create_task(manager.synced())
+    try:
+        while not waiting.done():
+            if manager.failed.is_set():
+                raise RuntimeError("a part of the process failed; the log says which")
+            for informer in manager.informers.values():
+                if informer.refusal is not None:
+                    raise informer.refusal
+            await asyncio.wait([waiting], timeout=_TICK)
+    finally:
+        waiting.cancel()
 
 
 async def _rows(manager: Manager, profiles: Sequence[str] | None, options: Options) -> list[Row]:

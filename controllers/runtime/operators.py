@@ -36,6 +36,7 @@ _PAGE = 500
 _RESTART = Backoff(first=0.5, longest=10.0)
 _STOP_SECONDS = 10.0
 _DELIVERED_AT_ONCE = 100
+_CONNECT_SECONDS = 10.0
 # kopf tells of every attempt as an error, for each of its watches; ours is told once (_down).
 _CHATTY = (
     "kopf._cogs.clients.fetching",
@@ -139,6 +140,7 @@ class ProfileWatch:
             profile = parse_profile(body)
         except ValueError as error:
             logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
+            self._at_home(self._profiles.ignore, body["metadata"]["uid"])
             return
         self._at_home(self._profiles.upsert, profile)
 
@@ -235,7 +237,10 @@ class ProfileWatch:
                 call = self._posted.popleft()
             except IndexError:
                 break
-            call()
+            try:
+                call()
+            except Exception:  # what comes behind it must not be lost with it
+                logger.exception("a Profile's event was not taken in")
         # Cleared before the last look: what is posted after that look is delivered anew.
         self._delivering = False
         if self._posted:
@@ -307,5 +312,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = _PAGE
     settings.watching.reconnect_backoff = 0.1
     settings.scanning.disabled = False
+    settings.networking.connect_timeout = _CONNECT_SECONDS
     settings.networking.error_backoffs = (0.1, 0.2, 0.5, 1, 2)
     return settings

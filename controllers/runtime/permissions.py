@@ -21,9 +21,11 @@ COMMON = (
     # With OwnerReferencesPermissionEnforcement (OpenShift) blockOwnerDeletion needs it.
     Rule(groups=(API_GROUP,), resources=("profiles/finalizers",), verbs=("update",)),
     Rule(groups=("",), resources=("namespaces",), verbs=_READ),
-    Rule(groups=("",), resources=("events",), verbs=("create", "get", "patch")),
 )
-"""What every controller needs."""
+"""What every controller needs in the whole cluster."""
+
+EVENTS = Rule(groups=("",), resources=("events",), verbs=("create", "get", "patch"))
+"""What telling of Profiles needs, in namespace ``default``: a Role, not a ClusterRole."""
 
 LEASES = Rule(
     groups=("coordination.k8s.io",), resources=("leases",), verbs=("create", "get", "update")
@@ -32,7 +34,7 @@ LEASES = Rule(
 
 
 def rules(controller: AnyController) -> tuple[Rule, ...]:
-    """Every rule that the controller's process needs, but those of leader election."""
+    """Every rule that the controller's process needs, but EVENTS and LEASES."""
     owned = [own.kind for own in controller.owned]
     only_watched = [watch.kind for watch in controller.watched if watch.kind not in owned]
     return (

@@ -195,6 +195,7 @@ class Reconciler:
             profile=profile,
             component=controller.name,
             memories=self._owned,
+            siblings=self._world.known,
         )
         findings = [
             *controller.findings(profile, facts, settings),
@@ -209,7 +210,7 @@ class Reconciler:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""
         for kind, informer in self._owned.items():
             if not informer.synced:
-                raise Waiting("KindNotServed", f"{kind}: {informer.health()}", after=5.0)
+                raise Waiting("KindNotServed", f"{kind}: {informer.health()}")
         namespace = self._world.informers["Namespace"].get("", profile.namespace)
         match standing_of(profile, namespace, adopted=self._world.adopted_namespaces):
             case Standing.ABSENT:
@@ -337,7 +338,11 @@ def _outcome(changes: ChangeSet, findings: Sequence[Finding]) -> Outcome:
         )
     if pending:
         return Outcome(
-            ready=False, reason="Pending", message="; ".join([*pending, *problems]), patient=True
+            ready=False,
+            reason="Pending",
+            message="; ".join([*pending, *problems]),
+            after=REFUSED_RECHECK,
+            patient=True,
         )
     if problems:
         return Outcome(ready=False, reason="Problems", message="; ".join(problems))

@@ -35,6 +35,8 @@ class Wanted:
     labels: Mapping[str, str]
     digest: bytes
     fixed: bytes
+    siblings: Collection[str] = ()
+    """The names of all controllers; empty where they are not known."""
 
     def body(self, *, api_version: str = "") -> Body:
         """The object as it is sent."""
@@ -46,7 +48,9 @@ class Wanted:
         )
 
 
-def wanted(manifest: Manifest, profile: Profile, component: str) -> Wanted:
+def wanted(
+    manifest: Manifest, profile: Profile, component: str, siblings: Collection[str] = ()
+) -> Wanted:
     """The manifest with what the comparison needs. Raises KeyError for a kind not in the table."""
     kind = KINDS[manifest.kind]
     content = {key: value for key, value in manifest.content.items() if value is not None}
@@ -58,6 +62,7 @@ def wanted(manifest: Manifest, profile: Profile, component: str) -> Wanted:
         labels=stamped_labels(manifest, component),
         digest=b"" if kind.mode is Mode.MERGE else projections.digest(kind, content),
         fixed=projections.fixed(kind, content),
+        siblings=siblings,
     )
 
 
@@ -68,6 +73,7 @@ def plan(
     component: str,
     memories: Mapping[str, Memory],
     namespaces: Collection[str] = (),
+    siblings: Collection[str] = (),
 ) -> tuple[ChangeSet, dict[Key, Wanted]]:
     """What must change so that the profile has exactly these manifests of this controller.
 
@@ -82,7 +88,7 @@ def plan(
         if manifest.namespace not in allowed:
             message = f"{manifest.key} is outside the namespace of profile {profile.name}"
             raise ValueError(message)
-        want = wanted(manifest, profile, component)
+        want = wanted(manifest, profile, component, siblings)
         wants[manifest.key] = want
         changes.append(judge(want, memories[manifest.kind].get(manifest.namespace, manifest.name)))
     changes += _prune(profile, component, memories, wants, allowed)
@@ -97,7 +103,7 @@ def judge(want: Wanted, record: Record | None) -> Change:
         verdict = rule(want, record)
         if verdict is not None:
             action, detail = verdict
-            return Change(action, want.manifest.key, detail)
+            return Change(action, want.manifest.key, detail, (record.uid, record.version))
     return Change(Action.UNCHANGED, want.manifest.key)
 
 
@@ -118,7 +124,9 @@ def _on_its_way_out(want: Wanted, record: Record) -> Verdict:
 
 
 def _another_controllers(want: Wanted, record: Record) -> Verdict:
-    if record.component not in (None, want.component):
+    other = record.component not in (None, want.component)
+    # A text that names no controller was put there by hand, and is put right again.
+    if other and (not want.siblings or record.component in want.siblings):
         return Action.REFUSED, f"is kept by controller {record.component}"
     return None
 
@@ -207,4 +215,4 @@ def _prune(
             if record.paused:
                 yield Change(Action.UNCHANGED, key, "paused by its annotation")
             else:
-                yield Change(Action.DELETE, key, "no longer wanted")
+                yield Change(Action.DELETE, key, "no longer wanted", (record.uid, record.version))

@@ -50,7 +50,8 @@ class Server:
     def start(self) -> None:
         """Serve; returns once requests are answered."""
         self._thread.start()
-        self._started.wait(_START_SECONDS)
+        if not self._started.wait(_START_SECONDS):
+            raise ConfigurationError(f"probes and metrics are not served on port {self.port}")
 
     def stop(self) -> None:
         """Stop serving; waits for the thread, bounded."""

@@ -8,6 +8,9 @@ from dataclasses import replace
 from controllers.profiles import Profile
 from controllers.runtime.options import Shard
 
+_REMEMBERED = 10_000
+"""UIDs of Profiles that went, of which a list under way may still tell."""
+
 
 class Profiles:
     """Profiles of this process's shard, by name. ``synced`` once the first list is complete."""
@@ -18,7 +21,9 @@ class Profiles:
         self._changed = changed
         self._profiles: dict[str, Profile] = {}
         self._awaited: set[str] | None = None  # UIDs that a list showed and the watch not yet
-        self._gone: set[str] = set()  # UIDs that went since the last list; it may show them still
+        self._gone: dict[
+            str, None
+        ] = {}  # UIDs that went since the last list; it may show them still
 
     @property
     def synced(self) -> bool:
@@ -43,7 +48,8 @@ class Profiles:
             return
         self._await_no_more(profile.uid)
         before = self._profiles.get(profile.name)
-        if before is not None and before.uid == profile.uid and _older(profile, before):
+        # Also of another UID: kopf hands events of two Profiles of one name on in any order.
+        if before is not None and _older(profile, before):
             return
         self._profiles[profile.name] = profile
         if profile != before:
@@ -51,13 +57,19 @@ class Profiles:
 
     def remove(self, name: str, uid: str) -> None:
         """The watch has shown the end of this one; a newer one of its name stays."""
-        self._await_no_more(uid)
-        if self._shard.holds(uid):
-            self._gone.add(uid)
+        self.ignore(uid)
         before = self._profiles.get(name)
         if before is not None and before.uid == uid:
             del self._profiles[name]
             self._changed(name, None)
+
+    def ignore(self, uid: str) -> None:
+        """Nothing will come of this one: it went, or cannot be read. Do not wait for it."""
+        self._await_no_more(uid)
+        if self._shard.holds(uid):
+            self._gone[uid] = None
+        while len(self._gone) > _REMEMBERED:
+            del self._gone[next(iter(self._gone))]
 
     def census(self, uids: Mapping[str, str], version: str) -> None:
         """A list of this resourceVersion has shown exactly these names and UIDs.
@@ -69,7 +81,7 @@ class Profiles:
                 self.remove(name, profile.uid)
         known = {profile.uid for profile in self._profiles.values()}
         held = {uid for uid in uids.values() if self._shard.holds(uid)}
-        self._awaited = held - known - self._gone
+        self._awaited = held - known - self._gone.keys()
         self._gone.clear()
 
     def observe_status(self, profile: Profile) -> None:

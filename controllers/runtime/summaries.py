@@ -20,6 +20,8 @@ logger = structlog.stdlib.get_logger(__name__)
 _PAGE = 500
 _RETRY = Backoff(first=0.5, longest=10.0)
 _NOT_FOUND = 404
+_REFUSALS = (400, 401, 403)
+_ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,36 +89,43 @@ def _result(report: Report) -> str:
 
 
 async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
-    """Fill the store by one list; tries again with backoff until the API server answers.
+    """Fill the store by one list.
 
-    A cluster without the Profile CRD has no profiles.
+    Tries again with backoff until the API server answers and serves the Profile CRD; raises
+    ApiError where it refuses the list.
     """
     failures = 0
+    versions = KINDS["Profile"].versions
     while True:
         try:
-            await _list_into(cluster, profiles)
+            await _list_into(cluster, profiles, versions[failures % len(versions)])
         except UnreachableError as error:
             trouble = f"API server unreachable: {error}"
         except ApiError as error:
-            if error.code != _NOT_FOUND:
+            if error.code in _REFUSALS:
                 raise
-            trouble = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
+            trouble = str(error) if error.code != _NOT_FOUND else _ABSENT
         else:
             return
         failures += 1
-        delay = _RETRY.delay(failures)
-        logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
-        await asyncio.sleep(delay)
+        if failures % len(versions) == 0 or trouble != _ABSENT:
+            delay = _RETRY.delay(failures)
+            logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
+            await asyncio.sleep(delay)
 
 
-async def _list_into(cluster: Cluster, profiles: Profiles) -> None:
+async def _list_into(cluster: Cluster, profiles: Profiles, version: str) -> None:
     kind = KINDS["Profile"]
     uids: dict[str, str] = {}
     query = {"limit": str(_PAGE)}
     while True:
-        page = await cluster.get(kind.path(), query)
+        page = await cluster.get(kind.path(version=version), query)
         for item in page.get("items") or ():
-            profile = parse_profile(item)
+            try:
+                profile = parse_profile(item)
+            except ValueError as error:
+                logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
+                continue
             uids[profile.name] = profile.uid
             profiles.upsert(profile)
         metadata = page["metadata"]

@@ -345,13 +345,16 @@ async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None
 # Delete
 
 
-async def test_a_delete_names_the_object_by_its_uid(bench: Bench) -> None:
+async def test_a_delete_names_the_object_as_it_was_planned(bench: Bench) -> None:
     body = await bench.arranged()
 
     assert ["ConfigMap alice/settings delete (no longer wanted)"] == await bench.bring()
     (request,) = bench.cluster.writes()
     assert {
-        "preconditions": {"uid": body["metadata"]["uid"]},
+        "preconditions": {
+            "uid": body["metadata"]["uid"],
+            "resourceVersion": body["metadata"]["resourceVersion"],
+        },
         "propagationPolicy": "Background",
     } == request.body
     assert [] == bench.cluster.objects.all_of("ConfigMap")

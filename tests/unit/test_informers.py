@@ -428,7 +428,7 @@ async def test_an_object_that_is_deleted_between_the_echo_and_the_answer_stays_g
 
     assert {("alice", "samples")} == set(one.woken)
     assert one["ConfigMap"].get("alice", "settings") is None
-    assert set() == one["ConfigMap"]._buried
+    assert {} == one["ConfigMap"]._buried
 
 
 async def test_a_foreign_edit_after_the_answer_wakes(office: Make) -> None:
@@ -469,7 +469,7 @@ async def test_the_end_of_what_we_deleted_wakes_nobody(office: Make, first: str)
 
     assert [] == one.woken
     assert informer.get("alice", "settings") is None
-    assert set() == informer._buried
+    assert {} == informer._buried
 
 
 async def test_late_events_of_what_we_deleted_do_not_bring_it_back(office: Make) -> None:
@@ -632,8 +632,6 @@ async def test_an_error_answer_is_tried_again_with_backoff_and_said(
 ) -> None:
     one = await open_office(office)
     informer = one["ConfigMap"]
-    recovered: list[bool] = []
-    informer.recovered = lambda: recovered.append(True)
     one.cluster.lose_watches(ApiError(code=code, reason="Reason", message="words"))
     await clocks.until(lambda: informer.down_since is not None, "the watch is down")
     assert f"{code} Reason: words" == informer.health()
@@ -641,7 +639,38 @@ async def test_an_error_answer_is_tried_again_with_backoff_and_said(
     await one.quiet()
     assert "" == informer.health()
     assert informer.down_since is None
-    assert [True] == recovered
+    assert informer.refusal is None
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(1.0, []), (30.0, [True])])
+async def test_only_an_outage_calls_for_hurry_and_no_hiccup(
+    office: Make, seconds: float, calls: list[bool]
+) -> None:
+    one = await open_office(office)
+    recovered: list[bool] = []
+    one["ConfigMap"].recovered = lambda: recovered.append(True)
+    one.cluster.down = True
+    one.cluster.lose_watches()
+    await asyncio.sleep(seconds)
+    one.cluster.down = False
+    await one.quiet()
+
+    assert calls == recovered
+
+
+async def test_an_object_that_left_the_selector_and_came_back_before_the_answer_is_known(
+    office: Make,
+) -> None:
+    one = await open_office(office)
+    informer = one["ConfigMap"]
+    expect(one, EDITED)
+    before = one.cluster.objects.read(KEY)
+    informer._take({"type": "DELETED", "object": before})
+    answer = one.cluster.objects.edit(KEY, lambda body: body.update(EDITED))
+    await one.quiet()
+    informer.settle("alice", "settings", answer)
+
+    assert informer.get("alice", "settings") is not None
 
 
 async def test_a_server_that_is_away_is_not_asked_too_often(office: Make) -> None:

@@ -443,7 +443,7 @@ async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() ->
         informer.synced = False
         report = await process.reconcile("samples")
 
-        assert ("KindNotServed", 5.0) == (report.outcome.reason, report.outcome.after)
+        assert ("KindNotServed", None) == (report.outcome.reason, report.outcome.after)
         informer.synced = True
 
 

@@ -150,6 +150,21 @@ def test_the_first_rule_that_speaks_decides(case: str) -> None:
     assert bool(words) == bool(detail)
 
 
+def test_a_component_that_names_no_controller_is_put_right() -> None:
+    siblings = ("samples", "others")
+    wanted = reconciling.wanted(
+        specimens.manifest("ConfigMap"), specimens.profile(), "samples", siblings
+    )
+    actions = [
+        reconciling.judge(
+            wanted, specimens.record(**(DATA | {"labels": specimens.marks(one)}))
+        ).action
+        for one in ("others", "nonsense")
+    ]
+
+    assert [Action.REFUSED, Action.UPDATE] == actions
+
+
 def test_what_is_missing_is_created() -> None:
     assert (Action.CREATE, "") == judged(None)
 

@@ -73,14 +73,24 @@ def test_an_older_event_changes_nothing() -> None:
     assert {"a": "new"} == profile.labels
 
 
-def test_a_new_profile_of_the_name_is_known_whatever_its_version() -> None:
+def test_late_events_of_an_earlier_profile_do_not_replace_the_new_one() -> None:
     store = Store()
-    store.see(version=11)
-    store.see(version=10, uid="uid-new")
+    store.see(version=10)
+    store.see(version=31, uid="uid-new")
+    store.see(version=12)
+    store.profiles.remove("alice", "uid-alice")
     profile = store.profiles.get("alice")
 
     assert profile is not None
     assert "uid-new" == profile.uid
+
+
+def test_an_unreadable_profile_is_not_waited_for() -> None:
+    store = Store()
+    store.profiles.ignore("uid-bad")
+    store.profiles.census({"bad": "uid-bad"}, "20")
+
+    assert store.profiles.synced
 
 
 def test_the_end_of_a_profile_is_told() -> None:
