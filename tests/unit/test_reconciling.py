@@ -155,12 +155,10 @@ def test_a_component_that_names_no_controller_is_put_right() -> None:
     wanted = reconciling.wanted(
         specimens.manifest("ConfigMap"), specimens.profile(), "samples", siblings
     )
-    actions = [
-        reconciling.judge(
-            wanted, specimens.record(**(DATA | {"labels": specimens.marks(one)}))
-        ).action
-        for one in ("others", "nonsense")
-    ]
+    actions = []
+    for component in ("others", "nonsense"):
+        there: dict[str, Any] = DATA | {"labels": specimens.marks(component)}
+        actions.append(reconciling.judge(wanted, specimens.record(**there)).action)
 
     assert [Action.REFUSED, Action.UPDATE] == actions
 
