@@ -1,5 +1,6 @@
 """Several processes for the same profiles: one leads, or each has a part."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,10 @@ def works(plane: ControlPlane, name: str) -> None:
     """Somebody makes the quota of a new tenant."""
     kubeflow.create_tenants(plane, [name])
     waits.until(lambda: sights.hard(plane, name), "the quota is made")
+
+
+def is_ready(plane: ControlPlane, profile: str) -> bool:
+    return sights.status(plane, profile, "QuotasReady") == "True"
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +170,25 @@ def test_a_leader_outlives_a_restart_of_the_api_server(
     assert [second.stop(), first.stop()] == [0, 0]
 
 
+def test_of_two_processes_with_several_controllers_one_leads_them_all(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    flags = ("--leader-elect", "--leader-elect-namespace", identities.NAMESPACE)
+    both = [suites.start("all", *flags) for _ in range(2)]
+    for suite in both:
+        suite.wait_ready()
+
+    def leases(suite: Suite) -> float:
+        return suite.total("leader_election_master_status")
+
+    waits.until(lambda: sum(leases(suite) for suite in both) == 2, "both Leases are held")
+
+    kubeflow.create_tenants(control_plane, ["led-wholly"])
+    sights.wait_in_shape(control_plane, "led-wholly")
+    assert sorted(leases(suite) for suite in both) == [0, 2]
+    assert [suite.stop() for suite in both] == [0, 0]
+
+
 def test_two_shards_split_the_profiles_completely_and_disjointly(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
@@ -175,7 +199,7 @@ def test_two_shards_split_the_profiles_completely_and_disjointly(
 
     for name in names:
         waits.until(
-            lambda name=name: sights.status(control_plane, name, "QuotasReady") == "True",  # type: ignore[misc]
+            functools.partial(is_ready, control_plane, name),
             f"{name} is in shape",
         )
     one, other = (

@@ -1,5 +1,6 @@
 """Whatever a user writes into a label costs that label and nothing else: one running process."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -42,6 +43,10 @@ def tenants(control_plane: ControlPlane, suite: Suite) -> Suite:
     return suite
 
 
+def allows(plane: ControlPlane, profile: str, pods: str) -> bool:
+    return sights.hard(plane, profile)["pods"] == pods
+
+
 def accepted(plane: ControlPlane, key: str, value: str) -> str | None:
     """What the API server makes of that amount in a quota; None when it refuses it."""
     quota: Json = {
@@ -79,7 +84,7 @@ def test_no_label_value_stops_another_key_another_profile_or_the_process(
 
     for name in (WRONG, RIGHT):
         waits.until(
-            lambda name=name: sights.hard(control_plane, name)["pods"] == pods,  # type: ignore[misc]
+            functools.partial(allows, control_plane, name, pods),
             f"the other key of {name} is in force beside {label}={value!r}",
         )
     wrong, right = sights.hard(control_plane, WRONG), sights.hard(control_plane, RIGHT)

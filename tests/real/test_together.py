@@ -1,6 +1,10 @@
 """Two processes, each with the rights of its one controller, on the same profiles."""
 
+import functools
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests import identities, kubeflow, sights, waits
 from tests.controlplane import ControlPlane
@@ -60,3 +64,36 @@ def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
     assert sights.status(control_plane, "crippled", "QuotasReady") == "True"
     assert "Traceback" not in suite.text()
     suite.stop()
+
+
+def test_what_the_settings_no_longer_want_is_deleted(
+    control_plane: ControlPlane, suites: Suites, tmp_path: Path
+) -> None:
+    nothing = dict.fromkeys(("cpu", "memory"))
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        yaml.safe_dump({"limitranges": {"default": nothing, "default_request": nothing}})
+    )
+    kubeflow.create_tenants(control_plane, ["outgrown", "outgrown-twin"])
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "theirs", "namespace": "outgrown"},
+        "spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]},
+    }
+    control_plane.apply(theirs)
+    untouched = control_plane.get("LimitRange", "theirs", "outgrown")
+    before = suites.start("limitranges").wait_ready()
+    for name in ("outgrown", "outgrown-twin"):
+        waits.until(functools.partial(sights.limits, control_plane, name), "the limits are made")
+    before.stop()
+
+    after = suites.start("limitranges", "--config", str(settings)).wait_ready()
+
+    for name in ("outgrown", "outgrown-twin"):
+        waits.until(
+            functools.partial(sights.is_gone, control_plane, sights.limits_path(name)),
+            "the limits are deleted",
+        )
+    assert control_plane.get("LimitRange", "theirs", "outgrown") == untouched
+    assert after.stop() == 0
