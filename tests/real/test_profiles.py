@@ -134,10 +134,14 @@ def test_a_deleted_profile_takes_its_objects_and_its_series_along(
     assert not suite.troubles("leaver")
 
 
-def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane) -> None:
+def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane, suite: Suite) -> None:
     sights.tenant(control_plane, "lingering")
     sights.tenant(control_plane, "staying")
+    seen = suite.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
+    waits.until(
+        lambda: suite.total("workqueue_adds_total") >= seen + 2, "both controllers know of it"
+    )
 
     sights.delete(control_plane, sights.quota_path("lingering"))
     sights.delete(control_plane, sights.quota_path("staying"))
