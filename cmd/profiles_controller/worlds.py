@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,23 +74,23 @@ Assemblies = Sequence[Assembly]
 
 
 async def _run(assemblies: Assemblies, connection: Connection, options: Options) -> int:
-    with _imported() as managers:
+    with _imported("managers") as managers:
         code: int = await managers.run(assemblies, connection, options)
         return code
 
 
 async def _run_once(assemblies: Assemblies, connection: Connection, options: Options) -> Summary:
-    with _imported() as managers:
-        summary: Summary = await managers.run_once(assemblies, connection, options)
+    with _imported("surveys") as surveys:
+        summary: Summary = await surveys.run_once(assemblies, connection, options)
         return summary
 
 
 async def _diff(
     assemblies: Assemblies, connection: Connection, options: Options, profiles: Sequence[str]
 ) -> Summary:
-    with _imported() as managers:
+    with _imported("surveys") as surveys:
         try:
-            summary: Summary = await managers.diff(assemblies, connection, options, profiles)
+            summary: Summary = await surveys.diff(assemblies, connection, options, profiles)
         except KeyError as error:
             if error.args and error.args[0] in profiles:
                 raise RefusedError(f"there is no Profile {error.args[0]!r}") from error
@@ -98,12 +99,11 @@ async def _diff(
 
 
 @contextlib.contextmanager
-def _imported() -> Iterator[Any]:
-    """The runtime, loaded only by a command that needs it: it takes longer than all else."""
-    from controllers.runtime import clusters, managers  # noqa: PLC0415 - the reason is above
-
+def _imported(module: str) -> Iterator[Any]:
+    """A part of the runtime, loaded by a command that needs it: it takes longer than all else."""
+    clusters = importlib.import_module("controllers.runtime.clusters")
     try:
-        yield managers
+        yield importlib.import_module(f"controllers.runtime.{module}")
     except clusters.ConfigurationError as error:
         raise RefusedError(str(error)) from error
 

@@ -14,7 +14,6 @@ import socket
 import time
 import urllib.parse
 import urllib.request
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,7 +27,9 @@ from kubernetes.aio.client import ApiClient, Configuration, rest
 from kubernetes.aio.config import ConfigException
 
 from controllers.manifests import Body
+from controllers.runtime import slots
 from controllers.runtime.options import Connection
+from controllers.runtime.slots import Priority
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -38,8 +39,6 @@ WATCH_SILENCE = 90.0
 """Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
 HEADERS_LIFE = 5.0
 """Seconds after which a token is looked up again."""
-_URGENT, _IN_BACKLOG = 0, 1
-_BACKLOG_TURN = 16
 _THROTTLED_TRIES = 5
 _LONGEST_THROTTLE = 30.0
 
@@ -217,69 +216,6 @@ async def load(connection: Connection) -> Credentials:
     return Credentials(configuration, refresher)
 
 
-class _Slots:
-    """So many writes at once, and in two lines: what an event woke goes before the backlog."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
-        self._turn = 0
-
-    async def acquire(self, line: int) -> None:
-        if self._free and not any(self._lines):
-            self._free -= 1
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._lines[line].append(future)
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.release()
-            raise
-
-    def release(self) -> None:
-        self._turn += 1
-        urgent, backlog = self._lines
-        first = (backlog, urgent) if self._turn % _BACKLOG_TURN == 0 else (urgent, backlog)
-        for line in first:
-            while line:
-                future = line.popleft()
-                if not future.done():
-                    future.set_result(None)
-                    return
-        self._free += 1
-
-
-class _Limiter:
-    """Bounds writes in flight, and their rate where ``qps`` is given."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._slots = _Slots(limits.max_writes)
-        self._interval = 1 / limits.qps if limits.qps else 0.0
-        self._next = 0.0
-
-    async def enter(self, line: int) -> None:
-        """Wait for a slot; ``leave`` must follow."""
-        await self._slots.acquire(line)
-        if self._interval:
-            await self._pace()
-
-    def leave(self) -> None:
-        """Give the slot to the next."""
-        self._slots.release()
-
-    async def _pace(self) -> None:
-        try:
-            now = asyncio.get_running_loop().time()
-            start = max(now, self._next)
-            self._next = start + self._interval
-            await asyncio.sleep(start - now)
-        except asyncio.CancelledError:
-            self._slots.release()
-            raise
-
-
 class KubeCluster:
     """A Cluster on a real API server. Use ``connect``."""
 
@@ -289,7 +225,7 @@ class KubeCluster:
         """Must be called in the event loop that will use it."""
         self.credentials = credentials
         self._limits = limits
-        self._limiter = _Limiter(limits)
+        self._limiter = slots.Limiter(max_writes=limits.max_writes, qps=limits.qps)
         self._observe = observer or (lambda _code, _method, _host: None)
         self._session = credentials.session()
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
@@ -316,7 +252,7 @@ class KubeCluster:
         content_type: str = JSON,
     ) -> Body:
         """See Cluster. Waits for a slot; a read-only process raises RuntimeError instead."""
-        return await self._write(_URGENT, method, path, body, query, content_type)
+        return await self._write(Priority.EVENT, method, path, body, query, content_type)
 
     def in_backlog(self) -> Cluster:
         """The same cluster for what is in no hurry: its writes let the others go first."""
@@ -324,7 +260,7 @@ class KubeCluster:
 
     async def _write(  # noqa: PLR0917 - private, and on the hot path
         self,
-        line: int,
+        line: Priority,
         method: str,
         path: str,
         body: Body | None,
@@ -418,7 +354,7 @@ class _Backlog:
         content_type: str = JSON,
     ) -> Body:
         return await self._cluster._write(  # noqa: SLF001 - the other half of one class
-            _IN_BACKLOG, method, path, body, query, content_type
+            Priority.BACKLOG, method, path, body, query, content_type
         )
 
     def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:

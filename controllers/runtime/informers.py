@@ -21,7 +21,8 @@ from controllers.runtime.clusters import ApiError, Cluster, UnreachableError, st
 from controllers.runtime.declarations import AnyController, Owned, Watched
 from controllers.runtime.kinds import KINDS, Kind, Mode
 from controllers.runtime.projections import Record
-from controllers.runtime.queues import Backoff, Priority
+from controllers.runtime.queues import Backoff
+from controllers.runtime.slots import Priority
 
 logger = structlog.stdlib.get_logger(__name__)
 

@@ -12,7 +12,6 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -25,12 +24,11 @@ from controllers.runtime.leaders import Leases, lease_name
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.operators import ProfileWatch
 from controllers.runtime.options import Connection, Options
-from controllers.runtime.queues import Priority
 from controllers.runtime.reconcilers import Reconciler, World
 from controllers.runtime.recording import Recorder
 from controllers.runtime.servers import Check, Server
+from controllers.runtime.slots import Priority
 from controllers.runtime.stores import Profiles
-from controllers.runtime.summaries import Row, Summary, listed_profiles, row_of
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -287,7 +285,7 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
     """
     metrics = Metrics()
     stop = _stop_signal()
-    async with _cluster(connection, options, metrics) as cluster:
+    async with connected(connection, options, metrics) as cluster:
         manager = Manager(assemblies, cluster, options, metrics)
         beating = asyncio.create_task(manager.beat())
         server = _serve(manager, options, metrics)
@@ -345,85 +343,11 @@ async def _start(manager: Manager, leases: Leases | None) -> None:
     manager.start_workers()
 
 
-async def run_once(
-    assemblies: Sequence[Assembly], connection: Connection, options: Options
-) -> Summary:
-    """Reconcile every profile once, and tell how it went. Raises ConfigurationError."""
-    return await _look_once(assemblies, connection, options, None)
-
-
-async def diff(
-    assemblies: Sequence[Assembly],
-    connection: Connection,
-    options: Options,
-    profiles: Sequence[str] = (),
-) -> Summary:
-    """Plan for these profiles (none named: all) and write nothing.
-
-    Raises ConfigurationError, and KeyError with the name of a profile that does not exist.
-    """
-    return await _look_once(assemblies, connection, options, profiles)
-
-
-async def _look_once(
-    assemblies: Sequence[Assembly],
-    connection: Connection,
-    options: Options,
-    profiles: Sequence[str] | None,
-) -> Summary:
-    metrics = Metrics()
-    if profiles is not None:
-        options = replace(options, dry_run=True)
-    async with _cluster(connection, options, metrics) as cluster:
-        manager = Manager(assemblies, cluster, options, metrics)
-        manager.start_informers()
-        try:
-            await listed_profiles(cluster, manager.profiles)
-            await _complete(manager)
-            rows = await _rows(manager, profiles, options)
-            await manager.drain()
-        finally:
-            await manager.stop()
-        return Summary(rows=tuple(rows))
-
-
-async def _complete(manager: Manager) -> None:
-    """As ``synced``, but gives up where no patience helps: nobody is there to grant a right."""
-    waiting = asyncio.create_task(manager.synced())
-    try:
-        while not waiting.done():
-            if manager.failed.is_set():
-                raise RuntimeError("a part of the process failed; the log says which")
-            for informer in manager.informers.values():
-                if informer.refusal is not None:
-                    raise informer.refusal
-            await asyncio.wait([waiting], timeout=_TICK)
-    finally:
-        waiting.cancel()
-
-
-async def _rows(manager: Manager, profiles: Sequence[str] | None, options: Options) -> list[Row]:
-    names = list(profiles or manager.profiles)
-    for name in names:
-        if manager.profiles.get(name) is None:
-            raise KeyError(name)
-    slots = asyncio.Semaphore(options.workers)
-
-    async def look(reconciler: Reconciler, name: str) -> Row | None:
-        async with slots:
-            profile = manager.profiles.get(name)
-            if profile is None or profile.deleting:
-                return None
-            return row_of(await reconciler.reconcile_and_tell(profile))
-
-    looks = [look(one, name) for name in sorted(names) for one in manager.reconcilers.values()]
-    return [row for row in await asyncio.gather(*looks) if row is not None]
-
-
 @contextlib.asynccontextmanager
-async def _cluster(
+async def connected(
     connection: Connection, options: Options, metrics: Metrics
 ) -> AsyncIterator[clusters.KubeCluster]:
+    """A cluster with the options' limits, closed at the end. Raises ConfigurationError."""
     limits = clusters.Limits(
         max_writes=options.max_writes, qps=options.qps, read_only=options.dry_run
     )

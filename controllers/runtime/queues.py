@@ -11,20 +11,8 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 
-
-class Priority(IntEnum):
-    """Which of two lines a key stands in."""
-
-    EVENT = 0
-    """Something happened to it: before the backlog."""
-    BACKLOG = 1
-    """The initial list, or a resync."""
-
-
-# Every so many keys one is taken from the backlog, so that a storm of events cannot starve it.
-_BACKLOG_TURN = 16
+from controllers.runtime.slots import BACKLOG_TURN, Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +182,7 @@ class Queue:
 
     def _next_line(self) -> dict[str, float] | None:
         urgent, backlog = self._lines
-        if backlog and (not urgent or self._taken % _BACKLOG_TURN == _BACKLOG_TURN - 1):
+        if backlog and (not urgent or self._taken % BACKLOG_TURN == BACKLOG_TURN - 1):
             return backlog
         return urgent or None
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
 
-from controllers.profiles import parse_profile
 from controllers.runtime.changes import NOTHING, Action, ChangeSet
-from controllers.runtime.clusters import ApiError, Cluster, UnreachableError
-from controllers.runtime.kinds import KINDS
 from controllers.runtime.queues import Backoff
 from controllers.runtime.reconcilers import Report
-from controllers.runtime.stores import Profiles
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -86,50 +81,3 @@ def _result(report: Report) -> str:
     if not outcome.ready:
         return "waiting"
     return "changed" if report.changes.changed else "ready"
-
-
-async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
-    """Fill the store by one list.
-
-    Tries again with backoff until the API server answers and serves the Profile CRD; raises
-    ApiError where it refuses the list.
-    """
-    failures = 0
-    versions = KINDS["Profile"].versions
-    while True:
-        try:
-            await _list_into(cluster, profiles, versions[failures % len(versions)])
-        except UnreachableError as error:
-            trouble = f"API server unreachable: {error}"
-        except ApiError as error:
-            if error.code in _REFUSALS:
-                raise
-            trouble = str(error) if error.code != _NOT_FOUND else _ABSENT
-        else:
-            return
-        failures += 1
-        if failures % len(versions) == 0 or trouble != _ABSENT:
-            delay = _RETRY.delay(failures)
-            logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
-            await asyncio.sleep(delay)
-
-
-async def _list_into(cluster: Cluster, profiles: Profiles, version: str) -> None:
-    kind = KINDS["Profile"]
-    uids: dict[str, str] = {}
-    query = {"limit": str(_PAGE)}
-    while True:
-        page = await cluster.get(kind.path(version=version), query)
-        for item in page.get("items") or ():
-            try:
-                profile = parse_profile(item)
-            except ValueError as error:
-                logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
-                continue
-            uids[profile.name] = profile.uid
-            profiles.upsert(profile)
-        metadata = page["metadata"]
-        if not metadata.get("continue"):
-            profiles.census(uids, metadata["resourceVersion"])
-            return
-        query = {**query, "continue": metadata["continue"]}

@@ -16,7 +16,7 @@ from controllers.runtime.changes import Action
 from controllers.runtime.declarations import Owned
 from controllers.runtime.informers import informers_for
 from controllers.runtime.outcomes import Failed
-from controllers.runtime.queues import Priority
+from controllers.runtime.slots import Priority
 from tests import clocks, harness, specimens
 from tests.fakes import Failure, FakeCluster, Request
 

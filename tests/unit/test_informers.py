@@ -12,7 +12,7 @@ from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.clusters import ApiError
 from controllers.runtime.declarations import AnyController, Owned, Watched
 from controllers.runtime.informers import Informer, informers_for, interests
-from controllers.runtime.queues import Priority
+from controllers.runtime.slots import Priority
 from tests import clocks, specimens
 from tests.fakes import Failure, FakeCluster
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from controllers.runtime.queues import Backoff, Closed, Priority, Queue
+from controllers.runtime.queues import Backoff, Closed, Queue
+from controllers.runtime.slots import Priority
 from tests import clocks
 
 pytestmark = pytest.mark.virtual_time

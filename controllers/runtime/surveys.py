@@ -1,0 +1,154 @@
+"""One look at every profile: ``--once`` and ``diff``. No Profile watch, no probes, no workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from controllers.profiles import parse_profile
+from controllers.runtime import managers
+from controllers.runtime.clusters import ApiError, Cluster, UnreachableError
+from controllers.runtime.kinds import KINDS
+from controllers.runtime.managers import Assembly
+from controllers.runtime.metrics import Metrics
+from controllers.runtime.options import Connection, Options
+from controllers.runtime.queues import Backoff
+from controllers.runtime.reconcilers import Reconciler
+from controllers.runtime.stores import Profiles
+from controllers.runtime.summaries import Row, Summary, row_of
+
+logger = structlog.stdlib.get_logger(__name__)
+
+_TICK = 0.02
+_PAGE = 500
+_RETRY = Backoff(first=0.5, longest=10.0)
+_NOT_FOUND = 404
+_REFUSALS = (400, 401, 403)
+_ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
+
+
+async def run_once(
+    assemblies: Sequence[Assembly], connection: Connection, options: Options
+) -> Summary:
+    """Reconcile every profile once, and tell how it went. Raises ConfigurationError."""
+    return await _look_once(assemblies, connection, options, None)
+
+
+async def diff(
+    assemblies: Sequence[Assembly],
+    connection: Connection,
+    options: Options,
+    profiles: Sequence[str] = (),
+) -> Summary:
+    """Plan for these profiles (none named: all) and write nothing.
+
+    Raises ConfigurationError, and KeyError with the name of a profile that does not exist.
+    """
+    return await _look_once(assemblies, connection, options, profiles)
+
+
+async def _look_once(
+    assemblies: Sequence[Assembly],
+    connection: Connection,
+    options: Options,
+    profiles: Sequence[str] | None,
+) -> Summary:
+    metrics = Metrics()
+    if profiles is not None:
+        options = replace(options, dry_run=True)
+    async with managers.connected(connection, options, metrics) as cluster:
+        manager = managers.Manager(assemblies, cluster, options, metrics)
+        manager.start_informers()
+        try:
+            await listed_profiles(cluster, manager.profiles)
+            await _complete(manager)
+            rows = await _rows(manager, profiles, options)
+            await manager.drain()
+        finally:
+            await manager.stop()
+        return Summary(rows=tuple(rows))
+
+
+async def _complete(manager: managers.Manager) -> None:
+    """As ``synced``, but gives up where no patience helps: nobody is there to grant a right."""
+    waiting = asyncio.create_task(manager.synced())
+    try:
+        while not waiting.done():
+            if manager.failed.is_set():
+                raise RuntimeError("a part of the process failed; the log says which")
+            for informer in manager.informers.values():
+                if informer.refusal is not None:
+                    raise informer.refusal
+            await asyncio.wait([waiting], timeout=_TICK)
+    finally:
+        waiting.cancel()
+
+
+async def _rows(
+    manager: managers.Manager, profiles: Sequence[str] | None, options: Options
+) -> list[Row]:
+    names = list(profiles or manager.profiles)
+    for name in names:
+        if manager.profiles.get(name) is None:
+            raise KeyError(name)
+    slots = asyncio.Semaphore(options.workers)
+
+    async def look(reconciler: Reconciler, name: str) -> Row | None:
+        async with slots:
+            profile = manager.profiles.get(name)
+            if profile is None or profile.deleting:
+                return None
+            return row_of(await reconciler.reconcile_and_tell(profile))
+
+    looks = [look(one, name) for name in sorted(names) for one in manager.reconcilers.values()]
+    return [row for row in await asyncio.gather(*looks) if row is not None]
+
+
+async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
+    """Fill the store by one list.
+
+    Tries again with backoff until the API server answers and serves the Profile CRD; raises
+    ApiError where it refuses the list.
+    """
+    failures = 0
+    versions = KINDS["Profile"].versions
+    while True:
+        try:
+            await _list_into(cluster, profiles, versions[failures % len(versions)])
+        except UnreachableError as error:
+            trouble = f"API server unreachable: {error}"
+        except ApiError as error:
+            if error.code in _REFUSALS:
+                raise
+            trouble = str(error) if error.code != _NOT_FOUND else _ABSENT
+        else:
+            return
+        failures += 1
+        if failures % len(versions) == 0 or trouble != _ABSENT:
+            delay = _RETRY.delay(failures)
+            logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
+            await asyncio.sleep(delay)
+
+
+async def _list_into(cluster: Cluster, profiles: Profiles, version: str) -> None:
+    kind = KINDS["Profile"]
+    uids: dict[str, str] = {}
+    query = {"limit": str(_PAGE)}
+    while True:
+        page = await cluster.get(kind.path(version=version), query)
+        for item in page.get("items") or ():
+            try:
+                profile = parse_profile(item)
+            except ValueError as error:
+                logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
+                continue
+            uids[profile.name] = profile.uid
+            profiles.upsert(profile)
+        metadata = page["metadata"]
+        if not metadata.get("continue"):
+            profiles.census(uids, metadata["resourceVersion"])
+            return
+        query = {**query, "continue": metadata["continue"]}
