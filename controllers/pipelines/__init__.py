@@ -1,0 +1,1 @@
+"""pipelines: what Kubeflow Pipelines needs in a profile namespace."""
