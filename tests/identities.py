@@ -24,11 +24,14 @@ def user(name: str) -> str:
     return f"system:serviceaccount:{NAMESPACE}:{name}"
 
 
-def cluster_role(*controllers: str, name: str) -> Json:
-    """What these controllers declare that they need; none named is all."""
+def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:
+    """What these controllers declare that they need; none named is all.
+
+    `settings` has those that are not the defaults, by controller.
+    """
     by_name = registry.by_name()
     chosen = [by_name[each] for each in controllers or by_name]
-    return permissions.cluster_role(chosen, name)
+    return permissions.cluster_role(chosen, name, settings)
 
 
 def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:

@@ -171,10 +171,13 @@ class Suites:
         self._identities: dict[str, Path] = {}
         self._audits: list[Audit] = []
 
-    def identity(self, name: str, *controllers: str) -> Path:
-        """The kubeconfig of `name`, with exactly the rights of these controllers (none: of all)."""
+    def identity(self, name: str, *controllers: str, **settings: Any) -> Path:
+        """The kubeconfig of `name`, with exactly the rights of these controllers (none: of all).
+
+        `settings` has those that are not the defaults, by controller.
+        """
         if name not in self._identities:
-            role = identities.cluster_role(*controllers, name=f"suite-{name}")
+            role = identities.cluster_role(*controllers, name=f"suite-{name}", **settings)
             self._identities[name] = identities.bind(self.plane, name, role)
             if not self._forgiving:
                 self._audits.append(Audit(self.plane, identities.user(name)))

@@ -60,8 +60,10 @@ class Loader:
         inputs = replace(
             inputs, flags=rest, file=file, sections=reading.sections(file) if file else {}
         )
-        common = reading.resolve(Common, inputs, SECTION, PREFIX)
         chosen = reading.pick(names, "controller", "argument")
+        theirs = {name for each in chosen for name in each.flags}
+        shared = {name: value for name, value in rest.items() if name not in theirs}
+        common = reading.resolve(Common, replace(inputs, flags=shared), SECTION, PREFIX)
         if isinstance(placed, Selection) and placed.only:
             given = "only" in own
             origin = f"flag {spelling('only')}" if given else f"environment variable {PREFIX}ONLY"
@@ -105,8 +107,9 @@ class _Reading:
 
     def settings_of(self, controller: AnyController, inputs: Inputs) -> Any:
         name = controller.name
-        unflagged = replace(inputs, flags={})
-        return self.resolve(controller.settings, unflagged, name, prefix_of(name))
+        own = {flag: value for flag, value in inputs.flags.items() if flag in controller.flags}
+        flagged = replace(inputs, flags=own)
+        return self.resolve(controller.settings, flagged, name, prefix_of(name))
 
     def sections(self, file: Path) -> Mapping[str, Any]:
         try:

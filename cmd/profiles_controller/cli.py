@@ -12,8 +12,8 @@ import typer
 
 from controllers.runtime.declarations import AnyController
 from profiles_controller import DISTRIBUTION, commands, outputs, version
-from profiles_controller.assemblies import ALL
-from profiles_controller.flags import signed
+from profiles_controller.assemblies import ALL, prefix_of
+from profiles_controller.flags import listed, signed
 from profiles_controller.selections import Location, Selection
 from profiles_controller.settings import PREFIX, Common
 from profiles_controller.worlds import World
@@ -69,6 +69,7 @@ def build(world: World) -> typer.Typer:
     _add_list(app, world)
     _add_render(app, world)
     _add_diff(app, world)
+    _add_permissions(app, world)
     return app
 
 
@@ -96,7 +97,10 @@ def _add_controller(app: typer.Typer, world: World, controller: AnyController) -
     def command(**flags: Any) -> None:
         _leave(world, lambda: commands.run(world, [name], flags, Location))
 
+    own = {setting: controller.settings.model_fields[setting] for setting in controller.flags}
     flagged = _with_flags(command, Location, _RUNNING)
+    if own:
+        flagged = listed(flagged, own, prefix=prefix_of(name))
     for label in (name, *controller.aliases):
         app.command(
             label,
@@ -164,6 +168,17 @@ def _add_diff(app: typer.Typer, world: World) -> None:
     app.command(
         "diff", help=f"{summary}\n\n{_PRECEDENCE}", short_help=summary, epilog=_DIFF_CODES
     )(_with_flags(command, Location, _DIFFING))  # fmt: skip
+
+
+def _add_permissions(app: typer.Typer, world: World) -> None:
+    summary = "Print the ClusterRole that a controller needs with its settings, as YAML."
+
+    def command(name: Name, **flags: Any) -> None:
+        _leave(world, lambda: commands.permissions(world, name, flags))
+
+    app.command(
+        "permissions", help=f"{summary}\n\n{_PRECEDENCE}", short_help=summary, epilog=_CODES
+    )(_with_flags(command, Location, _LOGGING))  # fmt: skip
 
 
 def _with_flags(

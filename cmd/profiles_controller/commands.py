@@ -14,8 +14,9 @@ import typer
 
 from controllers.manifests import Body
 from controllers.profiles import KIND, Profile, parse_profile
-from profiles_controller import documents, outputs
-from profiles_controller.assemblies import Assembly, Loaded, Loader
+from controllers.runtime.permissions import cluster_role
+from profiles_controller import DISTRIBUTION, documents, outputs
+from profiles_controller.assemblies import ALL, Assembly, Loaded, Loader
 from profiles_controller.faults import WrongSettingsError
 from profiles_controller.layers import Inputs
 from profiles_controller.selections import Location
@@ -67,6 +68,16 @@ def render(world: World, names: Sequence[str], file: Path, flags: Mapping[str, o
             bodies += world.render(*assembly, profile)
             _remark(assembly, profile)
     typer.echo(documents.dump(bodies), nl=False)
+    return OK
+
+
+def permissions(world: World, name: str, flags: Mapping[str, object]) -> int:
+    """Prints the ClusterRole of a process that runs the controller, or all, as they are set."""
+    loaded = _load(world, [name], flags, Location)
+    controllers = [controller for controller, _ in loaded.assemblies]
+    settings = {controller.name: own for controller, own in loaded.assemblies}
+    role = f"{DISTRIBUTION}-{controllers[0].name}" if name != ALL else DISTRIBUTION
+    typer.echo(documents.dump([cluster_role(controllers, role, settings)]), nl=False)
     return OK
 
 

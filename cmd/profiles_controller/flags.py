@@ -72,6 +72,41 @@ def signed(
     return function
 
 
+def listed(
+    function: Callable[..., None], fields: Mapping[str, FieldInfo], *, prefix: str
+) -> Callable[..., None]:
+    """Gives a command's function a flag, too, for each of these settings that are lists of texts.
+
+    Each may be given several times; the values arrive joined by commas, None where none was given.
+    """
+
+    def command(**flags: Any) -> None:
+        for name in fields:
+            given = flags.get(name)
+            flags[name] = ",".join(given) if given else None
+        function(**flags)
+
+    signature = inspect.signature(function)
+    added = [_list_parameter(name, field, prefix) for name, field in fields.items()]
+    parameters = [*signature.parameters.values(), *added]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _list_parameter(name: str, field: FieldInfo, prefix: str) -> inspect.Parameter:
+    described = Flag(help=str(field.description), accepts="", default="none")
+    option = typer.Option(
+        spelling(name),
+        help=f"{described.help}  {_facts(name, field, described, prefix)}",
+        metavar="TEXT[,TEXT...]",
+        show_default=False,
+    )
+    annotation = Annotated[list[str] | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
 def _parameter(name: str, field: FieldInfo, prefix: str) -> inspect.Parameter:
     flag = flag_of(field)
     assert flag is not None, f"setting {name} has no Flag"  # noqa: S101 - a fault of the program

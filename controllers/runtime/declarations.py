@@ -87,6 +87,11 @@ class Controller(Generic[SettingsT, FactsT]):
     gather: Callable[[Profile, View], Awaitable[FactsT]]
     watched: tuple[Watched, ...] = ()
     rules: tuple[Rule, ...] = ()
+    configured_rules: Callable[[SettingsT], Sequence[Rule]] | None = None
+    """Further rules that follow from the settings, such as ``bind`` on the roles that are bound."""
+    flags: tuple[str, ...] = ()
+    """Settings that are lists of texts and flags of its subcommand as well: ``--support-groups``
+    of ``support_groups``, repeatable and comma-separated."""
     aliases: tuple[str, ...] = ()
     """Hidden subcommand names, for deployments that use an older one."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import API_GROUP
@@ -33,8 +35,17 @@ LEASES = Rule(
 """What leader election needs, in the namespace of its Lease: a Role, not a ClusterRole."""
 
 
-def rules(controller: AnyController) -> tuple[Rule, ...]:
-    """Every rule that the controller's process needs, but EVENTS and LEASES."""
+_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
+    """Every rule that the controller's process needs with these settings, but EVENTS and LEASES.
+
+    Without settings those count that the controller has by default.
+    """
+    configured: Sequence[Rule] = ()
+    if controller.configured_rules is not None:
+        configured = controller.configured_rules(settings or controller.settings())
     owned = [own.kind for own in controller.owned]
     only_watched = [watch.kind for watch in controller.watched if watch.kind not in owned]
     return (
@@ -42,12 +53,19 @@ def rules(controller: AnyController) -> tuple[Rule, ...]:
         *(_rule(KINDS[kind], _verbs(KINDS[kind])) for kind in owned),
         *(_rule(KINDS[kind], _READ) for kind in only_watched),
         *controller.rules,
+        *configured,
     )
 
 
-def cluster_role(controllers: Sequence[AnyController], name: str) -> Body:
-    """The ClusterRole for a process that runs these controllers."""
-    merged = dict.fromkeys(rule for controller in controllers for rule in rules(controller))
+def cluster_role(
+    controllers: Sequence[AnyController], name: str, settings: Mapping[str, Any] = _DEFAULTS
+) -> Body:
+    """The ClusterRole for a process that runs these controllers; ``settings`` by their names."""
+    merged = dict.fromkeys(
+        rule
+        for controller in controllers
+        for rule in rules(controller, settings.get(controller.name))
+    )
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",

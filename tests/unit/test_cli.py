@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import yaml
 
 from profiles_controller import flags, worlds
 from profiles_controller.selections import Location, Selection
@@ -26,7 +27,7 @@ def words(text: str) -> str:
 def test_help_names_every_command_and_hides_aliases() -> None:
     told = call("--help").stdout
 
-    for command in ("quotas", "limit-ranges", "all", "list", "render", "diff"):
+    for command in ("quotas", "limit-ranges", "all", "list", "render", "diff", "permissions"):
         assert re.search(rf"^  {command} ", told, re.MULTILINE)
     assert "  limits " not in told
 
@@ -80,6 +81,17 @@ def test_version_is_the_installed_one() -> None:
 
     assert result.exit_code == 0
     assert re.fullmatch(r"profiles-controller \d+\.\d+\.\d+\S*\n", result.stdout)
+
+
+def test_permissions_prints_the_cluster_role_and_ends_with_0() -> None:
+    result = call("permissions", "all")
+
+    assert result.exit_code == 0
+    role = yaml.safe_load(result.stdout)
+    assert (role["kind"], role["metadata"]["name"]) == ("ClusterRole", "profiles-controller")
+    assert all(rule["verbs"] for rule in role["rules"])
+    named = yaml.safe_load(call("permissions", "limits").stdout)
+    assert named["metadata"]["name"] == "profiles-controller-limit-ranges"
 
 
 # -- run ------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The ClusterRole that follows from what a controller declares."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
         "verbs": ["get"],
         "resourceNames": ["root"],
     } == role["rules"][-1]
+
+
+def test_rules_follow_the_settings_and_without_any_the_defaults() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        bound: str = "viewer"
+
+    def bind(settings: Settings) -> tuple[Rule, ...]:
+        return (
+            Rule(groups=("g",), resources=("roles",), verbs=("bind",), names=(settings.bound,)),
+        )
+
+    one = dataclasses.replace(specimens.controller("one"), settings=Settings, configured_rules=bind)
+
+    def names(**settings: Settings) -> object:
+        return permissions.cluster_role([one], "one", settings)["rules"][-1]["resourceNames"]
+
+    assert names() == ["viewer"]
+    assert names(one=Settings(bound="editor")) == ["editor"]
 
 
 def test_what_several_controllers_need_is_said_once() -> None:
