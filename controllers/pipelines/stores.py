@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from controllers.runtime import outcomes
-
 
 class Provider(Enum):
     """Where the keys of the namespaces come from."""
@@ -80,32 +78,51 @@ class Swept:
     uid: str
 
 
-class Unavailable(outcomes.Waiting):
-    """The store did not answer, or said that it cannot now. Trying again after ``after`` helps.
+class StoreError(Exception):
+    """Why the store could not be brought into shape.
 
-    All profiles share one backoff (1 s to 5 min, jittered): until it ends, every call fails at
+    ``reason`` is CamelCase; the text says what was asked of which endpoint and what came back, and
+    holds no secret. ``after`` is how many seconds to wait before trying again; None: trying again
+    will not help until a person changes something.
+    """
+
+    reason = "ObjectStoreFailed"
+
+    def __init__(self, message: str, *, after: float | None = None) -> None:
+        """As the class says."""
+        super().__init__(message)
+        self.message = message
+        self.after = after
+
+
+class Unavailable(StoreError):
+    """The store did not answer, or said that it cannot now. ``after`` is always set.
+
+    All namespaces share one backoff (1 s to 5 min, jittered): until it ends, every call fails at
     once with what remains of it, and then one call alone tries.
     """
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
-        """``message`` says what was asked of which endpoint and how it failed."""
-        super().__init__("ObjectStoreUnavailable", message, after=after)
+    reason = "ObjectStoreUnavailable"
 
 
-class Rejected(outcomes.Terminal):
+class Unfinished(StoreError):
+    """All went well and there is more to do, such as a long purge. ``after`` is always set."""
+
+    reason = "ObjectStoreUnfinished"
+
+
+class Rejected(StoreError):
     """The store understood and said no: wrong credentials, no such bucket, an invalid policy."""
 
-    def __init__(self, message: str) -> None:
-        """``message`` says what was asked, what the store answered, and what would be right."""
-        super().__init__("ObjectStoreRejected", message)
+    reason = "ObjectStoreRejected"
 
 
 class ObjectStore(Protocol):
     """An object store that gives each namespace a key of its own.
 
     Every method may be called at any time, concurrently, and again after any failure; none blocks
-    the event loop. Each raises Unavailable (transient), ``outcomes.Waiting`` (more to do, such as
-    a long purge) or Rejected (terminal). In a dry run nothing in the store is changed.
+    the event loop. Each raises StoreError: Unavailable and Unfinished pass, Rejected does not. In a
+    dry run nothing in the store is changed.
     """
 
     async def ensure(
