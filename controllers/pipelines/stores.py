@@ -95,7 +95,7 @@ class StoreError(Exception):
         self.after = after
 
 
-class Unavailable(StoreError):
+class UnavailableError(StoreError):
     """The store did not answer, or said that it cannot now. ``after`` is always set.
 
     All namespaces share one backoff (1 s to 5 min, jittered): until it ends, every call fails at
@@ -105,13 +105,13 @@ class Unavailable(StoreError):
     reason = "ObjectStoreUnavailable"
 
 
-class Unfinished(StoreError):
+class UnfinishedError(StoreError):
     """All went well and there is more to do, such as a long purge. ``after`` is always set."""
 
     reason = "ObjectStoreUnfinished"
 
 
-class Rejected(StoreError):
+class RejectedError(StoreError):
     """The store understood and said no: wrong credentials, no such bucket, an invalid policy."""
 
     reason = "ObjectStoreRejected"
@@ -121,8 +121,8 @@ class ObjectStore(Protocol):
     """An object store that gives each namespace a key of its own.
 
     Every method may be called at any time, concurrently, and again after any failure; none blocks
-    the event loop. Each raises StoreError: Unavailable and Unfinished pass, Rejected does not. In a
-    dry run nothing in the store is changed.
+    the event loop. Each raises StoreError: UnavailableError and UnfinishedError pass,
+    RejectedError does not. In a dry run nothing in the store is changed.
     """
 
     async def ensure(
