@@ -14,7 +14,7 @@ import socket
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from kubernetes.aio.config import ConfigException
 
 from controllers.manifests import Body
 from controllers.runtime import slots
+from controllers.runtime.echoes import version_of
 from controllers.runtime.options import Connection
 from controllers.runtime.slots import Priority
 
@@ -90,10 +91,13 @@ class Cluster(Protocol):
     ) -> Body:
         """Change something; the answer's body. Raises ApiError, UnreachableError."""
 
-    def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
+    def watch(
+        self, path: str, query: Mapping[str, str], known: Container[str] = ()
+    ) -> AsyncIterator[Sequence[Body]]:
         """Watch events in batches as they arrive, until the server ends the stream.
 
-        The first batch is empty and says that the watch is up.
+        The first batch is empty and says that the watch is up. Events of objects whose
+        resourceVersion is in ``known`` may be left out, but for that of its end.
 
         Raises ApiError, UnreachableError.
         """
@@ -277,7 +281,9 @@ class KubeCluster:
         finally:
             self._limiter.leave()
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], known: Container[str] = ()
+    ) -> AsyncIterator[Sequence[Body]]:
         """See Cluster."""
         url = self._url(path, {**query, "watch": "1", "allowWatchBookmarks": "true"})
         headers = {**await self.credentials.headers(), **_ACCEPT}
@@ -293,15 +299,16 @@ class KubeCluster:
                 async for chunk in response.content.iter_any():
                     *lines, rest_of_line = (rest_of_line + chunk).split(b"\n")
                     if lines:
-                        yield [orjson.loads(line) for line in lines if line]
+                        yield [
+                            orjson.loads(line)
+                            for line in lines
+                            if line and version_of(line) not in known
+                        ]
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             raise UnreachableError(_said(error)) from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
-        text = self.credentials.server + path
-        if query:
-            text += "?" + _query_text(tuple(query.items()))
-        return yarl.URL(text, encoded=True)
+        return _url(self.credentials.server, path, tuple(query.items()) if query else ())
 
     async def _request(
         self, method: str, url: yarl.URL, data: bytes | None, content_type: str
@@ -357,19 +364,25 @@ class _Backlog:
             Priority.BACKLOG, method, path, body, query, content_type
         )
 
-    def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
-        return self._cluster.watch(path, query)
+    def watch(
+        self, path: str, query: Mapping[str, str], known: Container[str] = ()
+    ) -> AsyncIterator[Sequence[Body]]:
+        return self._cluster.watch(path, query, known)
 
 
 @functools.lru_cache(maxsize=256)
-def _query_text(query: tuple[tuple[str, str], ...]) -> str:
-    return urllib.parse.urlencode(query)
+def _url(server: str, path: str, query: tuple[tuple[str, str], ...]) -> yarl.URL:
+    """A profile's objects of one kind are made at one URL, and its parts are worked out once."""
+    text = server + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    return yarl.URL(text, encoded=True)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     """Seconds to wait, where the server asks for it (429, and 503 with Retry-After)."""
+    if response.status not in (429, 503):
+        return None
     text = response.headers.get("Retry-After")
-    if response.status not in (429, 503) or text is None:
+    if text is None:
         return None
     try:
         return max(0.0, float(text))

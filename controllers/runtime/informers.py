@@ -19,7 +19,9 @@ from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
 from controllers.runtime import projections
 from controllers.runtime.clusters import ApiError, Cluster, UnreachableError, status_error
 from controllers.runtime.declarations import AnyController, Owned, Watched
+from controllers.runtime.echoes import Echoes
 from controllers.runtime.kinds import KINDS, Kind, Mode
+from controllers.runtime.memories import Records
 from controllers.runtime.projections import Record
 from controllers.runtime.queues import Backoff
 from controllers.runtime.slots import Priority
@@ -139,38 +141,32 @@ class Informer:
         self._wake = wake
         self._clock = clock
         self._holds = holds
-        self._store: dict[str, dict[str, Record]] = {}
-        self._elsewhere: dict[str, set[tuple[str, str]]] = {}
+        self._records = Records()
         self._expected: dict[tuple[str, str], Written | None] = {}
         self._buried: dict[str, int] = {}  # UID -> resourceVersion up to which it is dead
-        self._counts: dict[str | None, int] = {}
+        self._echoes = Echoes()
         self._resource_version = ""
         self._failures = 0
 
     def get(self, namespace: str, name: str) -> Record | None:
         """The record of one object, or None."""
-        return self._store.get(namespace, {}).get(name)
+        return self._records.get(namespace, name)
 
     def named(self, namespace: str) -> Mapping[str, Record]:
         """The records of a namespace, by name."""
-        return self._store.get(namespace, {})
+        return self._records.named(namespace)
 
     def owned(self, namespace: str, uid: str) -> Iterator[tuple[str, str, Record]]:
         """Namespace, name and record of every object that this Profile controls."""
-        for name, record in self._store.get(namespace, {}).items():
-            if record.owner == uid:
-                yield namespace, name, record
-        for where, name in self._elsewhere.get(uid, ()):
-            record = self._store[where][name]
-            yield where, name, record
+        return self._records.owned(namespace, uid)
 
     def __len__(self) -> int:
         """How many objects are remembered."""
-        return sum(self._counts.values())
+        return len(self._records)
 
     def count(self, component: str) -> int:
         """How many of them carry a controller's labels; from any thread."""
-        return self._counts.get(component, 0)
+        return self._records.count(component)
 
     # -- our own writes -------------------------------------------------------------------------
 
@@ -192,7 +188,8 @@ class Informer:
             return self._caught_up(namespace, name, before, body)
         record = self.interest.keep(self.kind, body)
         if record is not None:
-            self._remember(namespace, name, record)
+            self._records.remember(namespace, name, record)
+            self._echoes.add(metadata["resourceVersion"])
         return record
 
     def _caught_up(self, namespace: str, name: str, known: Record, body: Body) -> Record | None:
@@ -210,7 +207,7 @@ class Informer:
         before = self.get(namespace, name)
         if before is not None and before.uid == uid:
             self._buried[uid] = _FOR_EVER
-            self._forget(namespace, name)
+            self._records.forget(namespace, name)
 
     # -- list and watch -------------------------------------------------------------------------
 
@@ -237,7 +234,7 @@ class Informer:
             "resourceVersion": self._resource_version,
             "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - no secret
         }
-        async for events in self._cluster.watch(self._path(), self._query(query)):
+        async for events in self._cluster.watch(self._path(), self._query(query), self._echoes):
             self._well()
             for event in events:
                 self._take(event)
@@ -271,10 +268,11 @@ class Informer:
     def _sweep(self, seen: Mapping[str, set[str]], version: int) -> None:
         """Forget what a list of this version no longer shows: it went while no watch was up."""
         self._buried.clear()
-        for namespace, records in list(self._store.items()):
-            for name in set(records) - seen.get(namespace, set()):
-                if records[name].version <= version:  # else we wrote it since
-                    self._vanish(namespace, name)
+        self._echoes.clear()
+        for namespace, name, record in self._records:
+            # A later version is one that we wrote since.
+            if name not in seen.get(namespace, ()) and record.version <= version:
+                self._vanish(namespace, name)
 
     def _take(self, event: Body) -> None:
         body = event["object"]
@@ -312,7 +310,7 @@ class Informer:
             return
         if self._is_dead(body["metadata"]):
             return
-        self._remember(namespace, name, record)
+        self._records.remember(namespace, name, record)
         if before is not None and before.same(record):
             return
         if self._is_echo(namespace, name, record) or not self.synced:
@@ -333,32 +331,10 @@ class Informer:
         return written == expected and self.kind.mode is not Mode.MERGE
 
     def _vanish(self, namespace: str, name: str) -> None:
-        before = self._forget(namespace, name)
+        before = self._records.forget(namespace, name)
         deleting = self._expected.get((namespace, name), ()) is None
         if self.synced and not deleting:
             self._tell(namespace, name, before, None, None)
-
-    def _remember(self, namespace: str, name: str, record: Record) -> None:
-        if self.get(namespace, name) is not None:
-            self._forget(namespace, name)
-        self._store.setdefault(namespace, {})[name] = record
-        component = record.component
-        self._counts[component] = self._counts.get(component, 0) + 1
-        if record.owner and record.owner_name != namespace:
-            self._elsewhere.setdefault(record.owner, set()).add((namespace, name))
-
-    def _forget(self, namespace: str, name: str) -> Record:
-        records = self._store[namespace]
-        record = records.pop(name)
-        self._counts[record.component] -= 1
-        if not records:
-            del self._store[namespace]
-        places = self._elsewhere.get(record.owner)
-        if places is not None:
-            places.discard((namespace, name))
-            if not places:
-                del self._elsewhere[record.owner]
-        return record
 
     def _tell(
         self,
@@ -430,9 +406,7 @@ class Informer:
             logger.warning("kind is not served; waiting for it", kind=self.kind.name)
         self.absent = True
         self.synced = False  # and what was remembered went with the kind
-        self._store.clear()
-        self._elsewhere.clear()
-        self._counts.clear()
+        self._records.clear()
         self._resource_version = ""
         self.trouble = f"the cluster serves no {self.kind.plural}.{self.kind.group} yet"
         if self.down_since is None:

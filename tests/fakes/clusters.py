@@ -2,7 +2,15 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Container,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 from controllers.manifests import Body, Key
@@ -130,7 +138,9 @@ class FakeCluster:
         )
         return await self._answer(request, lambda: self._change(request))
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Sequence[Body]]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], known: Container[str] = ()
+    ) -> AsyncIterator[Sequence[Body]]:
         request = Request(method="WATCH", path=path, query=dict(query))
         await self._answer(request, dict)
         since = int(query["resourceVersion"])
@@ -144,7 +154,7 @@ class FakeCluster:
         try:
             yield ()
             async for events in stream.events(lambda: self._flowing):
-                yield events
+                yield [event for event in events if not _is_old_news(event, known)]
         finally:
             self._streams.remove(stream)
 
@@ -227,3 +237,9 @@ def _served(body: Body, target: Target) -> Body:
     if body.get("kind") != target.kind.name:
         return body
     return {**body, "apiVersion": target.kind.served(target.version)}
+
+
+def _is_old_news(event: Body, known: Container[str]) -> bool:
+    """As the real one: what tells of an end is never left out."""
+    metadata = event["object"].get("metadata", {})
+    return event["type"] != "DELETED" and metadata.get("resourceVersion") in known

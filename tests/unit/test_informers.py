@@ -391,6 +391,22 @@ async def test_the_echo_of_a_write_wakes_nobody_when_the_answer_comes_first(offi
     assert [] == one.woken
 
 
+async def test_an_edit_right_after_our_write_wakes_though_its_echo_was_left_out(
+    office: Make,
+) -> None:
+    one = await open_office(office)
+    one.cluster.hold_watches()
+    written = {"data": {"key": "written"}}
+    expect(one, written)
+    answer = one.cluster.objects.edit(KEY, lambda body: body.update(written))
+    one["ConfigMap"].settle("alice", "settings", answer)
+    one.cluster.objects.edit(KEY, lambda body: body.update(EDITED))
+    one.cluster.release_watches()
+    await one.quiet()
+
+    assert {("alice", "samples")} == set(one.woken)
+
+
 async def test_the_echo_of_a_write_wakes_nobody_when_the_event_comes_first(office: Make) -> None:
     one = await open_office(office)
     expect(one, EDITED)
