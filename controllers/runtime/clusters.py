@@ -40,6 +40,9 @@ WATCH_SILENCE = 90.0
 """Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
 HEADERS_LIFE = 5.0
 """Seconds after which a token is looked up again."""
+_MANY_ECHOES = 16
+_PAUSE = 0.005
+"""Seconds: while only we write, the watch is read in larger pieces, which costs less."""
 _THROTTLED_TRIES = 5
 _LONGEST_THROTTLE = 30.0
 
@@ -296,14 +299,19 @@ class KubeCluster:
                     raise _api_error(response.status, await response.read())
                 yield ()
                 rest_of_line = b""
+                echoes = 0
                 async for chunk in response.content.iter_any():
                     *lines, rest_of_line = (rest_of_line + chunk).split(b"\n")
-                    if lines:
-                        yield [
-                            orjson.loads(line)
-                            for line in lines
-                            if line and version_of(line) not in known
-                        ]
+                    news = [
+                        orjson.loads(line)
+                        for line in lines
+                        if line and version_of(line) not in known
+                    ]
+                    if news:
+                        echoes = 0
+                        yield news
+                    elif (echoes := echoes + 1) > _MANY_ECHOES:
+                        await asyncio.sleep(_PAUSE)
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             raise UnreachableError(_said(error)) from error
 
