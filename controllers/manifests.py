@@ -47,6 +47,10 @@ class Manifest:
     """Users' edits survive: created when missing, never updated."""
     adoptable: bool = False
     """An object of this key that has no owner at all is taken over instead of refused."""
+    inherited: tuple[str, ...] | None = None
+    """Another operator may have made the object for the namespace: one that the Namespace itself
+    controls is taken over in place, and loses the annotations of these keys. Of a create-only
+    manifest its content stays. None: such an object is another owner's, and refused."""
 
     @property
     def key(self) -> Key:

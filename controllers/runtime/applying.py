@@ -11,7 +11,14 @@ import structlog
 from controllers.manifests import Body, Key, owner_reference
 from controllers.runtime import projections
 from controllers.runtime.changes import WRITES, Action, Change, ChangeSet
-from controllers.runtime.clusters import APPLY_PATCH, JSON, ApiError, Cluster, UnreachableError
+from controllers.runtime.clusters import (
+    APPLY_PATCH,
+    JSON,
+    MERGE_PATCH,
+    ApiError,
+    Cluster,
+    UnreachableError,
+)
 from controllers.runtime.informers import Informer
 from controllers.runtime.kinds import Mode
 from controllers.runtime.outcomes import Failed
@@ -125,12 +132,31 @@ class Applier:
             if not await self._created(want):
                 raise ApiError(code=_CONFLICT, reason="AlreadyExists", message=str(change.key))
         elif want.kind.mode is Mode.MERGE:
+            if projections.project(want.kind, live).handed_down:
+                await self._disinherit(want, live)
             await self._patch(want, uid=live["metadata"]["uid"])
         else:
             key = change.key
             version = self.informers[key.kind].version
             path = want.kind.path(key.namespace, key.name, version=version)
             await self._send(want, "PUT", path, merged(want, live), query=self._query())
+
+    async def _disinherit(self, want: Wanted, live: Body) -> None:
+        """Replace the owner and drop the annotations: an apply adds to both lists."""
+        taken = merged(want, live)["metadata"]
+        gone = dict.fromkeys(want.manifest.inherited or ())
+        metadata = {
+            "uid": taken["uid"],
+            "resourceVersion": taken["resourceVersion"],
+            "labels": taken["labels"],
+            "annotations": {**(taken.get("annotations") or {}), **gone},
+            "ownerReferences": taken["ownerReferences"],
+        }
+        key = want.manifest.key
+        path = want.kind.path(key.namespace, key.name, version=self.informers[key.kind].version)
+        await self.cluster.write(
+            "PATCH", path, {"metadata": metadata}, query=self._query(), content_type=MERGE_PATCH
+        )
 
     async def _patch(self, want: Wanted, *, uid: str) -> None:
         key = want.manifest.key
@@ -229,15 +255,21 @@ def merged(want: Wanted, live: Body) -> Body:
     """
     metadata = dict(live["metadata"])
     metadata["labels"] = {**(metadata.get("labels") or {}), **want.labels}
-    if want.manifest.annotations:
-        before = metadata.get("annotations") or {}
-        metadata["annotations"] = {**before, **want.manifest.annotations}
+    dropped = want.manifest.inherited or ()
+    before = metadata.get("annotations") or {}
+    kept = {key: value for key, value in before.items() if key not in dropped}
+    if kept or want.manifest.annotations:
+        metadata["annotations"] = {**kept, **want.manifest.annotations}
+    else:
+        metadata.pop("annotations", None)
     others = [
         reference
         for reference in metadata.get("ownerReferences") or ()
         if reference.get("uid") != want.profile.uid and not reference.get("controller")
     ]
     metadata["ownerReferences"] = [*others, owner_reference(want.profile)]
+    if want.manifest.create_only:  # an object that users may edit is taken over as it is
+        return {**live, "metadata": metadata}
     rest = {key: value for key, value in live.items() if key not in want.kind.content}
     return {**rest, "metadata": metadata, **want.manifest.content}
 

@@ -14,8 +14,31 @@ SettingsT = TypeVar("SettingsT")
 FactsT = TypeVar("FactsT")
 
 
+class Outside(Protocol):
+    """A part of the world that is not Kubernetes."""
+
+    async def close(self) -> None:
+        """Gives back what it holds; bounded in time."""
+
+
+class Connect(Protocol):
+    """Makes the controller's part of the world outside."""
+
+    def __call__(self, settings: Any, /, *, dry_run: bool) -> Outside | None:
+        """Must not block, nor raise because nobody answers. In a dry run it changes nothing."""
+
+
+IsGone = Callable[[str, str], bool]
+"""Whether the Profile of this name and UID is known to be gone. False for what cannot be known:
+before all Profiles are listed, and for UIDs of other shards. Ask right before acting on it."""
+
+
 class View(Protocol):
     """What ``gather`` may read of the cluster: the informers' memory, never a request."""
+
+    @property
+    def outside(self) -> Any:
+        """What ``Controller.connect`` made of the controller's settings."""
 
     def kept(self, kind: str, namespace: str, name: str) -> Any | None:
         """What the controller's projection kept of one watched object, or None."""
@@ -31,10 +54,14 @@ class Owned:
     ``legacy`` names the unlabelled objects of an older suite that count as owned when the Profile
     controls them; it is given the object's metadata. It makes the informer list the kind without
     a label selector.
+
+    ``dispensable`` (for optional kinds) says that the controller's other objects do not wait for
+    the kind: its manifests are left out while the cluster does not serve it.
     """
 
     kind: str
     legacy: Callable[[Mapping[str, Any]], bool] | None = None
+    dispensable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +91,15 @@ async def no_facts(_profile: Profile, _view: View) -> None:
     """Most controllers need to know nothing but the Profile."""
 
 
+def nothing_outside(_settings: object, *, dry_run: bool) -> None:
+    """Most controllers talk to nothing but Kubernetes."""
+
+
+def no_trouble(_facts: object) -> Exception | None:
+    """Most controllers either know all they need, or ``gather`` raises."""
+    return None
+
+
 def no_findings(_profile: Profile, _facts: object, _settings: object) -> Sequence[Finding]:
     """Most controllers have nothing to remark."""
     return ()
@@ -85,6 +121,19 @@ class Controller(Generic[SettingsT, FactsT]):
     desired: Callable[[Profile, FactsT, SettingsT], Sequence[Manifest]]
     findings: Callable[[Profile, FactsT, SettingsT], Sequence[Finding]] = no_findings
     gather: Callable[[Profile, View], Awaitable[FactsT]]
+    connect: Connect = nothing_outside
+    """Makes what ``gather`` finds as ``View.outside``, a client of an object store, say. Called
+    once a process, in its event loop."""
+    chore: Callable[[Any, IsGone], Awaitable[None]] | None = None
+    """What is to be done outside for no profile, or for those that are gone: at the start, at every
+    resync, and soon after a Profile went. Given what ``connect`` made. When it raises it is tried
+    again with backoff; never called in a dry run."""
+    webhook: Callable[[SettingsT, tuple[str, int] | None], Awaitable[int]] | None = None
+    """Serves the same desired state to another operator, without an API server, until the process
+    is told to stop; returns its exit code. Given an address to listen on besides its own."""
+    trouble: Callable[[FactsT], Exception | None] = no_trouble
+    """What ``gather`` could not learn although it did not raise: the objects are kept as the facts
+    say, and then the reconcile ends as if this had been raised."""
     watched: tuple[Watched, ...] = ()
     rules: tuple[Rule, ...] = ()
     configured_rules: Callable[[SettingsT], Sequence[Rule]] | None = None

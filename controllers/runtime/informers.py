@@ -419,8 +419,8 @@ class Informer:
         return self.kind.path(version=self.version)
 
     def _query(self, query: Mapping[str, str]) -> dict[str, str]:
-        selector = self.interest.selector
-        return {**query, "labelSelector": selector} if selector else dict(query)
+        selectors = {"labelSelector": self.interest.selector, "fieldSelector": self.kind.unread}
+        return {**query, **{key: value for key, value in selectors.items() if value}}
 
     def _place(self, body: Body) -> tuple[str, str]:
         metadata = body["metadata"]

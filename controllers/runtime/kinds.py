@@ -35,6 +35,8 @@ class Kind:
     immutable: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ()
     empties: tuple[str, ...] = ()
+    unread: str = ""
+    """A field selector that lists and watches leave out by: what no controller makes or reads."""
     optional: bool = False
     """Served by a CRD that a cluster may lack: its absence is waited for, not a failure."""
 
@@ -81,7 +83,10 @@ _TABLE = (
     Kind(name="ConfigMap", versions=("v1",), plural="configmaps",
          content=("data", "binaryData", "immutable"), empties=("data", "binaryData")),
     Kind(name="Secret", versions=("v1",), plural="secrets",
-         content=("type", "data", "immutable"), immutable=("type",), empties=("data",)),
+         content=("type", "data", "immutable"), immutable=("type",), empties=("data",),
+         unread="type!=helm.sh/release.v1"),
+    Kind(name="ServiceAccount", versions=("v1",), plural="serviceaccounts", mode=Mode.MERGE,
+         content=("secrets",)),
     Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE),
     Kind(name="PersistentVolumeClaim", versions=("v1",), plural="persistentvolumeclaims",
          mode=Mode.MERGE, quantities=("spec.resources.*.*",)),

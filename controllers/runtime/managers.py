@@ -18,6 +18,7 @@ import structlog
 
 from controllers.profiles import Profile
 from controllers.runtime import clusters, informers
+from controllers.runtime.chores import Chore
 from controllers.runtime.conditions import Writer
 from controllers.runtime.declarations import AnyController
 from controllers.runtime.leaders import Leases, lease_name
@@ -86,6 +87,11 @@ class Manager:
             controller.name: Reconciler(controller, settings, self.world)
             for controller, settings in assemblies
         }
+        self.chores = [
+            Chore(each.controller, each.outside, self._is_gone, resync=options.resync)
+            for each in self.reconcilers.values()
+            if each.controller.chore is not None
+        ]
         for controller in controllers:
             kinds = [own.kind for own in controller.owned]
             metrics.prepare(controller.name, kinds, options.workers)
@@ -113,8 +119,15 @@ class Manager:
             return
         for reconciler in self.reconcilers.values():
             reconciler.forget(name)
+        for chore in self.chores:
+            chore.hurry()
         if self.world.conditions is not None:
             self.world.conditions.forget(name)
+
+    def _is_gone(self, name: str, uid: str) -> bool:
+        known = self.profiles.get(name)
+        there = known is not None and known.uid == uid
+        return self.profiles.synced and self._options.shard.holds(uid) and not there
 
     def _recovered(self) -> None:
         """The API server is back: nobody shall wait out a backoff that grew while it was away.
@@ -168,6 +181,9 @@ class Manager:
             self._spawn(self.world.conditions.run(), "conditions")
         if self.world.recorder is not None:
             self._spawn(self.world.recorder.run(), "events")
+        if not self._options.dry_run:
+            for chore in self.chores:
+                self._spawn(chore.run(), "chore")
         for name, reconciler in self.reconcilers.items():
             for _ in range(self._options.workers):
                 task = self._spawn(reconciler.work(), f"worker {name}")
@@ -193,6 +209,10 @@ class Manager:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        outsides = [one.outside for one in self.reconcilers.values() if one.outside is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TELL_SECONDS):
+                await asyncio.gather(*(one.close() for one in outsides))
 
     async def drain(self) -> None:
         """Say on the cluster what is still to be said."""

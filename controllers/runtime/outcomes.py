@@ -93,6 +93,8 @@ def outcome_of(error: Exception) -> Outcome:
             return Outcome(ready=False, reason=error.reason, message=error.message, warn=True)
         case Failed(cause=ApiError() as cause) if _BENIGN_CAUSE in cause.causes:
             return outcome_of(Waiting("NamespaceTerminating", "the namespace is being deleted"))
+        case Failed(cause=Waiting() | Terminal() as cause):
+            return outcome_of(cause)
         case _:
             return _failure(error)
 

@@ -42,6 +42,8 @@ class Record:
     """Name of that Profile, else ""."""
     owned: bool
     """Whether it has any owner at all."""
+    handed_down: bool
+    """Whether the Namespace that it is in controls it: another operator made it for that."""
     deleting: bool
     digest: bytes
     fixed: bytes
@@ -71,6 +73,7 @@ class Record:
             and self.annotations == other.annotations
             and self.owner == other.owner
             and self.owned == other.owned
+            and self.handed_down == other.handed_down
             and self.deleting == other.deleting
             and self.content == other.content
             and self.kept == other.kept
@@ -107,6 +110,7 @@ def project(
         owner=owner,
         owner_name=owner_name,
         owned=bool(references),
+        handed_down=any(is_namespace_reference(one, metadata) for one in references),
         deleting="deletionTimestamp" in metadata,
         digest=b"" if merge else digest(kind, content),
         fixed=fixed(kind, content),
@@ -120,6 +124,16 @@ def is_profile_reference(reference: Mapping[str, Any]) -> bool:
     """Whether an owner reference points to a Profile, of whichever version."""
     group = str(reference.get("apiVersion", "")).partition("/")[0]
     return reference.get("kind") == KIND and group == API_GROUP
+
+
+def is_namespace_reference(reference: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
+    """Whether an owner reference makes the object's own Namespace its controller."""
+    return (
+        reference.get("kind") == "Namespace"
+        and reference.get("apiVersion") == "v1"
+        and reference.get("name") == metadata.get("namespace")
+        and bool(reference.get("controller"))
+    )
 
 
 def texts(mapping: Mapping[str, str] | None) -> Texts:

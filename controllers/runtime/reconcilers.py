@@ -82,6 +82,7 @@ class _View:
 
     controller: str
     informers: Mapping[str, Informer]
+    outside: Any
 
     def kept(self, kind: str, namespace: str, name: str) -> Any | None:
         record = self.informers[kind].get(namespace, name)
@@ -117,8 +118,10 @@ class Reconciler:
         self.queue = Queue(clock=world.clock)
         self._settings = settings
         self._world = world
-        self._view = _View(controller.name, world.informers)
+        self.outside = controller.connect(settings, dry_run=world.dry_run)
+        self._view = _View(controller.name, world.informers, self.outside)
         self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
+        self._dispensable = {own.kind for own in controller.owned if own.dispensable}
         self._urgent, self._patient = (
             Applier(
                 cluster=cluster,
@@ -189,7 +192,11 @@ class Reconciler:
         self._guard(profile)
         controller, settings = self.controller, self._settings
         facts = await controller.gather(profile, self._view)
-        manifests = controller.desired(profile, facts, settings)
+        manifests = [
+            manifest
+            for manifest in controller.desired(profile, facts, settings)
+            if manifest.kind not in self._dispensable or self._owned[manifest.kind].synced
+        ]
         changes, wants = reconciling.plan(
             manifests,
             profile=profile,
@@ -204,12 +211,15 @@ class Reconciler:
         if not self._world.dry_run:
             urgent = self.queue.is_urgent(profile.name)
             changes = await (self._urgent if urgent else self._patient).apply(changes, wants)
+        trouble = controller.trouble(facts)
+        if trouble is not None:
+            raise Failed(str(trouble), trouble, changes)
         return changes, findings
 
     def _guard(self, profile: Profile) -> None:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""
         for kind, informer in self._owned.items():
-            if not informer.synced:
+            if not informer.synced and not (informer.absent and kind in self._dispensable):
                 raise Waiting("KindNotServed", f"{kind}: {informer.health()}")
         namespace = self._world.informers["Namespace"].get("", profile.namespace)
         match standing_of(profile, namespace, adopted=self._world.adopted_namespaces):

@@ -132,7 +132,7 @@ def _another_controllers(want: Wanted, record: Record) -> Verdict:
 
 
 def _another_owners(want: Wanted, record: Record) -> Verdict:
-    if not record.owned or record.owner == want.profile.uid:
+    if not record.owned or record.owner == want.profile.uid or _inherits(want, record):
         return None
     by = f"Profile {record.owner_name}" if record.owner else "another owner"
     return Action.REFUSED, f"exists and belongs to {by}; rename or delete it"
@@ -144,8 +144,14 @@ def _nobodys(want: Wanted, record: Record) -> Verdict:
     return Action.REFUSED, "exists and was not made by us; rename or delete it"
 
 
-def _users_to_edit(want: Wanted, _record: Record) -> Verdict:
-    return (Action.UNCHANGED, "") if want.manifest.create_only else None
+def _inherits(want: Wanted, record: Record) -> bool:
+    return record.handed_down and want.manifest.inherited is not None
+
+
+def _users_to_edit(want: Wanted, record: Record) -> Verdict:
+    if not want.manifest.create_only:
+        return None
+    return (Action.ADOPT if _inherits(want, record) else Action.UNCHANGED), ""
 
 
 def _immutable(want: Wanted, record: Record) -> Verdict:

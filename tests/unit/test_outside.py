@@ -1,0 +1,163 @@
+"""Controllers that reach beyond Kubernetes, or want a kind that a cluster may lack."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from controllers.manifests import Key
+from controllers.profiles import Profile
+from controllers.runtime.clusters import UnreachableError
+from controllers.runtime.declarations import AnyController, IsGone, Owned, View
+from controllers.runtime.kinds import KINDS
+from controllers.runtime.options import Options, Shard
+from controllers.runtime.outcomes import Failed, Terminal, Waiting, outcome_of
+from tests import clocks, harness, specimens
+
+pytestmark = pytest.mark.virtual_time
+
+
+class World:
+    """Something outside that notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.chores: list[bool] = []
+        self.gone: Callable[[str, str], bool] = lambda _name, _uid: False
+        self.error: Exception | None = None
+        self.dry_run: bool | None = None
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def chore(outside: World, is_gone: IsGone) -> None:
+    outside.gone = is_gone
+    outside.chores.append(is_gone("alice", "uid-alice"))
+    if outside.error:
+        raise outside.error
+
+
+def controller(world: World, **fields: Any) -> AnyController:
+    def connect(_settings: object, *, dry_run: bool) -> World:
+        world.dry_run = dry_run
+        return world
+
+    async def gather(_profile: Profile, view: View) -> Exception | None:
+        found: World = view.outside
+        return found.error
+
+    made = specimens.controller(gather=gather, **fields)
+    return dataclasses.replace(made, connect=connect, trouble=lambda error: error, chore=chore)
+
+
+def running(world: World, options: Options | None = None, **fields: Any) -> Any:
+    assembly = (controller(world, **fields), specimens.Settings())
+    return harness.running(assembly, options=options)
+
+
+async def test_the_world_outside_is_connected_once_and_closed_at_the_end() -> None:
+    world = World()
+    async with running(world):
+        assert world.dry_run is False
+        assert not world.closed
+    assert world.closed
+
+
+async def test_objects_are_kept_although_the_world_outside_is_in_trouble() -> None:
+    world = World()
+    world.error = Waiting("StoreAway", "the store does not answer", after=60.0)
+    async with running(world) as process:
+        assert process.cluster.objects.read(Key("ConfigMap", "alice", "settings"))
+        assert {"SamplesReady": ("False", "the store does not answer")} == process.conditions()
+
+        world.error = None
+        await clocks.until(
+            lambda: process.conditions()["SamplesReady"][0] == "True", "it is ready", seconds=90.0
+        )
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "retried"),
+    [
+        (Waiting("StoreAway", "later", after=3.0), "StoreAway", False),
+        (Terminal("StoreSaidNo", "never"), "StoreSaidNo", False),
+        (UnreachableError("gone"), "Unreachable", True),
+    ],
+)
+def test_trouble_ends_a_reconcile_as_if_it_had_been_raised(
+    cause: Exception, reason: str, *, retried: bool
+) -> None:
+    outcome = outcome_of(Failed(str(cause), cause))
+
+    assert (reason, retried, False) == (outcome.reason, outcome.retry, outcome.ready)
+    assert getattr(cause, "after", None) == outcome.after
+
+
+async def test_a_chore_is_done_at_the_start_at_every_resync_and_when_a_profile_went() -> None:
+    world = World()
+    async with running(world, Options(listen=None, resync=600.0)) as process:
+        await clocks.until(lambda: world.chores == [False], "the first chore")
+        began = clocks.now()
+        await clocks.until(lambda: len(world.chores) == 2, "the next", seconds=1000.0)
+        assert 590.0 < clocks.now() - began <= 600.0
+
+        process.cluster.objects.delete(Key("Profile", "", "alice"))
+        await clocks.until(lambda: world.chores[2:] == [True], "soon after", seconds=5.0)
+
+
+async def test_a_chore_that_fails_is_tried_again_with_backoff() -> None:
+    world = World()
+    world.error = OSError("broken")
+    async with running(world) as process:
+        await clocks.until(lambda: len(world.chores) > 3, "tried again", seconds=30.0)
+        assert process.manager.failed.is_set() is False
+        world.error = None
+
+
+async def test_nobody_is_gone_that_this_process_cannot_know() -> None:
+    world = World()
+    shard = next(
+        one for one in (Shard(index=0, count=2), Shard(index=1, count=2)) if one.holds("uid-x")
+    )
+    async with running(world, Options(listen=None, shard=shard)) as process:
+        await clocks.until(lambda: bool(world.chores), "the first chore")
+        other = next(f"uid-{n}" for n in range(100) if not shard.holds(f"uid-{n}"))
+
+        assert world.gone("x", "uid-x")
+        assert not world.gone("x", other)
+        process.manager.profiles._awaited = None
+        assert not world.gone("x", "uid-x")
+
+
+async def test_a_dry_run_does_no_chore() -> None:
+    world = World()
+    async with running(world, Options(listen=None, dry_run=True)) as process:
+        await process.resynced()
+
+        assert world.dry_run is True
+        assert [] == world.chores
+
+
+async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = dataclasses.replace(KINDS["LimitRange"], optional=True)
+    monkeypatch.setattr("controllers.runtime.informers.KINDS", {**KINDS, "LimitRange": kind})
+    limits = specimens.manifest("LimitRange", "limits", content={"spec": {"limits": []}})
+    settings = specimens.Settings(manifests=lambda _profile: [specimens.manifest(), limits])
+    owned = (
+        Owned(kind="ConfigMap"),
+        Owned(kind="LimitRange", dispensable=True),
+    )
+    cluster = harness.tenants()
+    cluster.unserved.add(("LimitRange", "v1"))
+    assembly = (specimens.controller(owned=owned), settings)
+    async with harness.running(assembly, cluster=cluster) as process:
+        assert ("True", "ConfigMap settings is in place") == process.conditions()["SamplesReady"]
+
+        cluster.unserved.clear()
+        await clocks.until(
+            lambda: cluster.objects.get(limits.key) is not None, "made once it is served"
+        )
