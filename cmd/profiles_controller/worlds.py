@@ -101,10 +101,10 @@ async def _diff(
 @contextlib.contextmanager
 def _imported(module: str) -> Iterator[Any]:
     """A part of the runtime, loaded by a command that needs it: it takes longer than all else."""
-    clusters = importlib.import_module("controllers.runtime.clusters")
+    credentials = importlib.import_module("controllers.runtime.credentials")
     try:
         yield importlib.import_module(f"controllers.runtime.{module}")
-    except clusters.ConfigurationError as error:
+    except credentials.ConfigurationError as error:
         raise RefusedError(str(error)) from error
 
 

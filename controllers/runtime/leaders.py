@@ -19,7 +19,7 @@ from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from controllers.manifests import MANAGED_BY
 from controllers.runtime import tracebacks
-from controllers.runtime.clusters import Credentials
+from controllers.runtime.credentials import Credentials
 from controllers.runtime.options import Election, Shard
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -23,7 +23,7 @@ import structlog
 from controllers.manifests import Body
 from controllers.profiles import parse_profile
 from controllers.runtime import tracebacks
-from controllers.runtime.clusters import Credentials
+from controllers.runtime.credentials import Credentials
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.queues import Backoff
 from controllers.runtime.stores import Profiles

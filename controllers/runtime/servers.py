@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from controllers.runtime.clusters import ConfigurationError
+from controllers.runtime.credentials import ConfigurationError
 from controllers.runtime.metrics import Metrics
 
 _START_SECONDS = 10.0

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from controllers.runtime.clusters import ConfigurationError
+from controllers.runtime.credentials import ConfigurationError
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.servers import Check, Server
 
