@@ -43,6 +43,8 @@ class Manifest:
     content: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    barred_annotations: tuple[str, ...] = ()
+    """Keys that are taken away again, whoever added them; for kinds of mode EXACT."""
     create_only: bool = False
     """Users' edits survive: created when missing, never updated."""
     adoptable: bool = False

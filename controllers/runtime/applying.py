@@ -250,12 +250,12 @@ async def _in_turn(
 def merged(want: Wanted, live: Body) -> Body:
     """The live object with our content, labels, annotations and owner reference.
 
-    What others added to its metadata stays, but for another controller's reference: an object has
-    one controller, and the plan has found that we may be it.
+    What others added to its metadata stays, but for barred annotations and another controller's
+    reference: an object has one controller, and the plan has found that we may be it.
     """
     metadata = dict(live["metadata"])
     metadata["labels"] = {**(metadata.get("labels") or {}), **want.labels}
-    dropped = want.manifest.inherited or ()
+    dropped = {*(want.manifest.inherited or ()), *want.manifest.barred_annotations}
     before = metadata.get("annotations") or {}
     kept = {key: value for key, value in before.items() if key not in dropped}
     if kept or want.manifest.annotations:

@@ -189,6 +189,8 @@ def in_shape(want: Wanted, record: Record) -> bool:
         return False
     if not projections.includes(record.annotations, want.manifest.annotations):
         return False
+    if any(key in want.manifest.barred_annotations for key, _ in record.annotations):
+        return False
     if record.content is None:
         return record.digest == want.digest
     return projections.contains(want.kind, record.content, want.manifest.content)

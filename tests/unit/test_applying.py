@@ -271,6 +271,14 @@ async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -
     assert ["a/b"] == metadata["finalizers"]
 
 
+async def test_a_barred_annotation_goes_and_others_stay(bench: Bench) -> None:
+    await bench.arranged(annotations={"theirs": "yes", "role": "admin"}, data={"key": "value"})
+
+    assert await bench.bring(specimens.manifest(barred_annotations=("user", "role")))
+    assert bench.cluster.objects.read(KEY)["metadata"]["annotations"] == {"theirs": "yes"}
+    assert [str(one) for one in bench.cluster.writes()] == ["PUT ConfigMap alice/settings"]
+
+
 async def test_a_field_that_we_do_not_state_goes(bench: Bench) -> None:
     await bench.arranged(data={"key": "value"}, binaryData={"more": "AA=="})
     await bench.bring(specimens.manifest())

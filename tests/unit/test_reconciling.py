@@ -193,6 +193,15 @@ def test_a_field_that_is_null_is_not_wanted() -> None:
     assert (Action.UNCHANGED, "") == judged(there, content={**DATA, "immutable": None})
 
 
+def test_a_barred_annotation_is_out_of_shape_and_others_are_not() -> None:
+    barred = ("user", "role")
+    annotations = {"note": "theirs", "role": "admin"}
+    there = specimens.record(data={"key": "value"}, annotations=annotations)
+
+    assert judged(there, barred_annotations=barred) == (Action.UPDATE, "")
+    assert judged(there, barred_annotations=("user",)) == (Action.UNCHANGED, "")
+
+
 def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None:
     stale = specimens.record(name="stale")
 
