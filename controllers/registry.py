@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
 from controllers.quotas.controller import CONTROLLER as QUOTAS
+from controllers.rbac.controller import CONTROLLER as RBAC
 from controllers.runtime.declarations import AnyController
 
-CONTROLLERS: tuple[AnyController, ...] = (QUOTAS, LIMITRANGES)
+CONTROLLERS: tuple[AnyController, ...] = (QUOTAS, LIMITRANGES, RBAC)
 
 
 def by_name() -> Mapping[str, AnyController]:

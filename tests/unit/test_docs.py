@@ -137,6 +137,7 @@ def test_options_and_variables_that_are_named_exist(document: Document) -> None:
         for variable in flags.variables(name, field, PREFIX)
     }
     for each in registry.CONTROLLERS:
+        options |= set(map(flags.spelling, each.flags))
         variables |= {prefix_of(each.name) + name.upper() for name in each.settings.model_fields}
     prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.CONTROLLERS)])
 

@@ -1,0 +1,103 @@
+"""What Kubernetes demands of subjects, rules and names of namespaces. Pure.
+
+Subjects and rules after ``pkg/apis/rbac/validation`` of Kubernetes, names after
+``k8s.io/apimachinery/pkg/util/validation``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from controllers.profiles import Owner
+from controllers.rbac import names
+
+USER, GROUP, SERVICE_ACCOUNT = "User", "Group", "ServiceAccount"
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_SUBDOMAIN = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII
+)
+_RESOURCE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:/[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?")
+_VERB = re.compile(r"[A-Za-z]+|\*", re.ASCII)
+# Everybody, or every program on the cluster: bound, they would open all profiles to each other.
+_EVERYBODY = frozenset({"system:authenticated", "system:unauthenticated", "system:serviceaccounts"})
+
+
+def is_namespace(text: str) -> bool:
+    """Whether a namespace may be called so: a DNS label (RFC 1123)."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
+def group_refusal(name: str) -> str | None:
+    """Why a group cannot be a support group; None when it can."""
+    if name in _EVERYBODY:
+        return f"{name!r} would open every profile to everybody: expected a group of people"
+    return None
+
+
+def api_group_refusal(name: str) -> str | None:
+    """Why the Role cannot have rules for such an API group; None when it can."""
+    if _SUBDOMAIN.fullmatch(name) and "." in name:
+        return None
+    return f"{name!r} is not an API group: expected a name with a dot, such as argoproj.io"
+
+
+def resource_refusal(name: str) -> str | None:
+    """Why the Role cannot have rules for such a resource; None when it can."""
+    if _RESOURCE.fullmatch(name):
+        return None
+    return (
+        f"{name!r} is not a resource: expected a plural in lower case, such as workflows,"
+        " or one with its subresource, such as pipelines/versions"
+    )
+
+
+def verb_refusal(verb: str) -> str | None:
+    """Why a rule cannot have such a verb; None when it can."""
+    if _VERB.fullmatch(verb):
+        return None
+    return f"{verb!r} is not a verb: expected letters, such as get or readArtifact, or *"
+
+
+def owner_refusal(owner: Owner) -> str | None:
+    """Why the API server would refuse the Profile's owner as a subject; None when it would not."""
+    for rule in _OWNER_RULES:
+        if reason := rule(owner):
+            return reason
+    return None
+
+
+def _has_no_name(owner: Owner) -> str | None:
+    return None if owner.name else "spec.owner.name is empty: expected the name of a subject"
+
+
+def _kind_is_unknown(owner: Owner) -> str | None:
+    if owner.kind in (USER, GROUP, SERVICE_ACCOUNT):
+        return None
+    return f"spec.owner.kind is {owner.kind!r}: expected {USER}, {GROUP} or {SERVICE_ACCOUNT}"
+
+
+def _api_group_is_wrong(owner: Owner) -> str | None:
+    expected = ("",) if owner.kind == SERVICE_ACCOUNT else ("", names.API_GROUP)
+    if owner.api_group in expected:
+        return None
+    right = "none" if owner.kind == SERVICE_ACCOUNT else names.API_GROUP
+    return f"spec.owner.apiGroup of a {owner.kind} is {owner.api_group!r}: expected {right}"
+
+
+def _account_is_no_name(owner: Owner) -> str | None:
+    if owner.kind != SERVICE_ACCOUNT or _SUBDOMAIN.fullmatch(owner.name):
+        return None
+    return (
+        f"spec.owner.name is {owner.name!r}, no name of a {SERVICE_ACCOUNT}: expected at most 253"
+        " lower-case letters, digits, '-' and '.', a letter or digit at both ends"
+    )
+
+
+_OWNER_RULES: tuple[Callable[[Owner], str | None], ...] = (
+    _has_no_name,
+    _kind_is_unknown,
+    _api_group_is_wrong,
+    _account_is_no_name,
+)

@@ -1,0 +1,302 @@
+"""The rbac controller: what it wants, and what it says of owners and of other namespaces."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllers.findings import Finding, Severity
+from controllers.manifests import Manifest
+from controllers.profiles import Owner, Profile
+from controllers.rbac import controller, desired, names
+from controllers.rbac.config import RbacSettings
+from tests import builders
+
+ALLOW_FROM = "rbac.statcan.gc.ca/allow-from"
+GROUP = "rbac.authorization.k8s.io"
+DEFAULTS = RbacSettings()
+OPEN = RbacSettings(cross_namespace_access=True)
+
+
+def profile(allow_from: str | None = None, **owner: str) -> Profile:
+    annotations = {} if allow_from is None else {ALLOW_FROM: allow_from}
+    made = builders.profile(annotations=annotations)
+    return dataclasses.replace(made, owner=Owner(**owner)) if owner else made
+
+
+def wanted(whose: Profile, settings: RbacSettings = DEFAULTS) -> dict[str, Manifest]:
+    manifests = desired.desired(whose, None, settings)
+    assert len({one.key for one in manifests}) == len(manifests)
+    return {one.name: one for one in manifests}
+
+
+def found(whose: Profile, settings: RbacSettings = DEFAULTS) -> list[Finding]:
+    return desired.findings(whose, None, settings)
+
+
+def sources(text: str, settings: RbacSettings = OPEN) -> list[str]:
+    """The namespaces that are let in, in the order of the objects."""
+    bindings = [
+        one.content["subjects"]
+        for name, one in wanted(profile(text), settings).items()
+        if name.startswith("allow-")
+    ]
+    assert all(len(subjects) == 1 for subjects in bindings)
+    return [subject["namespace"] for (subject,) in bindings]
+
+
+@pytest.mark.parametrize(
+    ("name", "whose", "settings"),
+    [
+        ("default", profile(), {}),
+        ("support", profile(), {"support_groups": "support,stewards"}),
+        ("small-role", profile(), {"ml_pipeline": "Role"}),
+        (
+            "account-owner",
+            profile(kind="ServiceAccount", name="robot", api_group="", namespace="machines"),
+            {"pipeline_verbs": dict.fromkeys(DEFAULTS.pipeline_verbs)},
+        ),
+        (
+            "everything",
+            profile("team-b, team-c", kind="Group", name="analysts"),
+            {
+                "support_groups": ["support"],
+                "cross_namespace_access": True,
+                "pipeline_verbs": {
+                    "pipelines.kubeflow.org": {"runs": ["get"], "jobs": ["get"]},
+                    "kubeflow.org": None,
+                    "argoproj.io": None,
+                    "serving.kserve.io": {"inferenceservices": "get, list"},
+                },
+            },
+        ),
+    ],
+)
+def test_the_objects_are_as_their_golden_file(
+    name: str, whose: Profile, settings: dict[str, Any]
+) -> None:
+    manifests = desired.desired(whose, None, RbacSettings.model_validate(settings))
+    assert builders.golden("rbac", name) == builders.bodies(manifests, whose, component="rbac")
+
+
+def test_no_binding_can_be_taken_for_a_contributors() -> None:
+    settings = RbacSettings(support_groups=("a", "b"), cross_namespace_access=True)
+    bindings = [
+        one for one in wanted(profile("team-b"), settings).values() if one.kind == "RoleBinding"
+    ]
+    assert len(bindings) == 3
+    for binding in bindings:
+        assert binding.annotations == {}
+        assert set(binding.barred_annotations) == {"user", "role"}
+
+
+# The owner
+
+
+@pytest.mark.parametrize(
+    ("owner", "subject"),
+    [
+        ({"name": "jane@x.ca"}, {"apiGroup": GROUP, "kind": "User", "name": "jane@x.ca"}),
+        (
+            {"name": "jane@x.ca", "api_group": ""},
+            {"apiGroup": GROUP, "kind": "User", "name": "jane@x.ca"},
+        ),
+        (
+            {"kind": "Group", "name": "analysts"},
+            {"apiGroup": GROUP, "kind": "Group", "name": "analysts"},
+        ),
+        (
+            {"kind": "ServiceAccount", "name": "a.b", "api_group": "", "namespace": "n"},
+            {"kind": "ServiceAccount", "name": "a.b", "namespace": "n"},
+        ),
+        (
+            {"kind": "ServiceAccount", "name": "robot", "api_group": ""},
+            {"kind": "ServiceAccount", "name": "robot"},
+        ),
+    ],
+)
+def test_the_owner_is_bound_as_the_subject_that_it_is(
+    owner: dict[str, str], subject: dict[str, str]
+) -> None:
+    assert [subject] == wanted(profile(**owner))["ml-pipeline"].content["subjects"]
+    assert found(profile(**owner)) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        ({"name": ""}, "spec.owner.name is empty"),
+        ({"kind": "Robot", "name": "r2"}, "spec.owner.kind is 'Robot': expected User, Group or"),
+        ({"kind": "user", "name": "jane"}, "spec.owner.kind is 'user'"),
+        ({"name": "jane", "api_group": "rbac/v1"}, f"User is 'rbac/v1': expected {GROUP}"),
+        ({"kind": "ServiceAccount", "name": "robot"}, f"is '{GROUP}': expected none"),
+        (
+            {"kind": "ServiceAccount", "name": "Not A Name", "api_group": ""},
+            "spec.owner.name is 'Not A Name'",
+        ),
+        ({"kind": "ServiceAccount", "name": "a" * 254, "api_group": ""}, "at most 253"),
+    ],
+)
+def test_an_owner_that_cannot_be_bound_costs_the_owners_binding_alone(
+    owner: dict[str, str], said: str
+) -> None:
+    settings = RbacSettings(support_groups=("support",))
+    assert set(wanted(profile(**owner), settings)) == {"profile-pipelines", "profile-support"}
+    (finding,) = found(profile(**owner), settings)
+    assert (finding.reason, finding.severity) == ("InvalidOwner", Severity.PROBLEM)
+    assert said in finding.message
+    assert "expected" in finding.message
+    assert "there is no RoleBinding ml-pipeline" in finding.message
+
+
+def test_nobody_minds_the_owner_where_the_owner_is_not_bound() -> None:
+    settings = RbacSettings.model_validate({"ml_pipeline": "none"})
+    assert found(profile(name=""), settings) == []
+    assert set(wanted(profile(), settings)) == {"profile-pipelines"}
+
+
+# Other namespaces
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("  ", []),
+        ("team-b", ["team-b"]),
+        (" team-b ,\n team-c", ["team-b", "team-c"]),
+        ("team-c,team-b", ["team-c", "team-b"]),
+        ("x" * 63, ["x" * 63]),
+    ],
+)
+def test_the_annotation_lets_its_namespaces_in(text: str, expected: list[str]) -> None:
+    assert sources(text) == expected
+    assert found(profile(text), OPEN) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "reason", "said"),
+    [
+        ("team-b,Team_C", ["team-b"], "InvalidSource", "refused for 'Team_C': expected"),
+        ("team-b,-x", ["team-b"], "InvalidSource", "'-x'"),
+        ("a.b,team-b", ["team-b"], "InvalidSource", "'a.b'"),
+        ("*", [], "InvalidSource", "'*'"),
+        (f"{'x' * 64},team-b", ["team-b"], "InvalidSource", "at most 63"),
+        ("team-b;team-c", [], "InvalidSource", "'team-b;team-c'"),
+        ("é,team-b", ["team-b"], "InvalidSource", "'é'"),
+        ("A,B,C,D,E", [], "InvalidSource", "'A', 'B', 'C' and 2 more"),
+        ("team-a,team-b", ["team-b"], "RedundantSource", "'team-a'"),
+        ("team-b,team-c,team-b", ["team-b", "team-c"], "RedundantSource", "'team-b'"),
+        ("team-b,", ["team-b"], "RedundantSource", "''"),
+    ],
+)
+def test_a_bad_entry_is_told_and_harms_no_other(
+    text: str, expected: list[str], reason: str, said: str
+) -> None:
+    assert sources(text) == expected
+    assert {"profile-pipelines", "ml-pipeline"} <= set(wanted(profile(text), OPEN))
+    (finding,) = found(profile(text), OPEN)
+    assert finding.reason == reason
+    problem = Severity.PROBLEM if reason == "InvalidSource" else Severity.NOTICE
+    assert finding.severity is problem
+    assert f"annotation {ALLOW_FROM}" in finding.message
+    assert said in finding.message
+    assert "expected" in finding.message
+
+
+def test_each_sort_of_mistake_has_a_finding_of_its_own() -> None:
+    reasons = [one.reason for one in found(profile("B_D,team-a,team-b"), OPEN)]
+    assert reasons == ["InvalidSource", "RedundantSource"]
+
+
+def test_only_so_many_namespaces_are_let_in() -> None:
+    every = [f"team-x{number}" for number in range(150)]
+    assert sources(",".join(every)) == every[:100]
+    (finding,) = found(profile(",".join(every)), OPEN)
+    assert (finding.reason, finding.severity) == ("TooManySources", Severity.PROBLEM)
+    assert "lists 150 namespaces: expected at most 100" in finding.message
+
+
+@pytest.mark.parametrize("text", ["team-b", "B_D", "team-b,B_D,team-a"])
+def test_nobody_is_let_in_unless_the_platform_enables_it(text: str) -> None:
+    assert sources(text, DEFAULTS) == []
+    (finding,) = found(profile(text))
+    assert (finding.reason, finding.severity) == ("AccessNotEnabled", Severity.NOTICE)
+    assert ALLOW_FROM in finding.message
+
+
+@given(text=st.text(alphabet=st.sampled_from("ab-.,_ A\n*é1"), max_size=200) | st.text())
+def test_whatever_is_written_the_rest_stays_and_what_is_let_in_was_named(text: str) -> None:
+    whose = profile(text)
+    manifests = wanted(whose, OPEN)
+    named = {entry.strip() for entry in text.split(",")}
+    assert {"profile-pipelines", "ml-pipeline"} <= set(manifests)
+    assert set(sources(text)) <= named - {"team-a", ""}
+    for one in manifests.values():
+        assert one.namespace == "team-a"
+        assert len(one.name) <= 82
+    told = found(whose, OPEN)
+    assert len({one.reason for one in told}) == len(told)
+    assert all(len(one.message) < 1000 for one in told)
+    complete = set(sources(text)) | {"team-a", ""}
+    assert bool(named - complete) == any(one.severity is Severity.PROBLEM for one in told)
+
+
+@given(name=st.text(), kind=st.text() | st.sampled_from(["User", "Group", "ServiceAccount"]))
+def test_whatever_the_owner_is_called_it_is_bound_or_told(name: str, kind: str) -> None:
+    whose = profile(name=name, kind=kind, api_group="")
+    bound = "ml-pipeline" in wanted(whose)
+    assert bound == (not found(whose))
+
+
+# Rights, and the older suite
+
+
+def bound_roles(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    given_rules = controller.rules(RbacSettings.model_validate(settings))
+    return {one.resources[0]: one.names for one in given_rules if one.verbs == ("bind",)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {"clusterroles": ("ml-pipeline",)}),
+        ({"ml_pipeline": "none"}, {}),
+        ({"ml_pipeline": "Role"}, {"roles": ("profile-pipelines",)}),
+        ({"support_groups": "a"}, {"clusterroles": ("ml-pipeline", "profile-support")}),
+        (
+            {"ml_pipeline": "Role", "support_groups": "a", "cross_namespace_access": True},
+            {
+                "clusterroles": ("profile-support", "kubeflow-edit"),
+                "roles": ("profile-pipelines",),
+            },
+        ),
+    ],
+)
+def test_it_may_bind_exactly_what_it_is_set_to_bind(
+    settings: dict[str, Any], expected: dict[str, tuple[str, ...]]
+) -> None:
+    assert bound_roles(settings) == expected
+
+
+def test_it_holds_the_rules_of_the_role_that_it_writes_and_may_not_escalate() -> None:
+    settings = RbacSettings.model_validate({"pipeline_verbs": {"a.b": {"cs": ["get"]}}})
+    given_rules = controller.rules(settings)
+    held = [
+        {"apiGroups": list(one.groups), "resources": list(one.resources), "verbs": list(one.verbs)}
+        for one in given_rules
+        if one.verbs != ("bind",)
+    ]
+    assert wanted(profile(), settings)["profile-pipelines"].content["rules"] == held
+    assert {"apiGroups": ["a.b"], "resources": ["cs"], "verbs": ["get"]} in held
+    assert not any("escalate" in one.verbs for one in given_rules)
+
+
+def test_the_older_suites_bindings_are_taken_over_by_their_names() -> None:
+    assert names.is_legacy({"name": "ml-pipeline"})
+    assert names.is_legacy({"name": "profile-support"})
+    for name in ("namespaceAdmin", "default-editor", "seldon-user", "user-jane-clusterrole-edit"):
+        assert not names.is_legacy({"name": name})

@@ -1,0 +1,158 @@
+"""The settings of the rbac controller: merged, read and refused."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
+from controllers.registry import CONTROLLERS
+from profiles_controller.assemblies import Loader
+from profiles_controller.faults import WrongSettingsError
+from tests import builders
+from tests import settings as reading
+
+ARGO = "argoproj.io"
+LOADER = Loader(registry=CONTROLLERS, pod_namespace=reading.NOWHERE)
+
+
+def groups(value: object) -> tuple[str, ...]:
+    return RbacSettings.model_validate({"support_groups": value}).support_groups
+
+
+def verbs(given: object) -> dict[str, Any]:
+    settings = RbacSettings.model_validate({"pipeline_verbs": given})
+    return {group: dict(table) for group, table in settings.pipeline_verbs.items()}
+
+
+def test_the_defaults_bind_the_owner_and_let_nobody_else_in() -> None:
+    settings = RbacSettings()
+
+    assert settings.support_groups == ()
+    assert settings.ml_pipeline is Bound.CLUSTER_ROLE
+    assert settings.pipeline_verbs == DEFAULT_VERBS
+    assert not settings.cross_namespace_access
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ()),
+        ([""], ()),
+        ([], ()),
+        ("a", ("a",)),
+        ("b, a ,,b,", ("b", "a")),
+        (["a", "b,c"], ("a", "b,c")),
+        ('"CN=support,OU=it",b', ("CN=support,OU=it", "b")),
+        ("5f1c, 1e5, 007", ("5f1c", "1e5", "007")),
+    ],
+)
+def test_support_groups_are_a_list_or_a_text_with_commas(
+    value: object, expected: tuple[str, ...]
+) -> None:
+    assert groups(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "expected"),
+    [
+        ({"support_groups": "a,b"}, "", ("a", "b")),
+        ({}, "1e5", ("1e5",)),
+        ({}, "", ()),
+        ({"support_groups": "a"}, "b", ("a",)),
+    ],
+)
+def test_support_groups_come_by_flag_or_variable(
+    flags: dict[str, str], variable: str, expected: tuple[str, ...]
+) -> None:
+    environment = {"RBAC_SUPPORT_GROUPS": variable}
+    loaded = reading.load("rbac", flags=flags, environment=environment, loader=LOADER)
+    [(_, settings)] = loaded.assemblies
+    assert settings.support_groups == expected
+
+
+def test_verbs_are_merged_over_the_defaults_and_null_drops() -> None:
+    merged = verbs(
+        {ARGO: {"workflows": "get, list", "cronworkflows": None}, "kubeflow.org": None,
+         "a.b": {"cs/status": ["patch"]}}
+    )  # fmt: skip
+
+    assert merged[ARGO]["workflows"] == ("get", "list")
+    assert merged[ARGO]["workflowtemplates"] == ("*",)
+    assert "cronworkflows" not in merged[ARGO]
+    assert "kubeflow.org" not in merged
+    assert merged["a.b"] == {"cs/status": ("patch",)}
+    assert merged["pipelines.kubeflow.org"] == DEFAULT_VERBS["pipelines.kubeflow.org"]
+
+
+def test_a_group_without_a_resource_left_is_none() -> None:
+    assert ARGO not in verbs({ARGO: dict.fromkeys(DEFAULT_VERBS[ARGO])})
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "said"),
+    [
+        ({"support_groups": 5}, "support_groups", "5 is no list"),
+        ({"support_groups": ["a", 5]}, "support_groups 1", "valid string"),
+        (
+            {"support_groups": "a,system:authenticated"},
+            "support_groups 1",
+            "'system:authenticated' would open every profile to everybody",
+        ),
+        ({"ml_pipeline": "role"}, "ml_pipeline", "'ClusterRole', 'Role' or 'none'"),
+        ({"cross_namespace_access": "perhaps"}, "cross_namespace_access", "valid boolean"),
+        ({"pipeline_verbs": "get"}, "pipeline_verbs", "valid dictionary"),
+        ({"pipeline_verbs": {ARGO: "get"}}, f"pipeline_verbs {ARGO}", "valid dictionary"),
+        (
+            {"pipeline_verbs": {ARGO: {"workflows": []}}},
+            f"pipeline_verbs {ARGO} workflows",
+            "expected at least one",
+        ),
+        (
+            {"pipeline_verbs": {ARGO: {"workflows": ["get", "g-t"]}}},
+            f"pipeline_verbs {ARGO} workflows 1",
+            "'g-t' is not a verb: expected letters",
+        ),
+        (
+            {"pipeline_verbs": {ARGO: {"*": ["get"]}}},
+            f"pipeline_verbs {ARGO} * [key]",
+            "'*' is not a resource: expected",
+        ),
+        (
+            {"pipeline_verbs": {"*": {"pods": ["get"]}}},
+            "pipeline_verbs * [key]",
+            "'*' is not an API group: expected",
+        ),
+        (
+            {"pipeline_verbs": {"": {"secrets": ["get"]}}},
+            "pipeline_verbs  [key]",
+            "'' is not an API group: expected",
+        ),
+        ({"supportgroups": "a"}, "supportgroups", "Extra inputs"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_be_right(
+    given: dict[str, Any], where: str, said: str
+) -> None:
+    refusals = builders.refusals(RbacSettings, given)
+    assert set(refusals) == {where}
+    assert said in refusals[where]
+
+
+def test_the_owner_cannot_be_bound_to_a_role_without_rules() -> None:
+    given = {"ml_pipeline": "Role", "pipeline_verbs": dict.fromkeys(DEFAULT_VERBS)}
+    (said,) = builders.refusals(RbacSettings, given).values()
+    assert "leaves no rule for that Role: expected" in said
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    wrong = {
+        "RBAC_SUPPORT_GROUPS": "system:serviceaccounts",
+        "RBAC_ML_PIPELINE": "all",
+        "RBAC_PIPELINE_VERBS": yaml.safe_dump({ARGO: {"workflows": ["!"]}}),
+        "RBAC_CROSS_NAMESPACE_ACCESS": "perhaps",
+    }
+    with pytest.raises(WrongSettingsError) as caught:
+        reading.load("rbac", loader=LOADER, environment=wrong)
+    told = str(caught.value)
+    assert all(name in told for name in wrong)
