@@ -401,19 +401,24 @@ class Informer:
             await self._stumble(str(error))
 
     async def _wait_for_kind(self) -> None:
-        """The cluster serves no such kind, or not in this version: try the next one, and wait."""
+        """Not served in this version: look for the next one, and wait when there is none."""
+        self._resource_version = ""
+        later = self.kind.versions[self.kind.versions.index(self.version) + 1 :]
+        self.version = (*later, self.kind.versions[0])[0]
+        if not later:
+            self._lack_kind()
+            await asyncio.sleep(_ABSENT_RETRY)
+
+    def _lack_kind(self) -> None:
+        """The cluster serves no such kind; what was remembered went with it."""
         if not self.absent:
             logger.warning("kind is not served; waiting for it", kind=self.kind.name)
         self.absent = True
-        self.synced = False  # and what was remembered went with the kind
+        self.synced = False
         self._records.clear()
-        self._resource_version = ""
         self.trouble = f"the cluster serves no {self.kind.plural}.{self.kind.group} yet"
         if self.down_since is None:
             self.down_since = self._clock()
-        versions = self.kind.versions
-        self.version = versions[(versions.index(self.version) + 1) % len(versions)]
-        await asyncio.sleep(_ABSENT_RETRY / len(versions))
 
     def _path(self) -> str:
         return self.kind.path(version=self.version)

@@ -80,6 +80,8 @@ _TABLE = (
     Kind(name="RoleBinding", group="rbac.authorization.k8s.io", versions=("v1",),
          plural="rolebindings", content=("roleRef", "subjects"), immutable=("roleRef",),
          empties=("subjects",)),
+    Kind(name="AuthorizationPolicy", group="security.istio.io", versions=("v1", "v1beta1"),
+         plural="authorizationpolicies", optional=True),
     Kind(name="ConfigMap", versions=("v1",), plural="configmaps",
          content=("data", "binaryData", "immutable"), empties=("data", "binaryData")),
     Kind(name="Secret", versions=("v1",), plural="secrets",

@@ -15,15 +15,18 @@ class Waiting(Exception):  # noqa: N818 - not a failure: something must happen f
     """Something that this profile needs is not there yet.
 
     ``after`` is how many seconds to wait before looking again; None means that an event will wake
-    the profile.
+    the profile. ``warn`` is for what will not come by itself: it makes a Warning event.
     """
 
-    def __init__(self, reason: str, message: str, *, after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, message: str, *, after: float | None = None, warn: bool = False
+    ) -> None:
         """``reason`` is CamelCase, ``message`` says what is waited for."""
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.after = after
+        self.warn = warn
 
 
 class Terminal(Exception):  # noqa: N818 - final until a person changes something
@@ -88,6 +91,7 @@ def outcome_of(error: Exception) -> Outcome:
                 message=error.message,
                 after=error.after,
                 patient=True,
+                warn=error.warn,
             )
         case Terminal():
             return Outcome(ready=False, reason=error.reason, message=error.message, warn=True)

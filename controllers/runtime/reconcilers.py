@@ -220,7 +220,9 @@ class Reconciler:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""
         for kind, informer in self._owned.items():
             if not informer.synced and not (informer.absent and kind in self._dispensable):
-                raise Waiting("KindNotServed", f"{kind}: {informer.health()}")
+                # Somebody must install it, where the cluster lacks it for good.
+                message = f"{kind}: {informer.health()}"
+                raise Waiting("KindNotServed", message, warn=informer.absent)
         namespace = self._world.informers["Namespace"].get("", profile.namespace)
         match standing_of(profile, namespace, adopted=self._world.adopted_namespaces):
             case Standing.ABSENT:

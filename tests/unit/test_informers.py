@@ -725,3 +725,19 @@ async def test_a_kind_is_read_in_the_first_version_that_is_served(office: Make) 
 
     assert "v1beta1" == one["Profile"].version
     assert 1 == len(one["Profile"])
+
+
+async def test_a_kind_that_moves_to_another_version_is_followed_and_not_missed(
+    office: Make,
+) -> None:
+    profiles = Watched(kind="Profile", keep=lambda _body: 1, wakes=lambda _body: None)
+    one = office(specimens.controller(watched=[profiles]))
+    one.cluster.objects.put(specimens.profile_body(version=0))
+    one.start()
+    await one.synced()
+    one.cluster.unserved.add(("Profile", "v1"))
+    one.cluster.end_watches()
+    await clocks.until(lambda: one["Profile"].version == "v1beta1", "the other version is read")
+
+    assert not one["Profile"].absent
+    assert 1 == len(one["Profile"])

@@ -29,6 +29,13 @@ def test_waiting_for_a_while_asks_for_another_look() -> None:
     assert (Result.REQUEUE_AFTER, 5.0, False) == (outcome.result, outcome.after, outcome.retry)
 
 
+def test_a_wait_that_a_person_must_end_is_told() -> None:
+    outcome = outcomes.outcome_of(Waiting("KindNotServed", "no such kind", warn=True))
+
+    assert outcome.warn
+    assert outcome.patient
+
+
 def test_what_is_terminal_is_told_and_not_tried_again() -> None:
     outcome = outcomes.outcome_of(Terminal("NamespaceNotOwned", "not yours"))
 

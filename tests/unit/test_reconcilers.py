@@ -438,13 +438,42 @@ async def test_only_this_shards_profiles_are_served() -> None:
 
 async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() -> None:
     cluster = harness.tenants()
-    async with harness.running(sample(), cluster=cluster) as process:
-        informer = process.manager.informers["ConfigMap"]
-        informer.synced = False
-        report = await process.reconcile("samples")
+    cluster.unserved |= {("AuthorizationPolicy", "v1"), ("AuthorizationPolicy", "v1beta1")}
+    key = Key("AuthorizationPolicy", "alice", "meshed")
+    settings = specimens.Settings(
+        manifests=lambda _profile: [specimens.manifest(key.kind, key.name, content={"spec": {}})]
+    )
+    meshed = specimens.controller("meshed", owned=[Owned(kind=key.kind)])
+    async with harness.running((meshed, settings), sample(), cluster=cluster) as process:
+        told = "AuthorizationPolicy: the cluster serves no authorizationpolicies.security.istio.io"
+        status, message = process.conditions()["MeshedReady"]
 
-        assert ("KindNotServed", None) == (report.outcome.reason, report.outcome.after)
-        informer.synced = True
+        assert ("False", True) == (status, message.startswith(told))
+        assert ("Warning", "KindNotServed", message) in process.events()
+        assert "True" == process.conditions()["SamplesReady"][0]
+        assert 0 == process.manager.informers[key.kind].count("meshed")
+
+        cluster.unserved.clear()
+        await clocks.until(lambda: cluster.objects.get(key) is not None, "it is made")
+        await process.settled()
+        assert ("True", "AuthorizationPolicy meshed is in place") == process.conditions()[
+            "MeshedReady"
+        ]
+
+
+async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_of() -> None:
+    cluster = harness.tenants()
+    cluster.unserved.add(("AuthorizationPolicy", "v1"))
+    key = Key("AuthorizationPolicy", "alice", "meshed")
+    settings = specimens.Settings(
+        manifests=lambda _profile: [specimens.manifest(key.kind, key.name, content={"spec": {}})]
+    )
+    meshed = specimens.controller("meshed", owned=[Owned(kind=key.kind)])
+    async with harness.running((meshed, settings), cluster=cluster) as process:
+        assert [("Normal", "Reconciled")] == [event[:2] for event in process.events()]
+        (written,) = cluster.writes(but=("Event", "Profile"))
+        assert written.body is not None
+        assert "security.istio.io/v1beta1" == written.body["apiVersion"]
 
 
 async def test_stopping_finishes_what_runs_and_says_what_is_to_be_said() -> None:
