@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tests import waits
-from tests.controlplane import ControlPlane, Json, StatusError
+from tests.controlplane import ControlPlane, Json, StatusError, modules
 
 CRDS = Path(__file__).parent / "controlplane" / "crds"
 VERSION = "kubeflow.org/v1"
@@ -40,12 +40,23 @@ def install(plane: ControlPlane) -> None:
     """The CRDs and the cluster roles that Kubeflow's bindings name; returns when they serve."""
     install_profiles(plane)
     install_crd(plane, "poddefaults")
+    install_istio(plane)
     plane.apply(*(cluster_role(role) for role in ROLES))
 
 
 def install_profiles(plane: ControlPlane) -> None:
     """The Profile CRD alone, for tests of what happens before and after it appears."""
     install_crd(plane, "profiles")
+
+
+def install_istio(plane: ControlPlane, *versions: str) -> None:
+    """Istio's CRD of AuthorizationPolicies, as Istio ships it, or serving these versions only."""
+    crd = modules.istio_crd("authorizationpolicies.security.istio.io")
+    if versions:
+        kept = [one for one in crd["spec"]["versions"] if one["name"] in versions]
+        kept = [{**one, "storage": one is kept[0]} for one in kept]
+        crd = {**crd, "spec": {**crd["spec"], "versions": kept}}
+    apply_crd(plane, crd)
 
 
 def install_crd(plane: ControlPlane, name: str) -> None:

@@ -1,8 +1,8 @@
-"""`python -m tests.controlplane build`: find or build the programs, and say where they are."""
+"""`python -m tests.controlplane build`: find or get all parts, and say where they are."""
 
 import sys
 
-from tests.controlplane import parts
+from tests.controlplane import modules, parts
 
 USAGE = "usage: python -m tests.controlplane build"
 
@@ -13,10 +13,13 @@ def main() -> int:
         return 2
     try:
         found = parts.ensure()
+        modules.ensure()
     except parts.PartMissingError as error:
         print(f"parts: {error}", file=sys.stderr)
         return 1
     print(f"parts: control plane {parts.kubernetes_version()} in {found.apiserver.parent}")
+    for name in modules.versions():
+        print(f"parts: {name} in {modules.folder(name)}")
     return 0
 
 

@@ -1,0 +1,7 @@
+// Where the tests take the CRDs of other projects from. A module of its own, so that go.sum locks
+// every byte, and so that another version of one builds no control plane anew.
+module profiles-controller/tests/controlplane/modules
+
+go 1.26.0
+
+require istio.io/api v1.31.1
