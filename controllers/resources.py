@@ -53,10 +53,12 @@ def is_name(text: str) -> bool:
 def is_qualified(text: str) -> bool:
     """Whether it is a name, or a DNS subdomain, a slash and a name."""
     prefix, slash, name = text.rpartition("/")
-    if not slash:
-        return is_name(text)
-    fits = len(prefix) <= _LONGEST_SUBDOMAIN and _SUBDOMAIN.fullmatch(prefix) is not None
-    return fits and is_name(name)
+    return is_name(name) and (not slash or is_subdomain(prefix))
+
+
+def is_subdomain(text: str) -> bool:
+    """Whether it is a DNS subdomain (RFC 1123), as most objects' names must be."""
+    return len(text) <= _LONGEST_SUBDOMAIN and _SUBDOMAIN.fullmatch(text) is not None
 
 
 def is_counted(resource: str) -> bool:

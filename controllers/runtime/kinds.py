@@ -94,6 +94,8 @@ _TABLE = (
          mode=Mode.MERGE, quantities=("spec.resources.*.*",)),
     Kind(name="Deployment", group="apps", versions=("v1",), plural="deployments",
          mode=Mode.MERGE, immutable=("spec.selector",)),
+    Kind(name="PodDefault", group="kubeflow.org", versions=("v1alpha1",), plural="poddefaults",
+         empties=("spec.annotations", "spec.labels"), optional=True),
 )  # fmt: skip
 
 KINDS = MappingProxyType({kind.name: kind for kind in _TABLE})

@@ -1,0 +1,115 @@
+"""The settings of the notebook controller, checked as a whole when they are parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from controllers import resources, tables
+from controllers.notebook import names
+
+_SWITCH = TypeAdapter(bool)
+_LABEL = "cannot be a label: expected NAME or DOMAIN/NAME"
+_NAME = (
+    "cannot be an object's name: expected at most 253 of a-z, 0-9, '-' and '.', a letter or digit"
+    " at both ends of each part"
+)
+_VALUE = (
+    "cannot be a label's value: expected at most 63 letters, digits, '-', '_' and '.', a letter or"
+    " digit at both ends"
+)
+
+
+class NotebookSettings(BaseModel):
+    """How a user asks for a Protected B notebook, and what its pod is labelled then.
+
+    ``labels`` is merged over its default: an entry changes or adds one label, null drops one. At
+    least one must be left.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protected_b: bool = Field(default=True, description="whether there is a PodDefault at all")
+    name: str = Field(default=names.POD_DEFAULT, description="name of the PodDefault")
+    description: str = Field(
+        default=names.DESCRIPTION, description="what the form for notebooks offers users to tick"
+    )
+    selector_label: str = Field(
+        default=names.SELECTOR_LABEL,
+        description=f'label that, with value "{names.SELECTOR_VALUE}", asks for it on a pod',
+    )
+    labels: Mapping[str, tables.Amount] = Field(
+        default=dict(names.LABELS),
+        description="labels that such a pod gets; merged over the default, null drops one",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checked(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        labels, _, problems = tables.merge(names.LABELS, data.get("labels", {}), "labels")
+        selector = data.get("selector_label", names.SELECTOR_LABEL)
+        problems += _text_problems(data)
+        problems += _label_problems(labels, selector)
+        problems += _switch_problems(data)
+        problems += tables.unknown_problems(data, cls.model_fields)
+        tables.fail(cls.__name__, problems)
+        return {**data, "labels": labels}
+
+
+def _text_problems(data: Mapping[str, object]) -> Iterator[tables.Problem]:
+    for setting, refusal in _TEXTS.items():
+        value = data.get(setting)
+        if setting not in data:
+            continue
+        if not isinstance(value, str):
+            yield tables.problem(f"{value!r} is not text: expected text", value, setting)
+        elif why := refusal(value):
+            yield tables.problem(f"{value!r} {why}", value, setting)
+
+
+def _name_refusal(text: str) -> str:
+    return "" if resources.is_subdomain(text) else _NAME
+
+
+def _description_refusal(text: str) -> str:
+    return "" if text.strip() else "says nothing: expected the words that users see in the form"
+
+
+def _selector_refusal(text: str) -> str:
+    return "" if resources.is_qualified(text) else _LABEL
+
+
+_TEXTS = {
+    "name": _name_refusal,
+    "description": _description_refusal,
+    "selector_label": _selector_refusal,
+}
+
+
+def _switch_problems(data: Mapping[str, object]) -> Iterator[tables.Problem]:
+    value = data.get("protected_b", True)
+    try:
+        _SWITCH.validate_python(value)
+    except ValidationError:
+        yield tables.problem(
+            f"{value!r} is no switch: expected true or false", value, "protected_b"
+        )
+
+
+def _label_problems(labels: Mapping[str, str], selector: object) -> Iterator[tables.Problem]:
+    if not labels:
+        why = "no label is left: expected at least one, or protected_b: false"
+        yield tables.problem(why, labels, "labels")
+    for key, value in labels.items():
+        if not resources.is_qualified(key):
+            yield tables.problem(f"{key!r} {_LABEL}", value, "labels", key)
+        elif value and not resources.is_name(value):
+            yield tables.problem(f"{value!r} {_VALUE}", value, "labels", key)
+        elif key == selector and value != names.SELECTOR_VALUE:
+            # Kubeflow's webhook refuses a pod whose own labels the PodDefault contradicts.
+            why = f"{key!r} asks for the PodDefault: expected other labels here"
+            yield tables.problem(why, value, "labels", key)

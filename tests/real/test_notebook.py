@@ -1,0 +1,274 @@
+"""The notebook controller as a process with its own rights, on a real API server."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controllers.notebook import desired
+from controllers.notebook.config import NotebookSettings
+from controllers.profiles import parse_profile
+from tests import builders, identities, kubeflow, sights, waits
+from tests.audits import Audit
+from tests.controlplane import ControlPlane, Json, StatusError
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("notebook")
+
+POD_DEFAULTS = "/apis/kubeflow.org/v1alpha1/namespaces/{}/poddefaults"
+NAME = "protected-b"
+CONDITION = "NotebookReady"
+OLDER = {
+    "desc": "Run a Protected B notebook",
+    "selector": {"matchLabels": {"notebook.statcan.gc.ca/protected-b": "true"}},
+    "labels": {"data.statcan.gc.ca/classification": "protected-b"},
+}
+REFUSED = 422
+
+
+@pytest.fixture(scope="module")
+def suite(suites: Suites) -> Suite:
+    return suites.start("notebook", "--resync", "0.03").wait_ready()
+
+
+def path(namespace: str, name: str = NAME) -> str:
+    return f"{POD_DEFAULTS.format(namespace)}/{name}"
+
+
+def find(plane: ControlPlane, namespace: str, name: str = NAME) -> Json:
+    """The object; nothing when there is none."""
+    return sights.find(plane, path(namespace, name)) or {}
+
+
+def is_well(plane: ControlPlane, name: str) -> bool:
+    return sights.status(plane, name, CONDITION) == "True"
+
+
+def wait_well(plane: ControlPlane, name: str) -> Json:
+    """The PodDefault of a profile that is ready."""
+    waits.until(lambda: is_well(plane, name) and find(plane, name), f"{name} is in shape")
+    return find(plane, name)
+
+
+def tenant(plane: ControlPlane, name: str) -> Json:
+    """The PodDefault of a new tenant."""
+    kubeflow.create_tenants(plane, [name])
+    return wait_well(plane, name)
+
+
+def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
+    return {
+        "apiVersion": "kubeflow.org/v1alpha1",
+        "kind": "PodDefault",
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": OLDER,
+    }
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
+    found = tenant(control_plane, "marked")
+
+    profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/marked"))
+    (expected,) = builders.bodies(
+        desired.desired(profile, None, NotebookSettings()), profile, component="notebook"
+    )
+    assert found["spec"] == expected["spec"]
+    assert expected["metadata"].items() <= found["metadata"].items()
+
+
+@pytest.mark.usefixtures("suite")
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("opened", {"spec": {"labels": {"data.statcan.gc.ca/classification": "unclassified"}}}),
+        ("emptied-default", {"spec": {"labels": None}}),
+        ("added-to", {"spec": {"env": [{"name": "A", "value": "b"}]}}),
+        ("for-all", {"spec": {"selector": {"matchLabels": None}}}),
+        ("unmarked", {"metadata": {"labels": None}}),
+    ],
+)
+def test_an_edit_is_put_right_in_place(
+    control_plane: ControlPlane, name: str, change: Json
+) -> None:
+    before = tenant(control_plane, name)
+
+    sights.patch(control_plane, path(name), change)
+
+    def is_as_before() -> bool:
+        found = find(control_plane, name)
+        same = (found["spec"], found["metadata"].get("labels"), found["metadata"]["uid"])
+        return same == (before["spec"], before["metadata"]["labels"], before["metadata"]["uid"])
+
+    waits.until(is_as_before, "it is as it was")
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None:
+    before = tenant(control_plane, "tidied")
+
+    sights.delete(control_plane, path("tidied"))
+
+    waits.until(lambda: find(control_plane, "tidied"), "it is there again")
+    assert find(control_plane, "tidied")["spec"] == before["spec"]
+
+
+@pytest.mark.usefixtures("suite")
+def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
+    control_plane: ControlPlane,
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "bequeathed")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(
+        namespace,
+        pod_default("bequeathed", ownerReferences=owners),
+        pod_default("bequeathed", "access-ml-pipeline", ownerReferences=owners),
+        pod_default("bequeathed", "theirs"),
+    )
+    before = {
+        each: find(control_plane, "bequeathed", each)
+        for each in (NAME, "access-ml-pipeline", "theirs")
+    }
+
+    owned = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/bequeathed", owned)
+
+    after = wait_well(control_plane, "bequeathed")
+    assert after["metadata"]["uid"] == before[NAME]["metadata"]["uid"]
+    assert after["metadata"]["labels"]["app.kubernetes.io/component"] == "notebook"
+    assert after["spec"]["desc"] == NotebookSettings().description
+    for other in ("access-ml-pipeline", "theirs"):
+        assert find(control_plane, "bequeathed", other) == before[other]
+
+
+@pytest.mark.usefixtures("suite")
+def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
+    control_plane: ControlPlane,
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "claimed")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(namespace, pod_default("claimed"))
+    before = find(control_plane, "claimed")
+
+    owned = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/claimed", owned)
+    (warning,) = waits.until(
+        lambda: sights.events(control_plane, "claimed", reason="Refused"), "a warning is told"
+    )
+
+    assert "PodDefault claimed/protected-b" in warning["message"]
+    assert find(control_plane, "claimed") == before
+
+
+def test_the_steady_state_makes_no_request_but_the_watches(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    before = tenant(control_plane, "still")
+    audit = Audit(control_plane, identities.user("notebook"))
+    reconciles = "controller_runtime_reconcile_total"
+    profiles = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
+    goal = suite.total(reconciles) + 3 * profiles
+
+    waits.until(lambda: suite.total(reconciles) >= goal, "resyncs", seconds=60)
+
+    assert [one for one in audit.writes() if "still" in one] == []
+    assert {verb for verb, _ in audit.counts()} <= {"watch"}
+    assert find(control_plane, "still") == before
+
+
+def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
+    control_plane: ControlPlane, suites: Suites, suite: Suite, tmp_path: Path
+) -> None:
+    tenant(control_plane, "renamed")
+    control_plane.apply(pod_default("renamed", "theirs"))
+    theirs = find(control_plane, "renamed", "theirs")
+    assert suite.stop() == 0  # two processes with different settings would quarrel for ever
+    file = tmp_path / "config.yaml"
+
+    file.write_text(yaml.safe_dump({"notebook": {"name": "secret-b", "labels": {"level": 2}}}))
+    second = suites.start("notebook", "--config", str(file)).wait_ready()
+    waits.until(lambda: find(control_plane, "renamed", "secret-b"), "the new one is made")
+    waits.until(functools.partial(sights.is_gone, control_plane, path("renamed")), "one went")
+    labels = find(control_plane, "renamed", "secret-b")["spec"]["labels"]
+    assert second.stop() == 0
+
+    file.write_text("notebook: {protectedB: false}")
+    third = suites.start("notebook", "--config", str(file)).wait_ready()
+    gone = functools.partial(sights.is_gone, control_plane, path("renamed", "secret-b"))
+    waits.until(gone, "the other went too")
+    assert third.stop() == 0
+
+    assert labels == {"data.statcan.gc.ca/classification": "protected-b", "level": "2"}
+    assert find(control_plane, "renamed", "theirs") == theirs
+
+
+def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
+    fresh_suites: Callable[..., Suites],
+) -> None:
+    suites = fresh_suites(kubeflow_installed=False)
+    plane = suites.plane
+    kubeflow.install_profiles(plane)
+    kubeflow.create_tenants(plane, ["early"])
+    running = suites.start("all", "--only", "quotas,notebook").wait_ready()
+    waits.until(lambda: sights.status(plane, "early", "QuotasReady") == "True", "quotas works")
+    waits.until(lambda: sights.status(plane, "early", CONDITION) == "False", "notebook waits")
+    said = sights.message(plane, "early", CONDITION)
+    page = running.page("/readyz?verbose")
+    synced = running.series("profiles_controller_informer_synced", kind="PodDefault")
+
+    kubeflow.install_crd(plane, "poddefaults")
+
+    wait_well(plane, "early")
+    assert "the cluster serves no poddefaults.kubeflow.org yet" in said
+    assert "[+]informer/PodDefault ok: waiting: the cluster serves no poddefaults" in page
+    assert [value for _, value in synced] == [0.0]
+    assert running.lines(level="error") == []
+    assert "Traceback" not in running.text()
+    assert running.stop() == 0
+
+
+NAMES = ["a", "a.b-c", "A", "a_b", "-a", "a.", "a..b", "a" * 253, "a" * 254, "é"]
+LABELS = [
+    *(("a", "b"), ("a.b/c", ""), ("a/b/c", "x"), ("A/b", "x"), ("a", "b c"), ("a", "b" * 63)),
+    *(("a", "b" * 64), ("a" * 64, "b"), ("a" * 253 + "/b", "x"), ("a" * 254 + "/b", "x")),
+    *(("a", "-"), ("a", "é"), ("/a", "x"), ("a/", "x")),
+]
+
+
+def is_taken(plane: ControlPlane, **metadata: object) -> bool:
+    """Whether the server would store a PodDefault of that metadata."""
+    body = pod_default("default", **{"name": "tried", **metadata})  # type: ignore[arg-type]
+    try:
+        plane.request("POST", f"{POD_DEFAULTS.format('default')}?dryRun=All", body)
+    except StatusError as error:
+        if error.status != REFUSED:
+            raise
+        return False
+    return True
+
+
+def is_setting(**settings: object) -> bool:
+    try:
+        NotebookSettings.model_validate(settings)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_a_setting_exactly_when_the_server_takes_it(
+    control_plane: ControlPlane, name: str
+) -> None:
+    assert is_setting(name=name) is is_taken(control_plane, name=name)
+
+
+@pytest.mark.parametrize(("key", "value"), LABELS)
+def test_a_label_is_a_setting_exactly_when_the_server_takes_it(
+    control_plane: ControlPlane, key: str, value: str
+) -> None:
+    assert is_setting(labels={key: value}) is is_taken(control_plane, labels={key: value})
+    assert is_setting(selector_label=key) is is_taken(control_plane, labels={key: "true"})

@@ -1,0 +1,70 @@
+"""The notebook controller: what it wants, and what it takes over."""
+
+from typing import Any
+
+import pytest
+
+from controllers.notebook import controller, desired
+from controllers.notebook.config import NotebookSettings
+from tests import builders
+
+LEVEL = {"labels": {"example.ca/level": 2}}
+
+
+def wanted(**settings: object) -> list[dict[str, Any]]:
+    """The specs."""
+    parsed = NotebookSettings.model_validate(settings)
+    manifests = desired.desired(builders.profile(), None, parsed)
+    return [manifest.content["spec"] for manifest in manifests]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("default", {}),
+        (
+            "configured",
+            {
+                "name": "secret-b",
+                "description": "Work with Protected B data",
+                "selector_label": "example.ca/protected-b",
+                **LEVEL,
+            },
+        ),
+    ],
+)
+def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, Any]) -> None:
+    profile = builders.profile()
+    manifests = desired.desired(profile, None, NotebookSettings.model_validate(settings))
+    assert builders.golden("notebook", name) == builders.bodies(
+        manifests, profile, component="notebook"
+    )
+
+
+def test_every_profile_gets_the_same_whatever_it_is_labelled() -> None:
+    settings = NotebookSettings()
+    labelled = builders.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
+    assert desired.desired(labelled, None, settings) == desired.desired(
+        builders.profile(), None, settings
+    )
+
+
+def test_switched_off_there_is_no_pod_default() -> None:
+    assert wanted(protected_b=False) == []
+
+
+def test_what_one_profile_gets_is_not_shared_with_another() -> None:
+    settings = NotebookSettings()
+    (one,), (other,) = (
+        desired.desired(builders.profile(name), None, settings) for name in ("a", "b")
+    )
+    one.content["spec"]["labels"]["x"] = "y"
+    assert "x" not in other.content["spec"]["labels"]
+    assert "x" not in settings.labels
+
+
+def test_the_older_suites_pod_default_is_taken_over_by_its_name() -> None:
+    (owned,) = controller.CONTROLLER.owned
+    assert owned.legacy is not None
+    assert owned.legacy({"name": "protected-b"})
+    assert not owned.legacy({"name": "access-ml-pipeline"})
