@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from controllers import registry
 from tests import kubeflow, waits
 from tests.controlplane import ControlPlane, Json, StatusError
 
@@ -77,6 +78,15 @@ def is_in_shape(plane: ControlPlane, profile: str) -> bool:
 
 def wait_in_shape(plane: ControlPlane, profile: str, seconds: float = 30.0) -> None:
     waits.until(lambda: is_in_shape(plane, profile), f"{profile} is in shape", seconds=seconds)
+
+
+def wait_told_by_all(plane: ControlPlane, profile: str) -> None:
+    """Returns once every controller of the registry has a condition on the Profile."""
+    types = {controller.condition for controller in registry.CONTROLLERS}
+    waits.until(
+        lambda: types <= conditions(plane, profile).keys(),
+        f"every controller has told of {profile}",
+    )
 
 
 def tenant(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> Json:

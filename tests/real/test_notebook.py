@@ -69,9 +69,9 @@ def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
 
 @pytest.mark.usefixtures("suite")
 def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
-    found = tenant(control_plane, "marked")
+    found = tenant(control_plane, "notes-marked")
 
-    profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/marked"))
+    profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/notes-marked"))
     (expected,) = builders.bodies(
         desired.desired(profile, None, NotebookSettings()), profile, component="notebook"
     )
@@ -83,11 +83,14 @@ def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("opened", {"spec": {"labels": {"data.statcan.gc.ca/classification": "unclassified"}}}),
-        ("emptied-default", {"spec": {"labels": None}}),
-        ("added-to", {"spec": {"env": [{"name": "A", "value": "b"}]}}),
-        ("for-all", {"spec": {"selector": {"matchLabels": None}}}),
-        ("unmarked", {"metadata": {"labels": None}}),
+        (
+            "notes-opened",
+            {"spec": {"labels": {"data.statcan.gc.ca/classification": "unclassified"}}},
+        ),
+        ("notes-emptied-default", {"spec": {"labels": None}}),
+        ("notes-added-to", {"spec": {"env": [{"name": "A", "value": "b"}]}}),
+        ("notes-for-all", {"spec": {"selector": {"matchLabels": None}}}),
+        ("notes-unmarked", {"metadata": {"labels": None}}),
     ],
 )
 def test_an_edit_is_put_right_in_place(
@@ -107,67 +110,71 @@ def test_an_edit_is_put_right_in_place(
 
 @pytest.mark.usefixtures("suite")
 def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None:
-    before = tenant(control_plane, "tidied")
+    before = tenant(control_plane, "notes-tidied")
 
-    sights.delete(control_plane, path("tidied"))
+    sights.delete(control_plane, path("notes-tidied"))
 
-    waits.until(lambda: find(control_plane, "tidied"), "it is there again")
-    assert find(control_plane, "tidied")["spec"] == before["spec"]
+    waits.until(lambda: find(control_plane, "notes-tidied"), "it is there again")
+    assert find(control_plane, "notes-tidied")["spec"] == before["spec"]
 
 
 @pytest.mark.usefixtures("suite")
 def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
     control_plane: ControlPlane,
 ) -> None:
-    profile = kubeflow.create_profile(control_plane, "bequeathed")
+    profile = kubeflow.create_profile(control_plane, "notes-bequeathed")
     namespace = kubeflow.namespace_manifest(profile)
     owners = namespace["metadata"].pop("ownerReferences")
     control_plane.apply(
         namespace,
-        pod_default("bequeathed", ownerReferences=owners),
-        pod_default("bequeathed", "access-ml-pipeline", ownerReferences=owners),
-        pod_default("bequeathed", "theirs"),
+        pod_default("notes-bequeathed", ownerReferences=owners),
+        pod_default("notes-bequeathed", "access-ml-pipeline", ownerReferences=owners),
+        pod_default("notes-bequeathed", "theirs"),
     )
     before = {
-        each: find(control_plane, "bequeathed", each)
+        each: find(control_plane, "notes-bequeathed", each)
         for each in (NAME, "access-ml-pipeline", "theirs")
     }
 
     owned = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/bequeathed", owned)
+    sights.patch(control_plane, "/api/v1/namespaces/notes-bequeathed", owned)
 
-    after = wait_well(control_plane, "bequeathed")
+    after = wait_well(control_plane, "notes-bequeathed")
     assert after["metadata"]["uid"] == before[NAME]["metadata"]["uid"]
     assert after["metadata"]["labels"]["app.kubernetes.io/component"] == "notebook"
     assert after["spec"]["desc"] == NotebookSettings().description
     for other in ("access-ml-pipeline", "theirs"):
-        assert find(control_plane, "bequeathed", other) == before[other]
+        assert find(control_plane, "notes-bequeathed", other) == before[other]
 
 
 @pytest.mark.usefixtures("suite")
 def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
     control_plane: ControlPlane,
 ) -> None:
-    profile = kubeflow.create_profile(control_plane, "claimed")
+    profile = kubeflow.create_profile(control_plane, "notes-claimed")
     namespace = kubeflow.namespace_manifest(profile)
     owners = namespace["metadata"].pop("ownerReferences")
-    control_plane.apply(namespace, pod_default("claimed"))
-    before = find(control_plane, "claimed")
+    control_plane.apply(namespace, pod_default("notes-claimed"))
+    before = find(control_plane, "notes-claimed")
 
     owned = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/claimed", owned)
+    sights.patch(control_plane, "/api/v1/namespaces/notes-claimed", owned)
     (warning,) = waits.until(
-        lambda: sights.events(control_plane, "claimed", reason="Refused"), "a warning is told"
+        lambda: sights.events(control_plane, "notes-claimed", reason="Refused"), "a warning is told"
     )
 
-    assert "PodDefault claimed/protected-b" in warning["message"]
-    assert find(control_plane, "claimed") == before
+    assert "PodDefault notes-claimed/protected-b" in warning["message"]
+    assert find(control_plane, "notes-claimed") == before
+
+    sights.delete(control_plane, path("notes-claimed"))
+
+    wait_well(control_plane, "notes-claimed")
 
 
 def test_the_steady_state_makes_no_request_but_the_watches(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
-    before = tenant(control_plane, "still")
+    before = tenant(control_plane, "notes-still")
     audit = Audit(control_plane, identities.user("notebook"))
     reconciles = "controller_runtime_reconcile_total"
     profiles = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
@@ -175,35 +182,35 @@ def test_the_steady_state_makes_no_request_but_the_watches(
 
     waits.until(lambda: suite.total(reconciles) >= goal, "resyncs", seconds=60)
 
-    assert [one for one in audit.writes() if "still" in one] == []
+    assert [one for one in audit.writes() if "notes-still" in one] == []
     assert {verb for verb, _ in audit.counts()} <= {"watch"}
-    assert find(control_plane, "still") == before
+    assert find(control_plane, "notes-still") == before
 
 
 def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     control_plane: ControlPlane, suites: Suites, suite: Suite, tmp_path: Path
 ) -> None:
-    tenant(control_plane, "renamed")
-    control_plane.apply(pod_default("renamed", "theirs"))
-    theirs = find(control_plane, "renamed", "theirs")
+    tenant(control_plane, "notes-renamed")
+    control_plane.apply(pod_default("notes-renamed", "theirs"))
+    theirs = find(control_plane, "notes-renamed", "theirs")
     assert suite.stop() == 0  # two processes with different settings would quarrel for ever
     file = tmp_path / "config.yaml"
 
     file.write_text(yaml.safe_dump({"notebook": {"name": "secret-b", "labels": {"level": 2}}}))
     second = suites.start("notebook", "--config", str(file)).wait_ready()
-    waits.until(lambda: find(control_plane, "renamed", "secret-b"), "the new one is made")
-    waits.until(functools.partial(sights.is_gone, control_plane, path("renamed")), "one went")
-    labels = find(control_plane, "renamed", "secret-b")["spec"]["labels"]
+    waits.until(lambda: find(control_plane, "notes-renamed", "secret-b"), "the new one is made")
+    waits.until(functools.partial(sights.is_gone, control_plane, path("notes-renamed")), "one went")
+    labels = find(control_plane, "notes-renamed", "secret-b")["spec"]["labels"]
     assert second.stop() == 0
 
     file.write_text("notebook: {protectedB: false}")
     third = suites.start("notebook", "--config", str(file)).wait_ready()
-    gone = functools.partial(sights.is_gone, control_plane, path("renamed", "secret-b"))
+    gone = functools.partial(sights.is_gone, control_plane, path("notes-renamed", "secret-b"))
     waits.until(gone, "the other went too")
     assert third.stop() == 0
 
     assert labels == {"data.statcan.gc.ca/classification": "protected-b", "level": "2"}
-    assert find(control_plane, "renamed", "theirs") == theirs
+    assert find(control_plane, "notes-renamed", "theirs") == theirs
 
 
 def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(

@@ -68,10 +68,10 @@ def assert_converged(plane: ControlPlane) -> None:
         assert len(owners) == len(found), resource
         assert dict(owners) == {name: body["metadata"]["uid"] for name, body in found.items()}
     for name, body in found.items():
-        told = [
-            (one["type"], one["status"]) for one in body.get("status", {}).get("conditions", [])
-        ]
-        assert sorted(told) == [("LimitrangesReady", "True"), ("QuotasReady", "True")], name
+        listed_there = body.get("status", {}).get("conditions", [])
+        told = {one["type"]: one["status"] for one in listed_there}
+        assert len(told) == len(listed_there), name
+        assert {told.get(condition) for condition in sights.CONDITIONS} == {"True"}, name
 
 
 def wait_converged(plane: ControlPlane) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from controllers import registry
+from controllers.runtime import informers
 from tests import identities, impatient, kubeflow, sights, waits
 from tests.cables import Cable
 from tests.controlplane import ControlPlane, ports
@@ -168,16 +170,18 @@ def test_a_port_that_is_taken_is_named(suites: Suites) -> None:
 def test_an_unreachable_api_server_is_tried_again_and_told(
     suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
+    kinds = {"Profile", *informers.interests(registry.CONTROLLERS)}
     cable.cut()
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     suite = suites.start("all", kubeconfig=kubeconfig)
     waits.until(
-        lambda: suite.text().count("unreachable") >= 4 and suite.requests(code="<error>") >= 6,
+        lambda: (
+            suite.text().count("unreachable") >= len(kinds) and suite.requests(code="<error>") >= 6
+        ),
         "it tries again, and says so",
     )
     warnings = suite.lines(message="watch is down")
 
-    kinds = {"Profile", "Namespace", "ResourceQuota", "LimitRange"}
     assert {line["kind"] for line in warnings} == kinds
     assert all("API server unreachable: " in line["error"] for line in warnings)
     assert suite.lines(level="error") == []

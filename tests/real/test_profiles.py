@@ -2,6 +2,7 @@
 
 import pytest
 
+from controllers import registry
 from tests import kubeflow, sights, waits
 from tests.controlplane import ControlPlane
 from tests.suites import Suite
@@ -121,7 +122,8 @@ def test_a_deleted_profile_takes_its_objects_and_its_series_along(
 ) -> None:
     sights.tenant(control_plane, "leaver")
     series = "profiles_controller_profile_condition"
-    assert len(suite.series(series, profile="leaver")) == 2
+    sights.wait_told_by_all(control_plane, "leaver")
+    assert len(suite.series(series, profile="leaver")) == len(registry.CONTROLLERS)
 
     kubeflow.delete_profile(control_plane, "leaver")
 
@@ -140,7 +142,8 @@ def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane, suit
     seen = suite.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
     waits.until(
-        lambda: suite.total("workqueue_adds_total") >= seen + 2, "both controllers know of it"
+        lambda: suite.total("workqueue_adds_total") >= seen + len(registry.CONTROLLERS),
+        "every controller knows of it",
     )
 
     sights.delete(control_plane, sights.quota_path("lingering"))

@@ -48,7 +48,7 @@ def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
     kubeconfig = identities.bind(control_plane, "crippled", role)
     kubeflow.create_tenants(control_plane, ["crippled"])
 
-    suite = suites.start("all", kubeconfig=kubeconfig).wait_ready()
+    suite = suites.start("all", "--only", ",".join(CONTROLLERS), kubeconfig=kubeconfig).wait_ready()
 
     waits.until(
         lambda: "forbidden" in sights.message(control_plane, "crippled", "LimitrangesReady"),
