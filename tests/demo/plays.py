@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from controllers import registry
+from controllers.runtime.kinds import KINDS
 from tests import kubeflow
 from tests.controlplane import ControlPlane
 from tests.demo import episodes, scenes, tenants
@@ -19,6 +20,7 @@ from tests.demo.stages import Stage, UnmetError
 from tests.demo.suites import Suite
 from tests.demo.worlds import World
 
+OPTIONAL = {name for name, kind in KINDS.items() if kind.optional}
 BYSTANDERS = (*(tenant.name for tenant in tenants.BYSTANDERS), tenants.OVERRIDDEN.name)
 
 
@@ -39,7 +41,8 @@ def built(screen: Screen, folder: Path, ends: ExitStack) -> Stage:
         step.detail = f"Kubernetes {plane.request('GET', '/version')['gitVersion']}"
     with screen.step("Kubeflow") as step:
         kubeflow.install(plane)
-        step.detail = "the CRD of Profiles, and the roles that Kubeflow brings"
+        crds = sorted({own.kind for each in controllers for own in each.owned} & OPTIONAL)
+        step.detail = f"its roles, and the CRDs of {', '.join(['Profile', *crds])}"
     suite = Suite(plane, controllers, folder)
     ends.callback(suite.kill)
     return Stage(plane=plane, world=World(), suite=suite, controllers=controllers, cast={})

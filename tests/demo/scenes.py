@@ -67,8 +67,9 @@ class Restored:
 
 
 def first_kept(stage: Stage, controller: str, tenant: str) -> list[Key]:
-    """The object to damage, if the controller keeps any for the tenant."""
-    return list(stage.world.kept(tenant, controller))[:1]
+    """The objects to damage: one of each kind that the controller keeps for the tenant."""
+    kept = {key.kind: key for key in reversed(stage.world.kept(tenant, controller))}
+    return [kept[kind] for kind in sorted(kept)]
 
 
 def edited(stage: Stage, key: Key) -> Iterator[Scene]:

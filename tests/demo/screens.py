@@ -158,7 +158,9 @@ class Screen:
         parts: list[RenderableType] = []
         if self._stage is not None:
             room = None if self._ended else self._console.height - STATUS_LINES
-            table = tables.overview(self._stage, lines=room, signs=self._signs)
+            table = tables.overview(
+                self._stage, lines=room, signs=self._signs, width=self._console.width
+            )
             parts.append(Padding(table, (1, 0, 0, 0)))
         if self._status is not None:
             parts.append(self._status)

@@ -34,6 +34,13 @@ EDITS: Mapping[str, Edit] = {
         patch={"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]},
     ),
     "RoleBinding": Edit(words="emptied", patch={"subjects": []}),
+    "AuthorizationPolicy": Edit(
+        words="opened to everyone", patch={"spec": {"action": "ALLOW", "rules": [{}]}}
+    ),
+    "PodDefault": Edit(
+        words="for unprotected data",
+        patch={"spec": {"labels": {"data.statcan.gc.ca/classification": "unclassified"}}},
+    ),
     "ConfigMap": Edit(words="added to", patch={"data": {"edited": "by hand"}}),
 }
 """By kind; for kinds whose whole content is the suite's."""

@@ -13,8 +13,8 @@ from tests.demo.stages import Stage
 from tests.demo.worlds import Change
 
 WIDTH = 100
-SPELLED_OUT = 4
-"""More controllers than this are numbered, and named in a legend."""
+LEAST_CHANGE_WIDTH = 8
+"""Room for the time of the last change; where it lacks, controllers are numbered, with a legend."""
 FRESH_SECONDS = 1.5
 MOST_NOTES = 4
 NAME_WIDTH = 17
@@ -23,19 +23,21 @@ FRAME_LINES = 2
 
 STATES = {
     "True": ("●", "ready", "green"),
-    "False": ("▲", "not ready", "yellow"),
+    "False": ("▲", "NOT", "yellow"),
     "Unknown": ("‖", "paused", "blue"),
-    "": ("·", "waiting", "dim"),
+    "": ("·", "-", "dim"),
 }
+LONGEST_WORD = max(len(word) for _, word, _ in STATES.values())
 
 
-def overview(stage: Stage, *, lines: int | None, signs: bool) -> RenderableType:
+def overview(stage: Stage, *, lines: int | None, signs: bool, width: int = WIDTH) -> RenderableType:
     """At most so many lines (None: as many as there are Profiles); signs where they can be drawn.
 
     Profiles that nothing is to be told of are left out first.
     """
     told = notes(stage)
-    legend = legend_of(stage.controllers)
+    head = heads(stage.controllers, width, signs=signs)
+    legend = legend_of(stage.controllers, head)
     names = stage.world.profiles()
     shown = names
     if lines is not None:
@@ -50,8 +52,8 @@ def overview(stage: Stage, *, lines: int | None, signs: bool) -> RenderableType:
         header_style="dim",
     )
     table.add_column("PROFILE", width=NAME_WIDTH, no_wrap=True, overflow="ellipsis")
-    for head in heads(stage.controllers):
-        table.add_column(head, no_wrap=True)
+    for word in head:
+        table.add_column(word, no_wrap=True)
     table.add_column("LAST CHANGE", no_wrap=True, overflow="ellipsis", ratio=1)
     for name in shown:
         table.add_row(name, *cells(stage, name, signs=signs), last_change(stage, name))
@@ -80,33 +82,34 @@ def is_told_of(stage: Stage, name: str) -> bool:
     )
 
 
-def heads(controllers: Sequence[AnyController]) -> list[str]:
-    if len(controllers) <= SPELLED_OUT:
-        return [controller.name.upper() for controller in controllers]
+def heads(controllers: Sequence[AnyController], width: int, *, signs: bool) -> list[str]:
+    """A word for each column: of a name the part before the hyphen; numbers where it is narrow."""
+    words = [controller.name.partition("-")[0].upper() for controller in controllers]
+    least = 1 if signs else LONGEST_WORD
+    taken = NAME_WIDTH + 1 + sum(max(len(word), least) + 1 for word in words)
+    if len(set(words)) == len(words) and taken + LEAST_CHANGE_WIDTH <= width:
+        return words
     return [str(number) for number in range(1, len(controllers) + 1)]
 
 
-def legend_of(controllers: Sequence[AnyController]) -> list[Text]:
-    if len(controllers) <= SPELLED_OUT:
+def legend_of(controllers: Sequence[AnyController], head: Sequence[str]) -> list[Text]:
+    """What the numbers stand for; nothing where there are none."""
+    if not any(word.isdigit() for word in head):
         return []
-    numbered = (f"{number} {each.name}" for number, each in enumerate(controllers, start=1))
-    return [Text("  ".join(numbered), style="dim", no_wrap=True, overflow="ellipsis")]
+    named = (f"{word} {each.name}" for word, each in zip(head, controllers, strict=True))
+    return [Text("  ".join(named), style="dim", no_wrap=True, overflow="ellipsis")]
 
 
 def cells(stage: Stage, name: str, *, signs: bool) -> list[Text]:
     """A controller's judgement each, in its column."""
-    short = len(stage.controllers) > SPELLED_OUT
-    return [
-        state(stage.world.condition(name, each.condition).status, signs=signs, short=short)
-        for each in stage.controllers
-    ]
+    statuses = [stage.world.condition(name, each.condition).status for each in stage.controllers]
+    return [state(status, signs=signs) for status in statuses]
 
 
-def state(status: str, *, signs: bool, short: bool) -> Text:
+def state(status: str, *, signs: bool) -> Text:
+    """A sign, or a word where signs cannot be drawn."""
     sign, word, style = STATES.get(status, STATES[""])
-    if short:
-        return Text(sign if signs else word[0], style=style)
-    return Text(f"{sign} {word}" if signs else word, style=style)
+    return Text(sign if signs else word, style=style)
 
 
 def last_change(stage: Stage, name: str) -> Text:

@@ -61,9 +61,11 @@ def stage(world: World, *controllers: str) -> Stage:
     )
 
 
-def drawn(stage: Stage, *, lines: int | None = None) -> list[str]:
-    console = Console(file=io.StringIO(), width=100)
-    console.print(tables.overview(stage, lines=lines, signs=True))
+def drawn(
+    stage: Stage, *, lines: int | None = None, width: int = 100, signs: bool = True
+) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(tables.overview(stage, lines=lines, signs=signs, width=width))
     return cast("io.StringIO", console.file).getvalue().splitlines()
 
 
@@ -115,16 +117,47 @@ def test_a_wait_ends_with_what_watches_over_it() -> None:
         World().wait(lambda: "the quota is missing", 5, watchful)
 
 
-def test_a_table_of_nine_controllers_numbers_them_and_stays_within_the_width() -> None:
+NINE = (
+    *("quotas", "limitranges", "rbac", "network", "authz-policies", "notebook"),
+    *("pipelines", "blob-csi", "gitea"),
+)
+
+
+@pytest.mark.parametrize("signs", [True, False])
+@pytest.mark.parametrize("controllers", [NINE[:2], NINE[:6], NINE])
+def test_a_table_names_every_controller_and_stays_within_the_width(
+    controllers: tuple[str, ...],
+    signs: bool,  # noqa: FBT001
+) -> None:
     world = World()
-    world.put("Profile", profile(OneReady="True", TwoReady="False"))
+    world.put("Profile", profile(QuotasReady="True", LimitrangesReady="False"))
     world.put("ResourceQuota", quota())
-    names = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    lines = drawn(stage(world, *names))
+    lines = drawn(stage(world, *controllers), signs=signs)
 
     assert max(len(line) for line in lines) <= 100
-    assert "ResourceQuota quotas created" in lines[2]
-    assert any("1 one  2 two  3 three" in line for line in lines)
+    heads = [name.partition("-")[0].upper() for name in controllers]
+    assert ["PROFILE", *heads] == lines[0].split()[: len(heads) + 1]
+    states = ["●", "▲"] if signs else ["ready", "NOT"]
+    assert states == lines[2].split()[1:3]
+    assert any("LimitrangesReady is False" in line for line in lines)
+
+
+def test_a_table_of_six_has_room_for_what_changed() -> None:
+    world = World()
+    world.put("Profile", profile())
+    world.put("ResourceQuota", quota())
+
+    assert "  ResourceQuota quo" in drawn(stage(world, *NINE[:6]), signs=False)[2]
+
+
+def test_on_a_narrow_terminal_controllers_are_numbered_and_named_below() -> None:
+    world = World()
+    world.put("Profile", profile(QuotasReady="True"))
+    lines = drawn(stage(world, *NINE), width=60)
+
+    assert max(len(line) for line in lines) <= 60
+    assert lines[0].split() == ["PROFILE", *"123456789", "LAST", "CHANGE"]
+    assert any("1 quotas  2 limitranges  3 rbac" in line for line in lines)
 
 
 def test_on_a_low_terminal_the_profiles_in_trouble_are_shown_first() -> None:
