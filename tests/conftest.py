@@ -9,6 +9,7 @@ import pytest
 
 from tests import kubeflow
 from tests.controlplane import ControlPlane
+from tests.seaweedfs import SeaweedFS
 
 # A busy machine is slow at times; that says nothing about the code.
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
@@ -25,6 +26,14 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     with ControlPlane.start(workdir, controller_manager=True, audit=True) as plane:
         kubeflow.install(plane)
         yield plane
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """One object store for all tests of this worker: each uses a bucket and users of its own."""
+    store = SeaweedFS.start(tmp_path_factory.mktemp("seaweedfs"))
+    yield store
+    store.stop()
 
 
 @pytest.fixture

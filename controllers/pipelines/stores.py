@@ -29,7 +29,7 @@ class Decision(Enum):
     ACCEPT = "accept"
     """The new tenant gets them."""
     ARCHIVE = "archive"
-    """They are moved out of the reach of all tenants; see ``buckets.archive_prefix``."""
+    """They are moved out of the reach of all tenants; below ``Connection.records``."""
     PURGE = "purge"
     """They are deleted, every version of them."""
 
@@ -98,7 +98,7 @@ class StoreError(Exception):
 class UnavailableError(StoreError):
     """The store did not answer, or said that it cannot now. ``after`` is always set.
 
-    All namespaces share one backoff (1 s to 5 min, jittered): until it ends, every call fails at
+    All namespaces share one backoff (1 s to 1 min, jittered): until it ends, every call fails at
     once with what remains of it, and then one call alone tries.
     """
 
@@ -136,7 +136,10 @@ class ObjectStore(Protocol):
         """
 
     async def maintain(self) -> None:
-        """Bucket, its policy and its retention as they should be. At start and every resync."""
+        """The bucket's policy and retention as they should be. At start and every resync.
+
+        Raises RejectedError where there is no such bucket: it is KFP's to make.
+        """
 
     async def sweep(self, is_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
         """Removes key, policy and user of every namespace that was recorded and is gone.
