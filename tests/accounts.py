@@ -148,4 +148,4 @@ class World:
         return self.held
 
 
-Trouble = Callable[[World], None]
+Trouble = Callable[[World], object]

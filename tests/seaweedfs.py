@@ -68,7 +68,7 @@ class SeaweedFS:
             "-master.volumeSizeLimitMB=16",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
-            "-volume.max=200",
+            "-volume.max=5000",
             f"-filer.localSocket={self._workdir / 'filer.sock'}",
             f"-s3.localSocket={self._workdir / 's3.sock'}",
         ]
