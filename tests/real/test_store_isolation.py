@@ -1,0 +1,257 @@
+"""Two tenants of one bucket, by real S3 requests with their own keys."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from controllers.pipelines import policies
+from controllers.pipelines.stores import Credentials
+from tests import waits
+from tests.accounts import World
+from tests.seaweedfs import SeaweedFS, client
+
+DENIED = "AccessDenied"
+OK = "ok"
+
+
+class Pair:
+    """Two tenants, whose names begin alike, and what each may do."""
+
+    def __init__(self, ours: World, theirs: World, keys: tuple[Credentials, Credentials]) -> None:
+        self.ours = ours
+        self.theirs = theirs
+        self.keys = keys
+        self.bucket = ours.connection.bucket
+
+    @classmethod
+    async def make(cls, seaweedfs: SeaweedFS) -> "Pair":
+        ours = World.make(seaweedfs, "tenant")
+        theirs = replace(ours, name=f"{ours.name}0", uid="uid-2", held=None)
+        keys = await ours.granted(), await theirs.granted()
+        await ours.store.maintain()
+        for world in (ours, theirs):
+            for prefix in ("private", "private-artifacts"):
+                world.put(f"{prefix}/{world.name}/deep/seed")
+        for prefix in ("artifacts", "shared", "elsewhere"):
+            ours.put(f"{prefix}/deep/seed")
+        return cls(ours, theirs, keys)
+
+    def say(self, action: str, **arguments: Any) -> str:
+        """What S3 answers to the first tenant."""
+        s3 = self.ours.seaweedfs.s3(self.keys[0])
+        return answer(getattr(s3, action), Bucket=self.bucket, **arguments)
+
+    def reach(self, folder: str) -> dict[str, str]:
+        """What each action on a folder is answered."""
+        seed, probe = f"{folder}deep/seed", f"{folder}deep/probe"
+        source = {"Bucket": self.bucket, "Key": seed}
+        own = f"private/{self.ours.name}/copied"
+        return {
+            "put": self.say("put_object", Key=probe, Body=b"1"),
+            "get": self.say("get_object", Key=seed),
+            "copy": self.say("copy_object", Key=own, CopySource=source),
+            "delete": self.say("delete_object", Key=probe),
+            "list": self.say("list_objects_v2", Prefix=folder),
+            "list level": self.say("list_objects_v2", Prefix=folder, Delimiter="/"),
+            "list old": self.say("list_objects", Prefix=folder),
+        }
+
+    def check(self) -> bool:
+        """What the spec says of every prefix; AssertionError where it is otherwise."""
+        mine, other = self.ours.name, self.theirs.name
+        open_ = {f"private/{mine}/", f"private-artifacts/{mine}/", "artifacts/", "shared/"}
+        closed = {f"private/{other}/", f"private-artifacts/{other}/", "elsewhere/"}
+        closed.add("profiles-controller/users/")
+        expected: Mapping[str, set[str]]
+        for folders, answers in ((open_, {OK}), (closed, {DENIED})):
+            expected = dict.fromkeys(folders, answers)
+            assert expected == {one: set(self.reach(one).values()) for one in sorted(folders)}
+        for prefix in ("", "private", "private/", f"private/{mine}", f"private/{mine[:-1]}"):
+            assert DENIED == self.say("list_objects_v2", Prefix=prefix), prefix
+        for prefix in ("private/", "private-artifacts/", f"private/{other}/deep/"):
+            assert DENIED == self.say("list_objects_v2", Prefix=prefix, Delimiter="/"), prefix
+        assert DENIED == self.say("list_object_versions", Prefix=f"private/{other}/")
+        assert DENIED == self.say("list_multipart_uploads", Prefix=f"private/{other}/")
+        assert OK == self.say("head_bucket")
+        assert OK == self.say("list_objects_v2", Delimiter="/")
+        return True
+
+
+def answer(call: Callable[..., Any], **arguments: Any) -> str:
+    try:
+        call(**arguments)
+    except ClientError as error:
+        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+    return OK
+
+
+async def test_tenants_reach_their_own_and_what_is_shared_and_nothing_else(
+    seaweedfs: SeaweedFS,
+) -> None:
+    pair = await Pair.make(seaweedfs)
+    waits.until(pair.check, "the policies are in force")
+
+
+async def test_who_gives_no_key_reaches_nothing(seaweedfs: SeaweedFS) -> None:
+    pair = await Pair.make(seaweedfs)
+    waits.until(pair.check, "the policies are in force")
+    import boto3  # noqa: PLC0415 - this test alone
+
+    nobody = boto3.client(
+        "s3",
+        endpoint_url=seaweedfs.s3_url,
+        region_name="us-east-1",
+        config=Config(signature_version=UNSIGNED, s3={"addressing_style": "path"}),
+    )
+    for prefix in ("", "shared/", "artifacts/", "private/"):
+        for more in ({}, {"Delimiter": "/"}):
+            said = answer(nobody.list_objects_v2, Bucket=pair.bucket, Prefix=prefix, **more)
+            assert DENIED == said
+    assert DENIED == answer(nobody.get_object, Bucket=pair.bucket, Key="shared/deep/seed")
+
+
+async def test_a_tenants_key_changes_no_policy_and_no_user(seaweedfs: SeaweedFS) -> None:
+    pair = await Pair.make(seaweedfs)
+    wide = {"Version": "2012-10-17", "Statement": []}
+    for url in (seaweedfs.s3_url, seaweedfs.iam_url):
+        iam = client("iam", url, pair.keys[0])
+        name = policies.policy_name(pair.ours.name)
+        calls: list[tuple[Callable[..., Any], dict[str, str]]] = [
+            (iam.put_user_policy, {"UserName": pair.ours.name, "PolicyName": name}),
+            (iam.create_user, {"UserName": "another"}),
+            (iam.create_access_key, {"UserName": pair.theirs.name}),
+            (iam.delete_access_key, {"UserName": pair.theirs.name, "AccessKeyId": "x" * 16}),
+            (iam.list_users, {}),
+        ]
+        for call, arguments in calls:
+            assert OK != answer(call, **arguments, PolicyDocument=str(wide)), call
+    assert DENIED == pair.say("put_bucket_policy", Policy="{}")
+    assert DENIED == pair.say("delete_bucket_policy")
+    assert DENIED == pair.say("put_bucket_acl", ACL="public-read")
+
+
+def widen_user(pair: Pair) -> None:
+    pair.ours.widen_policy()
+
+
+def drop_user_policy(pair: Pair) -> None:
+    pair.ours.seaweedfs.iam().delete_user_policy(
+        UserName=pair.ours.name, PolicyName=policies.policy_name(pair.ours.name)
+    )
+
+
+def widen_behind_the_api(pair: Pair) -> None:
+    """GetUserPolicy goes on to show the old document."""
+    pair.ours.seaweedfs.shell(f"s3.configure -user {pair.ours.name} -actions Admin -apply")
+
+
+def narrow_behind_the_api(pair: Pair) -> None:
+    actions = f"Read:{pair.bucket}/private/{pair.ours.name}/*"
+    pair.ours.seaweedfs.shell(
+        f"s3.configure -user {pair.ours.name} -actions {actions} -delete -apply"
+    )
+
+
+def open_bucket(pair: Pair) -> None:
+    statement = {
+        "Sid": "Everything",
+        "Effect": "Allow",
+        "Principal": {"AWS": ["*"]},
+        "Action": ["s3:*"],
+        "Resource": [f"arn:aws:s3:::{pair.bucket}", f"arn:aws:s3:::{pair.bucket}/*"],
+    }
+    pair.ours.store.bucket.put_policy({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def drop_bucket_policy(pair: Pair) -> None:
+    pair.ours.seaweedfs.s3().delete_bucket_policy(Bucket=pair.bucket)
+
+
+TAMPERING = (
+    widen_user,
+    drop_user_policy,
+    widen_behind_the_api,
+    narrow_behind_the_api,
+    open_bucket,
+    drop_bucket_policy,
+)
+
+
+@pytest.mark.parametrize("tamper", TAMPERING, ids=lambda one: one.__name__)
+async def test_isolation_comes_back_after_tampering(
+    seaweedfs: SeaweedFS, tamper: Callable[[Pair], None]
+) -> None:
+    pair = await Pair.make(seaweedfs)
+    waits.until(pair.check, "the policies are in force")
+    tamper(pair)
+
+    def broken() -> bool:
+        try:
+            pair.check()
+        except AssertionError:
+            return True
+        return False
+
+    waits.until(broken, "the tampering is in force")
+    await pair.ours.store.maintain()
+    assert pair.keys[0] == await pair.ours.ensure()
+    waits.until(pair.check, "the policies are in force again")
+
+
+async def test_others_statements_and_rules_survive(seaweedfs: SeaweedFS) -> None:
+    world = World.make(seaweedfs, "foreign", retention_days=30)
+    bucket = world.connection.bucket
+    deny = {
+        "Sid": "NoUploadsFromOutside",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"NotIpAddress": {"aws:SourceIp": ["127.0.0.0/8", "10.0.0.0/8"]}},
+    }
+    world.store.bucket.put_policy({"Version": "2012-10-17", "Statement": [deny]})
+    rules: list[Mapping[str, Any]] = [
+        {
+            "ID": "uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "artifacts/"},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
+        },
+        {
+            "ID": "tagged",
+            "Status": "Disabled",
+            "Filter": {"And": {"Prefix": "shared/", "Tags": [{"Key": "a", "Value": "b"}]}},
+            "Expiration": {"Days": 9},
+        },
+    ]
+    world.store.bucket.put_lifecycle(rules)
+    await world.store.maintain()
+    found = (world.store.bucket.policy() or {})["Statement"]
+    assert "NoUploadsFromOutside" in [one["Sid"] for one in found]
+    assert 5 == len(found)
+    assert [30] == [
+        one["Expiration"]["Days"]
+        for one in world.store.bucket.lifecycle()
+        if one["ID"] == policies.RETENTION_RULE
+    ]
+    assert rules == [
+        one for one in world.store.bucket.lifecycle() if one["ID"] != policies.RETENTION_RULE
+    ]
+    world.connection = replace(world.connection, retention_days=-1)
+    world.restarted()
+    await world.store.maintain()
+    assert rules == world.store.bucket.lifecycle()
+
+
+async def test_retention_is_set_changed_and_removed(seaweedfs: SeaweedFS) -> None:
+    world = World.make(seaweedfs, "retention")
+    for days, expected in ((7, [7]), (30, [30]), (30, [30]), (0, []), (-1, [])):
+        world.connection = replace(world.connection, retention_days=days)
+        world.restarted()
+        await world.store.maintain()
+        assert expected == [one["Expiration"]["Days"] for one in world.store.bucket.lifecycle()]
