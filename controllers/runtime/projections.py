@@ -182,8 +182,16 @@ def _may_be_respelled(kind: Kind, raw: bytes) -> bool:
     return (
         bool(kind.quantities)
         or b":null" in raw
-        or (bool(kind.empties) and (b":[]" in raw or b":{}" in raw))
+        or any(mark in raw for mark in _marks_of_empties(kind.empties))
     )
+
+
+@functools.cache
+def _marks_of_empties(paths: tuple[str, ...]) -> tuple[bytes, ...]:
+    """How an empty value at one of the paths reads: an empty selector elsewhere is none of them."""
+    leaves = {path.rpartition(".")[2] for path in paths}
+    names = {"" if leaf == "*" else f'"{leaf}"' for leaf in leaves}
+    return tuple(f"{name}:{empty}".encode() for name in sorted(names) for empty in ("[]", "{}"))
 
 
 def fixed(kind: Kind, content: Mapping[str, Any]) -> bytes:
