@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
+from controllers.network.controller import CONTROLLER as NETWORK
 from controllers.notebook.controller import CONTROLLER as NOTEBOOK
 from controllers.quotas.controller import CONTROLLER as QUOTAS
 from controllers.rbac.controller import CONTROLLER as RBAC
 from controllers.runtime.declarations import AnyController
 
-CONTROLLERS: tuple[AnyController, ...] = (QUOTAS, LIMITRANGES, RBAC, NOTEBOOK)
+CONTROLLERS: tuple[AnyController, ...] = (QUOTAS, LIMITRANGES, RBAC, NETWORK, NOTEBOOK)
 
 
 def by_name() -> Mapping[str, AnyController]:

@@ -1,0 +1,232 @@
+"""The settings of the network controller, and the policies that follow from them, made once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from controllers import tables
+from controllers.network import manifests, names, templates
+from controllers.network.manifests import PolicyManifest
+from controllers.network.rules import Group
+from controllers.network.specs import Peer, Port, Spec, plain
+
+ANY = "any"
+Peers = tuple[Peer, ...]
+Ports = tuple[Port, ...] | Literal["any"]
+
+_EMPTY = {
+    "peers": (
+        "expected at least one: none would stand for everybody; to allow nobody, switch the"
+        " policies off that name it"
+    ),
+    "ports": f"expected at least one, or the word {ANY}",
+}
+_ITEM: Mapping[str, TypeAdapter[Any]] = {"peers": TypeAdapter(Peer), "ports": TypeAdapter(Port)}
+_SWITCH: TypeAdapter[bool] = TypeAdapter(bool)
+
+
+class Policy(NamedTuple):
+    """A policy as all profiles have it, or, with a manifest, as it is made for each."""
+
+    name: str
+    content: Mapping[str, Any]
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    manifest: PolicyManifest | None = None
+
+    def content_for(self, namespace: str) -> Mapping[str, Any]:
+        """The top-level fields of the object in one namespace."""
+        return {"spec": self.manifest.spec_for(namespace)} if self.manifest else self.content
+
+
+class NetworkSettings(BaseModel):
+    """Which policies there are, who is behind the names of peers, and which ports are open.
+
+    Each table is merged over its default: an entry changes one name, null leaves its default.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+    policies: Mapping[str, bool] = Field(
+        default={}, description="a policy's name -> on or off; the others are as by default"
+    )
+    peers: Mapping[str, Peers] = Field(
+        default={}, validate_default=True, description="a name of peers.yaml -> peers or CIDRs"
+    )
+    ports: Mapping[str, Ports] = Field(
+        default={}, validate_default=True, description="a name of ports.yaml -> ports, or any"
+    )
+    extra_policies: tuple[PolicyManifest, ...] = Field(
+        default=(), description="further NetworkPolicies, as manifests without a namespace"
+    )
+    pipelines_controller: bool = Field(
+        default=True, description="whether pipelines get what the pipelines controller sets up"
+    )
+    driver_mode: Literal["pod", "sidecar", "central"] = Field(
+        default="pod", description="driver mode of the pipelines controller"
+    )
+    artifacts_proxy_enabled: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("artifacts_proxy_enabled", "ARTIFACTS_PROXY_ENABLED"),
+        description="whether namespaces have Kubeflow Pipelines' artifact proxy",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checked(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        given = data.get("extra_policies")
+        extra, problems = manifests.read(() if given is None else given, where="extra_policies")
+        problems += _name_problems(extra)
+        known = (*_template_names(), *(one.metadata.name for one in extra))
+        policies, wrong = _switches(data.get("policies"), known)
+        problems += wrong
+        checked = {**data, "policies": policies, "extra_policies": tuple(extra)}
+        for table in ("peers", "ports"):
+            checked[table], wrong = _merged(table, data.get(table))
+            problems += wrong
+        tables.fail(cls.__name__, problems)
+        return checked
+
+    @cached_property
+    def by_group(self) -> Mapping[Group, tuple[Policy, ...]]:
+        """The policies that are on, by the group that entitles to them."""
+        values: dict[str, dict[str, Any]] = {
+            "peers": {name: [plain(one) for one in peers] for name, peers in self.peers.items()},
+            "ports": {
+                name: None if isinstance(ports, str) else [plain(one) for one in ports]
+                for name, ports in self.ports.items()
+            },
+        }
+        return {
+            group: tuple(
+                Policy(name, {"spec": _spec(template, values)})
+                for name, template in templates.read(group.value).items()
+                if self._is_on(name)
+            )
+            for group in Group
+        }
+
+    @cached_property
+    def extra(self) -> tuple[Policy, ...]:
+        """The further policies that are on."""
+        return tuple(
+            Policy(
+                one.metadata.name,
+                {"spec": one.spec_for("")} if not one.is_personal else {},
+                one.metadata.labels,
+                one.metadata.annotations,
+                one if one.is_personal else None,
+            )
+            for one in self.extra_policies
+            if self._is_on(one.metadata.name)
+        )
+
+    def _is_on(self, name: str) -> bool:
+        by_default = {
+            names.OBJECT_STORE: self.pipelines_controller,
+            names.DRIVER: self.driver_mode == "central",
+            names.ARTIFACT_PROXY: self.artifacts_proxy_enabled,
+            names.DEFAULT_DENY: False,
+        }
+        return self.policies.get(name, by_default.get(name, True))
+
+
+def _spec(template: Any, values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return Spec.model_validate(templates.filled(template, values)).completed()
+
+
+def _template_names() -> Iterable[str]:
+    return (name for group in Group for name in templates.read(group.value))
+
+
+def _name_problems(extra: Iterable[PolicyManifest]) -> Iterable[tables.Problem]:
+    taken = set(_template_names())
+    for number, one in enumerate(extra):
+        name = one.metadata.name
+        if name in taken:
+            why = f"{name!r} is the name of another policy: expected one of its own"
+            yield tables.problem(why, name, "extra_policies", str(number), "metadata", "name")
+        taken.add(name)
+
+
+def _switches(
+    given: object, known: Iterable[str]
+) -> tuple[dict[str, bool], Iterable[tables.Problem]]:
+    found, problems = _entries(given, "policies", frozenset(known))
+    switches: dict[str, bool] = {}
+    for name, value in found.items():
+        try:
+            switches[name] = _SWITCH.validate_python(value)
+        except ValidationError:
+            why = f"{value!r} is no switch: expected true or false"
+            problems.append(tables.problem(why, value, "policies", name))
+    return switches, problems
+
+
+def _merged(table: str, given: object) -> tuple[dict[str, Any], list[tables.Problem]]:
+    """The default with what is given in place of its entries, each read."""
+    default = templates.read(table)
+    found, problems = _entries(given, table, default)
+    merged: dict[str, Any] = {}
+    for name, value in {**default, **found}.items():
+        if table == "ports" and value == ANY:
+            merged[name] = ANY
+        elif not isinstance(value, list | tuple) or not value:
+            what = "empty" if value in ([], ()) else f"{value!r}, no list"
+            problems.append(tables.problem(f"is {what}: {_EMPTY[table]}", value, table, name))
+        else:
+            merged[name], wrong = _items(table, name, value)
+            problems += wrong
+    return merged, problems
+
+
+def _items(
+    table: str, name: str, given: Iterable[object]
+) -> tuple[tuple[Any, ...], list[tables.Problem]]:
+    read: list[Any] = []
+    problems: list[tables.Problem] = []
+    for number, item in enumerate(given):
+        try:
+            read.append(_ITEM[table].validate_python(item))
+        except ValidationError as error:
+            problems += manifests.problems_of(error, table, name, str(number))
+    return tuple(read), problems
+
+
+def _entries(
+    given: object, table: str, known: Iterable[str]
+) -> tuple[dict[str, object], list[tables.Problem]]:
+    """What was given, by name; null is nothing."""
+    if given is None or isinstance(given, Mapping):
+        entries = {str(name): value for name, value in (given or {}).items() if value is not None}
+    else:
+        why = f"{given!r} is not a table: expected a mapping of names"
+        return {}, [tables.problem(why, given, table)]
+    problems = []
+    for name in sorted(entries.keys() - set(known)):
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = (
+            f"did you mean {nearest[0]!r}?" if nearest else f"expected {', '.join(sorted(known))}"
+        )
+        value = entries.pop(name)
+        problems.append(
+            tables.problem(f"{name!r} is not known in {table}; {hint}", value, table, name)
+        )
+    return entries, problems

@@ -1,0 +1,81 @@
+"""Further policies that an operator gives as manifests. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from controllers import tables
+from controllers.network import templates
+from controllers.network.selectors import LabelKey, LabelValue, Part
+from controllers.network.specs import Spec
+
+_LONGEST = 253
+_LONGEST_NAMESPACE = "n" * 63
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+
+
+def _name(text: str) -> str:
+    if len(text) <= _LONGEST and _SUBDOMAIN.fullmatch(text):
+        return text
+    what = "a DNS subdomain: lower case letters, digits, '-' and '.', a letter or digit at the ends"
+    raise ValueError(f"{text!r} cannot be a policy's name: expected {what}")
+
+
+class Metadata(Part):
+    """What an operator may say of an object beside its content: the namespace is each profile's."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    labels: Mapping[LabelKey, LabelValue] = Field(default={})
+    annotations: Mapping[LabelKey, str] = Field(default={})
+
+
+class PolicyManifest(Part):
+    """A NetworkPolicy without a namespace; ``${namespace}`` in it stands for the profile's."""
+
+    api_version: Literal["networking.k8s.io/v1"] = Field(
+        default="networking.k8s.io/v1", alias="apiVersion"
+    )
+    kind: Literal["NetworkPolicy"] = "NetworkPolicy"
+    metadata: Metadata
+    spec: Mapping[str, Any]
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it differs from profile to profile."""
+        return bool(templates.addressed(self.spec, "") != self.spec)
+
+    def spec_for(self, namespace: str) -> dict[str, Any]:
+        """The spec in one namespace, as the API server returns it."""
+        return Spec.model_validate(templates.addressed(self.spec, namespace)).completed()
+
+
+def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[tables.Problem]]:
+    """The manifests of a list, and all that is wrong with it."""
+    if not isinstance(given, list | tuple):
+        why = f"{given!r} is not a list: expected NetworkPolicies as they are applied"
+        return [], [tables.problem(why, given, where)]
+    found: list[PolicyManifest] = []
+    problems: list[tables.Problem] = []
+    for number, item in enumerate(given):
+        try:
+            manifest = PolicyManifest.model_validate(item)
+            # The longest name that a namespace can have: what fits with it fits with all.
+            Spec.model_validate(templates.addressed(manifest.spec, _LONGEST_NAMESPACE))
+        except ValidationError as error:
+            inside = ("spec",) if error.title == Spec.__name__ else ()
+            problems += problems_of(error, where, str(number), *inside)
+        else:
+            found.append(manifest)
+    return found, problems
+
+
+def problems_of(error: ValidationError, *where: str) -> Iterator[tables.Problem]:
+    """What pydantic found, at this place of the settings."""
+    for each in error.errors(include_url=False):
+        raised = each.get("ctx", {}).get("error")
+        why = each["msg"] if raised is None else str(raised)
+        yield tables.problem(why, each["input"], *where, *map(str, each["loc"]))

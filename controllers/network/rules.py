@@ -1,0 +1,55 @@
+"""Which groups of policies a profile is entitled to, by its labels. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from controllers.network import names
+from controllers.profiles import Profile, read_boolean
+
+
+class Group(Enum):
+    """A group of policies. Its value is the name of its file in the folder of policies."""
+
+    PROFILES = "profiles"
+    PLATFORM = "platform"
+    GITEA = "gitea"
+    CLOUD_MAIN = "cloud-main"
+    S3 = "s3"
+
+
+class Entitlement(NamedTuple):
+    """A label that, read as a boolean, entitles a profile to a group where it has this value."""
+
+    group: Group
+    label: str
+    value: bool
+
+    def holds(self, profile: Profile) -> bool:
+        """Whether the label is there and says so; a value that is no boolean counts as absent."""
+        text = profile.labels.get(self.label)
+        return text is not None and read_boolean(text) is self.value
+
+
+EVERYBODYS = frozenset({Group.PROFILES, Group.PLATFORM})
+ENTITLEMENTS = (
+    Entitlement(Group.GITEA, names.GITEA_LABEL, value=True),
+    Entitlement(Group.CLOUD_MAIN, names.CLOUD_MAIN_LABEL, value=False),
+    Entitlement(Group.S3, names.S3_LABEL, value=True),
+)
+
+
+def groups_of(profile: Profile) -> frozenset[Group]:
+    """What the profile gets."""
+    holding = (one.group for one in ENTITLEMENTS if one.holds(profile))
+    return EVERYBODYS.union(holding)
+
+
+def refused_labels(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Each of the labels whose value is no boolean, with that value."""
+    for one in ENTITLEMENTS:
+        text = profile.labels.get(one.label)
+        if text is not None and read_boolean(text) is None:
+            yield one.label, text

@@ -1,0 +1,99 @@
+"""Labels, selectors and address blocks as the API server accepts and returns them. Pure.
+
+The facts are those of ValidateNetworkPolicy and of label selectors in Kubernetes 1.36. What passes
+here the server takes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from controllers import resources
+
+_IN = ("In", "NotIn")
+_HAS_LENGTH = re.compile(r"/\d{1,3}\Z", re.ASCII)
+
+
+class Part(BaseModel):
+    """A part of a NetworkPolicy: strict about names of fields, which are the API's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _key(text: str) -> str:
+    if resources.is_qualified(text):
+        return text
+    raise ValueError(f"{text!r} is not a label's key: expected NAME or DOMAIN/NAME")
+
+
+def _value(text: str) -> str:
+    if not text or resources.is_name(text):
+        return text
+    what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
+    raise ValueError(f"{text!r} is not a label's value: expected {what}")
+
+
+def _cidr(text: str) -> str:
+    wrong = f"{text!r} is not a CIDR: expected ADDRESS/LENGTH, such as 10.0.0.0/8, with no bit set"
+    wrong = f"{wrong} behind the length"
+    if not _HAS_LENGTH.search(text):
+        raise ValueError(wrong)
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(wrong) from None
+
+
+LabelKey = Annotated[str, AfterValidator(_key)]
+LabelValue = Annotated[str, AfterValidator(_value)]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+
+
+class Requirement(Part):
+    """One of ``matchExpressions``."""
+
+    key: LabelKey
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: tuple[LabelValue, ...] = ()
+
+    @model_validator(mode="after")
+    def _values_suit_the_operator(self) -> Self:
+        if bool(self.values) is (self.operator in _IN):
+            return self
+        some = "at least one value" if self.operator in _IN else "no values"
+        raise ValueError(f"expected {some} with operator {self.operator} of {self.key}")
+
+
+class Selector(Part):
+    """A label selector; an empty one selects everything."""
+
+    match_labels: Mapping[LabelKey, LabelValue] = Field(default={}, alias="matchLabels")
+    match_expressions: tuple[Requirement, ...] = Field(default=(), alias="matchExpressions")
+
+
+class IPBlock(Part):
+    """Addresses in a block and not in its exceptions."""
+
+    cidr: Cidr
+    excepted: tuple[Cidr, ...] = Field(default=(), alias="except")
+
+    @model_validator(mode="after")
+    def _exceptions_are_inside(self) -> Self:
+        whole = ipaddress.ip_network(self.cidr)
+        for text in self.excepted:
+            part = ipaddress.ip_network(text)
+            if part.version != whole.version or part == whole or not _covers(whole, part):
+                raise ValueError(f"except {text} is not a part of {self.cidr}: expected one")
+        return self
+
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _covers(whole: _Network, part: _Network) -> bool:
+    return whole.prefixlen <= part.prefixlen and part.network_address in whole

@@ -1,0 +1,164 @@
+"""The spec of a NetworkPolicy, checked as the API server does, with its defaults. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, StrictInt, StrictStr, model_validator
+
+from controllers.network.selectors import IPBlock, Part, Selector
+
+_HIGHEST = 65535
+_PORT = re.compile(
+    r"(?:(?P<number>\d{1,5})(?:-(?P<end>\d{1,5}))?|(?P<name>[a-z0-9-]+))(?:/(?P<protocol>[A-Z]+))?",
+    re.ASCII,
+)
+_PORT_ACCEPTS = (
+    "a number from 1 to 65535, a range such as 8000-8080, or a port's name (at most 15 of a-z, 0-9"
+    " and '-', a letter among them), each with /UDP or /SCTP behind it where it is not TCP"
+)
+_PEER_ACCEPTS = (
+    "expected either podSelector, namespaceSelector or both, or ipBlock alone, or a CIDR"
+)
+
+
+class Port(Part):
+    """One port, by number or by its name in the pod; or all of a protocol."""
+
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    port: StrictInt | StrictStr | None = None
+    end_port: StrictInt | None = Field(default=None, alias="endPort")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return _parsed(given)
+        if _is_number(given):
+            return {"port": given}
+        if isinstance(given, Mapping | Port):
+            return given
+        raise _port_error(given)
+
+    @model_validator(mode="after")
+    def _is_within_bounds(self) -> Self:
+        if isinstance(self.port, int):
+            if not 1 <= self.port <= (self.end_port or self.port) <= _HIGHEST:
+                raise _port_error(self.port if self.end_port is None else self._range())
+        elif self.end_port is not None or (self.port is not None and not _is_port_name(self.port)):
+            raise _port_error(self.port if self.end_port is None else self._range())
+        return self
+
+    def _range(self) -> str:
+        return f"{self.port}-{self.end_port}"
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    match = _PORT.fullmatch(text)
+    if match is None or match["protocol"] not in (None, "TCP", "UDP", "SCTP"):
+        raise _port_error(text)
+    number, end, name, protocol = match.group("number", "end", "name", "protocol")
+    found: dict[str, Any] = {"port": int(number) if number else name, "protocol": protocol or "TCP"}
+    return {**found, "endPort": int(end)} if end else found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_port_name(text: str) -> bool:
+    """As IsValidPortName: RFC 6335 service names."""
+    fits = re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?", text, re.ASCII)
+    return bool(fits) and "--" not in text and any(letter.isalpha() for letter in text)
+
+
+def _port_error(value: object) -> ValueError:
+    return ValueError(f"{value!r} is not a port: expected {_PORT_ACCEPTS}")
+
+
+class Peer(Part):
+    """Who is on the other side: pods by selectors, which must both hold, or addresses."""
+
+    pod_selector: Selector | None = Field(default=None, alias="podSelector")
+    namespace_selector: Selector | None = Field(default=None, alias="namespaceSelector")
+    ip_block: IPBlock | None = Field(default=None, alias="ipBlock")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"ipBlock": {"cidr": given}}
+        if isinstance(given, Mapping | Peer):
+            return given
+        raise ValueError(f"{given!r} is not a peer: {_PEER_ACCEPTS}")
+
+    @model_validator(mode="after")
+    def _is_either(self) -> Self:
+        selected = bool(self.pod_selector or self.namespace_selector)
+        if selected is not (self.ip_block is not None):
+            return self
+        raise ValueError(_PEER_ACCEPTS)
+
+
+class IngressRule(Part):
+    """Who may come in, and to which ports."""
+
+    peers: tuple[Peer, ...] = Field(default=(), alias="from")
+    ports: tuple[Port, ...] = ()
+
+
+class EgressRule(Part):
+    """What may be reached, and at which ports."""
+
+    peers: tuple[Peer, ...] = Field(default=(), alias="to")
+    ports: tuple[Port, ...] = ()
+
+
+Direction = Literal["Ingress", "Egress"]
+
+
+def _nothing_as_empty(value: Any) -> Any:
+    return () if value is None else value
+
+
+class Spec(Part):
+    """The whole. Without ``policyTypes`` they follow from the rules, as on the server."""
+
+    pod_selector: Selector = Field(default=Selector(), alias="podSelector")
+    policy_types: tuple[Direction, ...] = Field(default=(), alias="policyTypes")
+    ingress: Annotated[tuple[IngressRule, ...], BeforeValidator(_nothing_as_empty)] = ()
+    egress: Annotated[tuple[EgressRule, ...], BeforeValidator(_nothing_as_empty)] = ()
+
+    @model_validator(mode="after")
+    def _has_each_type_once(self) -> Self:
+        if len(set(self.policy_types)) == len(self.policy_types):
+            return self
+        raise ValueError("expected Ingress, Egress or both in policyTypes, each once")
+
+    def completed(self) -> dict[str, Any]:
+        """The spec as the API server returns it: with its defaults, and without what is empty."""
+        types = self.policy_types or ("Ingress", *(("Egress",) if self.egress else ()))
+        return {**plain(self), "podSelector": plain(self.pod_selector), "policyTypes": [*types]}
+
+
+def plain(part: Part) -> dict[str, Any]:
+    """A part by the API's names, as JSON has it, without what is empty.
+
+    Selectors stay where they are empty, as an empty selector is not a missing one; so do rules.
+    """
+    found: dict[str, Any] = {}
+    for name, field in type(part).model_fields.items():
+        value = _plain_value(getattr(part, name))
+        if value not in (None, {}, []) or isinstance(getattr(part, name), Part):
+            found[field.alias or name] = value
+    return found
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Part):
+        return plain(value)
+    if isinstance(value, tuple):
+        return [_plain_value(item) for item in value]
+    return dict(value) if isinstance(value, dict) else value

@@ -1,0 +1,66 @@
+"""The policies of this folder: read once, when first asked for, and filled with settings."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+FOLDER = "policies"
+NAMESPACE = "${namespace}"
+"""Stands for the profile's namespace in a policy that is given as a manifest."""
+
+_WHOLE = re.compile(r"\$\{(peers|ports)\.([a-z0-9-]+)\}")
+
+
+@functools.cache
+def read(name: str) -> Mapping[str, Any]:
+    """The content of ``policies/<name>.yaml``; shared, so not to be changed."""
+    file = resources.files(__package__).joinpath(FOLDER, f"{name}.yaml")
+    found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return MappingProxyType(found)
+
+
+def filled(template: Any, tables: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The template with the entries of the tables in place of ``${table.entry}``.
+
+    A field whose entry is None is left out. Raises KeyError for an entry that is not there.
+    """
+    if isinstance(template, str):
+        match = _WHOLE.fullmatch(template)
+        return tables[match[1]][match[2]] if match else template
+    if isinstance(template, list):
+        return [filled(item, tables) for item in template]
+    if not isinstance(template, Mapping):
+        return template
+    whole = {key: filled(value, tables) for key, value in template.items()}
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def placeholders(template: Any) -> frozenset[tuple[str, str]]:
+    """Table and entry of everything that the template needs to be filled."""
+    if isinstance(template, str):
+        match = _WHOLE.fullmatch(template)
+        return frozenset({(match[1], match[2])}) if match else frozenset()
+    parts = template.values() if isinstance(template, Mapping) else template
+    if isinstance(parts, bool | int | None):
+        return frozenset()
+    return frozenset().union(*map(placeholders, parts))
+
+
+def addressed(value: Any, namespace: str) -> Any:
+    """A copy in which every text names the profile's namespace in place of ``${namespace}``."""
+    if isinstance(value, str):
+        return value.replace(NAMESPACE, namespace)
+    if isinstance(value, list):
+        return [addressed(item, namespace) for item in value]
+    if isinstance(value, Mapping):
+        return {
+            addressed(key, namespace): addressed(item, namespace) for key, item in value.items()
+        }
+    return value

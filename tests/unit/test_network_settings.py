@@ -1,0 +1,277 @@
+"""The settings of the network controller: what is merged, what is refused, all of it at once."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from controllers.network import desired, names, templates
+from controllers.network.config import NetworkSettings
+from tests import builders
+
+PLAIN = {"metadata": {"name": "further"}, "spec": {"podSelector": {}}}
+
+
+def network(**settings: object) -> NetworkSettings:
+    return NetworkSettings.model_validate(settings)
+
+
+def made(**settings: object) -> dict[str, Any]:
+    """Name -> spec of a profile's policies."""
+    manifests = desired.desired(builders.profile(), None, network(**settings))
+    return {one.name: one.content["spec"] for one in manifests}
+
+
+def refused(**settings: object) -> dict[str, str]:
+    return builders.refusals(NetworkSettings, settings)
+
+
+# Switches
+
+OFF_BY_DEFAULT = (names.DEFAULT_DENY, names.DRIVER, names.ARTIFACT_PROXY)
+
+
+@pytest.mark.parametrize(
+    "name", [*templates.read("profiles"), *templates.read("platform"), "further"]
+)
+def test_each_policy_is_on_or_off_by_name(name: str) -> None:
+    further = [PLAIN]
+    without = made(policies={name: False}, extra_policies=further)
+    with_it = made(policies={name: True}, extra_policies=further)
+    assert with_it.keys() - without.keys() == {name}
+    expected = without if name in OFF_BY_DEFAULT else with_it
+    assert made(extra_policies=further) == expected
+    assert made(policies={name: None}, extra_policies=further) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "by_default"),
+    [
+        ({"pipelines_controller": False}, names.OBJECT_STORE, True),
+        ({"driver_mode": "central"}, names.DRIVER, False),
+        ({"artifacts_proxy_enabled": True}, names.ARTIFACT_PROXY, False),
+    ],
+)
+def test_a_switch_by_name_counts_before_what_pipelines_are_like(
+    settings: dict[str, Any], name: str, *, by_default: bool
+) -> None:
+    assert by_default is (name in made())
+    assert by_default is not (name in made(**settings))
+    assert by_default is (name in made(**settings, policies={name: by_default}))
+
+
+def test_with_every_policy_off_there_is_none() -> None:
+    every = [*templates.read("profiles"), *templates.read("platform")]
+    assert made(policies=dict.fromkeys(every, False)) == {}
+
+
+# Peers and ports
+
+
+def test_an_entry_changes_one_name_and_null_leaves_its_default() -> None:
+    settings = network(peers={"vault": ["10.0.0.0/8"], "dns": None}, ports={"vault": [1, 2]})
+    default = network()
+    assert {"vault"} == {one for one in default.peers if default.peers[one] != settings.peers[one]}
+    assert {"vault"} == {one for one in default.ports if default.ports[one] != settings.ports[one]}
+
+
+@pytest.mark.parametrize("name", sorted(templates.read("peers")))
+def test_every_peer_is_configuration(name: str) -> None:
+    settings: dict[str, Any] = {"driver_mode": "central", "artifacts_proxy_enabled": True}
+    everything = {
+        "sourcecontrol.statcan.gc.ca/enabled": "1",
+        "state.aaw.statcan.gc.ca/exists-non-cloud-main-user": "0",
+        "s3.statcan.gc.ca/enabled": "1",
+    }
+    profile = builders.profile(labels=everything)
+    before, after = (
+        desired.desired(profile, None, network(**settings, peers=peers))
+        for peers in ({}, {name: ["203.0.113.0/24"]})
+    )
+    changed = [new for old, new in zip(before, after, strict=True) if new.content != old.content]
+    assert changed
+    assert all("203.0.113.0/24" in str(one.content) for one in changed)
+
+
+PORTS: list[tuple[object, dict[str, Any]]] = [
+    (443, {"protocol": "TCP", "port": 443}),
+    ("443", {"protocol": "TCP", "port": 443}),
+    ("443/TCP", {"protocol": "TCP", "port": 443}),
+    ("53/UDP", {"protocol": "UDP", "port": 53}),
+    ("http", {"protocol": "TCP", "port": "http"}),
+    ("h2/SCTP", {"protocol": "SCTP", "port": "h2"}),
+    ("8000-8080/UDP", {"protocol": "UDP", "port": 8000, "endPort": 8080}),
+    ("9-9", {"protocol": "TCP", "port": 9, "endPort": 9}),
+    ({"port": 443}, {"protocol": "TCP", "port": 443}),
+    ({"port": 1, "endPort": 65535, "protocol": "UDP"},
+     {"protocol": "UDP", "port": 1, "endPort": 65535}),
+    ({"protocol": "UDP"}, {"protocol": "UDP"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "expected"), PORTS)
+def test_a_port_is_read_as_it_is_written(written: object, expected: dict[str, Any]) -> None:
+    assert made(ports={"vault": [written]})["vault-egress"]["egress"][0]["ports"] == [expected]
+
+
+def test_any_is_every_port_and_leaves_the_field_out() -> None:
+    assert "ports" not in made(ports={"vault": "any"})["vault-egress"]["egress"][0]
+
+
+@pytest.mark.parametrize(
+    "port",
+    [0, -1, 65536, True, None, 1.5, "", "0", "65536", "http!", "HTTP", "a" * 16, "a--b", "-a",
+     "53/udp", "53/ICMP", "90-80", "80-", "1-65536", "٣", [], {"port": "80"},
+     {"port": True}, {"endPort": 3}, {"port": "http", "endPort": 9}, {"prot": 1}],
+)  # fmt: skip
+def test_what_is_no_port_is_refused(port: object) -> None:
+    said = refused(ports={"vault": [80, port]})
+    assert all(place.startswith("ports vault 1") for place in said)
+
+
+@pytest.mark.parametrize(
+    "peer",
+    ["", "10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/255.0.0.0", "10.0.0.0/ 8", "::/129",
+     "internet", 7, None, [], {}, {"podSelector": None}, {"pods": {}},
+     {"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}},
+     {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}},
+     {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}},
+     {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["::/16"]}},
+     {"ipBlock": {"except": ["10.0.0.0/9"]}},
+     {"podSelector": {"matchLabels": {"a b": "c"}}},
+     {"podSelector": {"matchLabels": {"a": "c d"}}},
+     {"podSelector": {"matchLabels": {"a": 1}}},
+     {"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+     {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}},
+     {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}}],
+)  # fmt: skip
+def test_what_is_no_peer_is_refused(peer: object) -> None:
+    said = refused(peers={"vault": ["10.0.0.0/8", peer]})
+    assert all(place.startswith("peers vault 1") for place in said)
+
+
+@pytest.mark.parametrize("given", [[], "10.0.0.0/8", {}, 1, False])
+def test_no_peers_would_be_everybody_and_are_refused(given: object) -> None:
+    (message,) = refused(peers={"vault": given}).values()
+    assert "expected at least one" in message
+    assert "switch the policies off" in message
+
+
+def test_no_ports_would_be_every_port_and_are_refused() -> None:
+    (message,) = refused(ports={"vault": []}).values()
+    assert "expected at least one, or the word any" in message
+
+
+# Further policies
+
+
+def test_a_further_policy_is_completed_as_the_api_server_would() -> None:
+    spec: dict[str, Any] = {
+        "podSelector": {"matchLabels": {}, "matchExpressions": []},
+        "egress": [{"to": [], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 80}]}, {}],
+    }
+    (found,) = [
+        value
+        for name, value in made(extra_policies=[{**PLAIN, "spec": spec}]).items()
+        if name == "further"
+    ]
+    assert found == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [
+            {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 80}]},
+            {},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"kind": "Pod"}, "kind"),
+        ({"apiVersion": "v1"}, "apiVersion"),
+        ({"status": {}}, "status"),
+        ({"metadata": {}}, "metadata name"),
+        ({"metadata": {"name": "A"}}, "metadata name"),
+        ({"metadata": {"name": "vault-egress"}}, "metadata name"),
+        ({"metadata": {"name": "a", "namespace": "b"}}, "metadata namespace"),
+        ({"metadata": {"name": "a", "labels": {"b": "c d"}}}, "metadata labels b"),
+        ({"spec": None}, "spec"),
+        ({"spec": {"podSelecter": {}}}, "spec podSelecter"),
+        ({"spec": {"policyTypes": ["Ingress", "Ingress"]}}, "spec"),
+        ({"spec": {"policyTypes": ["Both"]}}, "spec policyTypes 0"),
+        ({"spec": {"ingress": [{"to": []}]}}, "spec ingress 0 to"),
+        (
+            {"spec": {"podSelector": {"matchLabels": {"a": "${namespace}-b"}}}},
+            "spec podSelector matchLabels a",
+        ),
+        ({"spec": {"podSelector": {"matchLabels": {"a": "${owner}"}}}},
+         "spec podSelector matchLabels a"),
+    ],
+)  # fmt: skip
+def test_a_wrong_manifest_is_refused_with_its_place(change: dict[str, Any], place: str) -> None:
+    said = refused(extra_policies=[PLAIN, {**PLAIN, "metadata": {"name": "b"}, **change}])
+    assert [f"extra_policies 1 {place}"] == list(said)
+
+
+def test_two_further_policies_of_one_name_are_refused() -> None:
+    (message,) = refused(extra_policies=[PLAIN, PLAIN]).values()
+    assert "'further' is the name of another policy" in message
+
+
+# All at once
+
+
+def test_all_wrong_settings_of_network_are_named_at_once() -> None:
+    said = refused(
+        policies={"vault-egres": False, "vault-egress": "perhaps"},
+        peers={"valt": [], "vault": [], "dns": ["x"]},
+        ports={"http": [80], "vault": [0], "dns": "all"},
+        extra_policies=[{"metadata": {"name": "_"}, "spec": {}}],
+    )
+    assert said.keys() == {
+        "policies vault-egres",
+        "policies vault-egress",
+        "peers valt",
+        "peers vault",
+        "peers dns 0 ipBlock cidr",
+        "ports http",
+        "ports vault 0",
+        "ports dns",
+        "extra_policies 0 metadata name",
+    }
+    assert all("expected" in text or "did you mean" in text for text in said.values())
+    assert "did you mean 'vault-egress'?" in said["policies vault-egres"]
+
+
+@pytest.mark.parametrize("table", ["policies", "peers", "ports", "extra_policies"])
+def test_what_is_no_table_is_refused(table: str) -> None:
+    (message,) = refused(**{table: 7}).values()
+    assert "7 is not a" in message
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.sampled_from(["policies", "peers", "ports", "extra_policies"]),
+    st.one_of(
+        JSON,
+        st.dictionaries(st.sampled_from(["vault", "dns", "vault-egress"]), JSON),
+        st.lists(st.fixed_dictionaries({"metadata": JSON, "spec": JSON}), max_size=2),
+    ),
+)
+def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object) -> None:
+    try:
+        settings = network(**{table: given_value})
+    except ValidationError:
+        return
+    assert isinstance(desired.desired(builders.profile(), None, settings), list)
