@@ -11,6 +11,9 @@ import yaml
 
 from controllers import registry
 from controllers.manifests import Key
+from controllers.network import names as network_names
+from controllers.network import templates
+from controllers.network.rules import Group
 from controllers.profiles import parse_profile
 from controllers.quotas import names as quota_names
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
@@ -161,6 +164,18 @@ def test_the_table_of_quotas_is_that_of_the_defaults() -> None:
         (key, amount, f"{quota_names.LABEL_PREFIX}/{labels[key]}")
         for key, amount in DEFAULT_HARD.items()
     } <= rows
+
+
+def test_the_tables_of_network_are_those_of_its_folder() -> None:
+    rows = [cells for cells in CONTROLLERS.section("network").rows() if len(cells) > 2]
+
+    policies = {name for group in Group for name in templates.read(group.value)}
+    assert policies <= {cells[0] for cells in rows}
+    told = {cells[0]: cells[2] for cells in rows if len(cells) == 3}
+    for name, ports in templates.read("ports").items():
+        assert told[name] == (ports if isinstance(ports, str) else ", ".join(map(str, ports)))
+    assert told.keys() >= templates.read("peers").keys()
+    assert all(f"`{name}`" in CONTROLLERS.section("network").text for name in network_names.RETIRED)
 
 
 # Examples

@@ -1,0 +1,339 @@
+"""network on a real API server, as a process with exactly the rights of its ClusterRole."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers.network import desired, names, templates
+from controllers.network.config import NetworkSettings
+from controllers.network.rules import Group
+from tests import builders, identities, kubeflow, sights, waits
+from tests.audits import Audit
+from tests.controlplane import ControlPlane, Json, StatusError
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("network")
+
+CONDITION = "NetworkReady"
+RESYNC_MINUTES = "0.03"
+OPT_INS = {names.GITEA_LABEL: "true", names.CLOUD_MAIN_LABEL: "false", names.S3_LABEL: "true"}
+DENY: Json = {"podSelector": {}, "policyTypes": ["Ingress"]}
+MARKS = {
+    "app.kubernetes.io/managed-by": "profiles-controller",
+    "app.kubernetes.io/component": "network",
+}
+FURTHER: dict[str, Any] = {
+    "metadata": {"name": "further", "labels": {"team": "x"}, "annotations": {"why": "asked"}},
+    "spec": {
+        "podSelector": {"matchLabels": {}},
+        "egress": [
+            {},
+            {
+                "to": [
+                    {"podSelector": {}, "namespaceSelector": {"matchLabels": {"a": "${namespace}"}}}
+                ],
+                "ports": [{"port": 8000, "endPort": 8010}, {"protocol": "SCTP"}, {"port": "h2"}],
+            },
+        ],
+        "ingress": [{"from": []}],
+    },
+}
+CONFIGURED: dict[str, Any] = {
+    "policies": {"protected-b-default-deny": True, "allow-jfrog-egress": False},
+    "peers": {
+        "api-server": ["10.0.0.1/32", "fd00::/64"],
+        "internet": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}],
+        "dns": [
+            {
+                "namespaceSelector": {},
+                "podSelector": {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]},
+            }
+        ],
+    },
+    "ports": {"vault": [8200, "8300-8310/UDP", "vault"], "trino": [8443], "jfrog": "any"},
+    "extra_policies": [FURTHER],
+    "driver_mode": "central",
+    "artifacts_proxy_enabled": True,
+}
+
+
+def path(namespace: str, name: str = "") -> str:
+    collection = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+    return f"{collection}/{name}" if name else collection
+
+
+def policies(plane: ControlPlane, namespace: str) -> dict[str, Json]:
+    return {one["metadata"]["name"]: one for one in plane.request("GET", path(namespace))["items"]}
+
+
+def expected(
+    namespace: str, labels: Mapping[str, str] | None = None, **settings: Any
+) -> dict[str, Json]:
+    """Name -> spec of what a profile should have."""
+    profile = builders.profile(namespace, labels=labels)
+    manifests = desired.desired(profile, None, NetworkSettings.model_validate(settings))
+    return {one.name: one.content["spec"] for one in manifests}
+
+
+def is_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> bool:
+    """Whether all that bears our labels is what should be there, and the condition says so."""
+    found = policies(plane, name)
+    ours = {
+        key: one["spec"]
+        for key, one in found.items()
+        if MARKS.items() <= (one["metadata"].get("labels") or {}).items()
+    }
+    return ours == specs and sights.status(plane, name, CONDITION) == "True"
+
+
+def wait_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> None:
+    waits.until(lambda: is_in_shape(plane, name, specs), f"{name} has its policies", seconds=30)
+
+
+def says(plane: ControlPlane, name: str, text: str) -> bool:
+    return text in sights.message(plane, name, CONDITION)
+
+
+def policy(name: str, namespace: str, spec: Json = DENY, **metadata: Any) -> Json:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": spec,
+    }
+
+
+def settings_file(folder: Path, **settings: Any) -> str:
+    file = folder / "settings.yaml"
+    file.write_text(yaml.safe_dump({"network": settings}))
+    return str(file)
+
+
+def uids(plane: ControlPlane, namespace: str) -> dict[str, str]:
+    return {name: one["metadata"]["uid"] for name, one in policies(plane, namespace).items()}
+
+
+def versions(plane: ControlPlane, namespace: str) -> dict[str, str]:
+    found = policies(plane, namespace)
+    return {name: one["metadata"]["resourceVersion"] for name, one in found.items()}
+
+
+def wait_for_resyncs(suite: Suite, profiles: int) -> None:
+    """Until it has looked twice more at each profile."""
+    total = functools.partial(suite.total, "controller_runtime_reconcile_total")
+    goal = total() + 2 * profiles
+    waits.until(lambda: total() >= goal, "two resyncs", seconds=60)
+
+
+@pytest.fixture
+def running(suites: Suites) -> Iterator[Suite]:
+    """One process with the default settings, for one story."""
+    suite = suites.start("network", "--resync", RESYNC_MINUTES).wait_ready()
+    yield suite
+    assert suite.stop() == 0
+
+
+@pytest.mark.parametrize("settings", [{}, CONFIGURED], ids=["default", "configured"])
+def test_the_server_returns_each_policy_as_it_was_stated(
+    control_plane: ControlPlane, settings: dict[str, Any]
+) -> None:
+    every = {**settings, "driver_mode": "central", "artifacts_proxy_enabled": True}
+    for name, spec in expected("default", OPT_INS, **every).items():
+        sent = policy(name, "default", spec)
+        stored = control_plane.request("POST", f"{path('default')}?dryRun=All", sent)
+        assert stored["spec"] == spec
+
+
+CIDRS = ["10.0.0.0/8", "10.0.0.1/8", "10.0.0.0", "010.0.0.0/8", "::/0", "::1/0", "FD00::/8", "x"]
+PORTS: list[Any] = [0, 1, 65535, 65536, "http", "HTTP", "a" * 15, "a" * 16, "1", "a--b", "-a", ""]
+
+
+def refuses(plane: ControlPlane, spec: Json) -> bool:
+    try:
+        plane.request("POST", f"{path('default')}?dryRun=All", policy("tried", "default", spec))
+    except StatusError as error:
+        assert error.status in (400, 422)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("cidr", CIDRS)
+def test_a_cidr_that_is_accepted_is_one_that_the_server_takes(
+    control_plane: ControlPlane, cidr: str
+) -> None:
+    try:
+        spec = expected("default", peers={"vault": [cidr]})["vault-egress"]
+    except ValueError:
+        return
+    assert not refuses(control_plane, spec)
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_a_port_is_refused_exactly_when_the_server_refuses_it(
+    control_plane: ControlPlane, port: Any
+) -> None:
+    spec = {**DENY, "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}]}
+    further = {"metadata": {"name": "tried"}, "spec": spec}
+    try:
+        expected("default", extra_policies=[further])
+    except ValueError:
+        assert refuses(control_plane, spec)
+    else:
+        assert not refuses(control_plane, spec)
+
+
+def test_a_tenant_gets_its_policies_and_the_steady_state_is_silent(
+    control_plane: ControlPlane, suites: Suites, running: Suite
+) -> None:
+    kubeflow.create_tenants(control_plane, ["net-plain"])
+    kubeflow.create_tenants(control_plane, ["net-full"], labels=OPT_INS)
+    wait_in_shape(control_plane, "net-plain", expected("net-plain"))
+    wait_in_shape(control_plane, "net-full", expected("net-full", OPT_INS))
+    before = {name: versions(control_plane, name) for name in ("net-plain", "net-full")}
+    audit = Audit(control_plane, identities.user("network"))
+
+    wait_for_resyncs(running, 2)
+    second = suites.start("network", "--resync", RESYNC_MINUTES).wait_ready()
+    wait_for_resyncs(second, 2)
+
+    assert [] == audit.writes()
+    assert before == {name: versions(control_plane, name) for name in before}
+    assert 0 == second.stop()
+
+
+def test_what_somebody_does_to_a_policy_is_put_right(
+    control_plane: ControlPlane, running: Suite
+) -> None:
+    specs = expected("net-touched")
+    kubeflow.create_tenants(control_plane, ["net-touched"])
+    wait_in_shape(control_plane, "net-touched", specs)
+    before = uids(control_plane, "net-touched")
+
+    sights.patch(control_plane, path("net-touched", "vault-egress"), {"spec": {"egress": None}})
+    unmarked = {"metadata": {"labels": None}}
+    sights.patch(control_plane, path("net-touched", "allow-jfrog-egress"), unmarked)
+    sights.patch(control_plane, path("net-touched", "allow-dns-egress"), unmarked)
+    sights.delete(control_plane, path("net-touched", "unclassified-allow-egress"))
+
+    wait_in_shape(control_plane, "net-touched", specs)
+    after = uids(control_plane, "net-touched")
+    assert {"unclassified-allow-egress"} == {name for name in before if before[name] != after[name]}
+    assert running.code is None
+
+
+def test_labels_give_and_take_policies_and_a_wrong_one_is_told(
+    control_plane: ControlPlane, running: Suite
+) -> None:
+    kubeflow.create_tenants(control_plane, ["net-labels"])
+    wait_in_shape(control_plane, "net-labels", expected("net-labels"))
+    for label, text in OPT_INS.items():
+        sights.patch_labels(control_plane, "net-labels", {label: text})
+        wait_in_shape(control_plane, "net-labels", expected("net-labels", {label: text}))
+        sights.patch_labels(control_plane, "net-labels", {label: "maybe"})
+        told = f"label {label} is refused: 'maybe' is not a boolean"
+        waits.until(functools.partial(says, control_plane, "net-labels", told), "that is told")
+        found = {name: one["spec"] for name, one in policies(control_plane, "net-labels").items()}
+        assert found == expected("net-labels")
+        sights.patch_labels(control_plane, "net-labels", {label: None})
+        wait_in_shape(control_plane, "net-labels", expected("net-labels"))
+    reasons = {one["reason"] for one in sights.events(control_plane, "net-labels", type="Warning")}
+    assert {"InvalidBoolean"} == reasons
+    assert [] == running.troubles("net-labels")
+
+
+def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
+    control_plane: ControlPlane, running: Suite
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "net-heir", labels={names.S3_LABEL: "true"})
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(namespace)
+    older = [*sorted(names.INHERITED | names.RETIRED)]
+    unlabelled = ["theirs", "allow-istiod-egress-too"]
+    control_plane.apply(
+        *(policy(name, "net-heir", ownerReferences=owners) for name in (*older, *unlabelled)),
+        policy("nobodys", "net-heir"),
+    )
+    before, versions_before = uids(control_plane, "net-heir"), versions(control_plane, "net-heir")
+
+    # Only now is it the Profile's namespace: the suite meets everything at once.
+    owner = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/net-heir", owner)
+
+    specs = expected("net-heir", {names.S3_LABEL: "true"})
+    wait_in_shape(control_plane, "net-heir", specs)
+    after = uids(control_plane, "net-heir")
+    left = {*unlabelled, "nobodys"}
+    assert specs.keys() | left == after.keys()
+    adopted = names.INHERITED & specs.keys()
+    assert len(adopted) == len(templates.read(Group.PROFILES.value)) + 1
+    assert {name: before[name] for name in adopted | left} == {
+        name: after[name] for name in adopted | left
+    }
+    final = versions(control_plane, "net-heir")
+    assert {versions_before[name] for name in left} == {final[name] for name in left}
+    assert 0 == len(running.troubles("net-heir"))
+
+
+def test_a_policy_of_nobody_under_our_name_is_refused_and_the_others_are_made(
+    control_plane: ControlPlane, running: Suite
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "net-taken")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    control_plane.apply(namespace, policy("vault-egress", "net-taken"))
+    version = versions(control_plane, "net-taken")["vault-egress"]
+    owner = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/net-taken", owner)
+
+    told = "NetworkPolicy net-taken/vault-egress refused"
+    waits.until(lambda: says(control_plane, "net-taken", told), "the refusal is told")
+    found = policies(control_plane, "net-taken")
+    assert expected("net-taken").keys() == found.keys()
+    assert version == found["vault-egress"]["metadata"]["resourceVersion"]
+    assert running.code is None
+
+
+def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
+    control_plane: ControlPlane, suites: Suites, tmp_path: Path
+) -> None:
+    kubeflow.create_tenants(control_plane, ["net-set", "net-set-twin"], labels=OPT_INS)
+    control_plane.apply(policy("theirs", "net-set"))
+    untouched = control_plane.request("GET", path("net-set", "theirs"))
+    first = suites.start("network", "--config", settings_file(tmp_path, **CONFIGURED)).wait_ready()
+    for name in ("net-set", "net-set-twin"):
+        wait_in_shape(control_plane, name, expected(name, OPT_INS, **CONFIGURED))
+    before = uids(control_plane, "net-set")
+    assert 0 == first.stop()
+
+    fewer = {"policies": {"vault-egress": False, names.DRIVER: True}, "ports": {"dns": ["53/UDP"]}}
+    second = suites.start("network", "--config", settings_file(tmp_path, **fewer)).wait_ready()
+
+    for name in ("net-set", "net-set-twin"):
+        wait_in_shape(control_plane, name, expected(name, OPT_INS, **fewer))
+    after = uids(control_plane, "net-set")
+    assert {"vault-egress", "further", names.DEFAULT_DENY, names.ARTIFACT_PROXY} == (
+        before.keys() - after.keys()
+    )
+    assert {"allow-jfrog-egress"} == after.keys() - before.keys()
+    assert all(after[name] == before[name] for name in before.keys() & after.keys())
+    assert untouched == control_plane.request("GET", path("net-set", "theirs"))
+    assert 0 == second.stop()
+
+
+def test_wrong_settings_end_the_process_with_all_of_them_named(
+    suites: Suites, tmp_path: Path
+) -> None:
+    wrong = settings_file(
+        tmp_path, policies={"vault": True}, peers={"dns": ["x"]}, ports={"vault": [0]}
+    )
+    suite = suites.start("network", "--config", wrong)
+
+    assert 2 == suite.wait()
+    for place in ("network.policies.vault", "network.peers.dns", "network.ports.vault"):
+        assert place in suite.text()
+    assert "Traceback" not in suite.text()
