@@ -54,6 +54,11 @@ class Manifest:
     controls is taken over in place, and loses the annotations of these keys. Of a create-only
     manifest its content stays. None: such an object is another owner's, and refused."""
 
+    where_present: bool = False
+    """Kept in shape where the object is, and never made where it is not."""
+    finalizers: Mapping[str, bool] = field(default_factory=dict)
+    """Finalizers that the object must have (True) or must not have (False); others stay."""
+
     @property
     def key(self) -> Key:
         """The object's key."""
@@ -85,6 +90,9 @@ def to_body(manifest: Manifest, *, api_version: str, profile: Profile, component
     metadata["labels"] = stamped_labels(manifest, component)
     if manifest.annotations:
         metadata["annotations"] = dict(manifest.annotations)
+    finalizers = [name for name, needed in manifest.finalizers.items() if needed]
+    if finalizers:
+        metadata["finalizers"] = finalizers
     metadata["ownerReferences"] = [owner_reference(profile)]
     return {
         "apiVersion": api_version,

@@ -76,11 +76,9 @@ class Loader:
             raise WrongSettingsError(reading.faults)
         return Loaded(
             common=common,
-            assemblies=assemblies,
+            assemblies=[(each.with_settings(own), own) for each, own in assemblies],
             connection=common.connection(),
-            options=common.options(
-                namespace=namespace, known=[each.name for each in self.registry]
-            ),
+            options=common.options(namespace=namespace, known=_names(self.registry)),
         )
 
 
@@ -142,7 +140,7 @@ class _Reading:
         return [
             each
             for each in self.registry
-            if ALL in names or not labels[each.name].isdisjoint(names)
+            if (ALL in names and not each.apart) or not labels[each.name].isdisjoint(names)
         ]
 
     def check_election(self, common: Common, namespace: str | None) -> None:
@@ -152,6 +150,15 @@ class _Reading:
 
     def _refuse(self, origin: str, problem: str) -> None:
         self.faults.append(Fault(setting="--config", origin=origin, problem=problem))
+
+
+def _names(registry: Sequence[AnyController]) -> list[str]:
+    """Every name that a controller may run by."""
+    return [
+        name
+        for each in registry
+        for name in (each.name, *(f"{each.name}-{variant}" for variant in each.variants))
+    ]
 
 
 def _content(path: Path) -> str | None:

@@ -262,6 +262,10 @@ def merged(want: Wanted, live: Body) -> Body:
         metadata["annotations"] = {**kept, **want.manifest.annotations}
     else:
         metadata.pop("annotations", None)
+    stated = want.manifest.finalizers
+    if stated:
+        there = [name for name in metadata.get("finalizers") or () if name not in stated]
+        metadata["finalizers"] = [*there, *(name for name, needed in stated.items() if needed)]
     others = [
         reference
         for reference in metadata.get("ownerReferences") or ()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from controllers.findings import Finding
 from controllers.manifests import Body, Manifest
@@ -19,6 +19,14 @@ class Outside(Protocol):
 
     async def close(self) -> None:
         """Gives back what it holds; bounded in time."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A part of the world outside that says how it is."""
+
+    def health(self) -> str:
+        """A sentence for /readyz?verbose, from any thread; empty when all is well."""
 
 
 class Connect(Protocol):
@@ -144,10 +152,26 @@ class Controller(Generic[SettingsT, FactsT]):
     aliases: tuple[str, ...] = ()
     """Hidden subcommand names, for deployments that use an older one."""
 
+    namespaces: Callable[[SettingsT], Collection[str]] | None = None
+    """Where it writes besides the profile's namespace; by its settings, and never by a Profile."""
+    apart: bool = False
+    """A process of its own, by its name: ``all`` leaves it out, unless it is asked for."""
+    variants: tuple[str, ...] = ()
+    """What may follow its name. It runs as one of them, and a process of each may run beside the
+    other: name, condition, labels and Lease are the variant's own."""
+    variant: Callable[[SettingsT], Controller[Any, Any]] | None = None
+    """The controller as it runs with these settings, where it has variants."""
+    variant_of: str = ""
+    """Of a variant, the name that the registry knows; a Profile may pause it by either."""
+
     @property
     def condition(self) -> str:
         """The type of its condition on a Profile: ``AuthzPoliciesReady`` for authz-policies."""
         return "".join(part.capitalize() for part in self.name.split("-")) + "Ready"
+
+    def with_settings(self, settings: SettingsT) -> Controller[Any, Any]:
+        """What runs: itself, or the variant that the settings choose."""
+        return self if self.variant is None else self.variant(settings)
 
 
 AnyController = Controller[Any, Any]

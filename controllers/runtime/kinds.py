@@ -87,6 +87,13 @@ _TABLE = (
     Kind(name="Secret", versions=("v1",), plural="secrets",
          content=("type", "data", "immutable"), immutable=("type",), empties=("data",),
          unread="type!=helm.sh/release.v1"),
+    Kind(name="VirtualService", group="networking.istio.io", versions=("v1", "v1beta1"),
+         plural="virtualservices", optional=True),
+    Kind(name="ServiceEntry", group="networking.istio.io", versions=("v1", "v1beta1"),
+         plural="serviceentries", optional=True),
+    # Argo CD takes an empty policy away again, as it means the same as none.
+    Kind(name="Application", group="argoproj.io", versions=("v1alpha1",), plural="applications",
+         empties=("spec.syncPolicy",), optional=True),
     Kind(name="ServiceAccount", versions=("v1",), plural="serviceaccounts", mode=Mode.MERGE,
          content=("secrets",)),
     Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE),

@@ -20,7 +20,7 @@ from controllers.profiles import Profile
 from controllers.runtime import clusters, informers
 from controllers.runtime.chores import Chore
 from controllers.runtime.conditions import Writer
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.declarations import AnyController, Telling
 from controllers.runtime.leaders import Leases, lease_name
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.operators import ProfileWatch
@@ -273,6 +273,10 @@ class Manager:
                 checks.append(Check(name=name, note=f"waiting: {one.health()}"))
             else:
                 checks.append(self._check(name, one.synced, one.down_since, one.health()))
+        for name, reconciler in self.reconcilers.items():
+            if isinstance(reconciler.outside, Telling):
+                # One that is away is no reason to stop what needs it not: told, and no failure.
+                checks.append(Check(name=f"outside/{name}", note=reconciler.outside.health()))
         checks.append(Check(name="leading", note=self.standby))
         return checks
 

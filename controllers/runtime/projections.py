@@ -52,6 +52,7 @@ class Record:
     """What each watching controller's projection kept, by controller."""
     legacy: tuple[str, ...] = ()
     """The controllers that count it as theirs without their labels (``Owned.legacy``)."""
+    finalizers: tuple[str, ...] = ()
 
     @property
     def component(self) -> str | None:
@@ -75,6 +76,7 @@ class Record:
             and self.owned == other.owned
             and self.handed_down == other.handed_down
             and self.deleting == other.deleting
+            and self.finalizers == other.finalizers
             and self.content == other.content
             and self.kept == other.kept
         )
@@ -117,6 +119,7 @@ def project(
         content=content if merge else None,
         kept=kept,
         legacy=legacy,
+        finalizers=tuple(map(sys.intern, metadata.get("finalizers") or ())),
     )
 
 

@@ -159,7 +159,8 @@ class Reconciler:
     async def reconcile(self, profile: Profile) -> Report:
         """Bring one profile into shape; never raises but for a cancellation."""
         began = self._world.clock()
-        if is_paused(profile, self.controller.name):
+        names = filter(None, (self.controller.name, self.controller.variant_of))
+        if any(is_paused(profile, name) for name in names):
             outcome = Outcome(ready=None, reason="Paused", message=f"paused by {PAUSED_ANNOTATION}")
             return Report(
                 profile=profile.name,
@@ -202,6 +203,7 @@ class Reconciler:
             profile=profile,
             component=controller.name,
             memories=self._owned,
+            namespaces=controller.namespaces(settings) if controller.namespaces else (),
             siblings=self._world.known,
         )
         findings = [

@@ -88,9 +88,12 @@ def plan(
         if manifest.namespace not in allowed:
             message = f"{manifest.key} is outside the namespace of profile {profile.name}"
             raise ValueError(message)
+        record = memories[manifest.kind].get(manifest.namespace, manifest.name)
+        if record is None and manifest.where_present:
+            continue
         want = wanted(manifest, profile, component, siblings)
         wants[manifest.key] = want
-        changes.append(judge(want, memories[manifest.kind].get(manifest.namespace, manifest.name)))
+        changes.append(judge(want, record))
     changes += _prune(profile, component, memories, wants, allowed)
     return ChangeSet(tuple(changes)), wants
 
@@ -98,7 +101,8 @@ def plan(
 def judge(want: Wanted, record: Record | None) -> Change:
     """What must happen to one wanted object, given what is there: the first rule that speaks."""
     if record is None:
-        return Change(Action.CREATE, want.manifest.key)
+        absent = want.manifest.where_present
+        return Change(Action.UNCHANGED if absent else Action.CREATE, want.manifest.key)
     for rule in _RULES:
         verdict = rule(want, record)
         if verdict is not None:
@@ -190,6 +194,9 @@ def in_shape(want: Wanted, record: Record) -> bool:
     if not projections.includes(record.annotations, want.manifest.annotations):
         return False
     if any(key in want.manifest.barred_annotations for key, _ in record.annotations):
+        return False
+    stated = want.manifest.finalizers.items()
+    if any((name in record.finalizers) is not needed for name, needed in stated):
         return False
     if record.content is None:
         return record.digest == want.digest

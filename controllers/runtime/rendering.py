@@ -20,4 +20,5 @@ def render(controller: AnyController, settings: Any, profile: Profile) -> list[B
             component=controller.name,
         )
         for manifest in controller.desired(profile, controller.facts, settings)
+        if not manifest.where_present
     ]

@@ -1,0 +1,140 @@
+"""What a manifest and a controller may state beyond the usual: finalizers, presence, variants."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from controllers.manifests import Body, Key, Manifest
+from controllers.profiles import PAUSED_ANNOTATION
+from controllers.runtime.declarations import AnyController, Owned
+from controllers.runtime.options import Options
+from controllers.runtime.rendering import render
+from profiles_controller.assemblies import ALL, _names, _Reading
+from tests import harness, specimens
+
+pytestmark = pytest.mark.virtual_time
+
+KEY = Key("ConfigMap", "alice", "settings")
+HOLD = "example.ca/hold"
+
+
+def running(*manifests: Manifest, before: Sequence[Body] = (), **fields: Any) -> Any:
+    cluster = harness.tenants(annotations=fields.pop("annotations", None))
+    for body in before:
+        cluster.objects.put(body)
+    settings = specimens.Settings(manifests=lambda _profile: manifests)
+    made = dataclasses.replace(specimens.controller(), **fields)
+    return harness.running((made, settings), cluster=cluster)
+
+
+def finalizers(process: harness.Harness) -> list[str]:
+    return list(process.cluster.objects.read(KEY)["metadata"].get("finalizers") or ())
+
+
+async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
+    async with running(specimens.manifest(finalizers={HOLD: True})) as process:
+        assert [HOLD] == finalizers(process)
+
+        process.cluster.objects.edit(KEY, lambda body: body["metadata"].pop("finalizers"))
+        await process.settled()
+        assert [HOLD] == finalizers(process)
+
+
+async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
+    there = specimens.object_body(data={"key": "value"})
+    there["metadata"]["finalizers"] = ["example.ca/theirs", HOLD]
+    async with running(specimens.manifest(finalizers={HOLD: False}), before=[there]) as process:
+        assert ["example.ca/theirs"] == finalizers(process)
+
+        process.cluster.requests.clear()
+        await process.resynced()
+        assert [] == process.cluster.requests
+
+
+async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() -> None:
+    wanted = specimens.manifest(where_present=True)
+    async with running(wanted) as process:
+        assert process.cluster.objects.get(KEY) is None
+        assert ("True", "0 objects are in place") == process.conditions()["SamplesReady"]
+    async with running(wanted, before=[specimens.object_body(data={"key": "other"})]) as process:
+        assert {"key": "value"} == process.cluster.objects.read(KEY)["data"]
+
+        process.cluster.objects.delete(KEY)
+        await process.settled()
+        assert process.cluster.objects.get(KEY) is None
+
+
+def test_what_is_wanted_where_present_is_not_rendered() -> None:
+    manifests = [specimens.manifest(where_present=True), specimens.manifest(name="other")]
+    settings = specimens.Settings(manifests=lambda _profile: manifests)
+
+    (body,) = render(specimens.controller(), settings, specimens.profile())
+    assert "other" == body["metadata"]["name"]
+
+
+async def test_a_declared_namespace_is_written_to_and_pruned() -> None:
+    elsewhere = specimens.manifest(namespace="platform")
+    stale = specimens.object_body(name="stale", namespace="platform")
+    namespaces = {"namespaces": lambda _settings: ("platform",)}
+    platform = specimens.namespace_body("platform", owned=False)
+    async with running(elsewhere, before=[platform, stale], **namespaces) as process:
+        assert process.cluster.objects.get(elsewhere.key) is not None
+        assert process.cluster.objects.get(Key("ConfigMap", "platform", "stale")) is None
+
+
+class Outside:
+    async def close(self) -> None:
+        """Holds nothing."""
+
+    def health(self) -> str:
+        return "the database is away"
+
+
+async def test_the_world_outside_is_told_and_fails_no_probe() -> None:
+    async with running(connect=lambda _settings, dry_run: Outside()) as process:  # noqa: ARG005
+        (check,) = (one for one in process.manager.ready() if one.name == "outside/samples")
+
+        assert ("the database is away", "") == (check.note, check.trouble)
+
+
+def varied() -> AnyController:
+    def variant(_settings: object) -> AnyController:
+        return specimens.controller("samples-b", variant_of="samples")
+
+    return specimens.controller(variants=("a", "b"), variant=variant, apart=True)
+
+
+async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() -> None:
+    for name in ("samples", "samples-b"):
+        annotations = {PAUSED_ANNOTATION: name}
+        options = Options(listen=None, known=frozenset({"samples", "samples-a", "samples-b"}))
+        cluster = harness.tenants(annotations=annotations)
+        settings = specimens.Settings()
+        assembly = (varied().with_settings(settings), settings)
+        async with harness.running(assembly, cluster=cluster, options=options) as process:
+            assert {"SamplesBReady"} == set(process.conditions())
+            assert "Unknown" == process.conditions()["SamplesBReady"][0]
+            assert [] == process.events()
+
+
+async def test_variants_leave_each_others_objects_alone() -> None:
+    theirs = specimens.object_body(name="theirs", labels=specimens.marks("samples-a"))
+    cluster = harness.tenants()
+    cluster.objects.put(theirs)
+    settings = specimens.Settings()
+    assembly = (varied().with_settings(settings), settings)
+    async with harness.running(assembly, cluster=cluster) as process:
+        assert cluster.objects.get(Key("ConfigMap", "alice", "theirs")) is not None
+        labels = process.cluster.objects.read(KEY)["metadata"]["labels"]
+        assert "samples-b" == labels["app.kubernetes.io/component"]
+
+
+def test_a_controller_that_is_apart_is_picked_by_name_alone() -> None:
+    registry = (varied(), specimens.controller("others", owned=(Owned(kind="Secret"),)))
+    reading = _Reading(registry=registry)
+
+    assert ["others"] == [one.name for one in reading.pick([ALL], "controller", "argument")]
+    assert ["samples"] == [one.name for one in reading.pick(["samples"], "controller", "argument")]
+    assert ["samples", "samples-a", "samples-b", "others"] == _names(registry)
