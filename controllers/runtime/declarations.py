@@ -22,7 +22,7 @@ class Outside(Protocol):
 
 
 @runtime_checkable
-class Telling(Protocol):
+class Telling(Outside, Protocol):
     """A part of the world outside that says how it is."""
 
     def health(self) -> str:
