@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controllers.authz_policies.controller import CONTROLLER as AUTHZ_POLICIES
 from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
 from controllers.network.controller import CONTROLLER as NETWORK
 from controllers.notebook.controller import CONTROLLER as NOTEBOOK
@@ -11,7 +12,14 @@ from controllers.quotas.controller import CONTROLLER as QUOTAS
 from controllers.rbac.controller import CONTROLLER as RBAC
 from controllers.runtime.declarations import AnyController
 
-CONTROLLERS: tuple[AnyController, ...] = (QUOTAS, LIMITRANGES, RBAC, NETWORK, NOTEBOOK)
+CONTROLLERS: tuple[AnyController, ...] = (
+    QUOTAS,
+    LIMITRANGES,
+    RBAC,
+    NETWORK,
+    NOTEBOOK,
+    AUTHZ_POLICIES,
+)
 
 
 def by_name() -> Mapping[str, AnyController]:

@@ -1,0 +1,99 @@
+"""How Istio reads what is written into an AuthorizationPolicy, and what would mean too much. Pure.
+
+The facts are security.istio.io's AuthorizationPolicy of Istio 1.31 (a value matches exactly, as the
+beginning with ``*`` behind it, as the end with ``*`` before it, or as ``*`` whatever there is), and
+the URI templates of Envoy that it hands ``{*}`` and ``{**}`` to.
+"""
+
+from __future__ import annotations
+
+import re
+
+NAMESPACE = "<ns>"
+"""Stands for the profile's namespace in a path of the settings."""
+
+ONE, REST = "{*}", "{**}"
+
+# What Envoy takes for a character of a segment: of RFC 3986's pchar all but "*" and "=".
+_SEGMENT = re.compile(r"[A-Za-z0-9\-._~%!$&'()+,;:@]+")
+_PATH = re.compile(r"[!-~]+")
+_PRINCIPAL = re.compile(r"(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/ns/[a-z0-9-]+/sa/[a-z0-9.-]+")
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def is_template(path: str) -> bool:
+    """Whether Istio hands the path to Envoy as a URI template."""
+    return ONE in path or REST in path
+
+
+def path_refusal(path: str) -> str | None:
+    """Why Istio would refuse the path, or read it otherwise than it looks; None when it is fine."""
+    if not _PATH.fullmatch(path) or "?" in path or "#" in path:
+        return f"{path!r} is no path: expected printable ASCII, without query or fragment"
+    plain = path.replace(NAMESPACE, "ns")
+    if is_template(plain):
+        return _template_refusal(path, plain)
+    if "{" in plain or "}" in plain:
+        return f"{path!r} has braces that are no {ONE} or {REST}: expected those, or none"
+    if "*" in plain[1:-1] or not plain.startswith(("/", "*")) or plain == "**":
+        return (
+            f"{path!r} is no path: expected /..., with one * at either end or none, or a template"
+        )
+    return None
+
+
+def _template_refusal(path: str, plain: str) -> str | None:
+    first, *segments = plain.split("/")
+    if first or REST in segments[:-1]:
+        return f"{path!r} is no template: expected /..., with {REST} as its last segment only"
+    wrong = [
+        segment
+        for segment in segments
+        if segment not in {ONE, REST, ""} and not _SEGMENT.fullmatch(segment)
+    ]
+    if wrong or "" in segments[:-1]:
+        return (
+            f"{path!r} is no template: expected segments that are {ONE}, {REST}"
+            " or plain text, none of them empty"
+        )
+    return None
+
+
+def principal_refusal(principal: str) -> str | None:
+    """Why the principal is none, or would admit more than one service account a trust domain."""
+    if _PRINCIPAL.fullmatch(principal):
+        return None
+    return (
+        f"{principal!r} is not one service account: expected TRUST-DOMAIN/ns/NAMESPACE/sa/NAME,"
+        " with * for no more than the whole trust domain"
+    )
+
+
+def header_refusal(name: str) -> str | None:
+    """Why it is no header's name as HTTP/2 writes it; None when it is one."""
+    if _HEADER.fullmatch(name):
+        return None
+    return f"{name!r} is no header: expected a name in lower case, such as kubeflow-userid"
+
+
+def name_refusal(name: str) -> str | None:
+    """Why a user's or a group's name must not become a value; None when it may."""
+    if not name:
+        return "the name is empty: expected the name that the gateway puts into the header"
+    if name.startswith("*") or name.endswith("*"):
+        return f"{name!r} has * at an end, which would admit others: expected a name without"
+    return None
+
+
+def group_refusal(name: str) -> str | None:
+    """As ``name_refusal``; besides, the header is a list of groups with commas between."""
+    if "," in name:
+        return (
+            f"{name!r} has a comma, which separates groups in the header: expected a name without"
+        )
+    return name_refusal(name)
+
+
+def group_values(name: str) -> tuple[str, str, str]:
+    """The group alone, first or last in the header: Istio cannot look into the middle."""
+    return name, f"{name},*", f"*,{name}"
