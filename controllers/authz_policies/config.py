@@ -57,8 +57,15 @@ class Operation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    methods: tuple[Method, ...] = Field(min_length=1)
-    paths: tuple[Path, ...] = Field(min_length=1)
+    methods: tuple[Method, ...]
+    paths: tuple[Path, ...]
+
+    @field_validator("methods", "paths")
+    @classmethod
+    def _some(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if values:
+            return values
+        raise ValueError("nothing is listed, which Istio refuses: expected one or more")
 
 
 _NOTEBOOK = f"/notebook/{rules.NAMESPACE}/{rules.ONE}"

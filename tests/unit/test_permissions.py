@@ -14,7 +14,7 @@ from tests import specimens
 GOLDEN = Path(__file__).parent / "golden" / "permissions"
 
 
-@pytest.mark.parametrize("name", ["quotas", "limitranges", "rbac", "notebook", "network"])
+@pytest.mark.parametrize("name", list(registry.by_name()))
 def test_a_controller_may_do_what_it_declares_and_nothing_else(name: str) -> None:
     role = permissions.cluster_role([registry.by_name()[name]], f"profiles-controller-{name}")
     golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())

@@ -1,0 +1,262 @@
+"""The authz-policies controller: what it wants, whom it leaves out, what it reads of bindings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllers.authz_policies import controller, desired, names
+from controllers.authz_policies.config import AuthzPoliciesSettings
+from controllers.authz_policies.desired import Binding, Facts
+from controllers.findings import Finding, Severity
+from controllers.manifests import Body
+from controllers.profiles import Owner, Profile
+from tests import builders, kubeflow
+from tests.meshes import Request, is_allowed
+
+SETTINGS = AuthzPoliciesSettings()
+JANE, JOHN = "jane@example.ca", "john@example.ca"
+
+
+def facts(*subjects: tuple[str, str], role: str = "edit") -> Facts:
+    """A binding for each kind and name."""
+    return Facts(
+        bindings=tuple(
+            (f"binding-{number}", Binding(role=role, subjects=(subject,)))
+            for number, subject in enumerate(subjects)
+        )
+    )
+
+
+def specs(
+    known: Facts, settings: AuthzPoliciesSettings = SETTINGS, owner: Owner | None = None
+) -> dict[str, Any]:
+    profile = Profile(name="team-a", uid="uid", owner=owner or Owner(name=JANE))
+    wanted = desired.desired(profile, known, settings)
+    return {one.name: one.content["spec"] for one in wanted}
+
+
+def found(known: Facts, owner: Owner | None = None) -> list[Finding]:
+    profile = Profile(name="team-a", uid="uid", owner=owner or Owner(name=JANE))
+    return desired.findings(profile, known, SETTINGS)
+
+
+CONTRIBUTORS = facts(("User", JOHN), ("Group", "analysts"))
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "settings"),
+    [
+        ("default", Facts(), {}),
+        ("contributors", CONTRIBUTORS, {}),
+        ("waypoint", Facts(), {"waypoint": "waypoint"}),
+        (
+            "configured",
+            CONTRIBUTORS,
+            {
+                "user_header": "x-goog-authenticated-user-email",
+                "user_prefix": "accounts.google.com:",
+                "groups_header": "x-groups",
+                "trusted_principals": ["td.example/ns/ingress/sa/gateway"],
+                "notebook_controller_principals": [],
+                "open_paths": ["/ready"],
+                "blocked_operations": [{"methods": ["PUT"], "paths": ["/nb/<ns>/{*}/up"]}],
+                "block_rewritten": False,
+            },
+        ),
+        ("insecure", Facts(), {"trusted_principals": [], "insecure_any_principal": True}),
+    ],
+)
+def test_the_policies_are_as_their_golden_file(
+    name: str, known: Facts, settings: Mapping[str, Any]
+) -> None:
+    profile = builders.profile()
+    manifests = desired.desired(profile, known, AuthzPoliciesSettings.model_validate(settings))
+    assert builders.golden("authz-policies", name) == builders.bodies(
+        manifests, profile, component="authz-policies"
+    )
+
+
+@pytest.mark.parametrize(
+    ("switch", "left"),
+    [
+        ("block_transfer", {names.OWNER_ACCESS}),
+        ("owner_access", {names.BLOCK_TRANSFER}),
+    ],
+)
+def test_each_policy_can_be_switched_off(switch: str, left: set[str]) -> None:
+    assert left == set(specs(Facts(), AuthzPoliciesSettings.model_validate({switch: False})))
+
+
+def test_a_denial_of_nothing_is_not_made() -> None:
+    settings = AuthzPoliciesSettings.model_validate(
+        {"blocked_operations": [], "blocked_rewritten_operations": []}
+    )
+    assert {names.OWNER_ACCESS} == set(specs(Facts(), settings))
+
+
+def test_the_order_and_the_number_of_bindings_change_nothing() -> None:
+    people = [("User", JOHN), ("Group", "b"), ("Group", "a"), ("User", JANE)]
+
+    assert specs(facts(*people)) == specs(facts(*reversed(people), *people))
+
+
+def test_an_access_policy_always_has_rules_as_none_would_admit_nobody() -> None:
+    bare = AuthzPoliciesSettings.model_validate(
+        {"open_paths": [], "culling_paths": [], "contributor_roles": []}
+    )
+    (rule,) = specs(Facts(), bare, Owner(name=""))[names.OWNER_ACCESS]["rules"]
+
+    assert {"from": [{"source": {"namespaces": ["team-a"]}}]} == rule
+
+
+def test_only_the_access_policy_is_adopted_from_nobody() -> None:
+    wanted = desired.desired(builders.profile(), Facts(), SETTINGS)
+
+    assert [names.OWNER_ACCESS] == [one.name for one in wanted if one.adoptable]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("User", "*", "'*' has * at an end, which would admit others: expected a name without"),
+        ("User", "*@example.ca", "'*@example.ca' has * at an end"),
+        ("User", "jane*", "'jane*' has * at an end"),
+        ("User", "", "the name is empty: expected the name that the gateway puts into the header"),
+        ("Group", "*", "'*' has * at an end"),
+        ("Group", "a,b", "'a,b' has a comma, which separates groups"),
+    ],
+)
+def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, said: str) -> None:
+    known = facts((kind, name), ("User", JOHN))
+    (finding,) = found(known)
+
+    assert finding.severity is Severity.PROBLEM
+    assert "SubjectLeftOut" == finding.reason
+    start = f"RoleBinding binding-0: {kind} is left out of AuthorizationPolicy namespace-owner-"
+    assert finding.message.startswith(start)
+    assert said in finding.message
+    assert specs(known) == specs(facts(("User", JOHN)))
+
+
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        (Owner(name="*"), "spec.owner of Profile team-a: User is left out"),
+        (Owner(name=""), "the name is empty"),
+        (Owner(kind="ServiceAccount", name="bot"), "a ServiceAccount's namespace"),
+        (Owner(kind="Robot", name="bot"), "Robot is left out"),
+    ],
+)
+def test_an_owner_who_cannot_be_named_is_left_out_aloud(owner: Owner, said: str) -> None:
+    (finding,) = found(Facts(), owner)
+
+    assert said in finding.message
+    assert specs(Facts(), owner=owner) == specs(Facts(), owner=Owner(name=""))
+
+
+def test_a_star_within_a_name_is_no_wildcard() -> None:
+    assert found(facts(("User", "ja*ne"))) == []
+
+
+def test_whose_role_is_not_admitted_is_no_finding() -> None:
+    assert found(facts(("User", "*"), role="view")) == []
+
+
+def test_without_the_access_policy_nobody_is_left_out_of_it() -> None:
+    settings = AuthzPoliciesSettings(owner_access=False)
+    assert desired.findings(builders.profile(owner="*"), Facts(), settings) == []
+
+
+def test_who_writes_bindings_cannot_fill_the_events() -> None:
+    findings = found(facts(*(("User", f"{number}*") for number in range(50))))
+
+    assert 11 == len(findings)
+    assert "40 more users and groups are left out likewise" == findings[-1].message
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["User", "Group"]), st.text(max_size=8)), max_size=6),
+    st.text(max_size=8),
+)
+def test_whatever_is_written_into_bindings_admits_exactly_those_it_names(
+    subjects: list[tuple[str, str]], asked: str
+) -> None:
+    known = facts(*subjects)
+    policies = list(specs(known).values())
+    (gateway, *_) = SETTINGS.trusted_principals
+    headers = {"kubeflow-userid": asked}
+    request = Request(principal=gateway, headers=headers, path="/a")
+
+    users = {name for kind, name in subjects if kind == "User"}
+    may = asked in users and bool(asked) and asked[0] != "*" and asked[-1] != "*"
+    assert is_allowed(policies, request) is may
+    assert len(found(known)) <= 11
+
+
+# What is read of RoleBindings
+
+
+def binding(**metadata: Any) -> Body:
+    body = kubeflow.contributor_binding("team-a", JOHN)
+    return {**body, "metadata": {**body["metadata"], **metadata}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (binding(), Binding(role="edit", subjects=(("User", JOHN),))),
+        (binding(annotations={"role": "view"}), Binding(role="view", subjects=(("User", JOHN),))),
+        (
+            {**binding(), "subjects": [{"kind": "Group", "name": "analysts"}]},
+            Binding(role="edit", subjects=(("Group", "analysts"),)),
+        ),
+        ({**binding(), "subjects": [{"kind": "ServiceAccount", "name": "a"}]}, None),
+        ({**binding(), "subjects": None}, None),
+        (binding(annotations={"user": JOHN}), None),
+        (binding(annotations=None), None),
+        (binding(deletionTimestamp="2026-01-01T00:00:00Z"), None),
+    ],
+)
+def test_of_all_bindings_only_those_with_a_role_are_remembered(
+    body: Body, kept: Binding | None
+) -> None:
+    assert kept == controller.keep(body)
+
+
+def test_a_binding_wakes_the_profile_of_its_namespace() -> None:
+    assert "team-a" == controller.wakes(binding())
+
+
+class View:
+    outside = None
+
+    def kept(self, kind: str, namespace: str, name: str) -> Any:
+        raise NotImplementedError(kind, namespace, name)
+
+    def all_kept(self, kind: str, namespace: str) -> Mapping[str, Binding]:
+        assert (kind, namespace) == ("RoleBinding", "team-a")
+        one = Binding(role="edit", subjects=(("User", JOHN),))
+        return {"b": one, "a": one}
+
+
+async def test_contributors_are_gathered_from_memory_in_the_order_of_their_bindings() -> None:
+    gathered = await controller.gather(builders.profile(), View())
+
+    assert ["a", "b"] == [name for name, _ in gathered.bindings]
+
+
+def test_the_older_suites_policies_are_known_by_their_names_and_kubeflows_are_not() -> None:
+    (owned,) = controller.CONTROLLER.owned
+    assert owned.legacy is not None
+    assert owned.legacy({"name": "namespace-owner-access-istio"})
+    assert owned.legacy({"name": "protected-b-block-transfer"})
+    assert not owned.legacy({"name": "ns-owner-access-istio"})
+    assert not owned.legacy({"name": kubeflow.contributor_name(JOHN, "edit")})
+
+
+def test_the_older_suites_subcommand_still_works() -> None:
+    assert ("auth-policies",) == controller.CONTROLLER.aliases
+    assert "AuthzPoliciesReady" == controller.CONTROLLER.condition
