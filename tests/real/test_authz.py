@@ -1,0 +1,314 @@
+"""authz-policies as a process with its own rights, on a real API server with Istio's own CRDs."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers.authz_policies import desired, names
+from controllers.authz_policies.config import AuthzPoliciesSettings
+from controllers.profiles import parse_profile
+from tests import builders, identities, kubeflow, sights, waits
+from tests.audits import Audit
+from tests.controlplane import ControlPlane, Json, StatusError
+from tests.meshes import Request, is_allowed
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("authz")
+
+CONDITION = "AuthzPoliciesReady"
+BOTH = (names.BLOCK_TRANSFER, names.OWNER_ACCESS)
+JOHN = "john.doe@example.ca"
+(GATEWAY, *_) = AuthzPoliciesSettings().trusted_principals
+ROUNDS = 7
+
+
+@pytest.fixture(scope="module")
+def suite(suites: Suites) -> Suite:
+    return suites.start("authz-policies", "--resync", "0.03").wait_ready()
+
+
+def path(namespace: str, name: str = "", version: str = "v1") -> str:
+    policies = f"/apis/security.istio.io/{version}/namespaces/{namespace}/authorizationpolicies"
+    return f"{policies}/{name}".rstrip("/")
+
+
+def find(plane: ControlPlane, namespace: str, name: str, version: str = "v1") -> Json:
+    """The policy; nothing when there is none."""
+    return sights.find(plane, path(namespace, name, version)) or {}
+
+
+def wait_well(plane: ControlPlane, name: str) -> None:
+    waits.until(lambda: sights.status(plane, name, CONDITION) == "True", f"{name} is in shape")
+
+
+def tenant(plane: ControlPlane, name: str) -> Json:
+    (profile,) = kubeflow.create_tenants(plane, [name])
+    wait_well(plane, name)
+    return profile
+
+
+def comes_in(plane: ControlPlane, namespace: str, email: str) -> bool:
+    """Whether our policy lets this user in through the gateway."""
+    spec = find(plane, namespace, names.OWNER_ACCESS)["spec"]
+    request = Request(principal=GATEWAY, headers={"kubeflow-userid": email}, path="/a")
+    return is_allowed([spec], request)
+
+
+def seconds_until(check: Callable[[], bool], what: str) -> float:
+    began = time.monotonic()
+    waits.until(check, what, pause=0.01)
+    return time.monotonic() - began
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_new_tenant_gets_what_is_desired_and_istios_crd_keeps_it_so(
+    control_plane: ControlPlane,
+) -> None:
+    tenant(control_plane, "mesh-new")
+
+    profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/mesh-new"))
+    manifests = desired.desired(profile, desired.Facts(), AuthzPoliciesSettings())
+    for expected in builders.bodies(manifests, profile, component="authz-policies"):
+        found = find(control_plane, "mesh-new", expected["metadata"]["name"])
+        assert found["spec"] == expected["spec"]
+        assert expected["metadata"].items() <= found["metadata"].items()
+
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "waypoint": {"waypoint": "waypoint"},
+    "insecure": {"trusted_principals": [], "insecure_any_principal": True},
+    "bare": {"open_paths": [], "culling_paths": [], "contributor_roles": []},
+}
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+@pytest.mark.parametrize("case", SETTINGS)
+def test_istios_crds_accept_what_is_rendered_and_change_nothing_of_it(
+    control_plane: ControlPlane, version: str, case: str
+) -> None:
+    profile = builders.profile("default")
+    settings = AuthzPoliciesSettings.model_validate(SETTINGS[case])
+    subjects = (("User", JOHN), ("Group", "analysts"))
+    known = desired.Facts(bindings=(("b", desired.Binding(role="edit", subjects=subjects)),))
+    manifests = desired.desired(profile, known, settings)
+
+    assert len(manifests) == 2
+    for body in builders.bodies(manifests, profile, component="authz-policies"):
+        sent = {**body, "apiVersion": f"security.istio.io/{version}"}
+        where = f"{path('default', version=version)}?dryRun=All&fieldValidation=Strict"
+        assert control_plane.request("POST", where, sent)["spec"] == body["spec"]
+
+
+def test_istios_crd_refuses_a_selector_beside_target_refs(control_plane: ControlPlane) -> None:
+    """Why the policies of a waypoint have no selector."""
+    target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "waypoint"}
+    body = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": names.KIND,
+        "metadata": {"name": "both", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "targetRefs": [target]},
+    }
+    with pytest.raises(StatusError, match="only one of targetRefs or selector"):
+        control_plane.request("POST", f"{path('default')}?dryRun=All", body)
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_contributor_comes_in_within_a_second_and_is_out_as_fast(
+    control_plane: ControlPlane,
+) -> None:
+    tenant(control_plane, "mesh-shared")
+    came, went = [], []
+    for _ in range(ROUNDS):
+        kubeflow.add_contributor(control_plane, "mesh-shared", JOHN)
+        came.append(
+            seconds_until(lambda: comes_in(control_plane, "mesh-shared", JOHN), "John comes in")
+        )
+        kubeflow.remove_contributor(control_plane, "mesh-shared", JOHN)
+        went.append(
+            seconds_until(lambda: not comes_in(control_plane, "mesh-shared", JOHN), "John is out")
+        )
+
+    assert statistics.median(came) < 1.0
+    assert statistics.median(went) < 1.0
+    assert comes_in(control_plane, "mesh-shared", kubeflow.OWNER)
+
+
+@pytest.mark.usefixtures("suite")
+def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
+    control_plane: ControlPlane,
+) -> None:
+    tenant(control_plane, "mesh-starred")
+    kubeflow.add_contributor(control_plane, "mesh-starred", "view@example.ca", "view")
+    control_plane.apply(kubeflow.contributor_binding("mesh-starred", "*"))
+
+    waits.until(
+        lambda: sights.status(control_plane, "mesh-starred", CONDITION) == "False", "it is told"
+    )
+    assert "'*' has * at an end" in sights.message(control_plane, "mesh-starred", CONDITION)
+    waits.until(
+        lambda: sights.events(control_plane, "mesh-starred", reason="SubjectLeftOut"),
+        "an event says so",
+    )
+    for email in ("view@example.ca", "anybody@example.ca"):
+        assert not comes_in(control_plane, "mesh-starred", email)
+    assert comes_in(control_plane, "mesh-starred", kubeflow.OWNER)
+
+    binding = kubeflow.contributor_name("*", "edit")
+    where = f"/apis/{kubeflow.RBAC}/v1/namespaces/mesh-starred/rolebindings/{binding}"
+    control_plane.request("DELETE", where)
+    wait_well(control_plane, "mesh-starred")
+
+
+@pytest.mark.usefixtures("suite")
+@pytest.mark.parametrize("name", BOTH)
+def test_what_is_edited_unmarked_or_deleted_is_put_right(
+    control_plane: ControlPlane, name: str
+) -> None:
+    namespace = f"mesh-{name[:9]}"
+    tenant(control_plane, namespace)
+    before = find(control_plane, namespace, name)
+
+    def is_as_before() -> bool:
+        found = find(control_plane, namespace, name)
+        labels = found.get("metadata", {}).get("labels")
+        return (found.get("spec"), labels) == (before["spec"], before["metadata"]["labels"])
+
+    changes: list[Json] = [{"spec": {"rules": [{}]}}, {"metadata": {"labels": None}}]
+    for change in changes:
+        sights.patch(control_plane, path(namespace, name), change)
+        waits.until(is_as_before, "it is as it was")
+        after = find(control_plane, namespace, name)["metadata"]
+        assert after["uid"] == before["metadata"]["uid"]
+    sights.delete(control_plane, path(namespace, name))
+    waits.until(is_as_before, "it is made anew")
+
+
+@pytest.mark.usefixtures("suite")
+def test_the_older_suites_policy_is_adopted_without_an_owner_and_the_others_are_left(
+    control_plane: ControlPlane,
+) -> None:
+    profile = kubeflow.create_profile(control_plane, "mesh-older")
+    namespace = kubeflow.namespace_manifest(profile)
+    owners = namespace["metadata"].pop("ownerReferences")
+    rules = [{"when": [kubeflow.header_condition(kubeflow.OWNER)]}]
+    older = {
+        "apiVersion": "security.istio.io/v1beta1",
+        "kind": names.KIND,
+        "metadata": {"name": names.OWNER_ACCESS, "namespace": "mesh-older"},
+        "spec": {"action": "ALLOW", "rules": rules},
+    }
+    control_plane.apply(
+        namespace,
+        older,
+        kubeflow.owner_policy(profile),
+        kubeflow.contributor_policy("mesh-older", JOHN, "edit"),
+    )
+    others = ("ns-owner-access-istio", kubeflow.contributor_name(JOHN, "edit"))
+    before = {one: find(control_plane, "mesh-older", one) for one in (*others, names.OWNER_ACCESS)}
+
+    owned = {"metadata": {"ownerReferences": owners}}
+    sights.patch(control_plane, "/api/v1/namespaces/mesh-older", owned)
+
+    wait_well(control_plane, "mesh-older")
+    after = find(control_plane, "mesh-older", names.OWNER_ACCESS)
+    assert after["metadata"]["uid"] == before[names.OWNER_ACCESS]["metadata"]["uid"]
+    assert after["metadata"]["ownerReferences"] == owners
+    forged = Request(headers={"kubeflow-userid": kubeflow.OWNER}, path="/a")
+    assert is_allowed([older["spec"]], forged)  # type: ignore[list-item]
+    assert not is_allowed([after["spec"]], forged)
+    for one in others:
+        assert find(control_plane, "mesh-older", one) == before[one]
+
+
+def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
+    control_plane: ControlPlane, suite: Suite, suites: Suites, tmp_path: Path
+) -> None:
+    kubeflow.create_tenant(control_plane, "mesh-changed")
+    wait_well(control_plane, "mesh-changed")
+    kubeflow_own = find(control_plane, "mesh-changed", "ns-owner-access-istio")
+    file = tmp_path / "config.yaml"
+    settings = {"block_transfer": False, "open_paths": ["/ready"]}
+    file.write_text(yaml.safe_dump({"authz-policies": settings}))
+
+    assert suite.stop() == 0
+    changed = suites.start("authz-policies", "--config", str(file)).wait_ready()
+    waits.until(
+        lambda: not find(control_plane, "mesh-changed", names.BLOCK_TRANSFER), "it is removed"
+    )
+    waits.until(
+        lambda: "/ready" in str(find(control_plane, "mesh-changed", names.OWNER_ACCESS)),
+        "the other one follows",
+    )
+    assert find(control_plane, "mesh-changed", "ns-owner-access-istio") == kubeflow_own
+    assert changed.stop() == 0
+
+
+def test_the_steady_state_and_a_restart_write_nothing(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    first = suites.start("authz-policies").wait_ready()
+    name = "mesh-quiet"
+    kubeflow.create_tenant(control_plane, name)
+    kubeflow.add_contributor(control_plane, name, JOHN)
+    wait_well(control_plane, name)
+    waits.until(lambda: comes_in(control_plane, name, JOHN), "John comes in")
+    assert first.stop() == 0
+    before = [find(control_plane, name, one)["metadata"]["resourceVersion"] for one in BOTH]
+
+    second = suites.start("authz-policies", "--resync", "0.01").wait_ready()
+    waits.until(lambda: second.total("controller_runtime_reconcile_total") > 0, "it has begun")
+    audit = Audit(control_plane, identities.user("authz-policies"))
+    goal = second.total("controller_runtime_reconcile_total") + 100
+    waits.until(
+        lambda: second.total("controller_runtime_reconcile_total") > goal,
+        "some resyncs",
+        seconds=60,
+    )
+
+    assert [write for write in audit.writes() if name in write] == []
+    assert before == [find(control_plane, name, one)["metadata"]["resourceVersion"] for one in BOTH]
+    assert second.stop() == 0
+
+
+def test_without_istio_it_waits_aloud_serves_the_others_and_starts_when_the_crd_appears(
+    fresh_suites: Callable[..., Suites],
+) -> None:
+    suites = fresh_suites(kubeflow_installed=False)
+    plane = suites.plane
+    kubeflow.install_profiles(plane)
+    kubeflow.create_tenants(plane, ["mesh-less"])
+    running = suites.start("all", "--only", "quotas,authz-policies").wait_ready()
+
+    waits.until(lambda: sights.status(plane, "mesh-less", "QuotasReady") == "True", "quotas works")
+    waits.until(lambda: sights.status(plane, "mesh-less", CONDITION) == "False", "it says so")
+    waits.until(
+        lambda: sights.events(plane, "mesh-less", reason="KindNotServed"), "an event says so"
+    )
+    lacking = "the cluster serves no authorizationpolicies.security.istio.io yet"
+    assert lacking in sights.message(plane, "mesh-less", CONDITION)
+    assert f"[+]informer/{names.KIND} ok: waiting: {lacking}" in running.page("/readyz?verbose")
+    assert running.total("profiles_controller_informer_synced", kind=names.KIND) == 0
+
+    kubeflow.install_istio(plane, "v1beta1")
+
+    waits.until(lambda: sights.status(plane, "mesh-less", CONDITION) == "True", "it starts")
+    assert running.total("profiles_controller_informer_synced", kind=names.KIND) == 1
+    found = find(plane, "mesh-less", names.OWNER_ACCESS, "v1beta1")
+    assert found["metadata"]["labels"]["app.kubernetes.io/component"] == "authz-policies"
+    sights.patch(
+        plane, path("mesh-less", names.OWNER_ACCESS, "v1beta1"), {"spec": {"action": "DENY"}}
+    )
+    waits.until(
+        lambda: (
+            find(plane, "mesh-less", names.OWNER_ACCESS, "v1beta1")["spec"]["action"] == "ALLOW"
+        ),
+        "an edit is put right in the version that is served",
+    )
+    assert running.code is None
+    assert running.stop() == 0
