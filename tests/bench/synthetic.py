@@ -1,15 +1,13 @@
 """What the processes under test run: the suite's own controllers, and stand-ins for those to come.
 
-`network` stands for the controller that writes most: twelve NetworkPolicies a profile. `all` is
-nine controllers in one process: it, those of `controllers.registry`, and stand-ins with one or two
-objects a profile, so that ten kinds are watched.
+`network` is the controller that writes most: all the NetworkPolicies of its default settings. `all`
+is nine controllers in one process: it, others of `controllers.registry`, and stand-ins with one or
+two objects a profile, so that ten kinds are watched.
 """
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import yaml
 from pydantic import BaseModel
 
 from controllers import registry
@@ -21,7 +19,8 @@ from controllers.runtime.managers import Assembly
 NETWORK = "network"
 ALL = "all"
 OTHERS = "others"
-REAL = ("quotas", "limitranges")
+REAL = (NETWORK, "quotas", "limitranges")
+NETWORK_CONTROLLER: AnyController = registry.by_name()[NETWORK]
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -33,11 +32,10 @@ class Settings(BaseModel):
 def assemblies(which: str) -> Sequence[Assembly]:
     """The controllers of a process (others: all but network), with default settings."""
     if which == NETWORK:
-        return [(NETWORK_CONTROLLER, Settings())]
+        return [(NETWORK_CONTROLLER, NETWORK_CONTROLLER.settings())]
     if which == OTHERS:
         return assemblies(ALL)[1:]
-    real = [one for one in registry.CONTROLLERS if one.name in REAL]
-    chosen = [NETWORK_CONTROLLER, *real, *STAND_INS]
+    chosen = [*(registry.by_name()[name] for name in REAL), *STAND_INS]
     return [(controller, controller.settings()) for controller in chosen]
 
 
@@ -52,29 +50,9 @@ def manifests(which: str, profile: Profile) -> list[tuple[str, Manifest]]:
 
 @functools.cache
 def policies() -> dict[str, Body]:
-    """The specs by name."""
-    found: dict[str, Body] = yaml.safe_load(Path(__file__).with_name("policies.yaml").read_text())
-    return found
-
-
-def network_desired(profile: Profile, _facts: None, _settings: Settings) -> Sequence[Manifest]:
-    return [
-        Manifest(
-            kind="NetworkPolicy", namespace=profile.namespace, name=name, content={"spec": spec}
-        )
-        for name, spec in policies().items()
-    ]
-
-
-NETWORK_CONTROLLER: AnyController = Controller(
-    name=NETWORK,
-    summary="Twelve NetworkPolicies in every profile's namespace",
-    settings=Settings,
-    facts=None,
-    owned=(Owned(kind="NetworkPolicy"),),
-    desired=network_desired,
-    gather=no_facts,
-)
+    """The specs by name, of a profile without labels."""
+    sample = Profile(name="sample", uid="sample")
+    return {one.name: one.content["spec"] for _, one in manifests(NETWORK, sample)}
 
 
 def stand_in(
