@@ -79,8 +79,12 @@ async def running(
     cluster: FakeCluster | None = None,
     options: Options | None = None,
     settle: bool = True,
+    leading: bool = True,
 ) -> AsyncIterator[Harness]:
-    """A process with these controllers: its lists are complete, and unless told it has settled."""
+    """A process with these controllers: its lists are complete, and unless told it has settled.
+
+    One that is not leading stands by until somebody calls `start_workers` of its manager.
+    """
     cluster = cluster or tenants()
     options = options or Options(listen=None)
     manager = Manager(
@@ -96,7 +100,8 @@ async def running(
     cluster.objects.listeners.append(watch)
     try:
         await manager.synced()
-        manager.start_workers()
+        if leading:
+            manager.start_workers()
         harness = Harness(cluster=cluster, manager=manager)
         if settle:
             await harness.settled()

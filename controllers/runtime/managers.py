@@ -107,7 +107,8 @@ class Manager:
     # -- events ---------------------------------------------------------------------------------
 
     def _wake(self, profile: str, controller: str | None, priority: Priority, /) -> None:
-        if self.profiles.get(profile) is None:
+        # A standby keeps no line: it would be as old as the other's reign, and says nothing.
+        if not self._workers or self.profiles.get(profile) is None:
             return
         for name, reconciler in self.reconcilers.items():
             if controller in (None, name):
@@ -144,9 +145,11 @@ class Manager:
 
     def _listed_late(self) -> None:
         """A kind that the cluster lacked is served: whoever waited for it looks again."""
-        if self._workers:
-            for name in self.profiles:
-                self._wake(name, None, Priority.BACKLOG)
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for name in self.profiles:
+            self._wake(name, None, Priority.BACKLOG)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -175,7 +178,7 @@ class Manager:
         )
 
     def start_workers(self) -> None:
-        """Begin to reconcile, to tell, and to resync."""
+        """Begin to reconcile, all profiles first, to tell, and to resync."""
         self._spawn(self._resync(), "resync")
         if self.world.conditions is not None:
             self._spawn(self.world.conditions.run(), "conditions")
@@ -188,6 +191,7 @@ class Manager:
             for _ in range(self._options.workers):
                 task = self._spawn(reconciler.work(), f"worker {name}")
                 self._workers.add(task)
+        self._wake_all()
 
     async def stop(self, *, grace: float = _STOP_SECONDS, cut: asyncio.Event | None = None) -> None:
         """Take no new work, finish what runs (bounded), say what is to be said, and end.
@@ -230,8 +234,7 @@ class Manager:
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._options.resync)
-            for name in self.profiles:
-                self._wake(name, None, Priority.BACKLOG)
+            self._wake_all()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -118,3 +118,28 @@ async def test_an_object_of_nobody_known_wakes_nobody() -> None:
         await process.settled()
 
         assert [] == process.cluster.requests
+
+
+async def test_a_standby_has_nothing_in_line_and_looks_at_every_profile_once_it_leads() -> None:
+    cluster = harness.tenants("alice", "bob")
+    async with harness.running(sample(), cluster=cluster, leading=False) as process:
+        queue = process.manager.reconcilers["samples"].queue
+        harness.put_tenant(cluster, "carol", uid="uid-carol")
+        cluster.objects.edit(
+            Key("Namespace", "", "alice"), lambda body: body["metadata"]["labels"].update(a="b")
+        )
+        await asyncio.sleep(3600.0)
+        exposed = process.manager.world.metrics.exposition().decode()
+        figures = dict(
+            line.rsplit(" ", 1) for line in exposed.splitlines() if line.startswith("workqueue_")
+        )
+        assert {"0.0"} == set(figures.values())
+        assert [] == cluster.written()
+
+        waits: list[float] = []
+        queue.observe_wait = waits.append
+        process.manager.start_workers()
+        await process.settled()
+
+        assert 3 == len(cluster.objects.all_of("ConfigMap"))
+        assert max(waits) < 60.0
