@@ -83,6 +83,7 @@ class Manager:
             known=options.known,
         )
         metrics.informers.update(self.informers)
+        metrics.recorder = self.world.recorder
         self.reconcilers = {
             controller.name: Reconciler(controller, settings, self.world)
             for controller, settings in assemblies

@@ -48,6 +48,12 @@ class InformerFigures(Protocol):
         """How many objects of a controller it remembers."""
 
 
+class RecorderFigures(Protocol):
+    """What is shown of the events."""
+
+    dropped: int
+
+
 class Metrics:
     """One process's metrics, in a registry of their own."""
 
@@ -58,6 +64,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.queues: dict[str, QueueFigures] = {}
         self.informers: dict[str, InformerFigures] = {}
+        self.recorder: RecorderFigures | None = None
         self.owned: list[tuple[str, str]] = []
         self.conditions: dict[tuple[str, str], str] = {}
         self.successes: dict[tuple[str, str], float] = {}
@@ -174,6 +181,11 @@ class _Live(Collector):
         yield from self._queues()
         yield from self._profiles()
         yield from self._informers()
+        yield CounterMetricFamily(
+            "profiles_controller_events_dropped",
+            "Events that were not told, because too many waited.",
+            value=self._metrics.recorder.dropped if self._metrics.recorder else 0,
+        )
 
     def _queues(self) -> Iterator[Metric]:
         queues = dict(self._metrics.queues)

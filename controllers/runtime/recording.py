@@ -61,6 +61,7 @@ class Recorder:
         self._queue: asyncio.Queue[tuple[Profile, Event]] = asyncio.Queue(capacity)
         self._told: OrderedDict[str, float] = OrderedDict()
         self.dropped = 0
+        """How many events were not told, because too many waited; shown as a metric."""
 
     def record(self, profile: Profile, event: Event) -> None:
         """Tell it, unless the same was told within REPEAT; drops it when too many wait."""

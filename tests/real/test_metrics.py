@@ -30,6 +30,7 @@ FAMILIES = {
     "profiles_controller_changes": ("counter", {"controller", "kind", "action"}),
     "profiles_controller_owned_objects": ("gauge", {"controller", "kind"}),
     "profiles_controller_informer_synced": ("gauge", {"kind"}),
+    "profiles_controller_events_dropped": ("counter", set()),
 }
 
 

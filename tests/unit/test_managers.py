@@ -143,3 +143,13 @@ async def test_a_standby_has_nothing_in_line_and_looks_at_every_profile_once_it_
 
         assert 3 == len(cluster.objects.all_of("ConfigMap"))
         assert max(waits) < 60.0
+
+
+async def test_what_the_recorder_drops_is_in_the_metrics() -> None:
+    async with harness.running(sample()) as process:
+        recorder = process.manager.world.recorder
+        assert recorder is not None
+        recorder.dropped = 2
+
+        exposed = process.manager.world.metrics.exposition().decode()
+        assert "profiles_controller_events_dropped_total 2.0" in exposed.splitlines()

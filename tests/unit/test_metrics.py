@@ -30,6 +30,7 @@ EXPECTED: Mapping[str, tuple[str, set[str]]] = {
     "profiles_controller_changes_total": ("counter", {"controller", "kind", "action"}),
     "profiles_controller_owned_objects": ("gauge", {"controller", "kind"}),
     "profiles_controller_informer_synced": ("gauge", {"kind"}),
+    "profiles_controller_events_dropped_total": ("counter", set()),
 }
 
 
@@ -53,6 +54,11 @@ class Informer:
 
     def count(self, component: str) -> int:
         return self.counts.get(component, 0)
+
+
+@dataclass
+class Recorder:
+    dropped: int = 0
 
 
 def filled() -> Metrics:
@@ -175,3 +181,12 @@ def test_two_processes_of_one_test_share_nothing() -> None:
     filled()
 
     assert value(Metrics(), "rest_client_requests_total", code="200") is None
+
+
+def test_events_that_were_dropped_are_counted_from_zero() -> None:
+    metrics = Metrics()
+    assert 0 == value(metrics, "profiles_controller_events_dropped_total")
+
+    metrics.recorder = Recorder(dropped=3)
+
+    assert 3 == value(metrics, "profiles_controller_events_dropped_total")
