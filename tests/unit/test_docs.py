@@ -269,6 +269,14 @@ def test_the_table_of_metrics_is_what_is_exported() -> None:
     assert exported() == told
 
 
+def test_no_alert_goes_by_a_success_alone_that_may_never_have_been() -> None:
+    rows = OPERATIONS.section("Probes and metrics").rows()
+    alerts = [when for when, *_ in rows if "last_success" in when]
+
+    assert alerts
+    assert all("profile_condition" in when for when in alerts)
+
+
 def test_a_metric_that_is_named_anywhere_is_exported() -> None:
     named = {name for document in EVERYTHING for name in METRIC.findall(document.text)}
 
