@@ -27,6 +27,8 @@ logger = structlog.stdlib.get_logger(__name__)
 
 HEADERS_LIFE = 5.0
 """Seconds after which a token is looked up again."""
+REREAD = 60.0
+"""Seconds after which a kubeconfig, and what it names, is read again for its token."""
 
 
 class ConfigurationError(Exception):
@@ -124,15 +126,8 @@ async def load(connection: Connection) -> Credentials:
         if connection.kubeconfig is None and connection.context is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            path = str(connection.kubeconfig) if connection.kubeconfig else None
-            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=path,
-                context=connection.context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-            refreshing = config.refresh_token(loader, configuration)  # type: ignore[no-untyped-call]
-            refresher = asyncio.create_task(refreshing)
+            loader = await _read(connection, configuration)
+            refresher = asyncio.create_task(_refresh(connection, configuration, loader))
     except Exception as error:
         where = connection.kubeconfig or "the pod's service account"
         message = f"cannot use {where}"
@@ -140,6 +135,33 @@ async def load(connection: Connection) -> Credentials:
         message += f": {error}; give --kubeconfig FILE, or run in a pod with a service account"
         raise ConfigurationError(message) from error
     return Credentials(configuration, refresher)
+
+
+async def _read(connection: Connection, configuration: Configuration) -> Any:
+    return await config.load_kube_config(  # type: ignore[no-untyped-call]
+        config_file=str(connection.kubeconfig) if connection.kubeconfig else None,
+        context=connection.context,
+        client_configuration=configuration,
+        persist_config=False,
+    )
+
+
+async def _refresh(connection: Connection, configuration: Configuration, loader: Any) -> None:
+    """Keep the token of a kubeconfig fresh, until cancelled.
+
+    kubernetes.aio asks exec plugins and providers again, and returns at once where a token is
+    written down: that one is read again, as whoever rotates it writes another into its place.
+    """
+    while True:
+        try:
+            await config.refresh_token(loader, configuration, interval=REREAD)  # type: ignore[no-untyped-call]
+            await asyncio.sleep(REREAD)
+            fresh = Configuration()
+            loader = await _read(connection, fresh)
+            configuration.api_key = {**configuration.api_key, **fresh.api_key}
+        except Exception as error:  # noqa: BLE001 - a plugin or a half-written file: anything
+            logger.warning("kubeconfig not read again; using the last", error=str(error))
+            await asyncio.sleep(REREAD)
 
 
 def _environment_proxy(server: str) -> str | None:
