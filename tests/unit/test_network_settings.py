@@ -1,5 +1,7 @@
 """The settings of the network controller: what is merged, what is refused, all of it at once."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,11 @@ from pydantic import ValidationError
 
 from controllers.network import desired, names, templates
 from controllers.network.config import NetworkSettings
+from controllers.network.controller import CONTROLLER
+from profiles_controller.assemblies import Loader
+from profiles_controller.faults import WrongSettingsError
+from profiles_controller.layers import Inputs
+from profiles_controller.selections import Location
 from tests import builders
 
 PLAIN = {"metadata": {"name": "further"}, "spec": {"podSelector": {}}}
@@ -275,3 +282,46 @@ def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object)
     except ValidationError:
         return
     assert isinstance(desired.desired(builders.profile(), None, settings), list)
+
+
+# Through the command line's layers
+
+
+def loaded(folder: Path, content: object = None, **environment: str) -> NetworkSettings:
+    """What a process makes of the file's section `network` and of the environment."""
+    file = folder / "config.yaml"
+    file.write_text(json.dumps({"network": content or {}}))
+    inputs = Inputs(flags={"config": str(file)}, environment=environment)
+    loader = Loader(registry=(CONTROLLER,), pod_namespace=folder / "none")
+    ((_, settings),) = loader.load(["network"], inputs, Location).assemblies
+    assert isinstance(settings, NetworkSettings)
+    return settings
+
+
+@pytest.mark.parametrize("variable", ["ARTIFACTS_PROXY_ENABLED", "NETWORK_ARTIFACTS_PROXY_ENABLED"])
+def test_kubeflows_own_variable_turns_the_artifact_proxys_policy_on(
+    tmp_path: Path, variable: str
+) -> None:
+    assert not loaded(tmp_path).artifacts_proxy_enabled
+    assert loaded(tmp_path, **{variable: "true"}).artifacts_proxy_enabled
+
+
+def test_tables_are_merged_name_by_name_through_file_and_environment(tmp_path: Path) -> None:
+    content = {
+        "peers": {"dns": ["10.0.0.10/32"], "vault": ["10.0.0.11/32"]},
+        "extraPolicies": [PLAIN],
+    }
+    settings = loaded(tmp_path, content, NETWORK_PEERS='{"vault": ["10.0.0.12/32"]}')
+    expected = network(
+        peers={"dns": ["10.0.0.10/32"], "vault": ["10.0.0.12/32"]}, extra_policies=[PLAIN]
+    )
+    assert expected.model_dump() == settings.model_dump()
+
+
+def test_what_is_wrong_in_a_layer_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(WrongSettingsError) as caught:
+        loaded(tmp_path, {"ports": {"vault": [0]}}, NETWORK_PEERS='{"dns": []}', NETWORK_PORTS="{")
+    said = "\n".join(str(fault) for fault in caught.value.faults)
+    assert "network.peers.dns" in said
+    assert "environment variable NETWORK_PEERS" in said
+    assert "NETWORK_PORTS" in said
