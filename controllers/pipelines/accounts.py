@@ -20,9 +20,8 @@ from controllers.pipelines.stores import Credentials, Decision, Tenant
 class Verdict(Enum):
     """What the S3 API says to a key."""
 
-    WORKS = "it knows the key, which may do what it should and no more"
+    WORKS = "it knows the key, which may not read what is no tenant's"
     WIDE = "it lets the key read what is no tenant's"
-    NARROW = "it refuses the key its own prefix"
     WRONG = "the access key is right, and the secret is not"
     UNKNOWN = "it does not know the access key"
 
@@ -107,7 +106,7 @@ class Sight:
         return self.chosen.credentials
 
 
-_LIVE = (Verdict.WORKS, Verdict.WIDE, Verdict.NARROW)
+_LIVE = (Verdict.WORKS, Verdict.WIDE)
 
 
 def determine_state(tenant: Tenant, sight: Sight) -> State:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:  # stubs, which only the gate has
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
 _NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
 _UNVERSIONED = "null"
-BATCH = 500
-"""Objects that one call archives or purges; more are left to the next."""
+_BATCH = 500
 
 
 class Bucket:
@@ -31,6 +30,8 @@ class Bucket:
         """Asks nothing yet."""
         self._s3 = clients.s3
         self._name = connection.bucket
+        self.batch = _BATCH
+        """Objects of a prefix that one call archives or purges; more are left to the next."""
         self._records = connection.records
         self._endpoint = f"{clients.s3.meta.endpoint_url}/{self._name}"
 
@@ -114,7 +115,7 @@ class Bucket:
 
     def _clear(self, namespace: str, keep: Callable[[Mapping[str, Any]], None]) -> None:
         for prefix in policies.own_prefixes(namespace):
-            versions = self._versions(prefix, BATCH)
+            versions = self._versions(prefix, self.batch)
             for version in versions:
                 keep(version)
             self._delete(prefix, versions)

@@ -40,7 +40,7 @@ class Bucket(Protocol):
 class Prober(Protocol):
     """As ``probes.Prober``."""
 
-    def verdict(self, credentials: Credentials, namespace: str, record: str) -> Verdict: ...
+    def verdict(self, credentials: Credentials, record: str) -> Verdict: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,6 @@ def _candidates(
     for one in live.values():
         if not keys.get(one.access_key):
             continue
-        verdict = parts.prober.verdict(one, name, record)
-        late = put and verdict in (Verdict.WIDE, Verdict.NARROW)
+        verdict = parts.prober.verdict(one, record)
+        late = put and verdict is Verdict.WIDE
         yield Candidate(credentials=one, verdict=Verdict.WORKS if late else verdict)

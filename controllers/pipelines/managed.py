@@ -49,7 +49,7 @@ class ManagedStore:
         self._users = Users(self._clients)
         self.bucket = Bucket(self._clients, connection)
         endpoint = self._clients.s3.meta.endpoint_url
-        self._prober = Prober(connection, endpoint=endpoint, reach=seaweedfs)
+        self._prober = Prober(connection, endpoint=endpoint)
         self.parts = Parts(
             users=self._users, bucket=self.bucket, prober=self._prober, connection=connection
         )

@@ -12,7 +12,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningCredentials
 from botocore.httpsession import URLLib3Session
 
-from controllers.pipelines import policies
 from controllers.pipelines.accounts import Verdict
 from controllers.pipelines.stores import (
     Connection,
@@ -45,16 +44,15 @@ class Prober:
     A client of boto3's for each key would cost megabytes and milliseconds.
     """
 
-    def __init__(self, connection: Connection, *, endpoint: str, reach: bool) -> None:
-        """``reach``: the store tells an object that is missing from one that is forbidden."""
+    def __init__(self, connection: Connection, *, endpoint: str) -> None:
+        """Asks nothing yet."""
         self._base = f"{endpoint.rstrip('/')}/{connection.bucket}"
         self._region = connection.region
-        self._reach = reach
         self._session = URLLib3Session(
             timeout=math.ceil(connection.timeout), max_pool_connections=connection.workers
         )
 
-    def verdict(self, credentials: Credentials, namespace: str, record: str) -> Verdict:
+    def verdict(self, credentials: Credentials, record: str) -> Verdict:
         """What the key may do; ``record`` is the object that it must not be able to read.
 
         Raises UnavailableError where there is no answer that says so.
@@ -67,10 +65,8 @@ class Prober:
                 return Verdict.WRONG
             case Answer(allowed=True):
                 return Verdict.WIDE
-        if not self._reach:
-            return Verdict.WORKS
-        own = self._read(credentials, f"{policies.own_prefixes(namespace)[1]}.probe")
-        return Verdict.WORKS if own.allowed else Verdict.NARROW
+            case _:
+                return Verdict.WORKS
 
     def _read(self, credentials: Credentials, key: str) -> Answer:
         request = AWSRequest(method="GET", url=f"{self._base}/{key}")
