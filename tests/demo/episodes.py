@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
+from controllers.manifests import Key
 from controllers.profiles import PAUSED_ANNOTATION
 from tests import kubeflow
 from tests.controlplane import Json, StatusError
@@ -99,7 +100,20 @@ def handed_over(stage: Stage) -> Scene:
     def act() -> None:
         stage.cast[tenant.name] = dataclasses.replace(tenant, owner=NEW_OWNER)
         owner = {"spec": {"owner": {"name": NEW_OWNER}}}
-        kubeflow.patch_profile(stage.plane, tenant.name, owner)
+        profile = kubeflow.patch_profile(stage.plane, tenant.name, owner)
+        # Kubeflow's own binding follows, or the former owner stays on as a contributor.
+        (binding,) = (
+            one
+            for one in kubeflow.furniture(profile)
+            if one["metadata"]["name"] == "namespaceAdmin"
+        )
+        stage.patch(
+            Key("RoleBinding", tenant.name, "namespaceAdmin"),
+            {
+                "metadata": {"annotations": binding["metadata"]["annotations"]},
+                "subjects": binding["subjects"],
+            },
+        )
 
     return Scene(
         tenant=tenant.name,

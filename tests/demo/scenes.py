@@ -9,6 +9,8 @@ from tests.demo.scripts import EDITS
 from tests.demo.stages import Stage
 from tests.demo.worlds import said
 
+TITLE_WIDTH = 47
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
@@ -93,11 +95,18 @@ def deleted(stage: Stage, key: Key) -> Iterator[Scene]:
     yield repair(restored, "deleted", restored.delete, "made anew")
 
 
+def shortened(key: Key, words: str) -> str:
+    """What happened to which object, in a line's room: a long name gives way, not the words."""
+    room = max(TITLE_WIDTH - len(f"{key.kind}  {words}"), 1)
+    name = key.name if len(key.name) <= room else f"{key.name[: room - 1]}…"
+    return f"{key.kind} {name} {words}"
+
+
 def repair(restored: Restored, words: str, act: Callable[[], None], verdict: str) -> Scene:
     key = restored.key
     return Scene(
         tenant=key.namespace,
-        title=f"{key.kind} {key.name} {words}",
+        title=shortened(key, words),
         act=act,
         lacking=restored.lacking,
         verdict=verdict,

@@ -17,11 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.demo import tables
+from tests.demo.scenes import TITLE_WIDTH
 from tests.demo.stages import Stage
 
 REFRESHES_A_SECOND = 8
 STATUS_LINES = 3
-TENANT_WIDTH, TITLE_WIDTH, VERDICT_WIDTH, TIME_WIDTH = 17, 47, 20, 8
+TENANT_WIDTH, VERDICT_WIDTH, TIME_WIDTH = 17, 20, 8
 LEAST_TITLE_WIDTH = 20
 LABEL_WIDTH = 12
 
