@@ -3,6 +3,8 @@
 Nothing more, so that a right that is missing shows as a refused request.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,12 @@ _RBAC = "rbac.authorization.k8s.io"
 def user(name: str) -> str:
     """What the API server calls the identity, such as in its audit log."""
     return f"system:serviceaccount:{NAMESPACE}:{name}"
+
+
+def name_of(controller: str, settings: Mapping[str, Any]) -> str:
+    """A name for the identity of a controller with these settings."""
+    text = json.dumps(settings, sort_keys=True).encode()
+    return f"{controller}-{hashlib.blake2b(text, digest_size=4).hexdigest()}"
 
 
 def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -232,6 +232,10 @@ class Suites:
         while any(suite.code is None for suite in left) and time.monotonic() < deadline:
             time.sleep(0.02)
         self._group.stop()
+
+
+Start = Callable[..., Suite]
+"""The fixture `start`."""
 
 
 def tails(suites: Iterable[Suite]) -> str:

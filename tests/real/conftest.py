@@ -1,14 +1,17 @@
 """A suite for the stories of a module, and its log beside a story that failed."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from tests import kubeflow
+from controllers import registry
+from tests import identities, kubeflow
 from tests.controlplane import ControlPlane
-from tests.suites import Suite, Suites, tails
+from tests.suites import Start, Suite, Suites, tails
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,30 @@ def fresh_suites(
             return stack.enter_context(Suites(plane, tmp_path / "suites", forgiving=True))
 
         yield make
+
+
+@pytest.fixture
+def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
+    """Starts a controller with settings, and exactly the rights that follow from them.
+
+    One at a time: the one before is stopped. Arguments: name, settings, more of the command line.
+    """
+    running: list[Suite] = []
+
+    def begin(name: str, settings: Mapping[str, Any], *arguments: str) -> Suite:
+        while running:
+            assert running.pop().stop() == 0
+        file = tmp_path / "config.yaml"
+        file.write_text(yaml.safe_dump({name: dict(settings)}))
+        parsed = registry.by_name()[name].settings.model_validate(dict(settings))
+        kubeconfig = suites.identity(identities.name_of(name, settings), name, **{name: parsed})
+        command = ("--config", str(file), *arguments)
+        running.append(suites.start(name, *command, kubeconfig=kubeconfig))
+        return running[0].wait_ready()
+
+    yield begin
+    for suite in running:
+        suite.stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,15 +1,18 @@
 """The settings of the rbac controller: merged, read and refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
 from controllers.registry import CONTROLLERS
+from profiles_controller import cli
 from profiles_controller.assemblies import Loader
 from profiles_controller.faults import WrongSettingsError
-from tests import builders
+from tests import builders, samples
 from tests import settings as reading
 
 ARGO = "argoproj.io"
@@ -156,3 +159,19 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         reading.load("rbac", loader=LOADER, environment=wrong)
     told = str(caught.value)
     assert all(name in told for name in wrong)
+
+
+def test_the_printed_cluster_role_follows_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    given = {"support_groups": ["a"], "ml_pipeline": "none", "pipeline_verbs": {ARGO: None}}
+    file.write_text(yaml.safe_dump({"rbac": given}))
+    app = cli.build(samples.world(registry=CONTROLLERS))
+    result = CliRunner().invoke(app, ["permissions", "rbac", "--config", str(file)])
+
+    assert result.exit_code == 0, result.output
+    rules = yaml.safe_load(result.stdout)["rules"]
+    assert [one["resourceNames"] for one in rules if "bind" in one["verbs"]] == [
+        ["profile-support"]
+    ]
+    assert not [one for one in rules if ARGO in one["apiGroups"]]
+    assert [one for one in rules if "pipelines.kubeflow.org" in one["apiGroups"]]
