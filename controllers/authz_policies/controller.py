@@ -12,7 +12,8 @@ from controllers.runtime.declarations import Controller, Owned, View, Watched
 def keep(body: Body) -> desired.Binding | None:
     """Users and groups of a RoleBinding that says which role they have; None for all others.
 
-    One that is being deleted admits nobody any more.
+    One that is being deleted admits nobody any more. Kubeflow's own of the owner is left out: who
+    the owner is, the Profile says, and a former one must not stay until Kubeflow has followed.
     """
     metadata = body["metadata"]
     role = (metadata.get("annotations") or {}).get(names.ROLE_ANNOTATION)
@@ -22,6 +23,8 @@ def keep(body: Body) -> desired.Binding | None:
         if subject.get("kind") in {"User", "Group"}
     )
     if role is None or not subjects or "deletionTimestamp" in metadata:
+        return None
+    if metadata["name"] == names.OWNERS_BINDING:
         return None
     return desired.Binding(role=role, subjects=subjects)
 

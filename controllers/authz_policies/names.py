@@ -20,6 +20,9 @@ PROTECTED_B = MappingProxyType({"data.statcan.gc.ca/classification": "protected-
 ROLE_ANNOTATION = "role"
 """What kfam says of a contributor's RoleBinding: ``admin``, ``edit`` or ``view``."""
 
+OWNERS_BINDING = "namespaceAdmin"
+"""Kubeflow's RoleBinding of the owner, which follows ``spec.owner`` some time later."""
+
 _LEGACY = frozenset({BLOCK_TRANSFER, OWNER_ACCESS})
 
 

@@ -218,6 +218,7 @@ def binding(**metadata: Any) -> Body:
         (binding(annotations={"user": JOHN}), None),
         (binding(annotations=None), None),
         (binding(deletionTimestamp="2026-01-01T00:00:00Z"), None),
+        (binding(name="namespaceAdmin", annotations={"role": "admin"}), None),
     ],
 )
 def test_of_all_bindings_only_those_with_a_role_are_remembered(

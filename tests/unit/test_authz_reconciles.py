@@ -189,8 +189,12 @@ async def test_a_binding_that_waits_for_a_finalizer_admits_nobody_any_more() -> 
         assert [specimens.OWNER] == users(process)
 
 
-async def test_another_owner_takes_the_old_ones_place() -> None:
-    async with harness.running((CONTROLLER, SETTINGS)) as process:
+async def test_another_owner_takes_the_old_ones_place_before_kubeflow_follows() -> None:
+    cluster = harness.tenants()
+    admin = contributor(specimens.OWNER, "admin")
+    admin["metadata"]["name"] = "namespaceAdmin"
+    cluster.objects.put(admin)
+    async with harness.running((CONTROLLER, SETTINGS), cluster=cluster) as process:
         profile = Key("Profile", "", "alice")
         process.cluster.objects.edit(
             profile, lambda body: body["spec"]["owner"].update(name="new@example.ca")
