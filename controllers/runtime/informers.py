@@ -7,9 +7,10 @@ writes; this one does both. Handlers get names, never objects: a reconcile looks
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -245,17 +246,14 @@ class Informer:
 
     async def _list(self) -> None:
         seen: dict[str, set[str]] = {}
-        query = self._query({"limit": str(PAGE)})
-        while True:
-            page = await self._cluster.get(self._path(), query)
-            for body in page.get("items") or ():
-                namespace, name = self._place(body)
-                seen.setdefault(namespace, set()).add(name)
-                self._absorb(body)
-            metadata = page["metadata"]
-            if not metadata.get("continue"):
-                break
-            query = {**query, "continue": metadata["continue"]}
+        metadata: Body = {}
+        async with contextlib.aclosing(self._pages()) as pages:
+            async for page in pages:
+                for body in page.get("items") or ():
+                    namespace, name = self._place(body)
+                    seen.setdefault(namespace, set()).add(name)
+                    self._absorb(body)
+                metadata = page["metadata"]
         self._sweep(seen, int(metadata["resourceVersion"]))
         self._resource_version = metadata["resourceVersion"]
         self.absent = False
@@ -264,6 +262,21 @@ class Informer:
             self.synced = True
             logger.info("informer synced", kind=self.kind.name, objects=len(self))
             self.listed()
+
+    async def _pages(self) -> AsyncGenerator[Body]:
+        """The pages of a list; the API server makes the next while one is digested."""
+        query = self._query({"limit": str(PAGE)})
+        page = await self._cluster.get(self._path(), query)
+        while onward := page["metadata"].get("continue"):
+            request = self._cluster.get(self._path(), {**query, "continue": onward})
+            following = asyncio.create_task(request)
+            try:
+                await asyncio.sleep(0)  # the request is on its way before the digesting begins
+                yield page
+                page = await following
+            finally:
+                following.cancel()
+        yield page
 
     def _sweep(self, seen: Mapping[str, set[str]], version: int) -> None:
         """Forget what a list of this version no longer shows: it went while no watch was up."""
