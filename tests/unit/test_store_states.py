@@ -1,0 +1,111 @@
+"""What state an account is in, and which key it gets: pure."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllers.pipelines import accounts, refusals
+from controllers.pipelines.accounts import Candidate, Known, Record, Sight, State, Verdict
+from controllers.pipelines.stores import Credentials, Decision, Tenant
+
+TENANT = Tenant(namespace="team", uid="uid-1")
+KEY = Credentials(access_key="KEY", secret_key="secret of KEY")
+OTHER = Credentials(access_key="OTHER", secret_key="secret of OTHER")
+RECORD = Record(uid="uid-1", access_key="KEY")
+
+
+def sight(**changes: object) -> Sight:
+    """As it should be, but for the changes."""
+    fields: dict[str, object] = {
+        "record": RECORD,
+        "user": True,
+        "guarded": True,
+        "keys": {"KEY": True},
+        "candidates": (Candidate(credentials=KEY, verdict=Verdict.WORKS),),
+    }
+    return Sight(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def candidates(*verdicts: Verdict) -> tuple[Candidate, ...]:
+    return tuple(Candidate(credentials=KEY, verdict=one) for one in verdicts)
+
+
+STATES = [
+    (sight(), State.HEALTHY),
+    (sight(administrator=True), State.FOREIGN),
+    (sight(record=None), State.FOREIGN),
+    (sight(record=None, user=False), State.UNCLAIMED),
+    (sight(record=None, kfps=True), State.UNCLAIMED),
+    (sight(record=None, kfps=True, objects=True), State.HAUNTED),
+    (sight(record=None, kfps=True, objects=True, proven=True), State.UNCLAIMED),
+    (sight(record=Record(uid=""), objects=True, proven=True), State.UNCLAIMED),
+    (sight(record=Record(uid="uid-0"), objects=True, proven=True), State.HAUNTED),
+    (sight(record=Record(uid="uid-0")), State.UNCLAIMED),
+    (sight(record=Record(uid="uid-1", generation="2")), State.OUTDATED),
+    (sight(user=False), State.USERLESS),
+    (sight(guarded=False), State.UNGUARDED),
+    (sight(candidates=candidates(Verdict.WIDE)), State.UNGUARDED),
+    (sight(candidates=candidates(Verdict.UNKNOWN)), State.SETTLING),
+    (sight(candidates=candidates(Verdict.WRONG)), State.KEYLESS),
+    (sight(candidates=()), State.KEYLESS),
+    (sight(candidates=(), keys={}), State.KEYLESS),
+    (sight(candidates=(), keys={"KEY": False}), State.DISABLED),
+    (sight(record=Record(uid="uid-1", access_key="LOST")), State.UNRECORDED),
+    (sight(keys={"KEY": True, "STRAY": True}), State.STRAYS),
+    (sight(keys={"KEY": True, "STRAY": False}), State.STRAYS),
+]
+
+
+@pytest.mark.parametrize(("seen", "expected"), STATES)
+def test_the_state_follows_from_what_is_seen(seen: Sight, expected: State) -> None:
+    assert expected == accounts.determine_state(TENANT, seen)
+
+
+@pytest.mark.parametrize("decision", [Decision.ACCEPT, Decision.ARCHIVE, Decision.PURGE])
+def test_every_decision_ends_the_haunting(decision: Decision) -> None:
+    tenant = Tenant(namespace="team", uid="uid-1", decision=decision)
+    seen = sight(record=Record(uid="uid-0"), objects=True)
+    assert State.UNCLAIMED == accounts.determine_state(tenant, seen)
+
+
+def test_the_recorded_key_is_chosen_before_another_that_works() -> None:
+    both = [Candidate(credentials=one, verdict=Verdict.WORKS) for one in (OTHER, KEY)]
+    assert KEY == sight(candidates=tuple(both)).key
+
+
+def test_a_lost_key_comes_back_only_if_it_was_the_recorded_one() -> None:
+    derived = Credentials(access_key="DERIVED", secret_key="secret of DERIVED")
+    lost = sight(keys={}, candidates=())
+    assert KEY == accounts.to_create(lost, Known(held=KEY, derived=derived))
+    assert KEY == accounts.to_create(lost, Known(held=OTHER, remembered=KEY, derived=derived))
+    assert derived == accounts.to_create(lost, Known(held=OTHER, derived=derived))
+    assert derived == accounts.to_create(sight(candidates=()), Known(held=KEY, derived=derived))
+    assert accounts.to_create(lost, Known(held=KEY)) is None
+
+
+NAMES = st.text(alphabet="abc-0", min_size=1, max_size=8)
+
+
+@given(namespace=NAMES, uid=NAMES, generation=NAMES, root=NAMES, bucket=NAMES)
+def test_derived_keys_are_each_tenants_own(
+    namespace: str, uid: str, generation: str, root: str, bucket: str
+) -> None:
+    tenant = Tenant(namespace=namespace, uid=uid, generation=generation)
+    key = accounts.derive(root, bucket, tenant)
+    assert key == accounts.derive(root, bucket, tenant)
+    assert key.access_key.isalnum()
+    assert (24, 40) == (len(key.access_key), len(key.secret_key))
+    others = [
+        Tenant(namespace=namespace + "x", uid=uid, generation=generation),
+        Tenant(namespace=namespace, uid=uid + "x", generation=generation),
+        Tenant(namespace=namespace, uid=uid, generation=generation + "x"),
+    ]
+    made = {accounts.derive(root, bucket, one) for one in others}
+    made |= {accounts.derive(root + "x", bucket, tenant), accounts.derive(root, "x", tenant)}
+    assert key not in made
+    assert len(made) == 5
+
+
+def test_only_states_without_a_key_are_refusals() -> None:
+    refused = {one for one in State if refusals.refusal(one, TENANT, sight()) is not None}
+    assert refused == {State.FOREIGN, State.HAUNTED, State.DISABLED}
