@@ -12,7 +12,7 @@ from controllers.notebook.config import NotebookSettings
 from controllers.profiles import parse_profile
 from tests import builders, identities, kubeflow, sights, waits
 from tests.audits import Audit
-from tests.controlplane import ControlPlane, Json, StatusError
+from tests.controlplane import ControlPlane, Json
 from tests.suites import Suite, Suites
 
 pytestmark = pytest.mark.xdist_group("notebook")
@@ -25,7 +25,6 @@ OLDER = {
     "selector": {"matchLabels": {"notebook.statcan.gc.ca/protected-b": "true"}},
     "labels": {"data.statcan.gc.ca/classification": "protected-b"},
 }
-REFUSED = 422
 
 
 @pytest.fixture(scope="module")
@@ -236,46 +235,3 @@ def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
     assert running.lines(level="error") == []
     assert "Traceback" not in running.text()
     assert running.stop() == 0
-
-
-NAMES = ["a", "a.b-c", "A", "a_b", "-a", "a.", "a..b", "a" * 253, "a" * 254, "é"]
-LABELS = [
-    *(("a", "b"), ("a.b/c", ""), ("a/b/c", "x"), ("A/b", "x"), ("a", "b c"), ("a", "b" * 63)),
-    *(("a", "b" * 64), ("a" * 64, "b"), ("a" * 253 + "/b", "x"), ("a" * 254 + "/b", "x")),
-    *(("a", "-"), ("a", "é"), ("/a", "x"), ("a/", "x")),
-]
-
-
-def is_taken(plane: ControlPlane, **metadata: object) -> bool:
-    """Whether the server would store a PodDefault of that metadata."""
-    body = pod_default("default", **{"name": "tried", **metadata})  # type: ignore[arg-type]
-    try:
-        plane.request("POST", f"{POD_DEFAULTS.format('default')}?dryRun=All", body)
-    except StatusError as error:
-        if error.status != REFUSED:
-            raise
-        return False
-    return True
-
-
-def is_setting(**settings: object) -> bool:
-    try:
-        NotebookSettings.model_validate(settings)
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_a_setting_exactly_when_the_server_takes_it(
-    control_plane: ControlPlane, name: str
-) -> None:
-    assert is_setting(name=name) is is_taken(control_plane, name=name)
-
-
-@pytest.mark.parametrize(("key", "value"), LABELS)
-def test_a_label_is_a_setting_exactly_when_the_server_takes_it(
-    control_plane: ControlPlane, key: str, value: str
-) -> None:
-    assert is_setting(labels={key: value}) is is_taken(control_plane, labels={key: value})
-    assert is_setting(selector_label=key) is is_taken(control_plane, labels={key: "true"})
