@@ -7,6 +7,7 @@ That is how Helm merges values: ``hard: {pods: 200}`` changes one key and keeps 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import ValidationError, WithJsonSchema
@@ -19,6 +20,17 @@ Amount = Annotated[str, WithJsonSchema({"type": ["string", "number", "null"]})]
 
 Problem = InitErrorDetails
 Table = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Suffixed:
+    """Marks a setting, a table of texts, whose entries may be environment variables each.
+
+    ``Annotated[Mapping[str, str], Suffixed("_TOKEN")]`` takes ``ANY_NAME_TOKEN=x`` as the entry
+    ``ANY_NAME: x``. A variable that is a setting of its own is none of them.
+    """
+
+    suffix: str
 
 
 def problem(why: str, value: object, *where: str) -> Problem:

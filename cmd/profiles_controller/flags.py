@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
+
+from controllers.tables import Suffixed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,22 @@ def variables(name: str, field: FieldInfo, prefix: str) -> tuple[str, ...]:
     """
     existing = (alias for alias in aliases(field) if alias.isupper())
     return tuple(dict.fromkeys((f"{prefix}{name}".upper(), *existing)))
+
+
+def entries(
+    name: str, fields: Mapping[str, FieldInfo], prefix: str, environment: Iterable[str]
+) -> dict[str, str]:
+    """The entries of a table that are variables each (``tables.Suffixed``), and those variables."""
+    suffixes = [one.suffix for one in fields[name].metadata if isinstance(one, Suffixed)]
+    if not suffixes:
+        return {}
+    own = {each for other, field in fields.items() for each in variables(other, field, prefix)}
+    return {
+        variable.removesuffix(suffix): variable
+        for suffix in suffixes
+        for variable in environment
+        if variable.endswith(suffix) and variable != suffix and variable not in own
+    }
 
 
 def signed(

@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 
 from profiles_controller.faults import Fault, WrongSettingsError, depth, describe, suggestion
-from profiles_controller.flags import aliases, flag_of, spelling, variables
+from profiles_controller.flags import aliases, entries, flag_of, spelling, variables
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Steps = tuple[str | int, ...]
@@ -154,13 +154,23 @@ class Environment(EnvSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         self.data = super().__call__()
+        for name in self.settings_cls.model_fields:
+            single = {entry: self.env_vars[each] for entry, each in self._entries(name).items()}
+            given = self.data.get(name, {})
+            if single and isinstance(given, Mapping):
+                self.data[name] = {**single, **given}
         return self.data
 
     def origin(self, path: Steps) -> str:
         name = str(path[0])
+        if len(path) > 1 and (single := self._entries(name).get(str(path[1]))):
+            return f"environment variable {single}"
         inside = "".join(f", key {step}" for step in path[1:])
         variable = self._variable(self.settings_cls.model_fields[name], name)
         return f"environment variable {variable}{inside}"
+
+    def _entries(self, name: str) -> dict[str, str]:
+        return entries(name, self.settings_cls.model_fields, self.env_prefix, self.env_vars)
 
     def _variable(self, field: FieldInfo, name: str) -> str:
         candidates = variables(name, field, self.env_prefix)
