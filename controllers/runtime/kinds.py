@@ -97,6 +97,8 @@ _TABLE = (
     Kind(name="ServiceAccount", versions=("v1",), plural="serviceaccounts", mode=Mode.MERGE,
          content=("secrets",)),
     Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE),
+    Kind(name="PersistentVolume", versions=("v1",), plural="persistentvolumes", namespaced=False,
+         mode=Mode.MERGE, quantities=("spec.capacity.*",)),
     Kind(name="PersistentVolumeClaim", versions=("v1",), plural="persistentvolumeclaims",
          mode=Mode.MERGE, quantities=("spec.resources.*.*",)),
     Kind(name="Deployment", group="apps", versions=("v1",), plural="deployments",
