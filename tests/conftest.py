@@ -9,6 +9,7 @@ import pytest
 
 from tests import kubeflow
 from tests.controlplane import ControlPlane
+from tests.postgres import Postgres
 from tests.seaweedfs import SeaweedFS
 
 # A busy machine is slow at times; that says nothing about the code.
@@ -26,6 +27,14 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     with ControlPlane.start(workdir, controller_manager=True, audit=True) as plane:
         kubeflow.install(plane)
         yield plane
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One for all tests of this worker, each with names of its own; none stops it."""
+    server = Postgres.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,146 @@
+"""The settings of the gitea controller, under the variables that existing deployments set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$")]
+# What is put into a path, as it is: nothing that would be encoded, no slash at its ends.
+Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
+LabelKey = Annotated[
+    str,
+    Field(
+        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?"
+        r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    ),
+]
+RootUrl = Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
+Text = Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+_BY_CLASSIFICATION = {
+    "service_url": "gitea-{}-http",
+    "url_prefix": "gitea-{}",
+    "banner_configmap_name": "gitea-banner-{}",
+    "argocd_source_path": "profiles-argocd-system/template/gitea/{}",
+}
+"""Defaults that follow from the classification, as they are used at StatCan."""
+
+
+class GiteaSettings(BaseModel):
+    """One classification of Gitea: its Postgres, its Argo CD, and where browsers find it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classification: Literal["unclassified", "protected-b"] = Field(
+        description="what this process serves; a process of each may run"
+    )
+    psql_hostname: Host = Field(description="host of the Postgres server")
+    psql_port: Port = Field(default=5432, description="its port")
+    psql_admin_uname: Text = Field(
+        description="login with CREATEROLE and CREATEDB; it needs to be no superuser"
+    )
+    psql_admin_passwd: SecretStr = Field(min_length=1, description="its password")
+    psql_maintenance_db: Text = Field(
+        default="postgres", description="database that the administrator connects to"
+    )
+    psql_sslmode: Literal["require", "verify-ca", "verify-full", "disable"] = Field(
+        default="require",
+        description="TLS to Postgres; disable is for Gitea, too: it has no TLS then",
+    )
+    psql_sslrootcert: Text | None = Field(
+        default=None,
+        description="file of the certificate authorities, for the modes that verify",
+    )
+    psql_login_with_host: bool | None = Field(
+        default=None,
+        description="logins are role@host, as Azure's single server wants them; unset: as the"
+        " profile's Secret has it, and without one as the administrator's name has it",
+    )
+    psql_connect_timeout: Seconds = Field(default=10.0, description="seconds to connect within")
+    psql_statement_timeout: Seconds = Field(
+        default=30.0, description="seconds that one statement may take"
+    )
+    psql_verify_minutes: Annotated[float, Field(ge=0, le=10080, allow_inf_nan=False)] = Field(
+        default=60.0,
+        description="minutes for which a database that was found well is not looked at again",
+    )
+    psql_connections: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=4,
+        description="connections at once as administrator, and as many to try logins with",
+    )
+    former_data: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="when a Profile finds the database of a deleted Profile of its name",
+    )
+    delete_data: bool = Field(
+        default=False, description="drop database and role when their Profile is deleted"
+    )
+    opt_out: Literal["keep", "stop", "detach"] = Field(
+        default="keep", description="what becomes of a Gitea whose profile no longer opts in"
+    )
+    service_url: Label = Field(default="", validate_default=False, description="Service of Gitea")
+    service_port: Port = Field(default=80, description="its port")
+    url_prefix: Prefix = Field(
+        default="", validate_default=False, description="first part of the path in browsers"
+    )
+    banner_configmap_name: Name = Field(
+        default="", validate_default=False, description="ConfigMap of the banner"
+    )
+    argocd_namespace: Label = Field(
+        default="profiles-argocd-system", description="namespace of the Applications"
+    )
+    argocd_source_repo_url: Text = Field(description="Git repository of Gitea's manifests")
+    argocd_source_target_revision: Text = Field(default="HEAD", description="its revision")
+    argocd_source_path: Text = Field(
+        default="", validate_default=False, description="path of the manifests in it"
+    )
+    argocd_project: Name = Field(default="default", description="Argo CD project")
+    argocd_automated: bool = Field(
+        default=False, description="Argo CD syncs by itself, prunes and heals"
+    )
+    source_control_enabled_label: LabelKey = Field(
+        default="sourcecontrol.statcan.gc.ca/enabled",
+        description="label of a Profile that opts in",
+    )
+    kubeflow_root_url: RootUrl | None = Field(
+        default=None,
+        description="URL of the dashboard, for redirects by its referer; unset: none of these",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_classification(cls, data: Any) -> Any:
+        """Names that were not given follow from the classification."""
+        if not isinstance(data, dict) or not isinstance(data.get("classification"), str):
+            return data
+        named = {
+            field: text.format(data["classification"]) for field, text in _BY_CLASSIFICATION.items()
+        }
+        return {**named, **data}
+
+    @field_validator("psql_sslrootcert")
+    @classmethod
+    def _used(cls, value: str | None, info: ValidationInfo) -> str | None:
+        mode = info.data.get("psql_sslmode")
+        if value and mode and not mode.startswith("verify"):
+            raise ValueError(f"used with psql_sslmode verify-ca or verify-full only, not {mode!r}")
+        return value
+
+    @property
+    def database_host(self) -> str:
+        """``host:port`` of Postgres, as Gitea writes it."""
+        return f"{self.psql_hostname}:{self.psql_port}"

@@ -1,0 +1,300 @@
+"""The gitea controller without a cluster and without a server: objects, routes, names, labels."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllers.gitea import accounts, desired, names
+from controllers.gitea.accounts import Account
+from controllers.gitea.config import GiteaSettings
+from controllers.manifests import Body, Manifest
+from controllers.profiles import read_boolean
+from tests import builders
+
+LABEL = "sourcecontrol.statcan.gc.ca/enabled"
+ACCOUNT = Account(user="gitea_team_a", password="p" * 43)
+APPLICATION = desired.Application(destination="team-a")
+KINDS = ("Application", "Secret", "ConfigMap", "ServiceEntry", "VirtualService")
+
+
+def settings(**changes: Any) -> GiteaSettings:
+    fields = {
+        "classification": "unclassified",
+        "psql_hostname": "postgres.example.ca",
+        "psql_admin_uname": "admin",
+        "psql_admin_passwd": "a-secret",
+        "argocd_source_repo_url": "https://git.example.ca/manifests.git",
+        "argocd_source_target_revision": "main",
+        **changes,
+    }
+    return GiteaSettings.model_validate(fields)
+
+
+def facts(**changes: Any) -> desired.Facts:
+    return desired.Facts(**{"account": ACCOUNT, **changes})
+
+
+def wanted(
+    label: str | None = "true", known: desired.Facts | None = None, **changes: Any
+) -> list[Manifest]:
+    profile = builders.profile(labels={} if label is None else {LABEL: label})
+    return desired.desired(profile, known or facts(), settings(**changes))
+
+
+def kinds(manifests: Sequence[Manifest]) -> list[str]:
+    return sorted(one.kind for one in manifests)
+
+
+def bodies(manifests: Sequence[Manifest], classification: str) -> list[Body]:
+    component = f"gitea-{classification}"
+    return builders.bodies(manifests, builders.profile(), component=component)
+
+
+@pytest.mark.parametrize("classification", names.CLASSIFICATIONS)
+def test_the_objects_are_those_of_the_golden_file(classification: str) -> None:
+    manifests = wanted(classification=classification)
+
+    assert builders.golden("gitea", classification) == bodies(manifests, classification)
+
+
+def test_protected_b_has_no_virtual_service() -> None:
+    assert "VirtualService" not in kinds(wanted(classification="protected-b"))
+    assert sorted(KINDS) == kinds(wanted())
+
+
+def test_automated_sync_is_a_setting() -> None:
+    (application, *_) = wanted(argocd_automated=True)
+    policy = {"automated": {"prune": True, "selfHeal": True}}
+    assert policy == application.content["spec"]["syncPolicy"]
+
+
+def test_no_object_but_the_secret_holds_a_password() -> None:
+    for classification in names.CLASSIFICATIONS:
+        for body in bodies(wanted(classification=classification), classification):
+            assert body["kind"] == "Secret" or ACCOUNT.password not in str(body)
+            assert "a-secret" not in str(body)
+    assert ACCOUNT.password not in repr(facts())
+
+
+# The Secret
+
+
+def secret_of(manifests: Sequence[Manifest]) -> Manifest:
+    (found,) = (one for one in manifests if one.kind == "Secret")
+    return found
+
+
+def test_a_secret_reads_as_it_was_written() -> None:
+    data = secret_of(wanted()).content["data"]
+    assert ACCOUNT == accounts.parse(data, "database")
+
+
+def test_without_an_account_that_works_the_secret_is_left_alone() -> None:
+    left = secret_of(wanted(known=facts(account=None)))
+    assert (True, True) == (left.create_only, left.where_present)
+
+
+@given(st.dictionaries(st.sampled_from(["database", "other"]), st.text()))
+def test_any_secret_is_read_without_a_crash(data: Mapping[str, str]) -> None:
+    accounts.parse(data, "database")
+
+
+@given(st.binary())
+def test_what_is_read_of_a_secret_is_one_line(content: bytes) -> None:
+    for start in (b"", b"USER=u\nPASSWD="):
+        encoded = base64.b64encode(start + content).decode()
+        account = accounts.parse({"database": encoded}, "database")
+        if account is not None:
+            text = accounts.lines(account, database="d", host="h:1", ssl_mode="require")
+            assert 6 == len(text.splitlines())
+
+
+# In and out
+
+
+@pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
+def test_every_true_opts_in(text: str) -> None:
+    assert sorted(KINDS) == kinds(wanted(text))
+
+
+@given(st.text(max_size=63))
+def test_any_label_gives_objects_and_a_wrong_one_is_told(text: str) -> None:
+    profile = builders.profile(labels={LABEL: text})
+    manifests = desired.desired(profile, facts(), settings())
+    told = desired.findings(profile, facts(), settings())
+
+    assert (read_boolean(text) is None) == any(one.reason == "InvalidOptIn" for one in told)
+    assert all(one.where_present for one in manifests) is (read_boolean(text) is not True)
+
+
+@pytest.mark.parametrize("opt_out", ["keep", "stop", "detach"])
+@pytest.mark.parametrize("label", [None, "false"])
+def test_a_profile_that_never_opted_in_gets_nothing_and_loses_an_older_suites_route(
+    opt_out: str, label: str | None
+) -> None:
+    manifests = wanted(label, facts(account=None), opt_out=opt_out)
+
+    assert all(one.where_present for one in manifests)
+    assert "VirtualService" not in kinds(manifests)
+
+
+def test_keep_removes_nothing_and_says_so() -> None:
+    known = facts(application=APPLICATION)
+    profile = builders.profile()
+    manifests = wanted(None, known)
+
+    assert sorted(KINDS) == kinds(manifests)
+    assert all(one.where_present for one in manifests)
+    assert ["OptedOut"] == [one.reason for one in desired.findings(profile, known, settings())]
+
+
+@pytest.mark.parametrize(("opt_out", "before"), [("stop", False), ("detach", True)])
+def test_the_application_is_made_ready_before_it_goes(opt_out: str, before: bool) -> None:  # noqa: FBT001
+    known = facts(application=desired.Application(destination="team-a", finalizer=before))
+    ready = facts(application=desired.Application(destination="team-a", finalizer=not before))
+    (application,) = (
+        one for one in wanted("false", known, opt_out=opt_out) if one.kind == "Application"
+    )
+
+    assert {names.FINALIZER: not before} == application.finalizers
+    assert "Application" not in kinds(wanted("false", ready, opt_out=opt_out))
+    assert desired.leaving(builders.profile(), known, settings(opt_out=opt_out))
+    assert not desired.leaving(builders.profile(), ready, settings(opt_out=opt_out))
+
+
+def test_stop_leaves_the_secret_and_detach_all_that_gitea_needs() -> None:
+    gone = facts(application=None, route=True)
+
+    assert ["Secret"] == kinds(wanted("false", gone, opt_out="stop"))
+    left = kinds(wanted("false", gone, opt_out="detach"))
+    assert ["ConfigMap", "Secret", "ServiceEntry", "VirtualService"] == left
+
+
+def test_a_wrong_label_stops_nothing() -> None:
+    known = facts(application=APPLICATION, route=True)
+
+    assert sorted(KINDS) == kinds(wanted("ture", known, opt_out="stop"))
+
+
+def test_an_application_is_adopted_only_where_it_deploys_here() -> None:
+    for destination, adoptable in (("team-a", True), ("team-b", False)):
+        known = facts(application=desired.Application(destination=destination))
+        assert adoptable is wanted(known=known)[0].adoptable
+
+
+# Routes: the first match of all profiles' rules, whatever the order of the VirtualServices
+
+
+PREFIX = "/gitea-unclassified"
+
+
+def answer(url: str, *profiles: str, referer: str = "", **changes: Any) -> str:
+    """Where a request ends, as Envoy has it: `host path`, `redirect path`, or nothing."""
+    found = set()
+    for order in (profiles, profiles[::-1]):
+        rules = [
+            rule
+            for name in order
+            for one in desired.desired(
+                builders.profile(name, labels={LABEL: "true"}), facts(), settings(**changes)
+            )
+            if one.kind == "VirtualService"
+            for rule in one.content["spec"]["http"]
+        ]
+        found.add(first_answer(rules, url, referer))
+    (same,) = found
+    return same
+
+
+def first_answer(rules: Sequence[Body], url: str, referer: str) -> str:
+    parts = urlsplit(url)
+    for rule in rules:
+        for match in rule["match"]:
+            if not matches(match, parts.path, parts.query, referer):
+                continue
+            if "redirect" in rule:
+                return f"redirect {rule['redirect']['uri']}"
+            prefix = match["uri"]["prefix"]
+            path = rule["rewrite"]["uri"] + parts.path.removeprefix(prefix)
+            return f"{rule['route'][0]['destination']['host']} {path}"
+    return ""
+
+
+def matches(match: Body, path: str, query: str, referer: str) -> bool:
+    uri = match["uri"]
+    if not (path == uri.get("exact") or ("prefix" in uri and path.startswith(uri["prefix"]))):
+        return False
+    for name, rule in match.get("queryParams", {}).items():
+        pairs = [pair.partition("=") for pair in query.split("&")]
+        values = [value for key, _, value in pairs if key == name]
+        if values[:1] != [rule["exact"]]:
+            return False
+    wanted_referer = match.get("headers", {}).get("referer")
+    return wanted_referer is None or wanted_referer["exact"] == referer
+
+
+def test_the_dashboards_page_leads_to_the_profiles_own_gitea() -> None:
+    host = "gitea-unclassified-http.a.svc.cluster.local"
+
+    assert f"redirect {PREFIX}/a/" == answer(f"{PREFIX}/?ns=a", "a", "ab", "b")
+    assert f"{host} /" == answer(f"{PREFIX}/a/", "a", "ab", "b")
+    assert f"{host} /assets/css/index.css" == answer(f"{PREFIX}/a/assets/css/index.css", "a", "ab")
+    assert f"{host} /api/v1/version" == answer(f"{PREFIX}/a/api/v1/version", "a", "b")
+
+
+@pytest.mark.parametrize(
+    "query", ["ns=c", "ns=%61", "ns=A", "ns=a%2F..%2Fb", "ns=", "", "NS=a", "ns=a/", "ns=aa"]
+)
+def test_a_crafted_parameter_leads_nowhere(query: str) -> None:
+    assert "" == answer(f"{PREFIX}/?{query}", "a", "b")
+
+
+def test_of_a_repeated_parameter_the_first_counts() -> None:
+    assert f"redirect {PREFIX}/a/" == answer(f"{PREFIX}/?ns=a&ns=b", "a", "b")
+
+
+def test_with_a_root_url_only_the_dashboards_own_page_leads_there() -> None:
+    root = "https://kubeflow.example.ca"
+    page = f"{root}/_{PREFIX}/?ns=a"
+
+    def ask(query: str, referer: str) -> str:
+        url = f"{PREFIX}/?{query}"
+        return answer(url, "a", "b", referer=referer, kubeflow_root_url=root)
+
+    assert f"redirect {PREFIX}/a/" == ask("ns=a", page)
+    assert "" == ask("ns=b", page)
+    assert "" == ask("ns=a", "https://elsewhere.example/")
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="#[]\n\r\t"), max_size=40))
+def test_whatever_is_asked_a_request_ends_at_one_profile_whose_name_it_bears(text: str) -> None:
+    for url in (f"{PREFIX}/?ns={text}", f"{PREFIX}/{text}"):
+        where = answer(url, "a", "a-b", "ab")
+        if where.startswith("redirect"):
+            assert text.partition("&")[0] == where.removeprefix(f"redirect {PREFIX}/").rstrip("/")
+        elif where:
+            assert f".{text.partition('/')[0]}.svc" in where
+
+
+# Names
+
+NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+@given(NAMES, NAMES)
+def test_no_two_profiles_share_an_identifier(one: str, other: str) -> None:
+    assert (one == other) is (names.identifier(one) == names.identifier(other))
+    assert 63 >= len(names.identifier(one))
+
+
+@given(NAMES)
+def test_an_application_tells_its_profile(profile: str) -> None:
+    for classification in names.CLASSIFICATIONS:
+        name = names.application(profile, classification)
+        assert profile == names.profile_of(name, classification)
+    assert names.profile_of(names.application(profile, "unclassified"), "protected-b") is None

@@ -1,0 +1,115 @@
+"""The settings of gitea: existing variables, what follows from them, and what is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controllers.gitea.config import GiteaSettings
+from profiles_controller.faults import WrongSettingsError
+from profiles_controller.layers import Inputs, resolve
+from tests import builders
+
+# As StatCan's installation sets them.
+EXISTING = {
+    "GITEA_CLASSIFICATION": "protected-b",
+    "GITEA_PSQL_HOSTNAME": "postgres.example.ca",
+    "GITEA_PSQL_PORT": "5432",
+    "GITEA_PSQL_ADMIN_UNAME": "admin@postgres",
+    "GITEA_PSQL_ADMIN_PASSWD": "an-admins-secret",
+    "GITEA_PSQL_MAINTENANCE_DB": "postgres",
+    "GITEA_SERVICE_URL": "gitea-protected-b-http",
+    "GITEA_URL_PREFIX": "gitea-protected-b",
+    "GITEA_SERVICE_PORT": "80",
+    "GITEA_BANNER_CONFIGMAP_NAME": "gitea-banner-protected-b",
+    "GITEA_ARGOCD_NAMESPACE": "profiles-argocd-system",
+    "GITEA_ARGOCD_SOURCE_REPO_URL": "https://github.com/StatCan/aaw-argocd-manifests.git",
+    "GITEA_ARGOCD_SOURCE_TARGET_REVISION": "aaw-prod-cc-00",
+    "GITEA_ARGOCD_SOURCE_PATH": "profiles-argocd-system/template/gitea/protected-b",
+    "GITEA_ARGOCD_PROJECT": "default",
+    "GITEA_SOURCE_CONTROL_ENABLED_LABEL": "sourcecontrol.statcan.gc.ca/enabled",
+    "GITEA_KUBEFLOW_ROOT_URL": "https://kubeflow.aaw.cloud.statcan.ca",
+}
+REQUIRED = (
+    "classification",
+    "psql_hostname",
+    "psql_admin_uname",
+    "psql_admin_passwd",
+    "argocd_source_repo_url",
+)
+
+
+def load(**environment: str) -> GiteaSettings:
+    return resolve(GiteaSettings, Inputs(environment=environment), section="gitea", prefix="GITEA_")
+
+
+def test_every_existing_variable_is_read() -> None:
+    settings = load(**EXISTING)
+
+    for variable, text in EXISTING.items():
+        field = variable.removeprefix("GITEA_").lower()
+        assert field in GiteaSettings.model_fields
+        value = getattr(settings, field)
+        told = value.get_secret_value() if field == "psql_admin_passwd" else str(value)
+        assert text == told
+    assert "postgres.example.ca:5432" == settings.database_host
+    assert "an-admins-secret" not in repr(settings)
+
+
+def test_what_is_not_given_follows_from_the_classification() -> None:
+    required = {f"GITEA_{name.upper()}": EXISTING[f"GITEA_{name.upper()}"] for name in REQUIRED}
+    settings, given = load(**required), load(**EXISTING)
+
+    for name in ("service_url", "url_prefix", "banner_configmap_name", "argocd_source_path"):
+        assert getattr(given, name) == getattr(settings, name)
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    with pytest.raises(WrongSettingsError) as refusal:
+        load()
+    assert [f"gitea.{name}" for name in REQUIRED] == [one.setting for one in refusal.value.faults]
+    assert "GITEA_CLASSIFICATION" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CLASSIFICATION", "secret", "'unclassified' or 'protected-b'"),
+        ("CLASSIFICATION", "Unclassified", "'unclassified' or 'protected-b'"),
+        ("PSQL_PORT", "0", "greater than or equal to 1"),
+        ("PSQL_PORT", "postgres", "integer"),
+        ("PSQL_HOSTNAME", "postgres:5432", "match"),
+        ("PSQL_SSLMODE", "prefer", "'require'"),
+        ("PSQL_SSLROOTCERT", "/ca.crt", "verify-full"),
+        ("URL_PREFIX", "/gitea/", "match"),
+        ("SERVICE_URL", "http://gitea", "match"),
+        ("KUBEFLOW_ROOT_URL", "kubeflow.example.ca", "match"),
+        ("SOURCE_CONTROL_ENABLED_LABEL", "a b", "match"),
+        ("OPT_OUT", "delete", "'keep', 'stop' or 'detach'"),
+        ("BANNER_CONFIGMAP_NAME", "Banner", "match"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_right(variable: str, value: str, said: str) -> None:
+    with pytest.raises(WrongSettingsError) as refusal:
+        load(**{**EXISTING, f"GITEA_{variable}": value})
+    (fault,) = refusal.value.faults
+    assert f"gitea.{variable.lower()}" == fault.setting
+    assert repr(value) in str(fault)
+    assert said in str(fault)
+    assert f"GITEA_{variable}" in str(fault)
+
+
+def test_unknown_settings_are_refused() -> None:
+    data: dict[str, Any] = {name: EXISTING[f"GITEA_{name.upper()}"] for name in REQUIRED}
+    assert {"unknown"} == set(builders.refusals(GiteaSettings, {**data, "unknown": 1}))
+
+
+def test_the_driver_is_not_imported_before_it_is_used() -> None:
+    imports = "import sys, controllers.registry, controllers.gitea.controller"
+    code = f"{imports}; print('psycopg' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert "False" == done.stdout.strip()
