@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -96,9 +97,9 @@ class Postgres:
     def pause(self) -> None:
         """Ends the program at once; its port refuses connections until `resume`."""
         if self._server is not None:
-            processes.kill(self._server)
-            with contextlib.suppress(FileNotFoundError):
-                (self.data / "postmaster.pid").unlink()
+            # "Immediate shutdown": killed itself, it would leave its children, and they its memory.
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(30)
 
     def stop(self) -> None:
         self.front.stop()
