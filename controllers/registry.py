@@ -8,6 +8,7 @@ from controllers.authz_policies.controller import CONTROLLER as AUTHZ_POLICIES
 from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
 from controllers.network.controller import CONTROLLER as NETWORK
 from controllers.notebook.controller import CONTROLLER as NOTEBOOK
+from controllers.pipelines.controller import CONTROLLER as PIPELINES
 from controllers.quotas.controller import CONTROLLER as QUOTAS
 from controllers.rbac.controller import CONTROLLER as RBAC
 from controllers.runtime.declarations import AnyController
@@ -19,6 +20,7 @@ CONTROLLERS: tuple[AnyController, ...] = (
     NETWORK,
     NOTEBOOK,
     AUTHZ_POLICIES,
+    PIPELINES,
 )
 
 

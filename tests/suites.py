@@ -23,6 +23,8 @@ HOST = "127.0.0.1"
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 PROGRAM = "profiles_controller"
+NO_STORE = {"PIPELINES_PROVIDER": "none"}
+"""Where nothing else is said no object store is asked: there is none."""
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -189,10 +191,12 @@ class Suites:
         *arguments: str,
         kubeconfig: Path | None = None,
         module: str = PROGRAM,
+        variables: Mapping[str, str] = NO_STORE,
     ) -> Suite:
         """A process that runs `controllers` (a name, or all), under an identity of that name.
 
-        It serves on a port of its own. Does not wait until it is ready.
+        `variables` are its environment. It serves on a port of its own. Does not wait until it is
+        ready.
         """
         if kubeconfig is None:
             own = () if controllers == "all" else (controllers,)
@@ -201,7 +205,7 @@ class Suites:
         name = f"{controllers}-{len(self.running)}"
         listen = ("--kubeconfig", str(kubeconfig), "--listen", f"{HOST}:{port}")
         command: Sequence[str] = (
-            "env", "-i", *(f"{key}={value}" for key, value in environment().items()),
+            "env", "-i", *(f"{key}={value}" for key, value in environment(**variables).items()),
             sys.executable, "-m", module, controllers, *listen, *arguments,
         )  # fmt: skip
         process = self._group.start(name, command)

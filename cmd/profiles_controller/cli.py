@@ -13,11 +13,12 @@ import typer
 from controllers.runtime.declarations import AnyController
 from profiles_controller import DISTRIBUTION, commands, outputs, version
 from profiles_controller.assemblies import ALL, prefix_of
-from profiles_controller.flags import listed, signed
+from profiles_controller.flags import listed, signed, switched
 from profiles_controller.selections import Location, Selection
 from profiles_controller.settings import PREFIX, Common
 from profiles_controller.worlds import World
 
+WEBHOOK = "webhook"
 _LOGGING = ("log_format", "log_level")
 _RUNNING = tuple(Common.model_fields)
 _DIFFING = ("kubeconfig", "context", *_LOGGING, "output", "allow_adopted_namespaces")
@@ -95,12 +96,16 @@ def _add_controller(app: typer.Typer, world: World, controller: AnyController) -
     name, summary = controller.name, controller.summary
 
     def command(**flags: Any) -> None:
+        if flags.pop("webhook", None):
+            _leave(world, lambda: commands.serve(world, name, flags))
         _leave(world, lambda: commands.run(world, [name], flags, Location))
 
     own = {setting: controller.settings.model_fields[setting] for setting in controller.flags}
     flagged = _with_flags(command, Location, _RUNNING)
     if own:
         flagged = listed(flagged, own, prefix=prefix_of(name))
+    if controller.webhook is not None:
+        flagged = switched(flagged, WEBHOOK, "Serve Metacontroller instead of reconciling.")
     for label in (name, *controller.aliases):
         app.command(
             label,

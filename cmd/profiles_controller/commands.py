@@ -45,6 +45,20 @@ def run(
     return PROFILE_FAILED if summary.failed else OK
 
 
+def serve(world: World, name: str, flags: Mapping[str, object]) -> int:
+    """Serves a controller's webhook until the process is told to stop; connects to no cluster."""
+    loaded = _load(world, [name], flags, Location)
+    ((controller, settings),) = loaded.assemblies
+    if controller.webhook is None:
+        raise RefusedError(f"controller {name} has no webhook")
+    given = "listen" in loaded.common.model_fields_set
+    try:
+        return asyncio.run(controller.webhook(settings, loaded.common.listen if given else None))
+    except OSError as error:
+        message = f"cannot listen: {error.strerror or error}; another program may have the port"
+        raise RefusedError(message) from error
+
+
 def diff(
     world: World, names: Sequence[str], profiles: Sequence[str], flags: Mapping[str, object]
 ) -> int:

@@ -111,6 +111,22 @@ def listed(
     return command
 
 
+def switched(function: Callable[..., None], name: str, sentence: str) -> Callable[..., None]:
+    """Gives a command's function a switch, too, that is no setting: on the command line alone."""
+
+    def command(**flags: Any) -> None:
+        function(**flags)
+
+    signature = inspect.signature(function)
+    option = typer.Option(spelling(name), help=sentence)
+    added = inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option]
+    )
+    parameters = [*signature.parameters.values(), added]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
+
+
 def _list_parameter(name: str, field: FieldInfo, prefix: str) -> inspect.Parameter:
     described = Flag(help=str(field.description), accepts="", default="none")
     option = typer.Option(

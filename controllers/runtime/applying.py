@@ -11,14 +11,8 @@ import structlog
 from controllers.manifests import Body, Key, owner_reference
 from controllers.runtime import projections
 from controllers.runtime.changes import WRITES, Action, Change, ChangeSet
-from controllers.runtime.clusters import (
-    APPLY_PATCH,
-    JSON,
-    MERGE_PATCH,
-    ApiError,
-    Cluster,
-    UnreachableError,
-)
+from controllers.runtime.clusters import APPLY_PATCH, JSON, MERGE_PATCH, Cluster
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.informers import Informer
 from controllers.runtime.kinds import Mode
 from controllers.runtime.outcomes import Failed

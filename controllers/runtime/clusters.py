@@ -23,6 +23,7 @@ from controllers.manifests import Body
 from controllers.runtime import slots
 from controllers.runtime.credentials import Credentials, load
 from controllers.runtime.echoes import version_of
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.options import Connection
 from controllers.runtime.slots import Priority
 
@@ -43,26 +44,6 @@ JSON = "application/json"
 _ACCEPT = {"Accept": JSON, "Accept-Encoding": "identity"}
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-
-
-class UnreachableError(Exception):
-    """The API server did not answer: refused, reset, timed out. Always worth another try."""
-
-
-class ApiError(Exception):
-    """The API server answered with a Status that is not success.
-
-    ``reason`` is the Status' machine-readable reason (``Conflict``, ``AlreadyExists`` ...) and
-    ``causes`` are the reasons of its details (``NamespaceTerminating`` ...).
-    """
-
-    def __init__(self, *, code: int, reason: str, message: str, causes: Sequence[str] = ()) -> None:
-        """An answer with HTTP status ``code``."""
-        super().__init__(f"{code} {reason}: {message}")
-        self.code = code
-        self.reason = reason
-        self.message = message
-        self.causes = tuple(causes)
 
 
 class Cluster(Protocol):

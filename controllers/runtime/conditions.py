@@ -14,7 +14,8 @@ import structlog
 
 from controllers.manifests import Body
 from controllers.profiles import Condition, Profile, parse_profile
-from controllers.runtime.clusters import MERGE_PATCH, ApiError, Cluster, UnreachableError
+from controllers.runtime.clusters import MERGE_PATCH, Cluster
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.queues import Closed, Queue
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -136,9 +136,10 @@ class Controller(Generic[SettingsT, FactsT]):
     """What is to be done outside for no profile, or for those that are gone: at the start, at every
     resync, and soon after a Profile went. Given what ``connect`` made. When it raises it is tried
     again with backoff; never called in a dry run."""
-    webhook: Callable[[SettingsT, tuple[str, int] | None], Awaitable[int]] | None = None
-    """Serves the same desired state to another operator, without an API server, until the process
-    is told to stop; returns its exit code. Given an address to listen on besides its own."""
+    webhook: Callable[[SettingsT, tuple[str, int] | None], Coroutine[Any, Any, int]] | None = None
+    """With ``--webhook`` the process runs this alone: it serves the same desired state to another
+    operator, without an API server, until the process is told to stop, and returns its exit code.
+    Given an address to listen on besides its own; raises OSError when it cannot listen."""
     trouble: Callable[[FactsT], Exception | None] = no_trouble
     """What ``gather`` could not learn although it did not raise: the objects are kept as the facts
     say, and then the reconcile ends as if this had been raised."""

@@ -18,9 +18,10 @@ import structlog
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
 from controllers.runtime import projections
-from controllers.runtime.clusters import ApiError, Cluster, UnreachableError, status_error
+from controllers.runtime.clusters import Cluster, status_error
 from controllers.runtime.declarations import AnyController, Owned, Watched
 from controllers.runtime.echoes import Echoes
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS, Kind, Mode
 from controllers.runtime.memories import Records
 from controllers.runtime.projections import Record

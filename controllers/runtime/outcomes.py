@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controllers.runtime.changes import NOTHING, ChangeSet
-from controllers.runtime.clusters import ApiError, UnreachableError
+from controllers.runtime.errors import ApiError, UnreachableError
 
 _BENIGN_CAUSE = "NamespaceTerminating"
 

@@ -17,7 +17,8 @@ import structlog
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import KIND, Profile
-from controllers.runtime.clusters import MERGE_PATCH, ApiError, Cluster, UnreachableError
+from controllers.runtime.clusters import MERGE_PATCH, Cluster
+from controllers.runtime.errors import ApiError, UnreachableError
 
 logger = structlog.stdlib.get_logger(__name__)
 

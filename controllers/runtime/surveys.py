@@ -10,7 +10,8 @@ import structlog
 
 from controllers.profiles import parse_profile
 from controllers.runtime import managers
-from controllers.runtime.clusters import ApiError, Cluster, UnreachableError
+from controllers.runtime.clusters import Cluster
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.managers import Assembly
 from controllers.runtime.metrics import Metrics

@@ -14,7 +14,8 @@ from collections.abc import (
 from typing import Any
 
 from controllers.manifests import Body, Key
-from controllers.runtime.clusters import APPLY_PATCH, JSON, ApiError, UnreachableError
+from controllers.runtime.clusters import APPLY_PATCH, JSON
+from controllers.runtime.errors import ApiError, UnreachableError
 from tests.fakes.objects import Happening, Objects
 from tests.fakes.requests import Failure, Request, Target, expired, not_found, selects
 from tests.fakes.streams import Stream

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controllers.manifests import Body, Key
-from controllers.runtime.clusters import ApiError
+from controllers.runtime.errors import ApiError
 from controllers.runtime.kinds import KINDS
 from tests.fakes import patches
 from tests.fakes.requests import conflict, not_found

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from controllers.manifests import Body, Key
-from controllers.runtime.clusters import JSON, ApiError, UnreachableError
+from controllers.runtime.clusters import JSON
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS, Kind
 
 _KINDS = {(kind.group, kind.plural): kind for kind in KINDS.values()}

@@ -22,7 +22,7 @@ from controllers.runtime.declarations import AnyController
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.outcomes import Result
 from controllers.runtime.queues import Queue
-from profiles_controller import flags
+from profiles_controller import cli, flags
 from profiles_controller.assemblies import ALL, Loaded, Loader, prefix_of
 from profiles_controller.layers import Inputs
 from profiles_controller.selections import Selection
@@ -133,7 +133,7 @@ def test_the_table_of_settings_is_that_of_the_program() -> None:
 
 @pytest.mark.parametrize("document", OF_THE_PROGRAM, ids=lambda document: document.name)
 def test_options_and_variables_that_are_named_exist(document: Document) -> None:
-    options = {flags.spelling(name) for name in FIELDS}
+    options = {flags.spelling(name) for name in (*FIELDS, cli.WEBHOOK)}
     variables = {
         variable
         for name, field in FIELDS.items()

@@ -15,7 +15,7 @@ from controllers import registry
 from controllers.manifests import Body, Key, Manifest, to_body
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime.changes import WRITES
-from controllers.runtime.declarations import AnyController, View
+from controllers.runtime.declarations import AnyController, View, nothing_outside
 from controllers.runtime.kinds import KINDS, Mode
 from controllers.runtime.options import Options
 from tests import clocks, harness, specimens
@@ -88,7 +88,7 @@ async def running(
     async def facts(_profile: Profile, _view: View) -> Any:
         return controller.facts
 
-    standing_in = dataclasses.replace(controller, gather=facts)
+    standing_in = dataclasses.replace(controller, gather=facts, connect=nothing_outside, chore=None)
     cluster = cluster or harness.tenants(labels=OPT_INS)
     async with harness.running(
         (standing_in, settings_of(controller)), cluster=cluster, **fields

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from controllers.manifests import Body, Key
-from controllers.runtime.clusters import APPLY_PATCH, MERGE_PATCH, ApiError, UnreachableError
+from controllers.runtime.clusters import APPLY_PATCH, MERGE_PATCH
+from controllers.runtime.errors import ApiError, UnreachableError
 from tests import harness, specimens
 from tests.fakes import Failure, FakeCluster, patches
 from tests.fakes.requests import selects

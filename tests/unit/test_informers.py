@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime.clusters import ApiError
 from controllers.runtime.declarations import AnyController, Owned, Watched
+from controllers.runtime.errors import ApiError
 from controllers.runtime.informers import Informer, informers_for, interests
 from controllers.runtime.slots import Priority
 from tests import clocks, specimens

@@ -3,7 +3,7 @@
 import pytest
 
 from controllers.runtime import outcomes
-from controllers.runtime.clusters import ApiError, UnreachableError
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.outcomes import Failed, Outcome, Result, Terminal, Waiting
 
 BROKEN = ApiError(code=500, reason="InternalError", message="etcd is down")

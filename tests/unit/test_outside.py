@@ -8,8 +8,8 @@ import pytest
 
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.clusters import UnreachableError
 from controllers.runtime.declarations import AnyController, IsGone, Owned, View
+from controllers.runtime.errors import UnreachableError
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.outcomes import Failed, Terminal, Waiting, outcome_of

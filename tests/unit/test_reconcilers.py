@@ -10,8 +10,8 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
-from controllers.runtime.clusters import ApiError
 from controllers.runtime.declarations import AnyController, Owned, View, Watched
+from controllers.runtime.errors import ApiError
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.outcomes import Terminal, Waiting
 from controllers.runtime.reconcilers import REFUSED_RECHECK

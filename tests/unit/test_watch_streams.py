@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from controllers.manifests import Body
 from controllers.runtime import clusters
-from controllers.runtime.clusters import KubeCluster, Limits, UnreachableError
+from controllers.runtime.clusters import KubeCluster, Limits
+from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
 
 PATH = "/api/v1/configmaps"

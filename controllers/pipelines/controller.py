@@ -1,0 +1,135 @@
+"""What the pipelines controller owns and watches, and what it asks of the object store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controllers.findings import Finding
+from controllers.pipelines import desired, listeners, names, providers, tenants
+from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.stores import Credentials, ObjectStore, Refusal, StoreError
+from controllers.profiles import Profile
+from controllers.runtime.declarations import Controller, IsGone, Owned, Rule, View, Watched
+from controllers.runtime.outcomes import Terminal, Waiting
+
+
+class Outside:
+    """The object store, with the settings that say what to ask of it."""
+
+    def __init__(self, settings: PipelinesSettings, *, dry_run: bool) -> None:
+        self.settings = settings
+        self.store: ObjectStore = providers.connect(settings, dry_run=dry_run)
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+async def gather(profile: Profile, view: View) -> desired.Facts:
+    """Whether the namespace takes part, and the keys that its Secret is to hold."""
+    if not view.kept("Namespace", "", profile.namespace):
+        return desired.Facts(enabled=False)
+    outside: Outside = view.outside
+    secret: tenants.Held | None = view.kept("Secret", profile.namespace, names.SECRET)
+    tenant, findings = tenants.tenant(profile, outside.settings)
+    held = secret.credentials if secret else None
+    if secret is not None and secret.why_not:
+        # A key that nobody could keep would be made anew at every reconcile.
+        message = f"Secret {profile.namespace}/{names.SECRET} {secret.why_not}: no key is made"
+        findings.append(Finding(reason="SecretNotOurs", message=message))
+        return desired.Facts(keys=_keys(held), findings=findings)
+    try:
+        answer = await outside.store.ensure(tenant, held)
+    except StoreError as error:
+        return desired.Facts(keys=_keys(held), findings=findings, trouble=_outcome(error))
+    if isinstance(answer, Refusal):
+        findings.append(Finding(reason=answer.reason, message=answer.message))
+        answer = None
+    return desired.Facts(keys=_keys(answer), findings=findings)
+
+
+def _keys(credentials: Credentials | None) -> desired.Keys | None:
+    if credentials is None:
+        return None
+    return desired.Keys(access=credentials.access_key, secret=credentials.secret_key)
+
+
+def _outcome(error: StoreError) -> Exception:
+    if error.after is None:
+        return Terminal(error.reason, error.message)
+    return Waiting(error.reason, error.message, after=error.after)
+
+
+def trouble(facts: desired.Facts) -> Exception | None:
+    """Why the store could not be asked."""
+    return facts.trouble
+
+
+async def chore(outside: Outside, is_gone: IsGone) -> None:
+    """The bucket's policy and retention; and users of Profiles that are gone."""
+    try:
+        await outside.store.maintain()
+        if not outside.settings.keep_departed:
+            await outside.store.sweep(is_gone)
+    except StoreError as error:
+        raise _outcome(error) from error
+
+
+async def webhook(settings: PipelinesSettings, listen: tuple[str, int] | None) -> int:
+    """The same objects, served to Metacontroller."""
+    stop = listeners.stop_signal()
+    sockets = listeners.listening(settings.controller_port, listen)
+    # Only now: it takes longer than all before, and a reconciler needs no server.
+    from controllers.pipelines import webhooks  # noqa: PLC0415
+
+    return await webhooks.serve(settings, sockets, stop)
+
+
+def rules(settings: PipelinesSettings) -> Sequence[Rule]:
+    """Who binds a role or writes one must be allowed to, or have what it grants.
+
+    What else the central driver's Roles grant follows from the kinds that are owned.
+    """
+    match settings.driver_mode:
+        case "sidecar":
+            group = ("rbac.authorization.k8s.io",)
+            bound = (names.AGENT_ROLE,)
+            return (Rule(groups=group, resources=("clusterroles",), verbs=("bind",), names=bound),)
+        case "central":
+            claims = ("create", "get", "list")
+            return (
+                Rule(groups=("",), resources=("pods",), verbs=("get", "list", "watch")),
+                Rule(groups=("",), resources=("persistentvolumeclaims",), verbs=claims),
+            )
+        case _:
+            return ()
+
+
+CONTROLLER = Controller(
+    name="pipelines",
+    summary="What Kubeflow Pipelines needs for several users: keys, ConfigMaps, proxies, drivers",
+    settings=PipelinesSettings,
+    # As of a namespace that takes part; `render` shows no key of a store.
+    facts=desired.Facts(keys=desired.Keys(access="(of the store)", secret="(of the store)")),  # noqa: S106 - says so
+    owned=(
+        Owned(kind="ConfigMap"),
+        Owned(kind="Secret"),
+        Owned(kind="Deployment"),
+        Owned(kind="Service"),
+        Owned(kind="ServiceAccount"),
+        Owned(kind="Role"),
+        Owned(kind="RoleBinding"),
+        Owned(kind="PodDefault", dispensable=True),
+    ),
+    watched=(
+        Watched(kind="Namespace", keep=tenants.keep_namespace, wakes=tenants.wakes_namespace),
+        Watched(kind="Secret", keep=tenants.keep_secret, wakes=tenants.wakes_secret),
+    ),
+    configured_rules=rules,
+    desired=desired.desired,
+    findings=desired.findings,
+    gather=gather,
+    connect=Outside,
+    trouble=trouble,
+    chore=chore,
+    webhook=webhook,
+)

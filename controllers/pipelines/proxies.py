@@ -1,0 +1,105 @@
+"""Deployments and Services of KFP's own images in a namespace: the artifact proxy. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controllers.manifests import Manifest
+from controllers.pipelines import names
+from controllers.pipelines.config import PipelinesSettings
+
+PORT = 3000
+
+
+def objects(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
+    """Deployment and Service, where they are wanted."""
+    image = settings.frontend_image_tagged
+    if not settings.artifacts_proxy_enabled or image is None:
+        return []
+    digest = hashlib.sha256(image.encode()).hexdigest()[:16]
+    deployed = deployment(
+        namespace,
+        names.PROXY,
+        image=image,
+        port=PORT,
+        resources=RESOURCES,
+        env=[*keys(), *_surroundings(namespace, settings)],
+        annotations={**istio(settings), "kubeflow-pipelines/image-spec-hash": digest},
+    )
+    return [deployed, service(namespace)]
+
+
+RESOURCES = {
+    "requests": {"cpu": "10m", "memory": "70Mi"},
+    "limits": {"cpu": "100m", "memory": "500Mi"},
+}
+"""What the artifact proxy asks for."""
+
+
+def istio(settings: PipelinesSettings) -> dict[str, str]:
+    """The pod annotation that keeps the sidecar out, where that is wanted."""
+    return {"sidecar.istio.io/inject": "false"} if settings.disable_istio_sidecar else {}
+
+
+def keys() -> list[dict[str, Any]]:
+    """The two variables that hold the namespace's keys."""
+    return [
+        _from_secret("MINIO_ACCESS_KEY", names.ACCESS_KEY),
+        _from_secret("MINIO_SECRET_KEY", names.SECRET_KEY),
+    ]
+
+
+def service(namespace: str) -> Manifest:
+    """Port 80 of the artifact proxy."""
+    app = {"app": names.PROXY}
+    port = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": PORT}
+    content = {"spec": {"ports": [port], "selector": app}}
+    return Manifest(
+        kind="Service", namespace=namespace, name=names.PROXY, labels=app, content=content
+    )
+
+
+def deployment(
+    namespace: str,
+    name: str,
+    *,
+    image: str,
+    port: int,
+    resources: Mapping[str, Mapping[str, str]],
+    env: Sequence[Mapping[str, Any]] = (),
+    annotations: Mapping[str, str],
+) -> Manifest:
+    """One container of one image, as ServiceAccount ``default-editor``."""
+    app = {"app": name}
+    container: dict[str, Any] = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"containerPort": port, "protocol": "TCP"}],
+        "resources": {kind: dict(amounts) for kind, amounts in resources.items()},
+    }
+    if env:
+        container["env"] = list(env)
+    template = {
+        "metadata": {"labels": app, "annotations": dict(annotations)},
+        "spec": {"containers": [container], "serviceAccountName": names.EDITOR},
+    }
+    content = {"spec": {"selector": {"matchLabels": app}, "template": template}}
+    return Manifest(kind="Deployment", namespace=namespace, name=name, labels=app, content=content)
+
+
+def _from_secret(variable: str, key: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"key": key, "name": names.SECRET}}}
+
+
+def _surroundings(namespace: str, settings: PipelinesSettings) -> list[dict[str, Any]]:
+    host = f"ml-pipeline.{settings.kfp_namespace}{settings.domain}"
+    values = {
+        "ML_PIPELINE_SERVICE_HOST": host,
+        "ML_PIPELINE_SERVICE_PORT": "8888",
+        "FRONTEND_SERVER_NAMESPACE": namespace,
+        "CLUSTER_DOMAIN": settings.cluster_domain,
+    }
+    return [{"name": name, "value": value} for name, value in values.items()]
