@@ -15,6 +15,7 @@ from controllers.runtime.declarations import AnyController
 from tests import identities
 from tests.controlplane import ControlPlane
 from tests.controlplane.ports import free
+from tests.suites import NO_STORE
 
 NAME = "profiles-controller"
 READY_SECONDS = 60.0
@@ -47,6 +48,7 @@ class Suite:
     def start(self) -> None:
         """Returns at once; `await_ready` waits."""
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment |= NO_STORE
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
