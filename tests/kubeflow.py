@@ -59,6 +59,13 @@ def install_istio(plane: ControlPlane, *versions: str) -> None:
     apply_crd(plane, crd)
 
 
+def install_gitea(plane: ControlPlane) -> None:
+    """The CRDs of Istio and Argo CD, as they ship them, of what the gitea controller makes."""
+    for plural in ("virtualservices", "serviceentries"):
+        apply_crd(plane, modules.istio_crd(f"{plural}.networking.istio.io"))
+    apply_crd(plane, modules.application_crd())
+
+
 def install_crd(plane: ControlPlane, name: str) -> None:
     """`controlplane/crds/<name>.yaml`; returns when the API server accepts its objects."""
     apply_crd(plane, yaml.safe_load((CRDS / f"{name}.yaml").read_text()))

@@ -19,6 +19,8 @@ from tests.controlplane import parts
 HERE = Path(__file__).parent / "modules"
 ISTIO = "istio.io/api"
 ISTIO_CRDS = "kubernetes/customresourcedefinitions.gen.yaml"
+ARGO_CD = "github.com/argoproj/argo-cd/v3"
+APPLICATION_CRD = "manifests/crds/application-crd.yaml"
 
 
 def ensure() -> None:
@@ -79,6 +81,13 @@ def _download(go: Path, name: str, **environment: str) -> dict[str, Any]:
 def istio_crd(name: str) -> dict[str, Any]:
     """A CRD of Istio's, such as `authorizationpolicies.security.istio.io`. KeyError for others."""
     return {crd["metadata"]["name"]: crd for crd in _istio_crds()}[name]
+
+
+def application_crd() -> dict[str, Any]:
+    """Argo CD's CRD of Applications."""
+    text = (folder(ARGO_CD) / APPLICATION_CRD).read_text()
+    crd: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)
+    return crd
 
 
 def _istio_crds() -> Iterator[dict[str, Any]]:

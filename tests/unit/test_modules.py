@@ -20,10 +20,13 @@ def go_that(script: str, folder: Path) -> Path:
     return program
 
 
-def test_go_mod_names_istio_and_go_sum_locks_it() -> None:
+def test_go_mod_names_the_modules_and_go_sum_locks_them() -> None:
     locked = (modules.HERE / "go.sum").read_text()
 
-    assert modules.versions() == {"istio.io/api": "v1.31.1"}
+    assert modules.versions() == {
+        "github.com/argoproj/argo-cd/v3": "v3.5.7",
+        "istio.io/api": "v1.31.1",
+    }
     for name, version in modules.versions().items():
         assert f"{name} {version} h1:" in locked
         assert f"{name} {version}/go.mod h1:" in locked

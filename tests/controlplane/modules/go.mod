@@ -4,4 +4,7 @@ module profiles-controller/tests/controlplane/modules
 
 go 1.26.0
 
-require istio.io/api v1.31.1
+require (
+	github.com/argoproj/argo-cd/v3 v3.5.7
+	istio.io/api v1.31.1
+)
