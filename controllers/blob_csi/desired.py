@@ -6,7 +6,7 @@ reconcile: its claim, the pods that still hold it, the volume. The data stays in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -54,6 +54,11 @@ def desired(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Sequen
 def findings(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Sequence[Finding]:
     """What is refused, what stays as it is although it is configured otherwise, what is odd."""
     return decide(profile, facts, settings).findings
+
+
+def spared(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Collection[Key]:
+    """What stays although it is not wanted now: see ``Decision``."""
+    return decide(profile, facts, settings).spared
 
 
 def decide(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Decision:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from controllers.findings import Finding
-from controllers.manifests import Body, Manifest
+from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import Profile
 
 SettingsT = TypeVar("SettingsT")
@@ -113,6 +113,11 @@ def no_findings(_profile: Profile, _facts: object, _settings: object) -> Sequenc
     return ()
 
 
+def nothing_spared(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
+    """Most controllers prune whatever they no longer want."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller(Generic[SettingsT, FactsT]):
     """One controller.
@@ -128,6 +133,9 @@ class Controller(Generic[SettingsT, FactsT]):
     owned: tuple[Owned, ...]
     desired: Callable[[Profile, FactsT, SettingsT], Sequence[Manifest]]
     findings: Callable[[Profile, FactsT, SettingsT], Sequence[Finding]] = no_findings
+    spared: Callable[[Profile, FactsT, SettingsT], Collection[Key]] = nothing_spared
+    """Pure. Objects that are not wanted, or not now, and yet must not be pruned: who would want
+    them could not be asked, or something else has to go first. Missing ones are not made."""
     gather: Callable[[Profile, View], Awaitable[FactsT]]
     connect: Connect = nothing_outside
     """Makes what ``gather`` finds as ``View.outside``, a client of an object store, say. Called

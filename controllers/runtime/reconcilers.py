@@ -205,6 +205,7 @@ class Reconciler:
             memories=self._owned,
             namespaces=controller.namespaces(settings) if controller.namespaces else (),
             siblings=self._world.known,
+            spared=controller.spared(profile, facts, settings),
         )
         findings = [
             *controller.findings(profile, facts, settings),

@@ -74,6 +74,7 @@ def plan(
     memories: Mapping[str, Memory],
     namespaces: Collection[str] = (),
     siblings: Collection[str] = (),
+    spared: Collection[Key] = (),
 ) -> tuple[ChangeSet, dict[Key, Wanted]]:
     """What must change so that the profile has exactly these manifests of this controller.
 
@@ -94,7 +95,7 @@ def plan(
         want = wanted(manifest, profile, component, siblings)
         wants[manifest.key] = want
         changes.append(judge(want, record))
-    changes += _prune(profile, component, memories, wants, allowed)
+    changes += _prune(profile, component, memories, {*wants, *spared}, allowed)
     return ChangeSet(tuple(changes)), wants
 
 
@@ -214,7 +215,7 @@ def _prune(
     profile: Profile,
     component: str,
     memories: Mapping[str, Memory],
-    wants: Mapping[Key, Wanted],
+    kept: Collection[Key],
     allowed: Collection[str],
 ) -> Iterator[Change]:
     for kind, memory in memories.items():
@@ -222,7 +223,7 @@ def _prune(
             key = Key(kind, namespace, name)
             if (
                 not _is_ours(record, component)
-                or key in wants
+                or key in kept
                 or namespace not in allowed
                 or record.deleting
             ):

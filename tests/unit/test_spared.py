@@ -1,0 +1,51 @@
+"""What a controller does not want now and yet must not lose."""
+
+from collections.abc import Collection
+
+import pytest
+
+from controllers.manifests import Key
+from controllers.profiles import Profile
+from controllers.runtime.declarations import AnyController
+from tests import harness, specimens
+
+pytestmark = pytest.mark.virtual_time
+
+STALE = Key("ConfigMap", "alice", "stale")
+MISSING = Key("ConfigMap", "alice", "missing")
+
+
+def sparing(keys: Collection[Key]) -> AnyController:
+    def spared(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
+        return keys
+
+    return specimens.controller(spared=spared)
+
+
+async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more() -> None:
+    cluster = harness.tenants()
+    stale = cluster.objects.put(specimens.object_body("ConfigMap", STALE.name))
+    keys = {STALE, MISSING}
+    async with harness.running((sparing(keys), specimens.Settings()), cluster=cluster) as process:
+        assert stale == cluster.objects.read(STALE)
+        assert MISSING.name not in {
+            one["metadata"]["name"] for one in cluster.objects.all_of("ConfigMap")
+        }
+        assert ["True"] == [status for status, _ in process.conditions().values()]
+
+        keys.clear()
+        await process.resynced()
+        assert STALE.name not in {
+            one["metadata"]["name"] for one in cluster.objects.all_of("ConfigMap")
+        }
+
+
+async def test_what_is_wanted_is_kept_in_shape_although_it_is_spared() -> None:
+    cluster = harness.tenants()
+    wanted = specimens.manifest().key
+    controller = sparing({wanted})
+    async with harness.running((controller, specimens.Settings()), cluster=cluster) as process:
+        made = cluster.objects.read(wanted)
+        cluster.objects.edit(wanted, lambda body: body.pop("data", None))
+        await process.settled()
+        assert made["data"] == cluster.objects.read(wanted)["data"]
