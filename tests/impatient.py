@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from controllers import registry
 from controllers.manifests import Manifest
 from controllers.profiles import Profile
-from controllers.runtime import managers
+from controllers.runtime import processes
 from controllers.runtime.declarations import AnyController, Controller, View
 from controllers.runtime.managers import Assembly
 from controllers.runtime.options import Connection, Options
@@ -59,7 +59,7 @@ HANGING: tuple[AnyController, ...] = tuple(
 
 async def run(assemblies: Sequence[Assembly], connection: Connection, options: Options) -> int:
     shorter = dataclasses.replace(options, watch_down_bound=WATCH_DOWN_BOUND, hang_bound=HANG_BOUND)
-    return await managers.run(assemblies, connection, shorter)
+    return await processes.run(assemblies, connection, shorter)
 
 
 def main() -> None:

@@ -74,8 +74,8 @@ Assemblies = Sequence[Assembly]
 
 
 async def _run(assemblies: Assemblies, connection: Connection, options: Options) -> int:
-    with _imported("managers") as managers:
-        code: int = await managers.run(assemblies, connection, options)
+    with _imported("processes") as processes:
+        code: int = await processes.run(assemblies, connection, options)
         return code
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from controllers.profiles import parse_profile
-from controllers.runtime import managers
+from controllers.runtime import managers, processes
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS
@@ -60,7 +60,7 @@ async def _look_once(
     metrics = Metrics()
     if profiles is not None:
         options = replace(options, dry_run=True)
-    async with managers.connected(connection, options, metrics) as cluster:
+    async with processes.connected(connection, options, metrics) as cluster:
         manager = managers.Manager(assemblies, cluster, options, metrics)
         manager.start_informers()
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from controllers.findings import Finding
 from controllers.profiles import Profile
-from controllers.runtime import managers
+from controllers.runtime import processes
 from controllers.runtime.managers import Assembly
 from controllers.runtime.options import Connection, Options
 from profiles_controller import cli, logs
@@ -84,7 +84,7 @@ def main() -> int:
     census = Census(marks, len(assemblies), arguments.expect)
     marks.write("began")
     return asyncio.run(
-        managers.run(
+        processes.run(
             [census.observing(one) for one in assemblies],
             Connection(kubeconfig=arguments.kubeconfig),
             Options(listen=("127.0.0.1", arguments.port)),
