@@ -90,7 +90,7 @@ class Stage:
         with ControlPlane.start(folder / "plane") as plane:
             group = processes.Group(folder)
             try:
-                kubeflow.install_profiles(plane)
+                kubeflow.install(plane)
                 stage = cls(plane, folder, group)
                 stage.add_tenants(profiles)
                 yield stage

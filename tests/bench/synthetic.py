@@ -1,8 +1,8 @@
 """What the processes under test run: the suite's own controllers, and stand-ins for those to come.
 
 `network` is the controller that writes most: all the NetworkPolicies of its default settings. `all`
-is nine controllers in one process: it, others of `controllers.registry`, and stand-ins with one or
-two objects a profile, so that ten kinds are watched.
+is nine controllers in one process: those of `controllers.registry` that ask nothing outside the
+cluster, and stand-ins with an object a profile for those that do, so that eleven kinds are watched.
 """
 
 import functools
@@ -13,15 +13,14 @@ from pydantic import BaseModel
 from controllers import registry
 from controllers.manifests import Body, Manifest
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController, Controller, Owned, Watched, no_facts
+from controllers.runtime.declarations import AnyController, Controller, Owned, no_facts
 from controllers.runtime.managers import Assembly
 
 NETWORK = "network"
 ALL = "all"
 OTHERS = "others"
-REAL = (NETWORK, "quotas", "limitranges")
+REAL = (NETWORK, "quotas", "limitranges", "rbac", "notebook", "authz-policies")
 NETWORK_CONTROLLER: AnyController = registry.by_name()[NETWORK]
-RBAC = "rbac.authorization.k8s.io"
 
 
 class Settings(BaseModel):
@@ -58,7 +57,6 @@ def policies() -> dict[str, Body]:
 def stand_in(
     name: str,
     contents: Sequence[tuple[str, Callable[[str], Body]]],
-    watched: Sequence[Watched] = (),
 ) -> AnyController:
     """A controller with one object for each kind and content; the content may name the profile."""
 
@@ -79,25 +77,9 @@ def stand_in(
         settings=Settings,
         facts=None,
         owned=tuple(Owned(kind=kind) for kind, _ in contents),
-        watched=tuple(watched),
         desired=desired,
         gather=no_facts,
     )
-
-
-def role(_name: str) -> Body:
-    return {"rules": [{"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get"]}]}
-
-
-def binding(name: str) -> Body:
-    return {
-        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "kubeflow-view"},
-        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": f"{name}@example.ca"}],
-    }
-
-
-def config(name: str) -> Body:
-    return {"data": {"endpoint": f"https://{name}.example.ca", "region": "ca-central-1"}}
 
 
 def secret(_name: str) -> Body:
@@ -116,22 +98,8 @@ def deployment(name: str) -> Body:
     return {"spec": {"replicas": 0, "selector": selector, "template": template}}
 
 
-def contributor_role(body: Body) -> str | None:
-    found: str | None = (body["metadata"].get("annotations") or {}).get("role")
-    return found
-
-
-def namespace_of(body: Body) -> str | None:
-    found: str | None = body["metadata"].get("namespace")
-    return found
-
-
-CONTRIBUTORS = Watched(kind="RoleBinding", keep=contributor_role, wakes=namespace_of)
 STAND_INS = (
-    stand_in("roles", [("Role", role), ("RoleBinding", binding)]),
-    stand_in("contributors", [("ConfigMap", config)], [CONTRIBUTORS]),
     stand_in("secrets", [("Secret", secret)]),
     stand_in("gateways", [("Service", service)]),
     stand_in("proxies", [("Deployment", deployment)]),
-    stand_in("notices", [("ConfigMap", config)]),
 )
