@@ -7,8 +7,10 @@ from tests.bench.reports import Budget, Row, at_most
 from tests.bench.stages import say
 
 FEW = 200
-BUDGETS = ((FEW, 90.0), (2000, 105.0), (10_000, 170.0))
-"""MiB of one controller with at most so many profiles."""
+FEW_BUDGET = 90.0
+"""MiB of one controller with at most FEW profiles."""
+MANY = ((24_000, 105.0), (120_000, 170.0))
+"""MiB of one controller with so many policies; in proportion between the two."""
 ALL_BUDGET = 180.0
 ALL_PROFILES = 2000
 
@@ -28,14 +30,18 @@ def rows(
     name = f"memory.{controllers}.{profiles}"
     found = [
         Row(name=name, what=what, unit="MiB", samples=[one.rss for one in samples],
-            budgets=budget(profiles, many=many)),
+            budgets=budget(profiles, policies, many=many)),
         Row(name=f"{name}.peak", what="… peak", unit="MiB", samples=[one.peak for one in samples]),
     ]  # fmt: skip
     say(f"  {what}: {found[0].measured} MiB, peak {found[1].measured} MiB")
     return found
 
 
-def budget(profiles: int, *, many: bool) -> list[Budget]:
+def budget(profiles: int, policies: int, *, many: bool) -> list[Budget]:
     if many:
         return [at_most(ALL_BUDGET, "max")] if profiles <= ALL_PROFILES else []
-    return [at_most(bound, "max") for most, bound in BUDGETS if profiles <= most][:1]
+    if profiles <= FEW:
+        return [at_most(FEW_BUDGET, "max")]
+    (fewer, low), (more, high) = MANY
+    part = max(0.0, (policies - fewer) / (more - fewer))
+    return [at_most(round(low + part * (high - low)), "max")] if policies <= more else []
