@@ -101,10 +101,11 @@ class Applier:
         return True
 
     async def _replace(self, want: Wanted) -> Change:
-        """Read, judge anew what is really there, and write that version of it."""
+        """Judge anew what is really there, read or just told of, and write that version of it."""
         key = want.manifest.key
         for _ in range(_TRIES):
-            live = await self._read(key)
+            told = self.informers[key.kind].take_latest(key.namespace, key.name)
+            live = await self._read(key) if told is None else told
             record = projections.project(want.kind, live) if live else None
             change = judge(want, record)
             if change.action not in WRITES:
@@ -112,7 +113,8 @@ class Applier:
             try:
                 await self._write_over(change, want, live)
             except ApiError as error:
-                if error.code != _CONFLICT:
+                outdated = told is not None and error.code == _NOT_FOUND
+                if error.code != _CONFLICT and not outdated:
                     raise
             else:
                 return change

@@ -38,6 +38,8 @@ _GONE = 410
 _NOT_FOUND = 404
 _REFUSALS = (401, 403)
 _FOR_EVER = sys.maxsize
+_MOST_LATEST = 64
+"""Objects: a storm of edits is repaired by reading, a single one without."""
 OUTAGE = 5.0
 """Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
 _RECONNECT = Backoff(first=0.1, longest=5.0)
@@ -147,6 +149,7 @@ class Informer:
         self._expected: dict[tuple[str, str], Written | None] = {}
         self._buried: dict[str, int] = {}  # UID -> resourceVersion up to which it is dead
         self._echoes = Echoes()
+        self._latest: dict[tuple[str, str], Body] = {}
         self._resource_version = ""
         self._failures = 0
 
@@ -170,11 +173,21 @@ class Informer:
         """How many of them carry a controller's labels; from any thread."""
         return self._records.count(component)
 
+    def take_latest(self, namespace: str, name: str) -> Body | None:
+        """The object as its last event showed it, once; None where it must be read.
+
+        That holds for what carries our labels, was just changed by somebody else, and has not been
+        heard of since. A write that is based on it must name its resourceVersion; for a kind that
+        is applied instead there is never one.
+        """
+        return self._latest.pop((namespace, name), None)
+
     # -- our own writes -------------------------------------------------------------------------
 
     def expect(self, namespace: str, name: str, content: Written | None) -> None:
         """We are about to write this, or (None) to delete: the echo of it shall wake nobody."""
         self._expected[namespace, name] = content
+        self._latest.pop((namespace, name), None)
 
     def settle(self, namespace: str, name: str, body: Body | None) -> Record | None:
         """The write was answered with this body (None: it failed); the record of it."""
@@ -317,6 +330,7 @@ class Informer:
         before = self.get(namespace, name)
         if before is not None and _known(before, body["metadata"]):
             return
+        self._latest.pop((namespace, name), None)
         record = self.interest.keep(self.kind, body)
         if record is None or (record.owner and not self._holds(record.owner)):
             if before is not None:
@@ -329,7 +343,14 @@ class Informer:
             return
         if self._is_echo(namespace, name, record) or not self.synced:
             return
+        if record.component in self.interest.owners and self.kind.mode is Mode.EXACT:
+            self._keep_latest(namespace, name, body)
         self._tell(namespace, name, before, record, body)
+
+    def _keep_latest(self, namespace: str, name: str, body: Body) -> None:
+        self._latest[namespace, name] = body
+        if len(self._latest) > _MOST_LATEST:
+            del self._latest[next(iter(self._latest))]
 
     def _is_dead(self, metadata: Body) -> bool:
         return int(metadata["resourceVersion"]) <= self._buried.get(metadata["uid"], -1)
@@ -345,6 +366,7 @@ class Informer:
         return written == expected and self.kind.mode is not Mode.MERGE
 
     def _vanish(self, namespace: str, name: str) -> None:
+        self._latest.pop((namespace, name), None)
         before = self._records.forget(namespace, name)
         deleting = self._expected.get((namespace, name), ()) is None
         if self.synced and not deleting:

@@ -91,9 +91,14 @@ class Bench:
         del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
         return self.cluster.objects.put(body)
 
-    async def arranged(self, kind: str = "ConfigMap", name: str = "settings", **f: Any) -> Body:
+    async def arranged(
+        self, kind: str = "ConfigMap", name: str = "settings", *, told: bool = False, **f: Any
+    ) -> Body:
+        """Unless `told`, no event of it is at hand, as for what was there at the start."""
         body = self.put(kind, name, **f)
         await self.quiet()
+        if not told:
+            self.informers[kind].take_latest(body["metadata"].get("namespace", ""), name)
         self.woken.clear()
         self.cluster.requests.clear()
         return body
@@ -248,6 +253,71 @@ async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
     assert before["metadata"]["resourceVersion"] == sent["metadata"]["resourceVersion"]
     assert {"key": "value"} == bench.cluster.objects.read(KEY)["data"]
     assert [] == bench.woken
+
+
+async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench) -> None:
+    before = await bench.arranged(told=True, labels={**specimens.marks(), "their": "1"}, data={})
+
+    assert ["ConfigMap alice/settings update"] == await bench.bring(specimens.manifest())
+    assert ["PUT ConfigMap alice/settings"] == bench.requests()
+    sent = bench.cluster.writes()[0].body
+    assert sent is not None
+    assert before["metadata"]["resourceVersion"] == sent["metadata"]["resourceVersion"]
+    after = bench.cluster.objects.read(KEY)
+    assert ({"key": "value"}, "1") == (after["data"], after["metadata"]["labels"]["their"])
+
+
+async def test_an_event_is_good_for_one_update(bench: Bench) -> None:
+    await bench.arranged(told=True, data={"key": "edited"})
+    await bench.bring(specimens.manifest())
+    bench.cluster.requests.clear()
+
+    assert await bench.bring(specimens.manifest(content={"data": {"key": "another"}}))
+    assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
+    bench: Bench, *, gone: bool
+) -> None:
+    await bench.arranged(told=True, data={"key": "edited"})
+    bench.cluster.hold_watches()
+    if gone:
+        bench.cluster.objects.delete(KEY)
+    else:
+        bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
+    task = asyncio.create_task(bench.bring(specimens.manifest()))
+    await clocks.turns()
+    bench.cluster.release_watches()
+    await task
+
+    last = "POST" if gone else "PUT"
+    assert [
+        "PUT ConfigMap alice/settings",
+        "GET ConfigMap alice/settings",
+        f"{last} ConfigMap alice/settings",
+    ] == bench.requests()
+    after = bench.cluster.objects.read(KEY)
+    assert {"key": "value"} == after["data"]
+    assert gone or "1" == after["metadata"]["labels"]["new"]
+
+
+async def test_a_kind_that_is_applied_is_always_read_first(bench: Bench) -> None:
+    await bench.arranged("Service", "web", told=True, spec={"ports": [{"port": 80}]})
+    assert None is bench.informers["Service"].take_latest("alice", "web")
+
+
+async def test_a_storm_of_edits_keeps_the_latest_bodies_only(bench: Bench) -> None:
+    for number in range(70):
+        bench.put(name=f"settings-{number}")
+    await bench.quiet()
+
+    told = [
+        number
+        for number in range(70)
+        if bench.informers["ConfigMap"].take_latest("alice", f"settings-{number}")
+    ]
+    assert list(range(6, 70)) == told
 
 
 async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -> None:
