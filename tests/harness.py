@@ -16,7 +16,7 @@ from controllers.runtime.declarations import AnyController
 from controllers.runtime.managers import Manager
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.options import Options
-from controllers.runtime.reconcilers import Report
+from controllers.runtime.reports import Report
 from tests import clocks, specimens
 from tests.fakes import FakeCluster
 from tests.fakes.objects import Happening

@@ -9,24 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import structlog
 
-from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
-from controllers.runtime import projections
+from controllers.manifests import Body
 from controllers.runtime.clusters import Cluster, status_error
-from controllers.runtime.declarations import AnyController, Owned, Watched
-from controllers.runtime.echoes import Echoes
+from controllers.runtime.declarations import AnyController
 from controllers.runtime.errors import ApiError, UnreachableError
-from controllers.runtime.kinds import KINDS, Kind, Mode
-from controllers.runtime.memories import Records
-from controllers.runtime.projections import Record
+from controllers.runtime.interests import Interest, interests
+from controllers.runtime.kinds import KINDS, Kind
+from controllers.runtime.knowledge import Knowledge, Wake, place_of
 from controllers.runtime.queues import Backoff
-from controllers.runtime.slots import Priority
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -37,84 +31,14 @@ _WATCH_SECONDS = (240, 360)
 _GONE = 410
 _NOT_FOUND = 404
 _REFUSALS = (401, 403)
-_FOR_EVER = sys.maxsize
-_MOST_LATEST = 64
-"""Objects: a storm of edits is repaired by reading, a single one without."""
 OUTAGE = 5.0
 """Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
 _RECONNECT = Backoff(first=0.1, longest=5.0)
 _ABSENT_RETRY = 2.0
 
 
-Written = tuple[bytes, str, str]
-"""What a write leaves on the server: digest, UID of the owning Profile, controller."""
-
-
-class Wake(Protocol):
-    """Called when something happened to a profile."""
-
-    def __call__(self, profile: str, controller: str | None, priority: Priority, /) -> None:
-        """``controller`` None means every controller."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interest:
-    """Who wants what of one kind."""
-
-    owners: Mapping[str, Owned]
-    watchers: Mapping[str, Watched]
-    all_objects: bool = False
-    """Namespaces: each one is remembered, whoever it belongs to."""
-
-    @property
-    def selector(self) -> str:
-        """The server-side label selector; empty where unlabelled objects count too."""
-        if self.all_objects or self.watchers or any(own.legacy for own in self.owners.values()):
-            return ""
-        components = ",".join(sorted(self.owners))
-        return f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({components})"
-
-    def keep(self, kind: Kind, body: Body) -> Record | None:
-        """The record of an object that somebody is interested in."""
-        metadata = body["metadata"]
-        labels = metadata.get("labels") or {}
-        ours = (
-            labels.get(MANAGED_BY_LABEL) == MANAGED_BY
-            and labels.get(COMPONENT_LABEL) in self.owners
-        )
-        kept = None
-        if self.watchers:
-            found = {name: watch.keep(body) for name, watch in self.watchers.items()}
-            kept = {name: value for name, value in found.items() if value is not None} or None
-        legacy = () if ours else self._legacy(metadata)
-        if ours or kept or self.all_objects or legacy:
-            return projections.project(kind, body, kept, legacy)
-        return None
-
-    def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(
-            name for name, own in self.owners.items() if own.legacy and own.legacy(metadata)
-        )
-
-
-def interests(controllers: Sequence[AnyController]) -> dict[str, Interest]:
-    """What these controllers together want to know, by kind; Namespaces always."""
-    result = {"Namespace": Interest(owners={}, watchers={}, all_objects=True)}
-    for controller in controllers:
-        for kind in {own.kind for own in controller.owned} | {w.kind for w in controller.watched}:
-            before = result.get(kind, Interest(owners={}, watchers={}))
-            owned = [(controller.name, own) for own in controller.owned if own.kind == kind]
-            watched = [(controller.name, one) for one in controller.watched if one.kind == kind]
-            result[kind] = Interest(
-                owners={**before.owners, **dict(owned)},
-                watchers={**before.watchers, **dict(watched)},
-                all_objects=before.all_objects,
-            )
-    return result
-
-
-class Informer:
-    """The memory of one kind. ``synced`` once its first list is complete."""
+class Informer(Knowledge):
+    """The knowledge of one kind, kept current. ``synced`` once its first list is complete."""
 
     def __init__(
         self,
@@ -127,9 +51,7 @@ class Informer:
         holds: Callable[[str], bool] = lambda _uid: True,
     ) -> None:
         """``holds`` says of an owner's UID whether it belongs to this process's shard."""
-        self.kind = kind
-        self.interest = interest
-        self.synced = False
+        super().__init__(kind, interest, wake, holds=holds)
         self.absent = False
         self.trouble = "not listed yet"
         self.down_since: float | None = clock()
@@ -140,89 +62,11 @@ class Informer:
         """Called when a first list is complete, or that of a kind which was not served."""
         self.refusal: ApiError | None = None
         """The API server's word that this identity may not list the kind, while that holds."""
-        self._expired = 0
         self._cluster = cluster
-        self._wake = wake
         self._clock = clock
-        self._holds = holds
-        self._records = Records()
-        self._expected: dict[tuple[str, str], Written | None] = {}
-        self._buried: dict[str, int] = {}  # UID -> resourceVersion up to which it is dead
-        self._echoes = Echoes()
-        self._latest: dict[tuple[str, str], Body] = {}
         self._resource_version = ""
+        self._expired = 0
         self._failures = 0
-
-    def get(self, namespace: str, name: str) -> Record | None:
-        """The record of one object, or None."""
-        return self._records.get(namespace, name)
-
-    def named(self, namespace: str) -> Mapping[str, Record]:
-        """The records of a namespace, by name."""
-        return self._records.named(namespace)
-
-    def owned(self, namespace: str, uid: str) -> Iterator[tuple[str, str, Record]]:
-        """Namespace, name and record of every object that this Profile controls."""
-        return self._records.owned(namespace, uid)
-
-    def __len__(self) -> int:
-        """How many objects are remembered."""
-        return len(self._records)
-
-    def count(self, component: str) -> int:
-        """How many of them carry a controller's labels; from any thread."""
-        return self._records.count(component)
-
-    def take_latest(self, namespace: str, name: str) -> Body | None:
-        """The object as its last event showed it, once; None where it must be read.
-
-        That holds for what carries our labels, was just changed by somebody else, and has not been
-        heard of since. A write that is based on it must name its resourceVersion; for a kind that
-        is applied instead there is never one.
-        """
-        return self._latest.pop((namespace, name), None)
-
-    # -- our own writes -------------------------------------------------------------------------
-
-    def expect(self, namespace: str, name: str, content: Written | None) -> None:
-        """We are about to write this, or (None) to delete: the echo of it shall wake nobody."""
-        self._expected[namespace, name] = content
-        self._latest.pop((namespace, name), None)
-
-    def settle(self, namespace: str, name: str, body: Body | None) -> Record | None:
-        """The write was answered with this body (None: it failed); the record of it."""
-        self._expected.pop((namespace, name), None)
-        if body is None:
-            return None
-        metadata = body["metadata"]
-        if self._is_dead(metadata):  # deleted again before we heard of our own write
-            del self._buried[metadata["uid"]]
-            return None
-        before = self.get(namespace, name)
-        if before is not None and _known(before, metadata):
-            return self._caught_up(namespace, name, before, body)
-        record = self.interest.keep(self.kind, body)
-        if record is not None:
-            self._records.remember(namespace, name, record)
-            self._echoes.add(metadata["resourceVersion"])
-        return record
-
-    def _caught_up(self, namespace: str, name: str, known: Record, body: Body) -> Record | None:
-        """The watch was quicker than the answer: tell when others edited it after our write."""
-        if known.version == int(body["metadata"]["resourceVersion"]):
-            return known
-        written = self.interest.keep(self.kind, body)
-        if written is not None and not written.same(known):
-            self._tell(namespace, name, written, known, None)
-        return written
-
-    def bury(self, namespace: str, name: str, uid: str) -> None:
-        """We deleted it, and it is gone: late events of it are nothing new."""
-        self._expected.pop((namespace, name), None)
-        before = self.get(namespace, name)
-        if before is not None and before.uid == uid:
-            self._buried[uid] = _FOR_EVER
-            self._records.forget(namespace, name)
 
     # -- list and watch -------------------------------------------------------------------------
 
@@ -249,7 +93,7 @@ class Informer:
             "resourceVersion": self._resource_version,
             "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - no secret
         }
-        async for events in self._cluster.watch(self._path(), self._query(query), self._echoes):
+        async for events in self._cluster.watch(self._path(), self._query(query), self.echoes):
             self._well()
             for event in events:
                 self._take(event)
@@ -264,11 +108,11 @@ class Informer:
         async with contextlib.aclosing(self._pages()) as pages:
             async for page in pages:
                 for body in page.get("items") or ():
-                    namespace, name = self._place(body)
+                    namespace, name = place_of(body)
                     seen.setdefault(namespace, set()).add(name)
-                    self._absorb(body)
+                    self.absorb(body)
                 metadata = page["metadata"]
-        self._sweep(seen, int(metadata["resourceVersion"]))
+        self.sweep(seen, int(metadata["resourceVersion"]))
         self._resource_version = metadata["resourceVersion"]
         self.absent = False
         self._well()
@@ -292,114 +136,18 @@ class Informer:
                 following.cancel()
         yield page
 
-    def _sweep(self, seen: Mapping[str, set[str]], version: int) -> None:
-        """Forget what a list of this version no longer shows: it went while no watch was up."""
-        self._buried.clear()
-        self._echoes.clear()
-        for namespace, name, record in self._records:
-            # A later version is one that we wrote since.
-            if name not in seen.get(namespace, ()) and record.version <= version:
-                self._vanish(namespace, name)
-
     def _take(self, event: Body) -> None:
         body = event["object"]
         match event["type"]:
             case "ADDED" | "MODIFIED":
-                self._absorb(body)
+                self.absorb(body)
             case "DELETED":
-                namespace, name = self._place(body)
-                self._end(namespace, name, body["metadata"])
+                namespace, name = place_of(body)
+                self.end(namespace, name, body["metadata"])
             case "ERROR":
                 self._resource_version = ""
                 raise status_error(body)
         self._resource_version = body["metadata"]["resourceVersion"]
-
-    def _end(self, namespace: str, name: str, metadata: Body) -> None:
-        """It was deleted, or has left the selector: then a later version may come back."""
-        uid = metadata["uid"]
-        if self._expected.get((namespace, name)) is None:
-            self._buried.pop(uid, None)
-        else:  # the answer to our write may still bring it back
-            self._buried[uid] = int(metadata["resourceVersion"])
-        before = self.get(namespace, name)
-        if before is not None and before.uid == uid:
-            self._vanish(namespace, name)
-
-    def _absorb(self, body: Body) -> None:
-        namespace, name = self._place(body)
-        before = self.get(namespace, name)
-        if before is not None and _known(before, body["metadata"]):
-            return
-        self._latest.pop((namespace, name), None)
-        record = self.interest.keep(self.kind, body)
-        if record is None or (record.owner and not self._holds(record.owner)):
-            if before is not None:
-                self._vanish(namespace, name)
-            return
-        if self._is_dead(body["metadata"]):
-            return
-        self._records.remember(namespace, name, record)
-        if before is not None and before.same(record):
-            return
-        if self._is_echo(namespace, name, record) or not self.synced:
-            return
-        if record.component in self.interest.owners and self.kind.mode is Mode.EXACT:
-            self._keep_latest(namespace, name, body)
-        self._tell(namespace, name, before, record, body)
-
-    def _keep_latest(self, namespace: str, name: str, body: Body) -> None:
-        self._latest[namespace, name] = body
-        if len(self._latest) > _MOST_LATEST:
-            del self._latest[next(iter(self._latest))]
-
-    def _is_dead(self, metadata: Body) -> bool:
-        return int(metadata["resourceVersion"]) <= self._buried.get(metadata["uid"], -1)
-
-    def _is_echo(self, namespace: str, name: str, record: Record) -> bool:
-        if (namespace, name) not in self._expected:
-            return False
-        expected = self._expected[namespace, name]
-        if expected is None:
-            return record.deleting
-        # Of a merge kind no digest is known before the answer: its echo may wake once too often.
-        written = (record.digest, record.owner, record.component)
-        return written == expected and self.kind.mode is not Mode.MERGE
-
-    def _vanish(self, namespace: str, name: str) -> None:
-        self._latest.pop((namespace, name), None)
-        before = self._records.forget(namespace, name)
-        deleting = self._expected.get((namespace, name), ()) is None
-        if self.synced and not deleting:
-            self._tell(namespace, name, before, None, None)
-
-    def _tell(
-        self,
-        namespace: str,
-        name: str,
-        before: Record | None,
-        after: Record | None,
-        body: Body | None,
-    ) -> None:
-        if self.interest.all_objects:
-            self._wake(name, None, Priority.EVENT)
-        for record in (before, after):
-            if record is None:
-                continue
-            profile = record.owner_name or namespace
-            component = record.component
-            owners = [component] if component in self.interest.owners else self.interest.owners
-            # One that is nobody's, and remembered for its name alone, stands in the way of ours.
-            concerns = record.owner or component or record.kept is None
-            for controller in owners if concerns else ():
-                self._wake(profile, controller, Priority.EVENT)
-        old = (before.kept if before else None) or {}
-        new = (after.kept if after else None) or {}
-        for controller, watch in self.interest.watchers.items():
-            if old.get(controller) != new.get(controller):
-                told = body or {"metadata": {"namespace": namespace, "name": name}}
-                profile_name = watch.wakes(told)
-                if profile_name:
-                    self._wake(profile_name, controller, Priority.EVENT)
 
     # -- connection -----------------------------------------------------------------------------
 
@@ -450,8 +198,7 @@ class Informer:
         if not self.absent:
             logger.warning("kind is not served; waiting for it", kind=self.kind.name)
         self.absent = True
-        self.synced = False
-        self._records.clear()
+        self.lose()
         self.trouble = f"the cluster serves no {self.kind.plural}.{self.kind.group} yet"
         if self.down_since is None:
             self.down_since = self._clock()
@@ -462,16 +209,6 @@ class Informer:
     def _query(self, query: Mapping[str, str]) -> dict[str, str]:
         selectors = {"labelSelector": self.interest.selector, "fieldSelector": self.kind.unread}
         return {**query, **{key: value for key, value in selectors.items() if value}}
-
-    def _place(self, body: Body) -> tuple[str, str]:
-        metadata = body["metadata"]
-        # Thousands of namespaces hold objects of the same few names.
-        return sys.intern(metadata.get("namespace", "")), sys.intern(metadata["name"])
-
-
-def _known(before: Record, metadata: Body) -> bool:
-    """Whether this is old news: mostly the echo of a write whose answer came first."""
-    return before.uid == metadata["uid"] and before.version >= int(metadata["resourceVersion"])
 
 
 def informers_for(

@@ -6,50 +6,30 @@ A reconcile knows nothing but the name; whatever woke it, it gathers, plans, app
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
-from controllers.findings import Finding, Severity
+from controllers.findings import Finding
 from controllers.manifests import MANAGED_BY
-from controllers.profiles import (
-    PAUSED_ANNOTATION,
-    Condition,
-    Profile,
-    is_paused,
-    paused_controllers,
-)
+from controllers.profiles import PAUSED_ANNOTATION, Profile, is_paused
 from controllers.runtime import reconciling
 from controllers.runtime.applying import Applier
-from controllers.runtime.changes import NOTHING, WRITES, Action, ChangeSet
+from controllers.runtime.changes import ChangeSet
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.conditions import Writer
 from controllers.runtime.declarations import AnyController
 from controllers.runtime.informers import Informer
 from controllers.runtime.metrics import Metrics
-from controllers.runtime.outcomes import (
-    Failed,
-    Outcome,
-    Terminal,
-    Waiting,
-    is_expected,
-    outcome_of,
-)
+from controllers.runtime.outcomes import Failed, Outcome, Terminal, Waiting, outcome_of
 from controllers.runtime.ownership import Standing, standing_of
 from controllers.runtime.queues import Closed, Queue
-from controllers.runtime.recording import Event, Recorder
+from controllers.runtime.recording import Recorder
+from controllers.runtime.reports import STATUS, Report, outcome_without_error, pause_findings
 from controllers.runtime.stores import Profiles
 
-logger = structlog.stdlib.get_logger(__name__)
-
-REFUSED_RECHECK = 60.0
-"""Seconds after which an object that stood in our way is looked for again."""
 _PATIENT_FAILURES = 3
-_STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +74,6 @@ class _View:
             for name, record in self.informers[kind].named(namespace).items()
             if record.kept and self.controller in record.kept
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """How one reconcile ended."""
-
-    profile: str
-    controller: str
-    outcome: Outcome
-    changes: ChangeSet = NOTHING
-    findings: Sequence[Finding] = ()
-    seconds: float = 0.0
-    error: Exception | None = None
-    paused: bool = False
 
 
 class Reconciler:
@@ -166,7 +132,7 @@ class Reconciler:
                 profile=profile.name,
                 controller=self.controller.name,
                 outcome=outcome,
-                findings=_pause_findings(profile, self._world.known),
+                findings=pause_findings(profile, self._world.known),
                 paused=True,
             )
         changes = ChangeSet()
@@ -174,7 +140,7 @@ class Reconciler:
         error: Exception | None = None
         try:
             changes, findings = await self._bring_into_shape(profile)
-            outcome = _outcome(changes, findings)
+            outcome = outcome_without_error(changes, findings)
         except Exception as caught:  # noqa: BLE001 - the one boundary that maps outcomes
             error = caught
             changes = caught.changes if isinstance(caught, Failed) else changes
@@ -209,7 +175,7 @@ class Reconciler:
         )
         findings = [
             *controller.findings(profile, facts, settings),
-            *_pause_findings(profile, self._world.known),
+            *pause_findings(profile, self._world.known),
         ]
         if not self._world.dry_run:
             urgent = self.queue.is_urgent(profile.name)
@@ -246,13 +212,13 @@ class Reconciler:
         world.metrics.observe_reconcile(name, report.outcome.result, report.seconds)
         if not world.dry_run:
             world.metrics.observe_changes(name, report.changes)
-        self._log(profile, report)
+        report.log(profile, dry_run=world.dry_run)
         current = world.profiles.get(profile.name)
         if current is None or current.uid != profile.uid:
             return report  # gone meanwhile: its place in line, its series and its status with it
         self._requeue(report)
         success = time.time() if report.outcome.ready else None
-        status = _STATUS[report.outcome.ready]
+        status = STATUS[report.outcome.ready]
         world.metrics.observe_profile(name, profile.name, status, success)
         if world.conditions is not None and world.recorder is not None:
             self._tell(profile, report, world.conditions, world.recorder)
@@ -274,99 +240,7 @@ class Reconciler:
         # A conflict or a busy API server is over after a moment; only what lasts is news.
         fleeting = outcome.retry and failures < _PATIENT_FAILURES
         if not fleeting:
-            condition = Condition(
-                type=self.controller.condition,
-                status=_STATUS[outcome.ready],
-                message=outcome.message,
-            )
+            condition = report.condition(self.controller.condition)
             conditions.say(profile.name, condition, patient=outcome.patient)
-        for event in self._events(report, fleeting=fleeting):
+        for event in report.events(fleeting=fleeting):
             recorder.record(profile, event)
-
-    def _events(self, report: Report, *, fleeting: bool) -> list[Event]:
-        name = self.controller.name
-        events = [
-            Event(controller=name, reason=finding.reason, message=finding.message, warning=True)
-            for finding in report.findings
-        ]
-        written = report.changes.of(*WRITES)
-        if written:
-            told = ", ".join(f"{change.key} {change.action.value}" for change in written)
-            events.append(Event(controller=name, reason="Reconciled", message=told))
-        if report.outcome.warn and not fleeting:
-            events.append(
-                Event(
-                    controller=name,
-                    reason=report.outcome.reason,
-                    message=report.outcome.message,
-                    warning=True,
-                )
-            )
-        return events
-
-    def _log(self, profile: Profile, report: Report) -> None:
-        log = logger.bind(
-            controller=self.controller.name,
-            profile=profile.name,
-            namespace=profile.namespace,
-            reconciliation_id=f"{random.getrandbits(48):012x}",
-            duration_ms=round(report.seconds * 1000, 1),
-            **report.changes.counts(),
-        )
-        outcome = report.outcome
-        if outcome.retry:
-            # What the API server said needs no traceback; a mistake of ours does.
-            trace = None if is_expected(report.error) else report.error
-            log.warning("reconcile failed", error=outcome.message, exc_info=trace)
-        elif outcome.ready is False:
-            log.info("not ready", reason=outcome.reason, condition=outcome.message)
-        elif report.changes.changed:
-            done = "would reconcile" if self._world.dry_run else "reconciled"
-            log.info(done, changes=str(report.changes).splitlines())
-        else:
-            log.debug("nothing to do")
-
-
-def _pause_findings(profile: Profile, known: frozenset[str]) -> Sequence[Finding]:
-    """A pause that stops nobody is a typing error, and somebody relies on it."""
-    strange = (paused_controllers(profile) or frozenset()) - known
-    if not known or not strange:
-        return ()
-    message = (
-        f"annotation {PAUSED_ANNOTATION} pauses nothing by {', '.join(map(repr, sorted(strange)))}:"
-        f' expected "true", or names of controllers out of {", ".join(sorted(known))}'
-    )
-    return (Finding(reason="InvalidPause", message=message, severity=Severity.NOTICE),)
-
-
-def _outcome(changes: ChangeSet, findings: Sequence[Finding]) -> Outcome:
-    problems = [f.message for f in findings if f.severity is Severity.PROBLEM]
-    refused = [str(change) for change in changes.of(Action.REFUSED)]
-    pending = [str(change) for change in changes.of(Action.PENDING)]
-    if refused:
-        return Outcome(
-            ready=False,
-            reason="Refused",
-            message="; ".join([*refused, *problems]),
-            after=REFUSED_RECHECK,
-            warn=True,
-        )
-    if pending:
-        return Outcome(
-            ready=False,
-            reason="Pending",
-            message="; ".join([*pending, *problems]),
-            after=REFUSED_RECHECK,
-            patient=True,
-        )
-    if problems:
-        return Outcome(ready=False, reason="Problems", message="; ".join(problems))
-    return Outcome(message=_all_well(changes))
-
-
-def _all_well(changes: ChangeSet) -> str:
-    """The same sentence however the objects came to be in place, so that it is written once."""
-    keys = [change.key for change in changes if change.action is not Action.DELETE]
-    if len(keys) == 1:
-        return f"{keys[0].kind} {keys[0].name} is in place"
-    return f"{len(keys)} objects are in place"

@@ -8,7 +8,7 @@ import structlog
 
 from controllers.runtime.changes import NOTHING, Action, ChangeSet
 from controllers.runtime.queues import Backoff
-from controllers.runtime.reconcilers import Report
+from controllers.runtime.reports import Report
 
 logger = structlog.stdlib.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from controllers.runtime.declarations import AnyController, Owned, View, Watched
 from controllers.runtime.errors import ApiError
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.outcomes import Terminal, Waiting
-from controllers.runtime.reconcilers import REFUSED_RECHECK
+from controllers.runtime.reports import REFUSED_RECHECK
 from controllers.runtime.summaries import row_of
 from tests import clocks, harness, specimens
 from tests.fakes import Failure, FakeCluster, Request

@@ -1,0 +1,69 @@
+"""Who wants to know what of a kind: what is asked of the API server, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
+from controllers.runtime import projections
+from controllers.runtime.declarations import AnyController, Owned, Watched
+from controllers.runtime.kinds import Kind
+from controllers.runtime.projections import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interest:
+    """Who wants what of one kind."""
+
+    owners: Mapping[str, Owned]
+    watchers: Mapping[str, Watched]
+    all_objects: bool = False
+    """Namespaces: each one is remembered, whoever it belongs to."""
+
+    @property
+    def selector(self) -> str:
+        """The server-side label selector; empty where unlabelled objects count too."""
+        if self.all_objects or self.watchers or any(own.legacy for own in self.owners.values()):
+            return ""
+        components = ",".join(sorted(self.owners))
+        return f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({components})"
+
+    def keep(self, kind: Kind, body: Body) -> Record | None:
+        """The record of an object that somebody is interested in."""
+        metadata = body["metadata"]
+        labels = metadata.get("labels") or {}
+        ours = (
+            labels.get(MANAGED_BY_LABEL) == MANAGED_BY
+            and labels.get(COMPONENT_LABEL) in self.owners
+        )
+        kept = None
+        if self.watchers:
+            found = {name: watch.keep(body) for name, watch in self.watchers.items()}
+            kept = {name: value for name, value in found.items() if value is not None} or None
+        legacy = () if ours else self._legacy(metadata)
+        if ours or kept or self.all_objects or legacy:
+            return projections.project(kind, body, kept, legacy)
+        return None
+
+    def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(
+            name for name, own in self.owners.items() if own.legacy and own.legacy(metadata)
+        )
+
+
+def interests(controllers: Sequence[AnyController]) -> dict[str, Interest]:
+    """What these controllers together want to know, by kind; Namespaces always."""
+    result = {"Namespace": Interest(owners={}, watchers={}, all_objects=True)}
+    for controller in controllers:
+        for kind in {own.kind for own in controller.owned} | {w.kind for w in controller.watched}:
+            before = result.get(kind, Interest(owners={}, watchers={}))
+            owned = [(controller.name, own) for own in controller.owned if own.kind == kind]
+            watched = [(controller.name, one) for one in controller.watched if one.kind == kind]
+            result[kind] = Interest(
+                owners={**before.owners, **dict(owned)},
+                watchers={**before.watchers, **dict(watched)},
+                all_objects=before.all_objects,
+            )
+    return result
