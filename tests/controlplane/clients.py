@@ -82,7 +82,7 @@ class Client:
         kept_alive = connection.sock is not None
         try:
             return send(connection, method, path, content, headers)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLEOFError):
             if not kept_alive:
                 raise
         # The server closed it while it idled; a new one answers, or raises.
