@@ -46,7 +46,7 @@ class Manifest:
     barred_annotations: tuple[str, ...] = ()
     """Keys that are taken away again, whoever added them; for kinds of mode EXACT."""
     create_only: bool = False
-    """Users' edits survive: created when missing, never updated."""
+    """Users' edits survive: created when missing, its content never updated."""
     adoptable: bool = False
     """An object of this key that has no owner at all is taken over instead of refused."""
     inherited: tuple[str, ...] | None = None

@@ -156,7 +156,8 @@ def _inherits(want: Wanted, record: Record) -> bool:
 def _users_to_edit(want: Wanted, record: Record) -> Verdict:
     if not want.manifest.create_only:
         return None
-    return (Action.ADOPT if _inherits(want, record) else Action.UNCHANGED), ""
+    # Users edit the content; without our marks it could neither be found again nor removed.
+    return _not_yet_marked(want, record) or (Action.UNCHANGED, "")
 
 
 def _immutable(want: Wanted, record: Record) -> Verdict:

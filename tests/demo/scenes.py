@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from controllers.manifests import MANAGED_BY_LABEL, Key
+from controllers.manifests import MANAGED_BY, MANAGED_BY_LABEL, Key
 from tests.controlplane import Json
-from tests.demo.scripts import EDITS
+from tests.demo.scripts import EDITS, USERS_OWN, Edit
 from tests.demo.stages import Stage
 from tests.demo.worlds import said
 
@@ -67,6 +67,18 @@ class Restored:
             return f"{self.key} is not what it was"
         return ""
 
+    def differs(self, expected: Json) -> str:
+        """The object, where it does not hold all of this."""
+        body = self.stage.world.get(self.key) or {}
+        return "" if holds(body, expected) else f"{self.key} does not hold {expected}"
+
+
+def holds(body: object, expected: object) -> bool:
+    """Whether every value of a JSON merge patch is there."""
+    if isinstance(body, dict) and isinstance(expected, dict):
+        return all(holds(body.get(key), value) for key, value in expected.items())
+    return body == expected
+
 
 def first_kept(stage: Stage, controller: str, tenant: str) -> list[Key]:
     """The objects to damage: one of each kind that the controller keeps for the tenant."""
@@ -77,9 +89,31 @@ def first_kept(stage: Stage, controller: str, tenant: str) -> list[Key]:
 def edited(stage: Stage, key: Key) -> Iterator[Scene]:
     """Its content is changed; no scene where it is not known how."""
     edit = EDITS.get(key.kind)
-    if edit is not None:
-        restored = Restored(stage, key)
+    if edit is None:
+        return
+    restored = Restored(stage, key)
+    if (key.kind, key.name) in USERS_OWN:
+        yield from respected(restored, edit)
+    else:
         yield repair(restored, edit.words, lambda: restored.patch(edit.patch), "put back")
+
+
+def respected(restored: Restored, edit: Edit) -> Iterator[Scene]:
+    """Its content is the users': the suite comes round, for the label, and lets the edit be.
+
+    Who wants it as it was has only to delete it.
+    """
+    unlabelled: Json = {"metadata": {"labels": {MANAGED_BY_LABEL: None}}}
+    labelled: Json = {"metadata": {"labels": {MANAGED_BY_LABEL: MANAGED_BY}}}
+    key = restored.key
+    yield Scene(
+        tenant=key.namespace,
+        title=shortened(key, f"{edit.words}, unlabelled"),
+        act=lambda: restored.patch({**edit.patch, **unlabelled}),
+        lacking=lambda: restored.differs({**edit.patch, **labelled}),
+        verdict="edit kept",
+    )
+    yield repair(restored, "deleted", restored.delete, "made anew")
 
 
 def relabelled(stage: Stage, key: Key) -> Iterator[Scene]:

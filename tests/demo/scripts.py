@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from controllers.manifests import Key
+from controllers.pipelines import names as pipelines
 from tests.controlplane import Json
 
 Path = tuple[str | int, ...]
@@ -43,7 +44,12 @@ EDITS: Mapping[str, Edit] = {
     ),
     "ConfigMap": Edit(words="added to", patch={"data": {"edited": "by hand"}}),
 }
-"""By kind; for kinds whose whole content is the suite's."""
+"""By kind; for kinds whose content is the suite's, but for what is in USERS_OWN."""
+
+USERS_OWN = frozenset(
+    ("ConfigMap", name) for name in (pipelines.LAUNCHER, pipelines.METADATA, pipelines.REPOSITORIES)
+)
+"""Kind and name of what users may edit: their edits are kept."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -211,15 +211,15 @@ async def test_what_is_adoptable_and_nobodys_is_taken_over(bench: Bench) -> None
     assert [specimens.profile_reference()] == metadata["ownerReferences"]
 
 
-async def test_a_create_only_object_of_an_older_suite_is_left_as_users_made_it(
+async def test_a_create_only_object_without_our_labels_gets_them_and_keeps_its_content(
     bench: Bench,
 ) -> None:
-    before = await bench.arranged(labels={}, data={"mine": "1"})
+    await bench.arranged(labels={}, data={"mine": "1"})
+    manifest = specimens.manifest(create_only=True)
 
-    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(
-        specimens.manifest(create_only=True)
-    )
-    assert before == bench.cluster.objects.read(KEY)
+    assert ["ConfigMap alice/settings adopt"] == await bench.bring(manifest)
+    assert {"mine": "1"} == bench.cluster.objects.read(KEY)["data"]
+    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(manifest)
 
 
 async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench) -> None:

@@ -112,6 +112,18 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
     "ours_without_its_owner": (DATA | {"owners": []}, {}, Action.ADOPT, ""),
     "an_older_suites": (EDITED | {"labels": {}}, {}, Action.ADOPT, ""),
     "create_only_and_edited": (EDITED, {"create_only": True}, Action.UNCHANGED, ""),
+    "create_only_without_its_owner": (
+        EDITED | {"owners": []},
+        {"create_only": True},
+        Action.ADOPT,
+        "",
+    ),
+    "create_only_and_an_older_suites": (
+        EDITED | {"labels": {}},
+        {"create_only": True},
+        Action.ADOPT,
+        "",
+    ),
     "create_only_and_anothers": (
         DATA | {"owners": [BOB]},
         {"create_only": True},
