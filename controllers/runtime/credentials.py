@@ -30,6 +30,11 @@ HEADERS_LIFE = 5.0
 REREAD = 60.0
 """Seconds after which a kubeconfig, and what it names, is read again for its token."""
 
+IDLE = 75.0
+"""Seconds for which an idle connection is kept. The API server ends one after 90 (IdleTimeout in
+k8s.io/apiserver); a repair after a quiet minute need not shake hands first.
+"""
+
 
 class ConfigurationError(Exception):
     """The kubeconfig, its context or the pod's service account cannot be used; says why."""
@@ -45,6 +50,11 @@ class _Sessions(rest.RESTClientObject):
     def open(self) -> aiohttp.ClientSession:
         session: aiohttp.ClientSession = self._create_pool_manager()
         return session
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=IDLE
+        )
 
 
 class Credentials:

@@ -81,3 +81,13 @@ async def test_a_kubeconfig_that_is_half_written_costs_nothing(tmp_path: Path, t
         write(file, token="two")
         await asyncio.sleep(3 * credentials.REREAD)
         assert "Bearer two" == await sent(found)
+
+
+async def test_idle_connections_are_kept_for_less_than_the_api_server_keeps_them(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "kubeconfig"
+    write(file, token="a")
+    async with loaded(file) as found, found.session() as session:
+        assert session.connector is not None
+        assert session.connector._keepalive_timeout == credentials.IDLE < 90
