@@ -48,6 +48,10 @@ class View(Protocol):
     def outside(self) -> Any:
         """What ``Controller.connect`` made of the controller's settings."""
 
+    @property
+    def profiles(self) -> frozenset[str]:
+        """The names of all Profiles, those of other shards too; one object until that changes."""
+
     def kept(self, kind: str, namespace: str, name: str) -> Any | None:
         """What the controller's projection kept of one watched object, or None."""
 

@@ -26,7 +26,13 @@ from controllers.runtime.outcomes import Failed, Outcome, Terminal, Waiting, out
 from controllers.runtime.ownership import Standing, standing_of
 from controllers.runtime.queues import Closed, Queue
 from controllers.runtime.recording import Recorder
-from controllers.runtime.reports import STATUS, Report, outcome_without_error, pause_findings
+from controllers.runtime.reports import (
+    STATUS,
+    Report,
+    outcome_without_error,
+    pause_findings,
+    with_problems,
+)
 from controllers.runtime.stores import Profiles
 
 _PATIENT_FAILURES = 3
@@ -63,6 +69,11 @@ class _View:
     controller: str
     informers: Mapping[str, Informer]
     outside: Any
+    known: Profiles
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        return self.known.names
 
     def kept(self, kind: str, namespace: str, name: str) -> Any | None:
         record = self.informers[kind].get(namespace, name)
@@ -85,7 +96,7 @@ class Reconciler:
         self._settings = settings
         self._world = world
         self.outside = controller.connect(settings, dry_run=world.dry_run)
-        self._view = _View(controller.name, world.informers, self.outside)
+        self._view = _View(controller.name, world.informers, self.outside, world.profiles)
         self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
         self._dispensable = {own.kind for own in controller.owned if own.dispensable}
         self._urgent, self._patient = (
@@ -139,8 +150,10 @@ class Reconciler:
         findings: Sequence[Finding] = ()
         error: Exception | None = None
         try:
-            changes, findings = await self._bring_into_shape(profile)
+            changes, findings, error = await self._bring_into_shape(profile)
             outcome = outcome_without_error(changes, findings)
+            if error is not None:
+                outcome = with_problems(outcome_of(error), findings)
         except Exception as caught:  # noqa: BLE001 - the one boundary that maps outcomes
             error = caught
             changes = caught.changes if isinstance(caught, Failed) else changes
@@ -155,7 +168,10 @@ class Reconciler:
             error=error,
         )
 
-    async def _bring_into_shape(self, profile: Profile) -> tuple[ChangeSet, Sequence[Finding]]:
+    async def _bring_into_shape(
+        self, profile: Profile
+    ) -> tuple[ChangeSet, Sequence[Finding], Failed | None]:
+        """What was done, what is to be said, and what ``gather`` could not learn."""
         self._guard(profile)
         controller, settings = self.controller, self._settings
         facts = await controller.gather(profile, self._view)
@@ -181,9 +197,8 @@ class Reconciler:
             urgent = self.queue.is_urgent(profile.name)
             changes = await (self._urgent if urgent else self._patient).apply(changes, wants)
         trouble = controller.trouble(facts)
-        if trouble is not None:
-            raise Failed(str(trouble), trouble, changes)
-        return changes, findings
+        failed = Failed(str(trouble), trouble, changes) if trouble is not None else None
+        return changes, findings, failed
 
     def _guard(self, profile: Profile) -> None:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -122,6 +122,12 @@ def outcome_without_error(changes: ChangeSet, findings: Sequence[Finding]) -> Ou
     if problems:
         return Outcome(ready=False, reason="Problems", message="; ".join(problems))
     return Outcome(message=_all_well(changes))
+
+
+def with_problems(outcome: Outcome, findings: Sequence[Finding]) -> Outcome:
+    """The condition says all that a person must act on, whatever else went wrong."""
+    problems = [f.message for f in findings if f.severity is Severity.PROBLEM]
+    return replace(outcome, message="; ".join([outcome.message, *problems]))
 
 
 def _all_well(changes: ChangeSet) -> str:

@@ -20,6 +20,8 @@ class Profiles:
         self._shard = shard
         self._changed = changed
         self._profiles: dict[str, Profile] = {}
+        self._everybody: dict[str, tuple[str, int]] = {}  # name: UID and version, of all shards
+        self._names: frozenset[str] | None = None
         self._awaited: set[str] | None = None  # UIDs that a list showed and the watch not yet
         self._gone: dict[
             str, None
@@ -42,8 +44,21 @@ class Profiles:
         """The profile of this name."""
         return self._profiles.get(name)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all Profiles that there are, those of other shards too.
+
+        The same object until one comes or goes, so that what follows from it can be kept.
+        """
+        if self._names is None:
+            self._names = frozenset(self._everybody)
+        return self._names
+
     def upsert(self, profile: Profile) -> None:
         """The watch has shown this; wakes nobody when only status differs."""
+        self._everybody[profile.name] = profile.uid, _number(profile.resource_version)
+        if self._names is not None and profile.name not in self._names:
+            self._names = None
         if not self._shard.holds(profile.uid):
             return
         self._await_no_more(profile.uid)
@@ -58,6 +73,9 @@ class Profiles:
     def remove(self, name: str, uid: str) -> None:
         """The watch has shown the end of this one; a newer one of its name stays."""
         self.ignore(uid)
+        if self._everybody.get(name, ("", 0))[0] == uid:
+            del self._everybody[name]
+            self._names = None
         before = self._profiles.get(name)
         if before is not None and before.uid == uid:
             del self._profiles[name]
@@ -66,8 +84,7 @@ class Profiles:
     def ignore(self, uid: str) -> None:
         """Nothing will come of this one: it went, or cannot be read. Do not wait for it."""
         self._await_no_more(uid)
-        if self._shard.holds(uid):
-            self._gone[uid] = None
+        self._gone[uid] = None
         while len(self._gone) > _REMEMBERED:
             del self._gone[next(iter(self._gone))]
 
@@ -76,6 +93,9 @@ class Profiles:
 
         Those that are older than the list and not on it went while nobody watched.
         """
+        later = {n: one for n, one in self._everybody.items() if one[1] > int(version)}
+        listed = {n: (u, int(version)) for n, u in uids.items() if u not in self._gone}
+        self._everybody, self._names = {**listed, **later}, None
         for name, profile in list(self._profiles.items()):
             if uids.get(name) != profile.uid and _number(profile.resource_version) <= int(version):
                 self.remove(name, profile.uid)

@@ -233,6 +233,7 @@ def test_a_binding_wakes_the_profile_of_its_namespace() -> None:
 
 class View:
     outside = None
+    profiles: frozenset[str] = frozenset()
 
     def kept(self, kind: str, namespace: str, name: str) -> Any:
         raise NotImplementedError(kind, namespace, name)

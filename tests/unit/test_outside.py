@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controllers.findings import Finding, Severity
 from controllers.manifests import Key
 from controllers.profiles import Profile
 from controllers.runtime.declarations import AnyController, IsGone, Owned, View
@@ -76,6 +77,29 @@ async def test_objects_are_kept_although_the_world_outside_is_in_trouble() -> No
         await clocks.until(
             lambda: process.conditions()["SamplesReady"][0] == "True", "it is ready", seconds=90.0
         )
+
+
+async def test_what_is_to_be_said_is_said_whatever_trouble_there_is() -> None:
+    world = World()
+    world.error = Waiting("StoreAway", "the store does not answer", after=60.0)
+    problem = Finding(reason="LabelRefused", message="label x is refused")
+    notice = Finding(reason="LabelOdd", message="label y is odd", severity=Severity.NOTICE)
+    async with running(world, findings=lambda *_: (problem, notice)) as process:
+        message = "the store does not answer; label x is refused"
+        assert {"SamplesReady": ("False", message)} == process.conditions()
+        reasons = [reason for kind, reason, _ in process.events() if kind == "Warning"]
+        assert ["LabelOdd", "LabelRefused"] == reasons
+
+
+async def test_gather_is_told_who_else_there_is() -> None:
+    seen: list[frozenset[str]] = []
+
+    async def gather(_profile: Profile, view: View) -> None:
+        seen.append(view.profiles)
+
+    assembly = (specimens.controller(gather=gather), specimens.Settings())
+    async with harness.running(assembly, cluster=harness.tenants("alice", "bob")):
+        assert {frozenset({"alice", "bob"})} == set(seen)
 
 
 @pytest.mark.parametrize(

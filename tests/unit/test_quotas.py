@@ -213,6 +213,7 @@ def test_kubeflows_quota_wakes_the_profile_of_its_namespace_and_others_wake_nobo
 
 class View:
     outside = None
+    profiles: frozenset[str] = frozenset()
 
     def __init__(self, hard: dict[str, str] | None) -> None:
         self.hard = hard

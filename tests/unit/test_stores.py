@@ -250,3 +250,37 @@ def test_the_status_of_a_profile_that_is_gone_is_not_kept() -> None:
     store.profiles.observe_status(specimens.profile(version=12))
 
     assert 0 == len(store.profiles)
+
+
+def test_everybodys_name_is_known_whatever_the_shard() -> None:
+    shard = Shard(index=0, count=2)
+    other = next(uid for uid in map("uid-{}".format, range(99)) if not shard.holds(uid))
+    store = Store(shard)
+    store.see("bob", uid=other)
+    assert [] == store.told
+    assert {"bob"} == store.profiles.names
+
+    store.profiles.remove("bob", "uid-before")
+    assert {"bob"} == store.profiles.names
+    store.profiles.remove("bob", other)
+    assert set() == store.profiles.names
+
+
+def test_names_follow_a_census_and_what_came_and_went_since() -> None:
+    store = Store()
+    store.see("alice", uid="uid-a", version=30)
+    store.see("bob", uid="uid-b", version=10)
+    store.profiles.remove("carol", "uid-c")
+
+    store.profiles.census({"carol": "uid-c", "dave": "uid-d"}, "20")
+
+    assert {"alice", "dave"} == store.profiles.names
+
+
+def test_the_same_names_are_the_same_object() -> None:
+    store = Store()
+    store.see(version=10)
+    before = store.profiles.names
+    store.see(version=11, labels={"a": "b"})
+
+    assert before is store.profiles.names
