@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controllers.findings import Finding, Severity
-from controllers.manifests import Body, Key, Manifest
+from controllers.manifests import COMPONENT_LABEL, Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime.declarations import AnyController, Owned, View, Watched
 from controllers.runtime.errors import ApiError
@@ -401,7 +401,9 @@ async def test_one_controllers_older_objects_are_not_anothers_to_prune() -> None
         (specimens.controller("other"), specimens.Settings()),
         cluster=cluster,
     ):
-        assert older == cluster.objects.read(Key("ConfigMap", "alice", "older"))
+        found = cluster.objects.read(Key("ConfigMap", "alice", "older"))
+        assert older["metadata"]["uid"] == found["metadata"]["uid"]
+        assert "one" == found["metadata"]["labels"][COMPONENT_LABEL]
 
 
 async def test_a_profile_that_goes_in_the_middle_leaves_no_trace() -> None:
