@@ -13,6 +13,7 @@ from controllers.manifests import Body, Key
 from controllers.profiles import parse_profile
 from controllers.runtime.clusters import KubeCluster
 from controllers.runtime.declarations import AnyController
+from controllers.runtime.healths import Health
 from controllers.runtime.managers import Manager
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.options import Options
@@ -35,6 +36,11 @@ class Harness:
     async def settled(self) -> None:
         """Returns once nothing is under way: no profile in line, nothing to be told, no echo."""
         await clocks.until(self._quiet, "everything settles", seconds=600.0)
+
+    @property
+    def health(self) -> Health:
+        """What the probes are told."""
+        return self.manager.health
 
     async def resynced(self) -> None:
         """Looks at every profile again, and returns once that has settled."""

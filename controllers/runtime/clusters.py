@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiohttp
 import orjson
@@ -20,10 +20,10 @@ import structlog
 import yarl
 
 from controllers.manifests import Body
-from controllers.runtime import slots
+from controllers.runtime import answers, slots
 from controllers.runtime.credentials import Credentials, load
 from controllers.runtime.echoes import version_of
-from controllers.runtime.errors import ApiError, UnreachableError
+from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
 from controllers.runtime.slots import Priority
 
@@ -161,7 +161,7 @@ class KubeCluster:
             ) as response:
                 self._observe(str(response.status), "GET", self.credentials.host)
                 if response.status != 200:  # noqa: PLR2004
-                    raise _api_error(response.status, await response.read())
+                    raise answers.api_error(response.status, await response.read())
                 yield ()
                 rest_of_line = b""
                 echoes = 0
@@ -178,7 +178,7 @@ class KubeCluster:
                     elif (echoes := echoes + 1) > _MANY_ECHOES:
                         await asyncio.sleep(_PAUSE)
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            raise UnreachableError(_said(error)) from error
+            raise UnreachableError(answers.said(error)) from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
         return _url(self.credentials.server, path, tuple(query.items()) if query else ())
@@ -189,11 +189,11 @@ class KubeCluster:
         for tries_left in reversed(range(_THROTTLED_TRIES)):
             code, retry_after, payload = await self._send(method, url, data, content_type)
             if code < 400:  # noqa: PLR2004
-                return _parsed(code, payload)
+                return answers.parsed(code, payload)
             if retry_after is None or not tries_left:
                 break
             await asyncio.sleep(min(retry_after, _LONGEST_THROTTLE))
-        raise _api_error(code, payload)
+        raise answers.api_error(code, payload)
 
     async def _send(
         self, method: str, url: yarl.URL, data: bytes | None, content_type: str
@@ -208,9 +208,9 @@ class KubeCluster:
             ) as response:
                 code = str(response.status)
                 payload = await response.read()
-                return response.status, _retry_after(response), payload
+                return response.status, answers.retry_after(response), payload
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UnreachableError(_said(error)) from error
+            raise UnreachableError(answers.said(error)) from error
         finally:
             self._observe(code, method, self.credentials.host)
 
@@ -248,58 +248,6 @@ def _url(server: str, path: str, query: tuple[tuple[str, str], ...]) -> yarl.URL
     """A profile's objects of one kind are made at one URL, and its parts are worked out once."""
     text = server + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
     return yarl.URL(text, encoded=True)
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Seconds to wait, where the server asks for it (429, and 503 with Retry-After)."""
-    if response.status not in (429, 503):
-        return None
-    text = response.headers.get("Retry-After")
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:  # an HTTP date: no API server sends one, a proxy may
-        return 1.0
-
-
-def _parsed(code: int, payload: bytes) -> Body:
-    try:
-        body = orjson.loads(payload) if payload else {}
-    except orjson.JSONDecodeError as error:
-        message = f"the answer ({code}, {len(payload)} bytes) is no JSON: {error}"
-        raise UnreachableError(message) from error
-    if not isinstance(body, dict):
-        message = f"the answer ({code}) is JSON but no object"
-        raise UnreachableError(message)
-    return body
-
-
-def _api_error(code: int, payload: bytes) -> ApiError:
-    try:
-        status = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        status = None
-    if not isinstance(status, dict):
-        text = payload[:200].decode("utf-8", "replace")
-        return ApiError(code=code, reason="", message=text or "no message")
-    return status_error(status, code)
-
-
-def status_error(status: Mapping[str, Any], code: int = 0) -> ApiError:
-    """The error that a Status object tells of: an answer's body, or a watch's ERROR event."""
-    details = status.get("details")
-    causes = (details.get("causes") if isinstance(details, dict) else None) or ()
-    return ApiError(
-        code=int(status.get("code") or code),
-        reason=str(status.get("reason") or ""),
-        message=str(status.get("message") or "no message"),
-        causes=[str(cause.get("reason") or "") for cause in causes if isinstance(cause, dict)],
-    )
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
 
 
 async def connect(

@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 import structlog
 
 from controllers.manifests import Body
-from controllers.runtime.clusters import Cluster, status_error
+from controllers.runtime.answers import status_error
+from controllers.runtime.clusters import Cluster
 from controllers.runtime.declarations import AnyController
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.interests import Interest, interests

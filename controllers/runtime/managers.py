@@ -1,4 +1,4 @@
-"""The parts of one process: informers, controllers and their workers, and what the probes say."""
+"""The parts of one process: informers, controllers and their workers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from controllers.profiles import Profile
 from controllers.runtime import clusters, informers
 from controllers.runtime.chores import Chore
 from controllers.runtime.conditions import Writer
-from controllers.runtime.declarations import AnyController, Telling
+from controllers.runtime.declarations import AnyController
+from controllers.runtime.healths import Health
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.operators import ProfileWatch
 from controllers.runtime.options import Options
 from controllers.runtime.reconcilers import Reconciler, World
 from controllers.runtime.recording import Recorder
-from controllers.runtime.servers import Check
 from controllers.runtime.slots import Priority
 from controllers.runtime.stores import Profiles
 
@@ -34,7 +34,6 @@ Assembly = tuple[AnyController, Any]
 _THRESHOLDS = gc.get_threshold()
 _WHILE_LISTING = (100_000, 50, 50)
 _TICK = 0.02
-_BEAT = 1.0
 _STOP_SECONDS = 20.0
 _TELL_SECONDS = 5.0
 
@@ -55,7 +54,6 @@ class Manager:
         self._options = options
         self._cluster = cluster
         self._clock = clock
-        self._beat = self._clock()
         self._hurried = float("-inf")
         controllers = [controller for controller, _ in assemblies]
         self.profiles = Profiles(options.shard, self._profile_changed)
@@ -95,7 +93,9 @@ class Manager:
         for informer in self.informers.values():
             informer.recovered = self._recovered
             informer.listed = self._listed_late
-        self.standby = ""
+        self.health = Health(
+            self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self.failed = asyncio.Event()
@@ -221,12 +221,6 @@ class Manager:
         if self.world.recorder is not None:
             await self.world.recorder.drain()
 
-    async def beat(self) -> None:
-        """Show that the event loop turns."""
-        while True:
-            self._beat = self._clock()
-            await asyncio.sleep(_BEAT)
-
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._options.resync)
@@ -245,47 +239,6 @@ class Manager:
             "a part of the process failed", part=task.get_name(), exc_info=task.exception()
         )
         self.failed.set()
-
-    # -- probes, called from another thread -------------------------------------------------------
-
-    def live(self) -> list[Check]:
-        """Whether the event loop turns and no worker hangs."""
-        bound = self._options.hang_bound
-        stuck = self._clock() - self._beat
-        checks = [Check(name="loop", trouble=f"blocked for {stuck:.0f} s" if stuck > bound else "")]
-        for name, reconciler in self.reconcilers.items():
-            longest = max(reconciler.queue.running(), default=0.0)
-            trouble = f"a reconcile runs for {longest:.0f} s" if longest > bound else ""
-            checks.append(Check(name=f"workers/{name}", trouble=trouble))
-        return checks
-
-    def ready(self) -> list[Check]:
-        """Whether every list is complete, and no watch has been down for longer than the bound."""
-        checks = [
-            self._check(
-                "profiles", self.profiles.synced, self.watch.down_since, self.watch.health()
-            )
-        ]
-        for kind, one in self.informers.items():
-            name = f"informer/{kind}"
-            if one.absent and one.kind.optional:
-                checks.append(Check(name=name, note=f"waiting: {one.health()}"))
-            else:
-                checks.append(self._check(name, one.synced, one.down_since, one.health()))
-        for name, reconciler in self.reconcilers.items():
-            if isinstance(reconciler.outside, Telling):
-                # One that is away is no reason to stop what needs it not: told, and no failure.
-                checks.append(Check(name=f"outside/{name}", note=reconciler.outside.health()))
-        checks.append(Check(name="leading", note=self.standby))
-        return checks
-
-    def _check(self, name: str, synced: bool, down_since: float | None, trouble: str) -> Check:  # noqa: FBT001
-        down = 0.0 if down_since is None else self._clock() - down_since
-        if not synced:
-            return Check(name=name, trouble=trouble or "not listed yet")
-        if down > self._options.watch_down_bound:
-            return Check(name=name, trouble=f"watch down for {down:.0f} s: {trouble}")
-        return Check(name=name, note=f"watch down for {down:.0f} s: {trouble}" if trouble else "")
 
 
 async def _ended_or(cut: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -> None:

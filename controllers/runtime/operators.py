@@ -12,7 +12,6 @@ import asyncio
 import logging
 import threading
 import types
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,22 +19,20 @@ import aiohttp
 import kopf
 import structlog
 
-from controllers.manifests import Body
 from controllers.profiles import parse_profile
-from controllers.runtime import tracebacks
+from controllers.runtime import censuses, tracebacks
 from controllers.runtime.credentials import Credentials
 from controllers.runtime.kinds import KINDS
+from controllers.runtime.mailboxes import Mailbox
 from controllers.runtime.queues import Backoff
 from controllers.runtime.stores import Profiles
 
 logger = structlog.stdlib.get_logger(__name__)
 
 _PROFILES = KINDS["Profile"]
-_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 500
 _RESTART = Backoff(first=0.5, longest=10.0)
 _STOP_SECONDS = 10.0
-_DELIVERED_AT_ONCE = 100
 _CONNECT_SECONDS = 10.0
 # kopf tells of every attempt as an error, for each of its watches; ours is told once (_down).
 _CHATTY = (
@@ -60,10 +57,8 @@ class ProfileWatch:
         self._credentials = credentials
         self._profiles = profiles
         self._clock = clock
-        self._home = asyncio.get_running_loop()
+        self._mailbox = Mailbox()
         self._stop = threading.Event()
-        self._posted: deque[Callable[[], None]] = deque()
-        self._delivering = False
         self._relisted = False
         self._told_down = False
         self._censuses: set[asyncio.Task[None]] = set()
@@ -134,15 +129,15 @@ class ProfileWatch:
         body = dict(event["object"])
         if event["type"] == "DELETED":
             metadata = body["metadata"]
-            self._at_home(self._profiles.remove, metadata["name"], metadata["uid"])
+            self._mailbox.post(self._profiles.remove, metadata["name"], metadata["uid"])
             return
         try:
             profile = parse_profile(body)
         except ValueError as error:
             logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
-            self._at_home(self._profiles.ignore, body["metadata"]["uid"])
+            self._mailbox.post(self._profiles.ignore, body["metadata"]["uid"])
             return
-        self._at_home(self._profiles.upsert, profile)
+        self._mailbox.post(self._profiles.upsert, profile)
 
     async def _on_start(
         self,
@@ -195,18 +190,7 @@ class ProfileWatch:
             self.trouble = _ABSENT
 
     async def _census(self, session: aiohttp.ClientSession, url: str) -> None:
-        """List names and UIDs, until it succeeds."""
-        failures = 0
-        while True:
-            try:
-                uids, version = await _list_uids(session, url)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                failures += 1
-                logger.warning("Profiles not listed; trying again", error=str(error))
-                await asyncio.sleep(_RESTART.delay(failures))
-            else:
-                self._at_home(self._profiles.census, uids, version)
-                return
+        self._mailbox.post(self._profiles.census, *await censuses.take(session, url))
 
     def _up(self) -> None:
         if self._told_down:
@@ -222,51 +206,6 @@ class ProfileWatch:
             self._told_down = True
         if self.down_since is None:
             self.down_since = self._clock()
-
-    def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Let the store's event loop do it, in order; waking that loop costs more than the call."""
-        self._posted.append(lambda: call(*arguments))
-        if not self._delivering:
-            self._delivering = True
-            self._home.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        """In the store's event loop: do what was posted, a bounded part at a time."""
-        for _ in range(_DELIVERED_AT_ONCE):
-            try:
-                call = self._posted.popleft()
-            except IndexError:
-                break
-            try:
-                call()
-            except Exception:  # what comes behind it must not be lost with it
-                logger.exception("a Profile's event was not taken in")
-        # Cleared before the last look: what is posted after that look is delivered anew.
-        self._delivering = False
-        if self._posted:
-            self._delivering = True
-            self._home.call_soon(self._deliver)
-
-
-async def _list_uids(session: aiohttp.ClientSession, url: str) -> tuple[dict[str, str], str]:
-    """Name and UID of every Profile, and the list's resourceVersion."""
-    uids: dict[str, str] = {}
-    query = {"limit": str(_PAGE)}
-    while True:
-        async with session.get(
-            url,
-            params=query,
-            headers={"Accept": _METADATA_ONLY},
-            trace_request_ctx="census",
-            raise_for_status=True,
-        ) as response:
-            page: Body = await response.json()
-        for item in page.get("items") or ():
-            uids[item["metadata"]["name"]] = item["metadata"]["uid"]
-        metadata = page["metadata"]
-        if not metadata.get("continue"):
-            return uids, metadata["resourceVersion"]
-        query = {**query, "continue": metadata["continue"]}
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -29,7 +29,7 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
     stop = _stop_signal()
     async with connected(connection, options, metrics) as cluster:
         manager = Manager(assemblies, cluster, options, metrics)
-        beating = asyncio.create_task(manager.beat())
+        beating = asyncio.create_task(manager.health.beat())
         server = _serve(manager, options, metrics)
         leases = _leases(cluster, assemblies, options, metrics)
         manager.start_informers()
@@ -50,7 +50,7 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
 
 
 async def _lead_and_work(manager: Manager, leases: Leases | None, stop: asyncio.Event) -> int:
-    manager.standby = "not yet"
+    manager.health.standby = "not yet"
     starting = asyncio.create_task(_start(manager, leases))
     ends = [asyncio.create_task(event.wait()) for event in (stop, manager.failed)]
     if leases is not None:
@@ -79,9 +79,9 @@ async def _start(manager: Manager, leases: Leases | None) -> None:
         seconds=round(time.monotonic() - began, 2),
     )
     if leases is not None:
-        manager.standby = "standing by for the lease"
+        manager.health.standby = "standing by for the lease"
         await leases.acquire()
-    manager.standby = ""
+    manager.health.standby = ""
     manager.start_workers()
 
 
@@ -103,7 +103,9 @@ async def connected(
 def _serve(manager: Manager, options: Options, metrics: Metrics) -> Server | None:
     if options.listen is None:
         return None
-    server = Server(options.listen, live=manager.live, ready=manager.ready, metrics=metrics)
+    server = Server(
+        options.listen, live=manager.health.live, ready=manager.health.ready, metrics=metrics
+    )
     server.start()
     logger.info("serving probes and metrics", port=server.port)
     return server

@@ -26,7 +26,7 @@ def sample(name: str = "samples") -> tuple[AnyController, specimens.Settings]:
 
 async def test_it_is_ready_once_every_list_is_complete() -> None:
     async with harness.running(sample()) as process:
-        checks = process.manager.ready()
+        checks = process.health.ready()
 
         assert {} == troubles(checks)
         assert ["profiles", "informer/Namespace", "informer/ConfigMap", "leading"] == [
@@ -39,18 +39,16 @@ async def test_it_is_ready_while_a_watch_is_down_for_a_moment_and_says_so() -> N
         process.cluster.down = True
         process.cluster.lose_watches()
         await asyncio.sleep(30.0)
-        assert {} == troubles(process.manager.ready())
-        notes = {one.name: one.note for one in process.manager.ready()}
+        assert {} == troubles(process.health.ready())
+        notes = {one.name: one.note for one in process.health.ready()}
         assert "watch down for 30 s: API server unreachable" in notes["informer/ConfigMap"]
 
         await asyncio.sleep(40.0)
-        assert {"informer/Namespace", "informer/ConfigMap"} == set(
-            troubles(process.manager.ready())
-        )
+        assert {"informer/Namespace", "informer/ConfigMap"} == set(troubles(process.health.ready()))
 
         process.cluster.down = False
         await asyncio.sleep(10.0)
-        assert {} == troubles(process.manager.ready())
+        assert {} == troubles(process.health.ready())
 
 
 async def test_it_is_not_live_while_a_reconcile_hangs() -> None:
@@ -62,11 +60,11 @@ async def test_it_is_not_live_while_a_reconcile_hangs() -> None:
     async with harness.running(
         (controller, specimens.Settings()), options=options, settle=False
     ) as process:
-        beating = asyncio.create_task(process.manager.beat())
+        beating = asyncio.create_task(process.health.beat())
         await asyncio.sleep(299.0)
-        assert {} == troubles(process.manager.live())
+        assert {} == troubles(process.health.live())
         await asyncio.sleep(10.0)
-        assert "a reconcile runs for 309 s" == troubles(process.manager.live())["workers/samples"]
+        assert "a reconcile runs for 309 s" == troubles(process.health.live())["workers/samples"]
         beating.cancel()
 
 
@@ -74,7 +72,7 @@ async def test_it_is_not_live_while_its_loop_does_not_turn() -> None:
     async with harness.running(sample()) as process:
         await asyncio.sleep(400.0)  # nobody beats
 
-        assert "blocked for" in troubles(process.manager.live())["loop"]
+        assert "blocked for" in troubles(process.health.live())["loop"]
 
 
 async def test_a_server_that_is_back_finds_nobody_waiting_out_a_long_backoff() -> None:

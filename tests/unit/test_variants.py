@@ -94,7 +94,7 @@ class Outside:
 
 async def test_the_world_outside_is_told_and_fails_no_probe() -> None:
     async with running(connect=lambda _settings, dry_run: Outside()) as process:  # noqa: ARG005
-        (check,) = (one for one in process.manager.ready() if one.name == "outside/samples")
+        (check,) = (one for one in process.health.ready() if one.name == "outside/samples")
 
         assert ("the database is away", "") == (check.note, check.trouble)
 
