@@ -114,6 +114,22 @@ def parse_conditions(body: Mapping[str, Any]) -> tuple[Condition, ...]:
     )
 
 
+def conditions_changed(body: Mapping[str, Any]) -> str:
+    """When any condition of the Profile last changed, in RFC 3339; "" where nobody can know.
+
+    A condition has no time of its own. ``metadata.managedFields`` says when each writer last
+    changed what it holds of the status, and the list of conditions is held as a whole.
+    """
+    times = [
+        str(entry.get("time") or "")
+        for entry in _mapping(body, "metadata").get("managedFields") or ()
+        if isinstance(entry, Mapping)
+        and entry.get("subresource") == "status"
+        and "f:conditions" in ((entry.get("fieldsV1") or {}).get("f:status") or {})
+    ]
+    return max(times, default="")
+
+
 def read_boolean(text: str) -> bool | None:
     """A boolean as Go's strconv.ParseBool reads it, or None when it is not one."""
     if text in _TRUE:

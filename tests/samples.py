@@ -1,6 +1,6 @@
 """A small world for the command line: three controllers, and a runtime that only takes notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from controllers.runtime.changes import NOTHING, Action, Change, ChangeSet
 from controllers.runtime.declarations import AnyController, Controller, no_facts
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.options import Connection, Options
+from controllers.runtime.statuses import Overview, Question
 from profiles_controller.assemblies import Assembly
 from profiles_controller.worlds import World
 
@@ -129,6 +130,8 @@ class Runtime:
     options: Options | None = None
     profiles: Sequence[str] | None = None
     logs: Mapping[str, object] = field(default_factory=dict)
+    overviews: Sequence[Overview] = ()
+    question: Question | None = None
 
     async def run(
         self, assemblies: Sequence[Assembly], connection: Connection, options: Options
@@ -152,6 +155,14 @@ class Runtime:
         self._take(assemblies, connection, options)
         self.profiles = profiles
         return self.summary
+
+    async def status(
+        self, question: Question, connection: Connection, options: Options
+    ) -> AsyncGenerator[Overview]:
+        self._take(question.judged, connection, options)
+        self.question = question
+        for overview in self.overviews:
+            yield overview
 
     def _take(
         self, assemblies: Sequence[Assembly], connection: Connection, options: Options
@@ -190,6 +201,7 @@ def world(
         run=runtime.run,
         run_once=runtime.run_once,
         diff=runtime.diff,
+        status=runtime.status,
         render=render,
         configure_logs=runtime.configure_logs,
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from controllers.runtime.declarations import AnyController
-from profiles_controller import DISTRIBUTION, commands, outputs, version
+from profiles_controller import DISTRIBUTION, boards, commands, outputs, selections, version
 from profiles_controller.assemblies import ALL, prefix_of
 from profiles_controller.flags import listed, signed, switched
 from profiles_controller.selections import Location, Selection
@@ -21,6 +21,7 @@ from profiles_controller.worlds import World
 WEBHOOK = "webhook"
 _LOGGING = ("log_format", "log_level")
 _RUNNING = tuple(Common.model_fields)
+_LOOKING = ("kubeconfig", "context", *_LOGGING, "allow_adopted_namespaces")
 _DIFFING = ("kubeconfig", "context", *_LOGGING, "output", "allow_adopted_namespaces")
 
 _PRECEDENCE = (
@@ -35,7 +36,17 @@ _RUN_CODES = (
 _DIFF_CODES = "Exit codes: 0 nothing would change; 1 something would; 2 an error."
 _RENDER_CODES = "Exit codes: 0 rendered; 1 a fatal error; 2 wrong settings, or no Profile."
 
+_STATUS_CODES = "Exit codes: 0 all are ready or paused; 1 something is not ready; 2 an error."
+_STATUS_RIGHTS = (
+    "It reads alone. It must list Profiles, and for objects and drift list and watch what the "
+    "controllers own: 'profiles-controller permissions status' prints these rights."
+)
+
 Name = Annotated[str, typer.Argument(help="A controller, or all.", show_default=False)]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PROFILE", help="Only these.", show_default="all profiles"),
+]
 
 
 class Form(StrEnum):
@@ -70,6 +81,7 @@ def build(world: World) -> typer.Typer:
     _add_list(app, world)
     _add_render(app, world)
     _add_diff(app, world)
+    _add_status(app, world)
     _add_permissions(app, world)
     return app
 
@@ -161,10 +173,7 @@ def _add_diff(app: typer.Typer, world: World) -> None:
 
     def command(
         name: Name,
-        profiles: Annotated[
-            list[str] | None,
-            typer.Argument(metavar="PROFILE", help="Only these.", show_default="all profiles"),
-        ] = None,
+        profiles: Profiles = None,
         **flags: Any,
     ) -> None:
         body = lambda: commands.diff(world, [name], profiles or [], flags)  # noqa: E731
@@ -175,8 +184,52 @@ def _add_diff(app: typer.Typer, world: World) -> None:
     )(_with_flags(command, Location, _DIFFING))  # fmt: skip
 
 
+def _add_status(app: typer.Typer, world: World) -> None:
+    summary = "Show how every profile fares with every controller that is installed."
+
+    def command(
+        profiles: Profiles = None,
+        only: Annotated[
+            str | None,
+            typer.Option(
+                "--only", metavar="NAME[,NAME...]", show_default="those that have left a trace",
+                help="These controllers, which must have said something of every profile.",
+            ),
+        ] = None,
+        form: Annotated[
+            boards.Form, typer.Option("--output", "-o", help="How it is printed.")
+        ] = boards.Form.TABLE,
+        *,
+        unready: Annotated[
+            bool, typer.Option("--unready", help="Only what is not ready.")
+        ] = False,
+        watch: Annotated[
+            bool, typer.Option("--watch", "-w", help="Go on, and show every change.")
+        ] = False,
+        drift: Annotated[
+            bool,
+            typer.Option(help="Compare with what the settings given here want, as diff does."),
+        ] = True,
+        **flags: Any,
+    ) -> None:  # fmt: skip
+        asked = commands.Asked(
+            profiles=tuple(profiles or ()),
+            only=selections.names(only or ""),
+            form=form,
+            unready=unready,
+            watch=watch,
+            drift=drift,
+        )
+        _leave(world, lambda: commands.status(world, asked, flags), fatal=commands.WRONG)
+
+    app.command(
+        commands.STATUS, help=f"{summary}\n\n{_STATUS_RIGHTS}\n\n{_PRECEDENCE}",
+        short_help=summary, epilog=_STATUS_CODES,
+    )(_with_flags(command, Location, _LOOKING))  # fmt: skip
+
+
 def _add_permissions(app: typer.Typer, world: World) -> None:
-    summary = "Print the ClusterRole that a controller needs with its settings, as YAML."
+    summary = "Print the ClusterRole that a controller, or status, needs, as YAML."
 
     def command(name: Name, **flags: Any) -> None:
         _leave(world, lambda: commands.permissions(world, name, flags))

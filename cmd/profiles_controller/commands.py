@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,14 @@ import typer
 
 from controllers.manifests import Body
 from controllers.profiles import KIND, Profile, parse_profile
-from controllers.runtime.permissions import cluster_role
-from profiles_controller import DISTRIBUTION, documents, outputs
+from controllers.runtime.declarations import AnyController
+from controllers.runtime.options import Connection
+from controllers.runtime.permissions import cluster_role, reader_role
+from controllers.runtime.statuses import Question, names_of
+from profiles_controller import DISTRIBUTION, boards, documents, outputs
 from profiles_controller.assemblies import ALL, Assembly, Loaded, Loader
-from profiles_controller.faults import WrongSettingsError
+from profiles_controller.boards import Form
+from profiles_controller.faults import WrongSettingsError, suggestion
 from profiles_controller.layers import Inputs
 from profiles_controller.selections import Location
 from profiles_controller.worlds import RefusedError, World
@@ -25,11 +31,26 @@ from profiles_controller.worlds import RefusedError, World
 OK = 0
 FATAL = 1
 CHANGES = 1
+NOT_READY = 1
 WRONG = 2
 PROFILE_FAILED = 3
 _TERSE = "warning"
 """The level of logs beside a command's own output."""
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+STATUS = "status"
+"""The command; ``permissions`` knows the word, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked of ``status``."""
+
+    profiles: Sequence[str]
+    only: Sequence[str]
+    form: Form
+    unready: bool
+    watch: bool
+    drift: bool
 
 
 def run(
@@ -87,12 +108,58 @@ def render(world: World, names: Sequence[str], file: Path, flags: Mapping[str, o
 
 def permissions(world: World, name: str, flags: Mapping[str, object]) -> int:
     """Prints the ClusterRole of a process that runs the controller, or all, as they are set."""
+    if name == STATUS:
+        role = reader_role(world.registry, f"{DISTRIBUTION}-{STATUS}")
+        typer.echo(documents.dump([role]), nl=False)
+        return OK
     loaded = _load(world, [name], flags, Location)
     controllers = [controller for controller, _ in loaded.assemblies]
     settings = {controller.name: own for controller, own in loaded.assemblies}
-    role = f"{DISTRIBUTION}-{controllers[0].name}" if name != ALL else DISTRIBUTION
-    typer.echo(documents.dump([cluster_role(controllers, role, settings)]), nl=False)
+    title = f"{DISTRIBUTION}-{controllers[0].name}" if name != ALL else DISTRIBUTION
+    typer.echo(documents.dump([cluster_role(controllers, title, settings)]), nl=False)
     return OK
+
+
+def status(world: World, asked: Asked, flags: Mapping[str, object]) -> int:
+    """Prints how every profile fares with every controller; the code says whether all are well."""
+    chosen = _chosen(world.registry, asked.only)
+    judged = [one.name for one in chosen if asked.drift and not (one.asks_outside or one.apart)]
+    loaded = _load(world, judged, flags, Location, level="error")
+    question = Question(
+        registry=chosen,
+        judged=loaded.assemblies,
+        expected=frozenset(asked.only),
+        profiles=asked.profiles,
+    )
+    connection = _plain(loaded.connection, world.environment)
+
+    async def show() -> int:
+        found = world.status(question, connection, loaded.options)
+        async with contextlib.aclosing(found) as overviews:
+            return await boards.show(
+                overviews, asked.form, unready=asked.unready, watch=asked.watch
+            )
+
+    return OK if asyncio.run(show()) else NOT_READY
+
+
+def _chosen(registry: Sequence[AnyController], only: Sequence[str]) -> list[AnyController]:
+    """Those that are named, by their own names or a variant's; all where none is."""
+    names = {name: one for one in registry for name in (one.name, *names_of(one))}
+    for name in only:
+        if name not in names:
+            raise RefusedError(f"--only {name}: unknown controller; {suggestion(name, names)}")
+    chosen = [names[name] for name in only]
+    return [one for one in registry if one in chosen or not only]
+
+
+def _plain(connection: Connection, environment: Mapping[str, str]) -> Connection:
+    """Where nothing is said, kubectl's own kubeconfig, unless this is a pod."""
+    default = Path(environment.get("HOME", "")) / ".kube" / "config"
+    said = connection.kubeconfig or connection.context
+    if said or "KUBERNETES_SERVICE_HOST" in environment or not default.is_file():
+        return connection
+    return Connection(kubeconfig=default)
 
 
 def guarded(world: World, body: Callable[[], int], *, fatal: int = FATAL) -> int:

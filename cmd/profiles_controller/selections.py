@@ -11,12 +11,14 @@ from pydantic_settings import NoDecode
 from profiles_controller.flags import Flag
 
 
-def _names(value: object) -> object:
+def names(text: str) -> tuple[str, ...]:
     """The parts of a comma-separated list, each once."""
-    if not isinstance(value, str):
-        return value
-    parts = [part.strip() for part in value.split(",")]
+    parts = [part.strip() for part in text.split(",")]
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _names(value: object) -> object:
+    return names(value) if isinstance(value, str) else value
 
 
 class Location(BaseModel):

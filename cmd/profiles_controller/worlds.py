@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime import rendering
+from controllers.runtime import errors, rendering
 from controllers.runtime.changes import ChangeSet
 from controllers.runtime.declarations import AnyController
 from controllers.runtime.options import Connection, Options
+from controllers.runtime.statuses import Overview, Question
 from profiles_controller import logs
 from profiles_controller.assemblies import Assembly
 
@@ -71,6 +72,7 @@ class Summary(Protocol):
 
 
 Assemblies = Sequence[Assembly]
+RIGHTS = "'profiles-controller permissions status' prints the rights that a status needs"
 
 
 async def _run(assemblies: Assemblies, connection: Connection, options: Options) -> int:
@@ -98,6 +100,27 @@ async def _diff(
         return summary
 
 
+async def _status(
+    question: Question, connection: Connection, options: Options
+) -> AsyncGenerator[Overview]:
+    with _imported("inspections") as inspections:
+        try:
+            async with contextlib.aclosing(
+                inspections.inspect(question, connection, options)
+            ) as found:
+                async for overview in found:
+                    yield overview
+        except KeyError as error:
+            if error.args and error.args[0] in question.profiles:
+                raise RefusedError(f"there is no Profile {error.args[0]!r}") from error
+            raise
+        except errors.ApiError as error:
+            message = f"Profiles cannot be listed: {error}; {RIGHTS}"
+            raise RefusedError(message) from error
+        except errors.UnreachableError as error:
+            raise RefusedError(f"API server unreachable: {error}") from error
+
+
 @contextlib.contextmanager
 def _imported(module: str) -> Iterator[Any]:
     """A part of the runtime, loaded by a command that needs it: it takes longer than all else."""
@@ -119,5 +142,6 @@ class World:
     diff: Callable[
         [Assemblies, Connection, Options, Sequence[str]], Coroutine[Any, Any, Summary]
     ] = _diff
+    status: Callable[[Question, Connection, Options], AsyncGenerator[Overview]] = _status
     render: Callable[[AnyController, Any, Profile], Sequence[Body]] = rendering.render
     configure_logs: Callable[..., None] = logs.configure

@@ -182,6 +182,11 @@ class Controller(Generic[SettingsT, FactsT]):
         """The type of its condition on a Profile: ``AuthzPoliciesReady`` for authz-policies."""
         return "".join(part.capitalize() for part in self.name.split("-")) + "Ready"
 
+    @property
+    def asks_outside(self) -> bool:
+        """Whether what it wants follows from something outside Kubernetes, too."""
+        return self.connect is not nothing_outside
+
     def with_settings(self, settings: SettingsT) -> Controller[Any, Any]:
         """What runs: itself, or the variant that the settings choose."""
         return self if self.variant is None else self.variant(settings)

@@ -34,6 +34,8 @@ _NOT_FOUND = 404
 _REFUSALS = (401, 403)
 OUTAGE = 5.0
 """Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
+UNLISTED = "not listed yet"
+"""What an informer says of itself until its first list ended, well or not."""
 _RECONNECT = Backoff(first=0.1, longest=5.0)
 _ABSENT_RETRY = 2.0
 
@@ -54,7 +56,7 @@ class Informer(Knowledge):
         """``holds`` says of an owner's UID whether it belongs to this process's shard."""
         super().__init__(kind, interest, wake, holds=holds)
         self.absent = False
-        self.trouble = "not listed yet"
+        self.trouble = UNLISTED
         self.down_since: float | None = clock()
         self.version = kind.versions[0]
         self.recovered: Callable[[], None] = lambda: None

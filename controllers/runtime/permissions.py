@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -66,12 +66,21 @@ def cluster_role(
         for controller in controllers
         for rule in rules(controller, settings.get(controller.name))
     )
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": MANAGED_BY}},
-        "rules": [to_rbac(rule) for rule in merged],
-    }
+    return _role(name, merged)
+
+
+def reader_role(controllers: Sequence[AnyController], name: str) -> Body:
+    """The ClusterRole of a person who asks for the status of these controllers: to read alone."""
+    kinds = dict.fromkeys(
+        kind
+        for controller in controllers
+        for kind in (
+            *(own.kind for own in controller.owned),
+            *(watch.kind for watch in controller.watched if not controller.asks_outside),
+        )
+    )
+    rules = [_rule(KINDS[kind], _READ) for kind in ("Profile", "Namespace", *kinds)]
+    return _role(name, list(dict.fromkeys(rules)))
 
 
 def to_rbac(rule: Rule) -> Body:
@@ -84,6 +93,15 @@ def to_rbac(rule: Rule) -> Body:
     if rule.names:
         body["resourceNames"] = list(rule.names)
     return body
+
+
+def _role(name: str, rules: Iterable[Rule]) -> Body:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": MANAGED_BY}},
+        "rules": [to_rbac(rule) for rule in rules],
+    }
 
 
 def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:

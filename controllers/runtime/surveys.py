@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from controllers.profiles import parse_profile
+from controllers.manifests import Body
+from controllers.profiles import Profile, parse_profile
 from controllers.runtime import managers, processes
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.errors import ApiError, UnreachableError
@@ -28,7 +29,8 @@ _PAGE = 500
 _RETRY = Backoff(first=0.5, longest=10.0)
 _NOT_FOUND = 404
 _REFUSALS = (400, 401, 403)
-_ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
+ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
+"""Why no Profile can be listed where Kubeflow is not installed."""
 
 
 async def run_once(
@@ -118,23 +120,32 @@ async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
     versions = KINDS["Profile"].versions
     while True:
         try:
-            await _list_into(cluster, profiles, versions[failures % len(versions)])
+            await list_into(cluster, profiles, versions[failures % len(versions)])
         except UnreachableError as error:
             trouble = f"API server unreachable: {error}"
         except ApiError as error:
             if error.code in _REFUSALS:
                 raise
-            trouble = str(error) if error.code != _NOT_FOUND else _ABSENT
+            trouble = str(error) if error.code != _NOT_FOUND else ABSENT
         else:
             return
         failures += 1
-        if failures % len(versions) == 0 or trouble != _ABSENT:
+        if failures % len(versions) == 0 or trouble != ABSENT:
             delay = _RETRY.delay(failures)
             logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
             await asyncio.sleep(delay)
 
 
-async def _list_into(cluster: Cluster, profiles: Profiles, version: str) -> None:
+async def list_into(
+    cluster: Cluster,
+    profiles: Profiles,
+    version: str,
+    seen: Callable[[Profile, Body], None] = lambda _profile, _body: None,
+) -> None:
+    """Fill the store by one list of this version; ``seen`` is told of each.
+
+    Raises ApiError, UnreachableError.
+    """
     kind = KINDS["Profile"]
     uids: dict[str, str] = {}
     query = {"limit": str(_PAGE)}
@@ -148,6 +159,7 @@ async def _list_into(cluster: Cluster, profiles: Profiles, version: str) -> None
                 continue
             uids[profile.name] = profile.uid
             profiles.upsert(profile)
+            seen(profile, item)
         metadata = page["metadata"]
         if not metadata.get("continue"):
             profiles.census(uids, metadata["resourceVersion"])

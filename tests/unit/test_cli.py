@@ -27,7 +27,16 @@ def words(text: str) -> str:
 def test_help_names_every_command_and_hides_aliases() -> None:
     told = call("--help").stdout
 
-    for command in ("quotas", "limit-ranges", "all", "list", "render", "diff", "permissions"):
+    for command in (
+        "quotas",
+        "limit-ranges",
+        "all",
+        "list",
+        "render",
+        "diff",
+        "status",
+        "permissions",
+    ):
         assert re.search(rf"^  {command} ", told, re.MULTILINE)
     assert "  limits " not in told
 

@@ -28,6 +28,7 @@ from profiles_controller.layers import Inputs
 from profiles_controller.selections import Selection
 from profiles_controller.settings import PREFIX, Common
 from tests import documents
+from tests.commandlines import call
 from tests.documents import Document
 
 EVERYTHING = documents.everything()
@@ -133,7 +134,9 @@ def test_the_table_of_settings_is_that_of_the_program() -> None:
 
 @pytest.mark.parametrize("document", OF_THE_PROGRAM, ids=lambda document: document.name)
 def test_options_and_variables_that_are_named_exist(document: Document) -> None:
-    options = {flags.spelling(name) for name in (*FIELDS, cli.WEBHOOK)}
+    options = {flags.spelling(name) for name in (*FIELDS, cli.WEBHOOK)} | {
+        *re.findall(r"--[a-z][-a-z]+", call("status", "--help").stdout)
+    }
     variables = {
         variable
         for name, field in FIELDS.items()
