@@ -29,6 +29,39 @@ class Telling(Outside, Protocol):
         """A sentence for /readyz?verbose, from any thread; empty when all is well."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How one thing outside is that a controller asks: a gateway, a storage account."""
+
+    name: str
+    trouble: str = ""
+    """A sentence; empty when all is well."""
+    success: float | None
+    """Unix seconds of its last good answer; None when it never gave one to this process."""
+
+
+@runtime_checkable
+class Measured(Outside, Protocol):
+    """A part of the world outside that is several things, each shown in the metrics."""
+
+    def parts(self) -> Sequence[Part]:
+        """How each is, from any thread."""
+
+
+@runtime_checkable
+class Active(Outside, Protocol):
+    """A part of the world outside that finds out by itself what concerns profiles."""
+
+    async def run(self, view: View, wake: Wake) -> None:
+        """From the first complete lists on, leading or not, until it is cancelled.
+
+        An error of it ends the process.
+        """
+
+    def noticed(self) -> None:
+        """What was kept of a watched object that wakes no profile has changed: see ``view``."""
+
+
 class Connect(Protocol):
     """Makes the controller's part of the world outside."""
 
@@ -39,6 +72,13 @@ class Connect(Protocol):
 IsGone = Callable[[str, str], bool]
 """Whether the Profile of this name and UID is known to be gone. False for what cannot be known:
 before all Profiles are listed, and for UIDs of other shards. Ask right before acting on it."""
+
+
+class Wake(Protocol):
+    """Puts profiles in line for the controller."""
+
+    def __call__(self, profile: str | None, /) -> None:
+        """The Profile of this name, if there is one; None: every Profile."""
 
 
 class View(Protocol):
@@ -81,12 +121,22 @@ class Watched:
     """A kind that the controller only reads.
 
     ``keep`` is the projection: what is remembered of an object, or None when it is of no interest.
-    An object wakes the Profile that ``wakes`` names, and only when what was kept of it changed.
+    An object wakes the Profile that ``wakes`` names, and only when what was kept of it changed;
+    without ``wakes`` it wakes none, and the controller's part outside is told (``Active``).
+
+    ``only`` is the namespace and name of the one object that is read: nothing else of the kind is
+    listed, and no right to read it is asked for. A kind may be watched so several times.
     """
 
     kind: str
     keep: Callable[[Body], Any | None]
-    wakes: Callable[[Body], str | None]
+    wakes: Callable[[Body], str | None] | None
+    only: tuple[str, str] | None = None
+
+    @property
+    def informer(self) -> str:
+        """What the informer that serves it is called: the kind, or the one object of it."""
+        return self.kind if self.only is None else str(Key(self.kind, *self.only))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

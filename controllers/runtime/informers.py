@@ -207,10 +207,16 @@ class Informer(Knowledge):
             self.down_since = self._clock()
 
     def _path(self) -> str:
-        return self.kind.path(version=self.version)
+        only = self.interest.only
+        return self.kind.path(only.namespace if only else "", version=self.version)
 
     def _query(self, query: Mapping[str, str]) -> dict[str, str]:
-        selectors = {"labelSelector": self.interest.selector, "fieldSelector": self.kind.unread}
+        only = self.interest.only
+        fields = [f"metadata.name={only.name}" if only else "", self.kind.unread]
+        selectors = {
+            "labelSelector": self.interest.selector,
+            "fieldSelector": ",".join(filter(None, fields)),
+        }
         return {**query, **{key: value for key, value in selectors.items() if value}}
 
 
@@ -222,8 +228,15 @@ def informers_for(
     clock: Callable[[], float],
     holds: Callable[[str], bool] = lambda _uid: True,
 ) -> dict[str, Informer]:
-    """An informer for every kind that these controllers own or watch, by kind."""
+    """An informer for all that these controllers own or watch, as ``interests`` calls them."""
     return {
-        name: Informer(KINDS[name], interest, cluster, wake, clock=clock, holds=holds)
+        name: Informer(
+            KINDS[interest.only.kind if interest.only else name],
+            interest,
+            cluster,
+            wake,
+            clock=clock,
+            holds=holds,
+        )
         for name, interest in interests(controllers).items()
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key
 from controllers.runtime import projections
 from controllers.runtime.declarations import AnyController, Owned, Watched
 from controllers.runtime.kinds import Kind
@@ -21,6 +21,8 @@ class Interest:
     watchers: Mapping[str, Watched]
     all_objects: bool = False
     """Namespaces: each one is remembered, whoever it belongs to."""
+    only: Key | None = None
+    """The one object that is listed and watched."""
 
     @property
     def selector(self) -> str:
@@ -54,16 +56,22 @@ class Interest:
 
 
 def interests(controllers: Sequence[AnyController]) -> dict[str, Interest]:
-    """What these controllers together want to know, by kind; Namespaces always."""
+    """What these controllers together want to know, by informer; Namespaces always.
+
+    An informer is called by its kind, or by its one object, as ``Watched.informer`` says.
+    """
     result = {"Namespace": Interest(owners={}, watchers={}, all_objects=True)}
     for controller in controllers:
-        for kind in {own.kind for own in controller.owned} | {w.kind for w in controller.watched}:
-            before = result.get(kind, Interest(owners={}, watchers={}))
-            owned = [(controller.name, own) for own in controller.owned if own.kind == kind]
-            watched = [(controller.name, one) for one in controller.watched if one.kind == kind]
-            result[kind] = Interest(
+        own_kinds, watches = {own.kind for own in controller.owned}, controller.watched
+        for name in own_kinds | {watch.informer for watch in watches}:
+            before = result.get(name, Interest(owners={}, watchers={}))
+            owned = [(controller.name, own) for own in controller.owned if own.kind == name]
+            watched = [(controller.name, one) for one in watches if one.informer == name]
+            only = [Key(one.kind, *one.only) for _, one in watched if one.only]
+            result[name] = Interest(
                 owners={**before.owners, **dict(owned)},
                 watchers={**before.watchers, **dict(watched)},
                 all_objects=before.all_objects,
+                only=only[0] if only else None,
             )
     return result

@@ -45,6 +45,8 @@ class Knowledge:
         self.synced = False
         self.echoes = Echoes()
         """The resourceVersions of our own writes that are still to come back as events."""
+        self.noticed: Callable[[str], None] = lambda _controller: None
+        """Called with a controller when what it kept of an object that wakes no profile changed."""
         self._wake = wake
         self._holds = holds
         self._records = Records()
@@ -222,11 +224,15 @@ class Knowledge:
         old = (before.kept if before else None) or {}
         new = (after.kept if after else None) or {}
         for controller, watch in self.interest.watchers.items():
-            if old.get(controller) != new.get(controller):
-                told = body or {"metadata": {"namespace": namespace, "name": name}}
-                profile_name = watch.wakes(told)
-                if profile_name:
-                    self._wake(profile_name, controller, Priority.EVENT)
+            if old.get(controller) == new.get(controller):
+                continue
+            if watch.wakes is None:
+                self.noticed(controller)
+                continue
+            told = body or {"metadata": {"namespace": namespace, "name": name}}
+            profile_name = watch.wakes(told)
+            if profile_name:
+                self._wake(profile_name, controller, Priority.EVENT)
 
 
 def place_of(body: Body) -> tuple[str, str]:

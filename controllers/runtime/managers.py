@@ -8,6 +8,7 @@ import gc
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from controllers.profiles import Profile
 from controllers.runtime import clusters, informers
 from controllers.runtime.chores import Chore
 from controllers.runtime.conditions import Writer
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.declarations import Active, AnyController, Measured
 from controllers.runtime.healths import Health
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.operators import ProfileWatch
@@ -81,6 +82,11 @@ class Manager:
             controller.name: Reconciler(controller, settings, self.world)
             for controller, settings in assemblies
         }
+        metrics.outsides.update(
+            (name, one.outside)
+            for name, one in self.reconcilers.items()
+            if isinstance(one.outside, Measured)
+        )
         self.chores = [
             Chore(each.controller, each.outside, self._is_gone, resync=options.resync)
             for each in self.reconcilers.values()
@@ -93,6 +99,7 @@ class Manager:
         for informer in self.informers.values():
             informer.recovered = self._recovered
             informer.listed = self._listed_late
+            informer.noticed = self._noticed
         self.health = Health(
             self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
         )
@@ -143,6 +150,19 @@ class Manager:
         """A kind that the cluster lacked is served: whoever waited for it looks again."""
         self._wake_all()
 
+    def _noticed(self, controller: str) -> None:
+        outside = self.reconcilers[controller].outside
+        if isinstance(outside, Active):
+            outside.noticed()
+
+    def _wake_for(self, controller: str, profile: str | None, /) -> None:
+        """What is outside concerns one profile, or all."""
+        if profile is not None:
+            self._wake(profile, controller, Priority.EVENT)
+            return
+        for name in self.profiles:
+            self._wake(name, controller, Priority.BACKLOG)
+
     def _wake_all(self) -> None:
         for name in self.profiles:
             self._wake(name, None, Priority.BACKLOG)
@@ -160,6 +180,8 @@ class Manager:
     async def synced(self) -> None:
         """Wait until the first lists are complete; a kind that the cluster lacks is not waited for.
 
+        Then what is outside and works by itself begins.
+
         The Profiles are fed by ``watch`` or by ``list_profiles``.
         """
         while not self._listed():  # noqa: ASYNC110 - a dozen parts, one of them in a thread
@@ -167,6 +189,10 @@ class Manager:
         # What is remembered from here on lives long: never look for garbage in it again.
         gc.freeze()
         gc.set_threshold(*_THRESHOLDS)
+        for name, reconciler in self.reconcilers.items():
+            if isinstance(reconciler.outside, Active):
+                wake = partial(self._wake_for, name)
+                self._spawn(reconciler.outside.run(reconciler.view, wake), f"outside {name}")
 
     def _listed(self) -> bool:
         return self.profiles.synced and all(

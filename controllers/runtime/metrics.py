@@ -6,7 +6,7 @@ times nine controllers would not fit) but read out of plain dictionaries when so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import (
@@ -48,6 +48,29 @@ class InformerFigures(Protocol):
         """How many objects of a controller it remembers."""
 
 
+class PartFigures(Protocol):
+    """What is shown of one thing outside."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def trouble(self) -> str:
+        """Empty when all is well."""
+
+    @property
+    def success(self) -> float | None:
+        """Unix seconds of its last good answer."""
+
+
+class OutsideFigures(Protocol):
+    """What is shown of a controller's part of the world outside."""
+
+    def parts(self) -> Sequence[PartFigures]:
+        """Each thing in it."""
+
+
 class RecorderFigures(Protocol):
     """What is shown of the events."""
 
@@ -64,6 +87,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.queues: dict[str, QueueFigures] = {}
         self.informers: dict[str, InformerFigures] = {}
+        self.outsides: dict[str, OutsideFigures] = {}
         self.recorder: RecorderFigures | None = None
         self.owned: list[tuple[str, str]] = []
         self.conditions: dict[tuple[str, str], str] = {}
@@ -181,6 +205,7 @@ class _Live(Collector):
         yield from self._queues()
         yield from self._profiles()
         yield from self._informers()
+        yield from self._outsides()
         yield CounterMetricFamily(
             "profiles_controller_events_dropped",
             "Events that were not told, because too many waited.",
@@ -259,6 +284,25 @@ class _Live(Collector):
         for controller, kind in self._metrics.owned:
             owned.add_metric((controller, kind), informers[kind].count(controller))
         yield owned
+
+    def _outsides(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily(
+            "profiles_controller_outside_up",
+            "1 while something outside Kubernetes that a controller asks gives good answers.",
+            labels=("controller", "part"),
+        )
+        successes = GaugeMetricFamily(
+            "profiles_controller_outside_last_success_timestamp_seconds",
+            "When it last gave one.",
+            labels=("controller", "part"),
+        )
+        for controller, outside in self._metrics.outsides.items():
+            for part in outside.parts():
+                up.add_metric((controller, part.name), int(not part.trouble))
+                if part.success is not None:
+                    successes.add_metric((controller, part.name), part.success)
+        yield up
+        yield successes
 
 
 def _gauge(name: str, text: str, label: str, figures: Mapping[str, float]) -> GaugeMetricFamily:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -44,14 +45,16 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
     Without settings those count that the controller has by default.
     """
     configured: Sequence[Rule] = ()
+    if settings is not None:
+        controller = controller.with_settings(settings)
     if controller.configured_rules is not None:
         configured = controller.configured_rules(settings or controller.settings())
     owned = [own.kind for own in controller.owned]
-    only_watched = [watch.kind for watch in controller.watched if watch.kind not in owned]
+    read = dict.fromkeys(one.kind for one in controller.watched if one.kind not in owned)
     return (
         *COMMON,
         *(_rule(KINDS[kind], _verbs(KINDS[kind])) for kind in owned),
-        *(_rule(KINDS[kind], _READ) for kind in only_watched),
+        *(_read_rule(controller, kind) for kind in read),
         *controller.rules,
         *configured,
     )
@@ -106,6 +109,14 @@ def _role(name: str, rules: Iterable[Rule]) -> Body:
 
 def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
     return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
+
+
+def _read_rule(controller: AnyController, kind: str) -> Rule:
+    """Of single objects where no other is read: a list that selects one by name is granted so."""
+    watches = [one.only for one in controller.watched if one.kind == kind]
+    names = {only[1] for only in watches if only is not None}
+    rule = _rule(KINDS[kind], _READ)
+    return rule if None in watches else replace(rule, names=tuple(sorted(names)))
 
 
 def _verbs(kind: Kind) -> tuple[str, ...]:

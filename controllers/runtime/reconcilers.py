@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from controllers.findings import Finding
-from controllers.manifests import MANAGED_BY
+from controllers.manifests import MANAGED_BY, Key
 from controllers.profiles import PAUSED_ANNOTATION, Profile, is_paused
 from controllers.runtime import reconciling
 from controllers.runtime.applying import Applier
 from controllers.runtime.changes import ChangeSet
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.conditions import Writer
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.declarations import AnyController, View
 from controllers.runtime.informers import Informer
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.outcomes import Failed, Outcome, Terminal, Waiting, outcome_of
@@ -76,7 +76,9 @@ class _View:
         return self.known.names
 
     def kept(self, kind: str, namespace: str, name: str) -> Any | None:
-        record = self.informers[kind].get(namespace, name)
+        alone = str(Key(kind, namespace, name))
+        informer = self.informers[alone if alone in self.informers else kind]
+        record = informer.get(namespace, name)
         return record.kept.get(self.controller) if record is not None and record.kept else None
 
     def all_kept(self, kind: str, namespace: str) -> Mapping[str, Any]:
@@ -96,7 +98,7 @@ class Reconciler:
         self._settings = settings
         self._world = world
         self.outside = controller.connect(settings, dry_run=world.dry_run)
-        self._view = _View(controller.name, world.informers, self.outside, world.profiles)
+        self.view: View = _View(controller.name, world.informers, self.outside, world.profiles)
         self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
         self._dispensable = {own.kind for own in controller.owned if own.dispensable}
         self._urgent, self._patient = (
@@ -174,7 +176,7 @@ class Reconciler:
         """What was done, what is to be said, and what ``gather`` could not learn."""
         self._guard(profile)
         controller, settings = self.controller, self._settings
-        facts = await controller.gather(profile, self._view)
+        facts = await controller.gather(profile, self.view)
         manifests = [
             manifest
             for manifest in controller.desired(profile, facts, settings)

@@ -17,7 +17,15 @@ from controllers.manifests import Body, Key
 from controllers.runtime.clusters import APPLY_PATCH, JSON
 from controllers.runtime.errors import ApiError, UnreachableError
 from tests.fakes.objects import Happening, Objects
-from tests.fakes.requests import Failure, Request, Target, expired, not_found, selects
+from tests.fakes.requests import (
+    Failure,
+    Request,
+    Target,
+    expired,
+    not_found,
+    selects,
+    selects_fields,
+)
 from tests.fakes.streams import Stream
 
 Matching = Callable[[Request], bool]
@@ -147,7 +155,8 @@ class FakeCluster:
         since = int(query["resourceVersion"])
         if since < self._compacted:
             raise expired()
-        stream = Stream(request.target, query.get("labelSelector", ""))
+        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        stream = Stream(request.target, labels, fields)
         for happening in self.objects.history:
             if happening.version > since:
                 stream.tell(happening)
@@ -206,9 +215,11 @@ class FakeCluster:
             if version < self._compacted:
                 raise expired()
             return version, items
-        selector = query.get("labelSelector", "")
+        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         everything = self.objects.all_of(target.kind.name, target.namespace)
-        return self.objects.version, [one for one in everything if selects(selector, one)]
+        return self.objects.version, [
+            one for one in everything if selects(labels, one) and selects_fields(fields, one)
+        ]
 
     def _change(self, request: Request) -> Body:
         target, body = request.target, copy.deepcopy(request.body or {})

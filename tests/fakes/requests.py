@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from controllers.manifests import Body, Key
 from controllers.runtime.clusters import JSON
@@ -107,6 +107,18 @@ def selects(selector: str, body: Body) -> bool:
         if labels.get(key) not in accepted:
             return False
         at = term.end()
+    return True
+
+
+def selects_fields(selector: str, body: Body) -> bool:
+    """Whether the fields match `path=value` and `path!=value` terms; an absent one is empty."""
+    for term in filter(None, selector.split(",")):
+        path, _, value = term.partition("=")
+        found: Any = body
+        for part in path.removesuffix("!").split("."):
+            found = (found or {}).get(part)
+        if ((found or "") == value) is path.endswith("!"):
+            return False
     return True
 
 

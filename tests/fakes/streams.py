@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Callable
 
 from controllers.manifests import Body
 from tests.fakes.objects import Happening
-from tests.fakes.requests import Target, selects
+from tests.fakes.requests import Target, selects, selects_fields
 
 
 class Stream:
-    """Events in order; what a label selector no longer matches is told as deleted."""
+    """Events in order; what the selectors no longer match is told as deleted."""
 
-    def __init__(self, target: Target, selector: str) -> None:
+    def __init__(self, target: Target, labels: str, fields: str) -> None:
         self.target = target
-        self._selector = selector
+        self._labels = labels
+        self._fields = fields
         self._waiting: deque[Body] = deque()
         self._changed = asyncio.Event()
         self._busy = False
@@ -77,4 +78,6 @@ class Stream:
             raise self._error
 
     def _selected(self, body: Body | None) -> Body | None:
-        return body if body is not None and selects(self._selector, body) else None
+        if body is None or not selects(self._labels, body):
+            return None
+        return body if selects_fields(self._fields, body) else None

@@ -18,7 +18,7 @@ from controllers.profiles import parse_profile
 from controllers.quotas import names as quota_names
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
 from controllers.runtime.changes import Action, Change, ChangeSet
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.declarations import AnyController, Part
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.outcomes import Result
 from controllers.runtime.queues import Queue
@@ -241,6 +241,11 @@ class Informer:
         return len(component)
 
 
+class Outside:
+    def parts(self) -> list[Part]:
+        return [Part(name="gateway", success=1.0)]
+
+
 def exported() -> dict[str, tuple[str, frozenset[str]]]:
     """Every metric after one of everything has happened: its type and its labels."""
     metrics = Metrics()
@@ -253,6 +258,7 @@ def exported() -> dict[str, tuple[str, frozenset[str]]]:
     metrics.observe_changes("quotas", ChangeSet((change,)))
     metrics.observe_profile("quotas", "jane", "True", 1.0)
     metrics.lead("profiles-controller-quotas", leading=True)
+    metrics.outsides["quotas"] = Outside()
     for observe in metrics.queue_observers("quotas"):
         observe(1.0)
     found = {}

@@ -1,12 +1,13 @@
 """/metrics: the names, types and labels that dashboards rely on (docs/operations.md)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from controllers.manifests import Key
 from controllers.runtime.changes import Action, Change, ChangeSet
+from controllers.runtime.declarations import Part
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.outcomes import Result
 
@@ -30,6 +31,8 @@ EXPECTED: Mapping[str, tuple[str, set[str]]] = {
     "profiles_controller_changes_total": ("counter", {"controller", "kind", "action"}),
     "profiles_controller_owned_objects": ("gauge", {"controller", "kind"}),
     "profiles_controller_informer_synced": ("gauge", {"kind"}),
+    "profiles_controller_outside_up": ("gauge", {"controller", "part"}),
+    "profiles_controller_outside_last_success_timestamp_seconds": ("gauge", {"controller", "part"}),
     "profiles_controller_events_dropped_total": ("counter", set()),
 }
 
@@ -61,6 +64,11 @@ class Recorder:
     dropped: int = 0
 
 
+class Outside:
+    def parts(self) -> Sequence[Part]:
+        return [Part(name="gateway", success=1_700_000_000.0)]
+
+
 def filled() -> Metrics:
     """Metrics in which everything has been observed once."""
     metrics = Metrics()
@@ -77,6 +85,7 @@ def filled() -> Metrics:
     wait(0.1)
     work(0.2)
     metrics.lead("profiles-controller-quotas", leading=True)
+    metrics.outsides["quotas"] = Outside()
     return metrics
 
 

@@ -1,0 +1,188 @@
+"""What is outside and works by itself, and the single objects that it reads."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from controllers.manifests import Body, Key
+from controllers.profiles import Profile
+from controllers.runtime import permissions
+from controllers.runtime.declarations import AnyController, Owned, Part, View, Wake, Watched
+from controllers.runtime.options import Options
+from tests import clocks, harness, specimens
+from tests.fakes import FakeCluster
+
+pytestmark = pytest.mark.virtual_time
+
+POLICY = Key("ConfigMap", "platform", "policy")
+
+
+class Reader:
+    """Notes what it reads of one object, and wakes whom the object names."""
+
+    def __init__(self) -> None:
+        self.read: list[object] = []
+        self.gathered: list[str] = []
+        self.changed = asyncio.Event()
+        self.running = False
+        self.error: Exception | None = None
+
+    async def run(self, view: View, wake: Wake) -> None:
+        self.running = True
+        self.changed.set()
+        try:
+            while await self.changed.wait():
+                self.changed.clear()
+                if self.error:
+                    raise self.error
+                found = view.kept(*POLICY)
+                self.read.append(found)
+                if found:
+                    wake(None if found["for"] == "all" else found["for"])
+        finally:
+            self.running = False
+
+    def noticed(self) -> None:
+        self.changed.set()
+
+    def parts(self) -> list[Part]:
+        return [
+            Part(name="policy", success=1_700_000_000.0),
+            Part(name="other", trouble="away", success=None),
+        ]
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+
+def controller(reader: Reader, **fields: Any) -> AnyController:
+    async def gather(profile: Profile, _view: View) -> None:
+        reader.gathered.append(profile.name)
+
+    watched = Watched(
+        kind=POLICY.kind, keep=lambda body: body["data"], wakes=None, only=(POLICY[1], POLICY[2])
+    )
+    owned = fields.pop("owned", [Owned(kind="LimitRange")])
+    return specimens.controller(
+        owned=owned,
+        watched=[watched],
+        gather=gather,
+        connect=lambda _settings, dry_run: reader,  # noqa: ARG005
+        **fields,
+    )
+
+
+def running(reader: Reader, cluster: FakeCluster, **fields: Any) -> Any:
+    settings = specimens.Settings(manifests=lambda _profile: [])
+    assembly = (controller(reader, **fields.pop("controller", {})), settings)
+    return harness.running(assembly, cluster=cluster, **fields)
+
+
+def policy(for_: str, key: Key = POLICY) -> Body:
+    return specimens.object_body(
+        key.kind, key.name, key.namespace, labels={}, owners=[], uid=f"uid-{key}",
+        data={"for": for_},
+    )  # fmt: skip
+
+
+def tell(text: str) -> Callable[[Body], Any]:
+    return lambda body: body["data"].update({"for": text})
+
+
+async def test_it_reads_the_object_at_the_start_and_whenever_it_changed() -> None:
+    reader, cluster = Reader(), harness.tenants("alice", "bob")
+    cluster.objects.put(policy("alice"))
+    async with running(reader, cluster) as process:
+        assert [{"for": "alice"}] == reader.read
+
+        reader.gathered.clear()
+        cluster.objects.edit(POLICY, tell("bob"))
+        await process.settled()
+        assert ["bob"] == reader.gathered
+
+        cluster.objects.edit(POLICY, tell("all"))
+        await process.settled()
+        assert ["alice", "bob", "bob"] == sorted(reader.gathered)
+
+        cluster.objects.edit(POLICY, lambda body: body["metadata"].update(labels={"a": "b"}))
+        cluster.objects.delete(POLICY)
+        await process.settled()
+        assert [{"for": "bob"}, {"for": "all"}, None] == reader.read[1:]
+    assert not reader.running
+
+
+async def test_nothing_else_of_the_kind_is_listed_or_watched() -> None:
+    reader, cluster = Reader(), harness.tenants()
+    cluster.objects.put(policy("alice"))
+    cluster.objects.put(policy("carol", Key("ConfigMap", "alice", "policy")))
+    cluster.objects.put(policy("carol", Key("ConfigMap", "platform", "other")))
+    async with running(reader, cluster) as process:
+        asked = [one for one in cluster.requests if one.kind == "ConfigMap"]
+        assert {"/api/v1/namespaces/platform/configmaps"} == {one.path for one in asked}
+        assert {"metadata.name=policy"} == {one.query["fieldSelector"] for one in asked}
+        assert 1 == len(process.manager.informers[str(POLICY)])
+        checks = {check.name for check in process.manager.ready()}
+        assert "informer/ConfigMap platform/policy" in checks
+
+
+async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
+    reader, cluster = Reader(), harness.tenants()
+    cluster.objects.put(policy("alice"))
+    ours = specimens.object_body()
+    cluster.objects.put(ours)
+    declared: dict[str, Any] = {"owned": [Owned(kind="ConfigMap")]}
+    async with running(reader, cluster, controller=declared) as process:
+        assert [{"for": "alice"}] == reader.read
+        assert cluster.objects.get(Key("ConfigMap", "alice", "settings")) is None
+        assert process.manager.informers["ConfigMap"].get("platform", "policy") is None
+
+
+def test_only_that_object_may_be_read() -> None:
+    one = controller(Reader())
+    other = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=None, only=("x", "another"))
+    rules = permissions.rules(specimens.controller(owned=[], watched=[*one.watched, other]))
+    assert [(("list", "watch"), ("another", "policy"))] == [
+        (rule.verbs, rule.names) for rule in rules if "configmaps" in rule.resources
+    ]
+
+    every = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=lambda _body: None)
+    rules = permissions.rules(specimens.controller(owned=[], watched=[other, every]))
+    assert [()] == [rule.names for rule in rules if "configmaps" in rule.resources]
+
+
+async def test_a_standby_reads_it_too_and_wakes_nobody() -> None:
+    reader, cluster = Reader(), harness.tenants()
+    cluster.objects.put(policy("all"))
+    async with running(reader, cluster, leading=False):
+        await clocks.until(lambda: reader.read, "it has read")
+        assert [{"for": "all"}] == reader.read
+        assert [] == reader.gathered
+
+
+async def test_a_dry_run_reads_it_too() -> None:
+    reader, cluster = Reader(), harness.tenants()
+    cluster.objects.put(policy("all"))
+    async with running(reader, cluster, options=Options(listen=None, dry_run=True)):
+        assert [{"for": "all"}] == reader.read
+
+
+async def test_an_error_of_it_ends_the_process() -> None:
+    reader, cluster = Reader(), harness.tenants()
+    async with running(reader, cluster) as process:
+        reader.error = ValueError("a mistake of ours")
+        reader.noticed()
+        await clocks.until(process.manager.failed.is_set, "the process knows")
+
+
+async def test_how_its_parts_are_is_told_in_the_metrics() -> None:
+    async with running(Reader(), harness.tenants()) as process:
+        text = process.manager.world.metrics.exposition().decode()
+    told = [line for line in text.splitlines() if line.startswith("profiles_controller_outside")]
+    succeeded = "profiles_controller_outside_last_success_timestamp_seconds"
+    assert [
+        'profiles_controller_outside_up{controller="samples",part="policy"} 1.0',
+        'profiles_controller_outside_up{controller="samples",part="other"} 0.0',
+        f'{succeeded}{{controller="samples",part="policy"}} 1.7e+09',
+    ] == told
