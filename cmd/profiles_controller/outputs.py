@@ -21,6 +21,7 @@ _MARKS = {
     Action.UPDATE: ("~", "yellow"),
     Action.RECREATE: ("~", "yellow"),
     Action.DELETE: ("-", "red"),
+    Action.REMOVE: ("-", "red"),
     Action.REFUSED: ("!", "magenta"),
     Action.PENDING: ("?", "blue"),
     Action.UNCHANGED: (" ", ""),

@@ -67,7 +67,7 @@ class Applier:
             return error
 
     async def _carry_out(self, change: Change, want: Wanted | None) -> Change:
-        if change.action in (Action.DELETE, Action.RECREATE):
+        if change.action in (Action.DELETE, Action.REMOVE, Action.RECREATE):
             await self._delete(change)
         if want is None or change.action is Action.DELETE:
             return change

@@ -17,13 +17,15 @@ class Action(Enum):
     UPDATE = "update"
     RECREATE = "recreate"
     DELETE = "delete"
+    REMOVE = "remove"
+    """Deleted although it is not pruned: it is in the way of what goes or comes next."""
     ADOPT = "adopt"
     UNCHANGED = "unchanged"
     PENDING = "pending"
     REFUSED = "refused"
 
 
-WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.RECREATE, Action.DELETE, Action.ADOPT})
+WRITES = frozenset(set(Action) - {Action.UNCHANGED, Action.PENDING, Action.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)

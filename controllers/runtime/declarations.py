@@ -126,12 +126,15 @@ class Watched:
 
     ``only`` is the namespace and name of the one object that is read: nothing else of the kind is
     listed, and no right to read it is asked for. A kind may be watched so several times.
+
+    ``removable`` asks for the right to delete what ``Controller.removed`` names of the kind.
     """
 
     kind: str
     keep: Callable[[Body], Any | None]
     wakes: Callable[[Body], str | None] | None
     only: tuple[str, str] | None = None
+    removable: bool = False
 
     @property
     def informer(self) -> str:
@@ -172,6 +175,11 @@ def nothing_spared(_profile: Profile, _facts: object, _settings: object) -> Coll
     return ()
 
 
+def nothing_removed(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
+    """Most controllers delete nothing but what they made and no longer want."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller(Generic[SettingsT, FactsT]):
     """One controller.
@@ -190,6 +198,11 @@ class Controller(Generic[SettingsT, FactsT]):
     spared: Callable[[Profile, FactsT, SettingsT], Collection[Key]] = nothing_spared
     """Pure. Objects that are not wanted, or not now, and yet must not be pruned: who would want
     them could not be asked, or something else has to go first. Missing ones are not made."""
+    removed: Callable[[Profile, FactsT, SettingsT], Collection[Key]] = nothing_removed
+    """Pure. Objects that have to go now before anything else can: of owned or removable kinds, in
+    the profile's namespace or in none, wanted by nobody. Each is deleted as it was seen (its UID
+    and resourceVersion are preconditions). While there are any the profile is not ready, and it is
+    looked at again soon: that is how things go in an order, a step in each reconcile."""
     gather: Callable[[Profile, View], Awaitable[FactsT]]
     connect: Connect = nothing_outside
     """Makes what ``gather`` finds as ``View.outside``, a client of an object store, say. Called

@@ -103,6 +103,9 @@ _TABLE = (
          mode=Mode.MERGE, quantities=("spec.resources.*.*",)),
     Kind(name="Deployment", group="apps", versions=("v1",), plural="deployments",
          mode=Mode.MERGE, immutable=("spec.selector",)),
+    # Those that have ended hold nothing; mostly they are many.
+    Kind(name="Pod", versions=("v1",), plural="pods", mode=Mode.MERGE, content=(),
+         unread="status.phase!=Succeeded,status.phase!=Failed"),
     Kind(name="PodDefault", group="kubeflow.org", versions=("v1alpha1",), plural="poddefaults",
          empties=("spec.annotations", "spec.labels"), optional=True),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from controllers.runtime.kinds import KINDS, Kind, Mode
 
 _READ = ("list", "watch")
 _WRITE = ("get", "list", "watch", "create", "update", "delete")
+_REMOVE = (*_READ, "delete")
 _MERGE = ("get", "list", "watch", "create", "patch", "delete")
 
 COMMON = (
@@ -115,7 +116,8 @@ def _read_rule(controller: AnyController, kind: str) -> Rule:
     """Of single objects where no other is read: a list that selects one by name is granted so."""
     watches = [one.only for one in controller.watched if one.kind == kind]
     names = {only[1] for only in watches if only is not None}
-    rule = _rule(KINDS[kind], _READ)
+    removable = any(one.removable for one in controller.watched if one.kind == kind)
+    rule = _rule(KINDS[kind], _REMOVE if removable else _READ)
     return rule if None in watches else replace(rule, names=tuple(sorted(names)))
 
 

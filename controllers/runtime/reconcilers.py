@@ -27,6 +27,7 @@ from controllers.runtime.ownership import Standing, standing_of
 from controllers.runtime.queues import Closed, Queue
 from controllers.runtime.recording import Recorder
 from controllers.runtime.reports import (
+    REFUSED_RECHECK,
     STATUS,
     Report,
     outcome_without_error,
@@ -100,11 +101,13 @@ class Reconciler:
         self.outside = controller.connect(settings, dry_run=world.dry_run)
         self.view: View = _View(controller.name, world.informers, self.outside, world.profiles)
         self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
+        removable = {one.kind for one in controller.watched if one.removable}
+        self._written = self._owned | {kind: world.informers[kind] for kind in removable}
         self._dispensable = {own.kind for own in controller.owned if own.dispensable}
         self._urgent, self._patient = (
             Applier(
                 cluster=cluster,
-                informers=self._owned,
+                informers=self._written,
                 field_manager=f"{MANAGED_BY}-{controller.name}",
                 at_once=at_once,
             )
@@ -155,7 +158,7 @@ class Reconciler:
             changes, findings, error = await self._bring_into_shape(profile)
             outcome = outcome_without_error(changes, findings)
             if error is not None:
-                outcome = with_problems(outcome_of(error), findings)
+                outcome = with_problems(outcome_of(error), changes, findings)
         except Exception as caught:  # noqa: BLE001 - the one boundary that maps outcomes
             error = caught
             changes = caught.changes if isinstance(caught, Failed) else changes
@@ -186,10 +189,11 @@ class Reconciler:
             manifests,
             profile=profile,
             component=controller.name,
-            memories=self._owned,
+            memories=self._written,
             namespaces=controller.namespaces(settings) if controller.namespaces else (),
             siblings=self._world.known,
             spared=controller.spared(profile, facts, settings),
+            removed=controller.removed(profile, facts, settings),
         )
         findings = [
             *controller.findings(profile, facts, settings),
@@ -246,8 +250,11 @@ class Reconciler:
             self.queue.retry(report.profile)
             return
         self.queue.forget(report.profile)
-        if report.outcome.after is not None:
-            self.queue.add_after(report.profile, report.outcome.after)
+        after = report.outcome.after
+        if after is not None:
+            # No step follows where none was taken.
+            soonest = REFUSED_RECHECK if self._world.dry_run else 0.0
+            self.queue.add_after(report.profile, max(after, soonest))
 
     def _tell(
         self, profile: Profile, report: Report, conditions: Writer, recorder: Recorder

@@ -75,12 +75,14 @@ def plan(
     namespaces: Collection[str] = (),
     siblings: Collection[str] = (),
     spared: Collection[Key] = (),
+    removed: Collection[Key] = (),
 ) -> tuple[ChangeSet, dict[Key, Wanted]]:
     """What must change so that the profile has exactly these manifests of this controller.
 
-    ``memories`` has an entry for every kind that the controller owns. Nothing outside the profile's
-    namespace, cluster-scoped kinds and ``namespaces`` is ever planned: a manifest elsewhere raises
-    ValueError, an owned object elsewhere is left alone.
+    ``memories`` has an entry for every kind that the controller owns or may remove objects of.
+    Nothing outside the profile's namespace, cluster-scoped kinds and ``namespaces`` is ever
+    planned: a manifest elsewhere raises ValueError, as does a removal outside the first two; an
+    owned object elsewhere is left alone.
     """
     allowed = {profile.namespace, "", *namespaces}
     wants = {}
@@ -95,7 +97,8 @@ def plan(
         want = wanted(manifest, profile, component, siblings)
         wants[manifest.key] = want
         changes.append(judge(want, record))
-    changes += _prune(profile, component, memories, {*wants, *spared}, allowed)
+    changes += _removals(removed, memories, wants, {profile.namespace, ""})
+    changes += _prune(profile, component, memories, {*wants, *spared, *removed}, allowed)
     return ChangeSet(tuple(changes)), wants
 
 
@@ -210,6 +213,26 @@ def _is_ours(record: Record, component: str) -> bool:
     if record.component is None:
         return component in record.legacy
     return record.component == component
+
+
+def _removals(
+    removed: Iterable[Key],
+    memories: Mapping[str, Memory],
+    wants: Collection[Key],
+    allowed: Collection[str],
+) -> Iterator[Change]:
+    for key in removed:
+        if key in wants or key.namespace not in allowed:
+            raise ValueError(f"{key} is to be removed, but it is wanted or outside the profile")
+        record = memories[key.kind].get(key.namespace, key.name)
+        if record is None:
+            continue
+        if record.paused:
+            yield Change(Action.UNCHANGED, key, "paused by its annotation")
+        elif record.deleting:
+            yield Change(Action.PENDING, key, "is being deleted")
+        else:
+            yield Change(Action.REMOVE, key, "", (record.uid, record.version))
 
 
 def _prune(

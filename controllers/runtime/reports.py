@@ -18,6 +18,8 @@ logger = structlog.stdlib.get_logger(__name__)
 
 REFUSED_RECHECK = 60.0
 """Seconds after which an object that stood in our way is looked for again."""
+REMOVED_RECHECK = 1.0
+"""Seconds after a step of what goes in an order: the next one may be due."""
 STATUS = {True: "True", False: "False", None: "Unknown"}
 """Of a condition, by whether the profile is ready."""
 
@@ -102,13 +104,14 @@ def outcome_without_error(changes: ChangeSet, findings: Sequence[Finding]) -> Ou
     """What the changes and findings of a reconcile that ran to its end come to."""
     problems = [f.message for f in findings if f.severity is Severity.PROBLEM]
     refused = [str(change) for change in changes.of(Action.REFUSED)]
-    pending = [str(change) for change in changes.of(Action.PENDING)]
+    pending = [str(change) for change in changes.of(Action.PENDING, Action.REMOVE)]
+    after = REMOVED_RECHECK if changes.of(Action.REMOVE) else REFUSED_RECHECK
     if refused:
         return Outcome(
             ready=False,
             reason="Refused",
             message="; ".join([*refused, *problems]),
-            after=REFUSED_RECHECK,
+            after=after,
             warn=True,
         )
     if pending:
@@ -116,7 +119,7 @@ def outcome_without_error(changes: ChangeSet, findings: Sequence[Finding]) -> Ou
             ready=False,
             reason="Pending",
             message="; ".join([*pending, *problems]),
-            after=REFUSED_RECHECK,
+            after=after,
             patient=True,
         )
     if problems:
@@ -124,10 +127,15 @@ def outcome_without_error(changes: ChangeSet, findings: Sequence[Finding]) -> Ou
     return Outcome(message=_all_well(changes))
 
 
-def with_problems(outcome: Outcome, findings: Sequence[Finding]) -> Outcome:
-    """The condition says all that a person must act on, whatever else went wrong."""
+def with_problems(outcome: Outcome, changes: ChangeSet, findings: Sequence[Finding]) -> Outcome:
+    """The condition says all that a person must act on, whatever else went wrong.
+
+    What goes in an order goes on soon.
+    """
     problems = [f.message for f in findings if f.severity is Severity.PROBLEM]
-    return replace(outcome, message="; ".join([outcome.message, *problems]))
+    on = bool(changes.of(Action.REMOVE)) and not outcome.retry
+    after = REMOVED_RECHECK if on else outcome.after
+    return replace(outcome, message="; ".join([outcome.message, *problems]), after=after)
 
 
 def _all_well(changes: ChangeSet) -> str:
