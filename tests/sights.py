@@ -10,7 +10,7 @@ MERGE_PATCH = "application/merge-patch+json"
 QUOTA = "quotas"
 LIMIT_RANGE = "default-container-limits"
 CONDITIONS = ("QuotasReady", "LimitrangesReady")
-GONE_SECONDS = 60.0
+GONE_SECONDS = waits.PATIENCE
 
 
 def quota_path(namespace: str) -> str:
@@ -76,7 +76,7 @@ def is_in_shape(plane: ControlPlane, profile: str) -> bool:
     )
 
 
-def wait_in_shape(plane: ControlPlane, profile: str, seconds: float = 30.0) -> None:
+def wait_in_shape(plane: ControlPlane, profile: str, seconds: float = waits.PATIENCE) -> None:
     waits.until(lambda: is_in_shape(plane, profile), f"{profile} is in shape", seconds=seconds)
 
 

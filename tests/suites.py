@@ -20,8 +20,8 @@ from tests.audits import Audit
 from tests.controlplane import ControlPlane, ports, processes
 
 HOST = "127.0.0.1"
-READY_SECONDS = 60.0
-STOP_SECONDS = 30.0
+READY_SECONDS = waits.PATIENCE
+STOP_SECONDS = 60.0
 PROGRAM = "profiles_controller"
 NO_STORE = {"PIPELINES_PROVIDER": "none"}
 """Where nothing else is said no object store is asked: there is none."""

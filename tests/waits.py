@@ -6,8 +6,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 120.0
+"""Seconds. A busy machine is slow at times, and a long bound costs nothing where all is well."""
 
-def until(check: Callable[[], T], what: str, *, seconds: float = 30.0, pause: float = 0.05) -> T:
+
+def until(
+    check: Callable[[], T], what: str, *, seconds: float = PATIENCE, pause: float = 0.05
+) -> T:
     """The first true answer of `check`; AssertionError naming `what` after `seconds`.
 
     An AssertionError of `check` counts as not yet, and is the cause of the final one.

@@ -57,6 +57,13 @@ def tenant(plane: ControlPlane, name: str) -> Json:
     return wait_well(plane, name)
 
 
+def wait_for_resyncs(plane: ControlPlane, suite: Suite) -> None:
+    """Until it has looked thrice more at each profile, those of other tests included."""
+    total = functools.partial(suite.total, "controller_runtime_reconcile_total")
+    goal = total() + 3 * len(plane.request("GET", kubeflow.PROFILES)["items"])
+    waits.until(lambda: total() >= goal, "resyncs")
+
+
 def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
     return {
         "apiVersion": "kubeflow.org/v1alpha1",
@@ -174,12 +181,12 @@ def test_the_steady_state_makes_no_request_but_the_watches(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
     before = tenant(control_plane, "notes-still")
+    told = functools.partial(sights.events, control_plane, "notes-still", reason="Reconciled")
+    waits.until(told, "the event is told, which comes after everything else")
+    wait_for_resyncs(control_plane, suite)
     audit = Audit(control_plane, identities.user("notebook"))
-    reconciles = "controller_runtime_reconcile_total"
-    profiles = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
-    goal = suite.total(reconciles) + 3 * profiles
 
-    waits.until(lambda: suite.total(reconciles) >= goal, "resyncs", seconds=60)
+    wait_for_resyncs(control_plane, suite)
 
     assert [one for one in audit.writes() if "notes-still" in one] == []
     assert {verb for verb, _ in audit.counts()} <= {"watch"}

@@ -91,7 +91,7 @@ def path(kind: str, namespace: str, name: str) -> str:
 def wait_for_looks(suite: Suite, looks: int) -> None:
     total = "controller_runtime_reconcile_total"
     goal = suite.total(total) + looks
-    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles", seconds=60)
+    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")
 
 
 @pytest.mark.parametrize("mode", MODES)

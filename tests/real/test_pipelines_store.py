@@ -59,16 +59,16 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
     assert seaweedfs.keys(name) == [first.access_key]
 
     sights.delete(plane, path(name))
-    waits.until(lambda: keys(plane, name) is not None, "the Secret is there again", seconds=60)
+    waits.until(lambda: keys(plane, name) is not None, "the Secret is there again")
     assert keys(plane, name) == first
     assert seaweedfs.keys(name) == [first.access_key]
 
     seaweedfs.iam().delete_access_key(UserName=name, AccessKeyId=first.access_key)
     kubeflow.patch_profile(plane, name, {"metadata": {"labels": {"look": "again"}}})
-    waits.until(lambda: seaweedfs.keys(name) == [first.access_key], "the key is back", seconds=60)
+    waits.until(lambda: seaweedfs.keys(name) == [first.access_key], "the key is back")
 
     kubeflow.delete_profile(plane, name)
-    waits.until(lambda: name not in seaweedfs.users(), "its user is gone", seconds=60)
+    waits.until(lambda: name not in seaweedfs.users(), "its user is gone")
     suite.stop()
     assert first.secret_key not in suite.text()
     assert seaweedfs.admin.secret_key not in suite.text()

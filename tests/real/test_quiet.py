@@ -43,7 +43,7 @@ def reconciles(suite: Suite) -> float:
 def wait_for_resyncs(suite: Suite, profiles: int) -> None:
     """Until every controller has looked twice more at each profile."""
     goal = reconciles(suite) + 2 * len(registry.CONTROLLERS) * profiles
-    waits.until(lambda: reconciles(suite) >= goal, "two resyncs", seconds=60)
+    waits.until(lambda: reconciles(suite) >= goal, "two resyncs")
 
 
 def test_the_steady_state_makes_no_request_but_the_watches(

@@ -180,7 +180,7 @@ def test_the_steady_state_writes_nothing_and_a_restart_neither(
     suite = start("rbac", settings, "--resync", "0.02")
     looks = functools.partial(suite.total, "controller_runtime_reconcile_total")
     everybody = len(plane.request("GET", kubeflow.PROFILES)["items"])
-    waits.until(lambda: looks() >= 3 * everybody, "it has looked thrice", seconds=60)
+    waits.until(lambda: looks() >= 3 * everybody, "it has looked thrice")
 
     written = [one for one in audit.writes() if " events " not in one]
     assert [one for one in written if "/calm-" in one or " calm-" in one] == []
