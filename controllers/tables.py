@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
 
 from pydantic import ValidationError, WithJsonSchema
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from controllers import resources
 
@@ -20,6 +21,25 @@ Amount = Annotated[str, WithJsonSchema({"type": ["string", "number", "null"]})]
 
 Problem = InitErrorDetails
 Table = dict[str, str]
+T = TypeVar("T")
+
+_WORDS = MappingProxyType(
+    {
+        "bool_type": "expected true or false",
+        "bool_parsing": "expected true or false",
+        "string_type": "expected text",
+        "tuple_type": "expected a list",
+        "list_type": "expected a list",
+        "dict_type": "expected a table of names and values",
+        "mapping_type": "expected a table of names and values",
+        "model_type": "expected a table of names and values",
+        "int_type": "expected a whole number",
+        "int_parsing": "expected a whole number",
+        "int_from_float": "expected a whole number",
+        "missing": "required",
+        "extra_forbidden": "unknown field",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,35 @@ def fail(title: str, problems: Iterable[Problem]) -> None:
     """Raises one ValidationError that names all problems, if there are any."""
     if found := list(problems):
         raise ValidationError.from_exception_data(title, found)
+
+
+def together(title: str, problems: Iterable[Problem], make: Callable[[], T]) -> T:
+    """What ``make`` gives. Raises one ValidationError that names these problems and its own."""
+    found = list(problems)
+    try:
+        made = make()
+    except ValidationError as error:
+        fail(title, [*found, *(_again(each) for each in error.errors(include_url=False))])
+        raise
+    fail(title, found)
+    return made
+
+
+def words(error: ErrorDetails) -> str:
+    """What pydantic found, on one line, in the words of those who write settings."""
+    context = error.get("ctx", {})
+    if error["type"] in {"literal_error", "enum"}:
+        return f"expected {context['expected']}"
+    return _WORDS.get(error["type"]) or " ".join(str(context.get("error", error["msg"])).split())
+
+
+def _again(error: ErrorDetails) -> Problem:
+    """The error in the form in which it can be raised once more."""
+    kind: Any = error["type"]
+    if kind == "wrong_value":
+        return problem(error["msg"], error["input"], *map(str, error["loc"]))
+    context = error.get("ctx", {})
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
 
 
 def merge(

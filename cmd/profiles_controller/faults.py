@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import ErrorDetails
 
+from controllers import tables
 from profiles_controller.flags import flag_of
 
 _MASK = "'**********'"
@@ -72,12 +73,12 @@ def describe(
     if field is None or error["type"] == "extra_forbidden":
         nested = _model_at(model, path[:-1]) if path else None
         hint = suggestion(str(path[-1]), nested.model_fields) if nested else ""
-        return "", f"unknown key; {hint}" if hint else _message(error)
+        return "", f"unknown key; {hint}" if hint else tables.words(error)
     value = _MASK if holds_secret(field.annotation) else shown(error["input"])
     flag = flag_of(field)
     if flag is not None and error["type"] != "value_error":
         return value, f"expected {flag.accepts}"
-    problem = f"expected {_message(error)}" if flag else _message(error)
+    problem = f"expected {tables.words(error)}" if flag else tables.words(error)
     return value, f"{problem}, written as JSON" if undecoded else problem
 
 
@@ -105,14 +106,11 @@ def depth(data: Mapping[str, Any], path: tuple[str | int, ...]) -> int:
     return len(path)
 
 
-def _message(error: ErrorDetails) -> str:
-    raised = error.get("ctx", {}).get("error")
-    return " ".join((str(raised) if raised is not None else error["msg"]).split())
-
-
 def _model_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel] | None:
     here: Any = model
     for step in path:
+        if isinstance(step, int):
+            continue  # an item of a list is what the list is of
         field = here.model_fields.get(str(step))
         parts = (field.annotation, *get_args(field.annotation)) if field else ()
         here = next((part for part in parts if _is_model(part)), None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -86,11 +87,11 @@ class NetworkSettings(BaseModel):
         description="whether namespaces have Kubeflow Pipelines' artifact proxy",
     )
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _checked(cls, data: Any) -> Any:
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, Mapping):
-            return data
+            return handler(data)
         given = data.get("extra_policies")
         extra, problems = manifests.read(() if given is None else given, where="extra_policies")
         problems += _name_problems(extra)
@@ -101,8 +102,7 @@ class NetworkSettings(BaseModel):
         for table in ("peers", "ports"):
             checked[table], wrong = _merged(table, data.get(table))
             problems += wrong
-        tables.fail(cls.__name__, problems)
-        return checked
+        return tables.together(cls.__name__, problems, lambda: handler(checked))
 
     @cached_property
     def by_group(self) -> Mapping[Group, tuple[Policy, ...]]:

@@ -61,21 +61,31 @@ def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[table
     found: list[PolicyManifest] = []
     problems: list[tables.Problem] = []
     for number, item in enumerate(given):
+        wrong = list(_problems_of_spec(item, where, str(number), "spec"))
         try:
-            manifest = PolicyManifest.model_validate(item)
-            # The longest name that a namespace can have: what fits with it fits with all.
-            Spec.model_validate(templates.addressed(manifest.spec, _LONGEST_NAMESPACE))
+            found.append(PolicyManifest.model_validate(item))
         except ValidationError as error:
-            inside = ("spec",) if error.title == Spec.__name__ else ()
-            problems += problems_of(error, where, str(number), *inside)
-        else:
-            found.append(manifest)
+            wrong = [*problems_of(error, where, str(number)), *wrong]
+        problems += wrong
     return found, problems
+
+
+def _problems_of_spec(item: object, *where: str) -> Iterator[tables.Problem]:
+    """What is wrong with the spec of a manifest, where it has one."""
+    spec = item.get("spec") if isinstance(item, Mapping) else None
+    if not isinstance(spec, Mapping):
+        return
+    try:
+        # The longest name that a namespace can have: what fits with it fits with all.
+        Spec.model_validate(templates.addressed(spec, _LONGEST_NAMESPACE))
+    except ValidationError as error:
+        yield from problems_of(error, *where)
 
 
 def problems_of(error: ValidationError, *where: str) -> Iterator[tables.Problem]:
     """What pydantic found, at this place of the settings."""
     for each in error.errors(include_url=False):
-        raised = each.get("ctx", {}).get("error")
-        why = each["msg"] if raised is None else str(raised)
+        why = tables.words(each)
+        if each["type"] == "extra_forbidden":
+            why = f"{why}: expected those of a NetworkPolicy, without namespace and status"
         yield tables.problem(why, each["input"], *where, *map(str, each["loc"]))

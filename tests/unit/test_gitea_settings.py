@@ -79,7 +79,7 @@ def test_all_that_is_missing_is_told_at_once() -> None:
         ("CLASSIFICATION", "secret", "'unclassified' or 'protected-b'"),
         ("CLASSIFICATION", "Unclassified", "'unclassified' or 'protected-b'"),
         ("PSQL_PORT", "0", "greater than or equal to 1"),
-        ("PSQL_PORT", "postgres", "integer"),
+        ("PSQL_PORT", "postgres", "whole number"),
         ("PSQL_HOSTNAME", "postgres:5432", "match"),
         ("PSQL_SSLMODE", "prefer", "'require'"),
         ("PSQL_SSLROOTCERT", "/ca.crt", "verify-full"),

@@ -236,9 +236,14 @@ def test_all_wrong_settings_of_network_are_named_at_once() -> None:
         policies={"vault-egres": False, "vault-egress": "perhaps"},
         peers={"valt": [], "vault": [], "dns": ["x"]},
         ports={"http": [80], "vault": [0], "dns": "all"},
-        extra_policies=[{"metadata": {"name": "_"}, "spec": {}}],
+        extra_policies=[{"metadata": {"name": "_"}, "spec": {"egress": 5}}],
+        pipelines_controller="perhaps",
+        driver_mode="centre",
+        artifacts_proxy_enabled=7,
+        networks={},
     )
-    assert said.keys() == {
+    simple = {"pipelines_controller", "driver_mode", "artifacts_proxy_enabled", "networks"}
+    assert said.keys() - simple == {
         "policies vault-egres",
         "policies vault-egress",
         "peers valt",
@@ -248,8 +253,11 @@ def test_all_wrong_settings_of_network_are_named_at_once() -> None:
         "ports vault 0",
         "ports dns",
         "extra_policies 0 metadata name",
+        "extra_policies 0 spec egress",
     }
-    assert all("expected" in text or "did you mean" in text for text in said.values())
+    assert simple <= said.keys()
+    tables = said.keys() - simple
+    assert all("expected" in said[name] or "did you mean" in said[name] for name in tables)
     assert "did you mean 'vault-egress'?" in said["policies vault-egres"]
 
 

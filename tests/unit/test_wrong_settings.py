@@ -76,8 +76,8 @@ def test_a_wrong_flag_is_told_with_what_is_accepted(name: str, value: str, told:
         ("comon: {}", "--config ({file}, key 'comon'): unknown section; did you mean 'common'?"),
         ("quota: {}", "unknown section; did you mean 'quotas'?"),
         ("quotas: {hart: {}}", "quotas.hart ({file}, key quotas.hart): unknown key; did you mean"),
-        ("quotas: {hard: 7}", "quotas.hard = 7 ({file}, key quotas.hard): Input should be a valid"),
-        ("quotas: {hard: {pods: 7}}", "quotas.hard.pods = 7 ({file}, key quotas.hard.pods): Input"),
+        ("quotas: {hard: 7}", "quotas.hard = 7 ({file}, key quotas.hard): expected a table"),
+        ("quotas: {hard: {pods: 7}}", "7 ({file}, key quotas.hard.pods): expected text"),
         ("[1, 2]", "--config ({file}): expected one mapping of sections, not list"),
         ("text", "--config ({file}): expected one mapping of sections, not str"),
         ("a: 1\n---\nb: 2", "expected one mapping of sections, not 2 documents"),
@@ -143,7 +143,7 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     [
         ("QUOTAS_HARD", "pods=1", "quotas.hard = 'pods=1' (environment variable QUOTAS_HARD)"),
         ("QUOTAS_HARD", '{"pods": 1}', "quotas.hard.pods = 1 (environment variable QUOTAS_HARD,"),
-        ("QUOTAS_NAMES", "a,b", "a valid tuple, written as JSON"),
+        ("QUOTAS_NAMES", "a,b", "expected a list, written as JSON"),
         ("QUOTAS_HARD", "[" * 100_000, "written as JSON"),
     ],
 )  # fmt: skip
