@@ -77,7 +77,11 @@ def _entries(value: object) -> object:
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is no list: expected texts, separated by commas or as a list")  # noqa: TRY004 - pydantic collects ValueErrors only
     parts = [part.strip() if isinstance(part, str) else part for part in value]
-    return tuple(dict.fromkeys(part for part in parts if part != ""))
+    return tuple(part for part in parts if part != "")
+
+
+def _once(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(parts))
 
 
 def _refusing(refusal: Callable[[str], str | None]) -> AfterValidator:
@@ -96,10 +100,13 @@ def _some(verbs: Verbs) -> Verbs:
 
 
 Group = Annotated[str, _refusing(rules.group_refusal)]
+Groups = Annotated[tuple[Group, ...], BeforeValidator(_entries), AfterValidator(_once)]
 ApiGroup = Annotated[str, _refusing(rules.api_group_refusal)]
 Resource = Annotated[str, _refusing(rules.resource_refusal)]
 Verb = Annotated[str, _refusing(rules.verb_refusal)]
-VerbList = Annotated[tuple[Verb, ...], BeforeValidator(_entries), AfterValidator(_some)]
+VerbList = Annotated[
+    tuple[Verb, ...], BeforeValidator(_entries), AfterValidator(_once), AfterValidator(_some)
+]
 
 
 class RbacSettings(BaseModel):
@@ -107,7 +114,7 @@ class RbacSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    support_groups: Annotated[tuple[Group, ...], NoDecode, BeforeValidator(_entries)] = Field(
+    support_groups: Annotated[Groups, NoDecode] = Field(
         default=(), description="Groups that the ClusterRole profile-support is bound to."
     )
     ml_pipeline: Bound = Field(

@@ -38,6 +38,8 @@ def group_refusal(name: str) -> str | None:
 
 def api_group_refusal(name: str) -> str | None:
     """Why the Role cannot have rules for such an API group; None when it can."""
+    if name == names.API_GROUP:
+        return f"{name!r} would let members hand on rights: expected a group such as argoproj.io"
     if _SUBDOMAIN.fullmatch(name) and "." in name:
         return None
     return f"{name!r} is not an API group: expected a name with a dot, such as argoproj.io"

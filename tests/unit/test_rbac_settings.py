@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from controllers.manifests import Manifest
+from controllers.rbac import controller, desired
 from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
 from controllers.registry import CONTROLLERS
 from profiles_controller import cli
@@ -97,6 +102,7 @@ def test_a_group_without_a_resource_left_is_none() -> None:
     [
         ({"support_groups": 5}, "support_groups", "5 is no list"),
         ({"support_groups": ["a", 5]}, "support_groups 1", "valid string"),
+        ({"support_groups": [["a"]]}, "support_groups 0", "valid string"),
         (
             {"support_groups": "a,system:authenticated"},
             "support_groups 1",
@@ -125,6 +131,11 @@ def test_a_group_without_a_resource_left_is_none() -> None:
             {"pipeline_verbs": {"*": {"pods": ["get"]}}},
             "pipeline_verbs * [key]",
             "'*' is not an API group: expected",
+        ),
+        (
+            {"pipeline_verbs": {"rbac.authorization.k8s.io": {"roles": ["get"]}}},
+            "pipeline_verbs rbac.authorization.k8s.io [key]",
+            "would let members hand on rights: expected",
         ),
         (
             {"pipeline_verbs": {"": {"secrets": ["get"]}}},
@@ -175,3 +186,71 @@ def test_the_printed_cluster_role_follows_the_settings(tmp_path: Path) -> None:
     ]
     assert not [one for one in rules if ARGO in one["apiGroups"]]
     assert [one for one in rules if "pipelines.kubeflow.org" in one["apiGroups"]]
+
+
+# Nobody is given what the controller may not give
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=6,
+)
+VERBS = st.lists(st.sampled_from(["get", "list", "*", "readArtifact", "escalate"]), max_size=3)
+TABLES = st.dictionaries(
+    st.sampled_from([*DEFAULT_VERBS, "a.b", "rbac.authorization.k8s.io", "pods", "*"]),
+    st.dictionaries(st.sampled_from(["runs", "workflows", "cs/status", "*"]), VERBS | JSON)
+    | st.none(),
+)
+
+
+def held(settings: RbacSettings, group: str, resource: str, verb: str, name: str = "") -> bool:
+    """Whether the controller's ClusterRole has this right."""
+    return any(
+        group in rule.groups
+        and resource in rule.resources
+        and (verb in rule.verbs or "*" in rule.verbs)
+        and (not rule.names or name in rule.names)
+        for rule in controller.rules(settings)
+    )
+
+
+def granted(manifest: Manifest) -> set[tuple[str, ...]]:
+    """What the server asks of whoever writes this: each rule of a Role, or to bind a role."""
+    if manifest.kind == "RoleBinding":
+        reference = manifest.content["roleRef"]
+        resource = f"{reference['kind'].lower()}s"
+        return {(reference["apiGroup"], resource, "bind", reference["name"])}
+    return {
+        (group, resource, verb)
+        for rule in manifest.content["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "support_groups": JSON | st.lists(st.text(max_size=8), max_size=3),
+            "ml_pipeline": st.sampled_from([*Bound, "all"]),
+            "pipeline_verbs": TABLES | JSON,
+            "cross_namespace_access": st.booleans(),
+        },
+    )
+)
+def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
+    given_value: dict[str, Any],
+) -> None:
+    try:
+        settings = RbacSettings.model_validate(given_value)
+    except ValidationError:
+        return
+    profile = builders.profile(annotations={"rbac.statcan.gc.ca/allow-from": "team-b"})
+    manifests = desired.desired(profile, None, settings)
+    for right in set().union(*map(granted, manifests)):
+        assert held(settings, *right), right
+    verbs = {verb for rule in controller.rules(settings) for verb in rule.verbs}
+    assert "bind" not in verbs or len(manifests) > 1 or settings.support_groups
