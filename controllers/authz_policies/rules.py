@@ -17,7 +17,7 @@ ONE, REST = "{*}", "{**}"
 # What Envoy takes for a character of a segment: of RFC 3986's pchar all but "*" and "=".
 _SEGMENT = re.compile(r"[A-Za-z0-9\-._~%!$&'()+,;:@]+")
 _PATH = re.compile(r"[!-~]+")
-_PRINCIPAL = re.compile(r"(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/ns/[a-z0-9-]+/sa/[a-z0-9.-]+")
+_PRINCIPAL = re.compile(r"(\*|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)/ns/[a-z0-9-]+/sa/[a-z0-9.-]+")
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -35,10 +35,8 @@ def path_refusal(path: str) -> str | None:
         return _template_refusal(path, plain)
     if "{" in plain or "}" in plain:
         return f"{path!r} has braces that are no {ONE} or {REST}: expected those, or none"
-    if "*" in plain[1:-1] or not plain.startswith(("/", "*")) or plain == "**":
-        return (
-            f"{path!r} is no path: expected /..., with one * at either end or none, or a template"
-        )
+    if not plain.startswith(("/", "*")) or "*" in plain[1:-1] or plain.count("*") > 1:
+        return f"{path!r} is no path: expected /... with one * at its end, *..., or a template"
     return None
 
 

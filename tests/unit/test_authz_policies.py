@@ -196,6 +196,26 @@ def test_whatever_is_written_into_bindings_admits_exactly_those_it_names(
     assert len(found(known)) <= 11
 
 
+GROUPS = st.text(alphabet="ab*, ", max_size=3)
+LISTED = st.text(alphabet="ab ", min_size=1, max_size=3)
+
+
+@given(st.lists(GROUPS, max_size=4), st.lists(LISTED, min_size=1, max_size=4))
+def test_whatever_groups_are_bound_those_first_or_last_in_the_header_come_in(
+    bound: list[str], listed: list[str]
+) -> None:
+    known = facts(*(("Group", name) for name in bound))
+    (gateway, *_) = SETTINGS.trusted_principals
+    headers = {"kubeflow-userid": "stranger", "kubeflow-groups": ",".join(listed)}
+    request = Request(principal=gateway, headers=headers, path="/a")
+
+    assert is_allowed(list(specs(known).values()), request) is (
+        bool({listed[0], listed[-1]} & set(bound))
+    )
+    wrong = {name for name in bound if not name or "," in name or "*" in (name[0], name[-1])}
+    assert bool(wrong) is bool(found(known))
+
+
 # What is read of RoleBindings
 
 

@@ -3,9 +3,18 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from controllers.authz_policies import desired
 from controllers.authz_policies.config import AuthzPoliciesSettings
+from controllers.registry import CONTROLLERS
+from profiles_controller.assemblies import Loader
+from profiles_controller.faults import WrongSettingsError
 from tests import builders
+from tests import settings as reading
+from tests.meshes import Request, is_allowed, path_matches, text_matches
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,7 @@ def test_paths_as_istio_takes_them_are_taken(path: str) -> None:
     "path",
     [
         "", "a", "/a b", "/a?b", "/a#b", "/é", "/a/*/b", "**", "/a/{**}/b", "/a/{*}.txt", "/{a}",
+        "*a*", "/a**", "**/a",
         "/*/b/{*}", "a/{*}", "/a//{*}", "/a=b/{*}", "*/{**}", "/{", "/{**}/{*}", "/{**}/",
     ],
 )  # fmt: skip
@@ -44,7 +54,12 @@ def test_paths_that_istio_refuses_or_reads_otherwise_are_refused(path: str) -> N
 
 @pytest.mark.parametrize(
     "principal",
-    ["cluster.local/ns/a/sa/b", "*/ns/istio-system/sa/gateway", "td-1.example/ns/a-b/sa/c.d"],
+    [
+        "cluster.local/ns/a/sa/b",
+        "*/ns/istio-system/sa/gateway",
+        "td-1.example/ns/a-b/sa/c.d",
+        "old_mesh/ns/a/sa/b",
+    ],
 )
 def test_a_service_account_in_one_trust_domain_or_in_any_is_trusted(principal: str) -> None:
     settings = AuthzPoliciesSettings(trusted_principals=(principal,))
@@ -124,3 +139,94 @@ def test_the_defaults_are_those_of_the_specification() -> None:
     assert not settings.insecure_any_principal
     revalidated = AuthzPoliciesSettings.model_validate(settings.model_dump())
     assert settings == revalidated
+
+
+# Whatever is given
+
+
+PIECES = ("/", "/", "a", "*", "**", "{*}", "{**}", "<ns>", "?", "#", "=", " ", "é", "{", "}", "%2F")
+ENDS = ("", "/", "x", "/x", "/a/b", "team-a")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=7).map("".join))
+def test_a_path_that_is_taken_means_to_istio_what_it_looks_like(path: str) -> None:
+    try:
+        AuthzPoliciesSettings(open_paths=(path,))
+    except ValidationError:
+        return
+    template = "{" in path
+    for text in ENDS[2:] if template else ENDS:
+        rest, one = (text.strip("/"), text.strip("/").partition("/")[0])
+        filled = path.replace("{**}", rest).replace("{*}", one)
+        concrete = filled if template else path.replace("*", text)
+        assert path_matches(path, concrete) or not concrete
+    assert path_matches(path, "elsewhere") is (path == "*")
+
+
+@given(st.lists(st.sampled_from(["*", "a", "b.c", "/", "/ns/", "/sa/", "-"]), max_size=8))
+def test_a_principal_that_is_taken_is_one_account_whatever_the_trust_domain(
+    pieces: list[str],
+) -> None:
+    text = "".join(pieces)
+    try:
+        AuthzPoliciesSettings(trusted_principals=(text,))
+    except ValidationError:
+        return
+    account = text[text.index("/ns/") :]
+    assert text_matches(text, text.replace("*", "td"))
+    for other in (
+        f"td{account}x",
+        f"td{account[:-1]}",
+        "td/ns/x/sa/y",
+        "",
+        f"td/ns/x{account[4:]}",
+    ):
+        assert not text_matches(text, other)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=6,
+)
+OPERATIONS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "methods": st.lists(st.sampled_from(["GET", "POST", "get"]), max_size=2),
+            "paths": st.lists(st.sampled_from(["/a", "/b*", "/c/{**}", "x"]), max_size=2),
+        }
+    ),
+    max_size=2,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*AuthzPoliciesSettings.model_fields, "other"]),
+        JSON | OPERATIONS | st.lists(st.sampled_from(["/a", "td/ns/a/sa/b", "edit"])),
+        max_size=4,
+    )
+)
+def test_whatever_is_configured_is_refused_or_admits_nobody_unnamed(given_value: Any) -> None:
+    try:
+        settings = AuthzPoliciesSettings.model_validate(given_value)
+    except ValidationError:
+        return
+    manifests = desired.desired(builders.profile(), desired.Facts(), settings)
+    policies = [one.content["spec"] for one in manifests]
+    # No pod of another tenant, unless who configured it says so.
+    open_to_all = not settings.owner_access or "/elsewhere" in settings.open_paths
+    stranger = Request(principal="cluster.local/ns/team-b/sa/default-editor", path="/elsewhere")
+    assert is_allowed(policies, stranger) is open_to_all
+
+
+def test_an_unknown_key_of_an_operation_is_told_with_those_that_there_are() -> None:
+    loader = Loader(registry=CONTROLLERS, pod_namespace=reading.NOWHERE)
+    text = '[{"method": ["GET"], "paths": ["/a"]}]'
+    environment = {"AUTHZ_POLICIES_BLOCKED_OPERATIONS": text}
+    with pytest.raises(WrongSettingsError) as caught:
+        reading.load("authz-policies", environment=environment, loader=loader)
+    said = [str(fault) for fault in caught.value.faults]
+
+    assert any("0.methods" in text and text.endswith("required") for text in said)
+    assert any("unknown key; did you mean 'methods'?" in text for text in said)
