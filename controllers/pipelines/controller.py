@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from controllers.findings import Finding
 from controllers.pipelines import desired, listeners, names, providers, tenants
 from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.stores import Credentials, ObjectStore, Refusal, StoreError
 from controllers.profiles import Profile
-from controllers.runtime.declarations import Controller, IsGone, Owned, Rule, View, Watched
+from controllers.runtime.declarations import Controller, Granted, IsGone, Owned, Rule, View, Watched
 from controllers.runtime.outcomes import Terminal, Waiting
 
 
@@ -84,25 +82,14 @@ async def webhook(settings: PipelinesSettings, listen: tuple[str, int] | None) -
     return await webhooks.serve(settings, sockets, stop)
 
 
-def rules(settings: PipelinesSettings) -> Sequence[Rule]:
-    """Who binds a role or writes one must be allowed to, or have what it grants.
-
-    What else the central driver's Roles grant follows from the kinds that are owned.
-    """
-    match settings.driver_mode:
-        case "sidecar":
-            group = ("rbac.authorization.k8s.io",)
-            bound = (names.AGENT_ROLE,)
-            return (Rule(groups=group, resources=("clusterroles",), verbs=("bind",), names=bound),)
-        case "central":
-            claims = ("create", "get", "list")
-            return (
-                Rule(groups=("",), resources=("pods",), verbs=("get", "list", "watch")),
-                Rule(groups=("",), resources=("persistentvolumeclaims",), verbs=claims),
-            )
-        case _:
-            return ()
-
+_BINDS_AGENTS = Rule(
+    groups=("rbac.authorization.k8s.io",),
+    resources=("clusterroles",),
+    verbs=("bind",),
+    names=(names.AGENT_ROLE,),
+)
+_READS_PODS = Rule(groups=("",), resources=("pods",), verbs=("get", "list", "watch"))
+_CLAIMS = Rule(groups=("",), resources=("persistentvolumeclaims",), verbs=("create", "get", "list"))
 
 CONTROLLER = Controller(
     name="pipelines",
@@ -124,7 +111,12 @@ CONTROLLER = Controller(
         Watched(kind="Namespace", keep=tenants.keep_namespace, wakes=tenants.wakes_namespace),
         Watched(kind="Secret", keep=tenants.keep_secret, wakes=tenants.wakes_secret),
     ),
-    configured_rules=rules,
+    # Who binds a role or writes one must be allowed to, or have what it grants. What else the
+    # central driver's Roles grant follows from the kinds that are owned.
+    configured_rules=(
+        Granted(setting="driver_mode", values=("sidecar",), rules=(_BINDS_AGENTS,)),
+        Granted(setting="driver_mode", values=("central",), rules=(_READS_PODS, _CLAIMS)),
+    ),
     desired=desired.desired,
     findings=desired.findings,
     gather=gather,

@@ -152,6 +152,29 @@ class Rule:
     names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """Rules that a setting calls for, such as ``bind`` on the role that it has bound.
+
+    They are needed while the setting has one of ``values``; where none is named, while it is
+    neither false nor empty. Data and no function, as the Helm chart follows it, too.
+    """
+
+    setting: str
+    rules: tuple[Rule, ...]
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The rules that a setting lists itself: a table of API group -> resource -> verbs.
+
+    Kubernetes lets nobody write a Role with rights that he lacks, so who writes them has them.
+    """
+
+    setting: str
+
+
 async def no_facts(_profile: Profile, _view: View) -> None:
     """Most controllers need to know nothing but the Profile."""
 
@@ -220,8 +243,8 @@ class Controller(Generic[SettingsT, FactsT]):
     say, and then the reconcile ends as if this had been raised."""
     watched: tuple[Watched, ...] = ()
     rules: tuple[Rule, ...] = ()
-    configured_rules: Callable[[SettingsT], Sequence[Rule]] | None = None
-    """Further rules that follow from the settings, such as ``bind`` on the roles that are bound."""
+    configured_rules: tuple[Granted | Listed, ...] = ()
+    """Further rules that follow from the settings."""
     flags: tuple[str, ...] = ()
     """Settings that are lists of texts and flags of its subcommand as well: ``--support-groups``
     of ``support_groups``, repeatable and comma-separated."""

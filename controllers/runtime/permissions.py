@@ -9,7 +9,7 @@ from typing import Any
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import API_GROUP
-from controllers.runtime.declarations import AnyController, Rule
+from controllers.runtime.declarations import AnyController, Granted, Listed, Rule
 from controllers.runtime.kinds import KINDS, Kind, Mode
 
 _READ = ("list", "watch")
@@ -45,11 +45,8 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
 
     Without settings those count that the controller has by default.
     """
-    configured: Sequence[Rule] = ()
     if settings is not None:
         controller = controller.with_settings(settings)
-    if controller.configured_rules is not None:
-        configured = controller.configured_rules(settings or controller.settings())
     owned = [own.kind for own in controller.owned]
     read = dict.fromkeys(one.kind for one in controller.watched if one.kind not in owned)
     return (
@@ -57,8 +54,16 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
         *(_rule(KINDS[kind], _verbs(KINDS[kind])) for kind in owned),
         *(_read_rule(controller, kind) for kind in read),
         *controller.rules,
-        *configured,
+        *configured(controller, settings),
     )
+
+
+def configured(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
+    """Those of its rules that follow from the settings; without any, from the defaults."""
+    if not controller.configured_rules:
+        return ()
+    given = settings or controller.settings()
+    return tuple(rule for one in controller.configured_rules for rule in _called_for(one, given))
 
 
 def cluster_role(
@@ -106,6 +111,26 @@ def _role(name: str, rules: Iterable[Rule]) -> Body:
         "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": MANAGED_BY}},
         "rules": [to_rbac(rule) for rule in rules],
     }
+
+
+def _called_for(one: Granted | Listed, settings: Any) -> Iterable[Rule]:
+    value = getattr(settings, one.setting)
+    if isinstance(one, Listed):
+        return _listed(value)
+    needed = value in one.values if one.values else bool(value)
+    return one.rules if needed else ()
+
+
+def _listed(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[Rule]:
+    """Resources of a group that have the same verbs share a rule."""
+    resources: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for group, entries in table.items():
+        for resource, verbs in entries.items():
+            resources.setdefault((group, tuple(verbs)), []).append(resource)
+    return (
+        Rule(groups=(group,), resources=tuple(names), verbs=verbs)
+        for (group, verbs), names in resources.items()
+    )
 
 
 def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:

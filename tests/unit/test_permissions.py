@@ -1,6 +1,7 @@
 """The ClusterRole that follows from what a controller declares."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,17 @@ import yaml
 
 from controllers import registry
 from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController, Owned, Rule, Watched
+from controllers.runtime.declarations import (
+    AnyController,
+    Granted,
+    Listed,
+    Owned,
+    Rule,
+    Watched,
+)
 from tests import specimens
 
+PLAIN = specimens.controller("one")
 GOLDEN = Path(__file__).parent / "golden" / "permissions"
 
 
@@ -74,23 +83,55 @@ def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
     } == role["rules"][-1]
 
 
-def test_rules_follow_the_settings_and_without_any_the_defaults() -> None:
-    @dataclasses.dataclass(frozen=True)
-    class Settings:
-        bound: str = "viewer"
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    mode: str = "view"
+    people: tuple[str, ...] = ()
+    verbs: Mapping[str, Mapping[str, tuple[str, ...]]] = dataclasses.field(default_factory=dict)
 
-    def bind(settings: Settings) -> tuple[Rule, ...]:
-        return (
-            Rule(groups=("g",), resources=("roles",), verbs=("bind",), names=(settings.bound,)),
-        )
 
-    one = dataclasses.replace(specimens.controller("one"), settings=Settings, configured_rules=bind)
+def binding(role: str) -> Rule:
+    return Rule(groups=("g",), resources=("roles",), verbs=("bind",), names=(role,))
 
-    def names(**settings: Settings) -> object:
-        return permissions.cluster_role([one], "one", settings)["rules"][-1]["resourceNames"]
 
-    assert names() == ["viewer"]
-    assert names(one=Settings(bound="editor")) == ["editor"]
+CONFIGURED = dataclasses.replace(
+    specimens.controller("one"),
+    settings=Settings,
+    configured_rules=(
+        Granted(setting="mode", values=("edit", "own"), rules=(binding("editor"),)),
+        Granted(setting="people", rules=(binding("member"),)),
+        Listed(setting="verbs"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (None, ()),
+        (Settings(mode="own"), (binding("editor"),)),
+        (Settings(mode="edit", people=("jane",)), (binding("editor"), binding("member"))),
+        (
+            Settings(verbs={"g": {"a": ("get",), "b": ("list",), "c": ("get",)}}),
+            (
+                Rule(groups=("g",), resources=("a", "c"), verbs=("get",)),
+                Rule(groups=("g",), resources=("b",), verbs=("list",)),
+            ),
+        ),
+    ],
+)
+def test_rules_follow_the_settings_and_without_any_the_defaults(
+    settings: Settings | None, expected: tuple[Rule, ...]
+) -> None:
+    assert expected == permissions.configured(CONFIGURED, settings)
+    assert expected == permissions.rules(CONFIGURED, settings)[len(permissions.rules(PLAIN)) :]
+
+
+@pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name))
+def test_rules_follow_from_settings_that_there_are(controller: AnyController) -> None:
+    named = {one.setting for one in controller.configured_rules}
+
+    assert named <= controller.settings.model_fields.keys()
 
 
 def test_what_several_controllers_need_is_said_once() -> None:

@@ -13,6 +13,7 @@ from controllers.manifests import Manifest
 from controllers.profiles import Owner, Profile
 from controllers.rbac import controller, desired, names
 from controllers.rbac.config import RbacSettings
+from controllers.runtime import permissions
 from tests import builders
 
 ALLOW_FROM = "rbac.statcan.gc.ca/allow-from"
@@ -256,8 +257,12 @@ def test_whatever_the_owner_is_called_it_is_bound_or_told(name: str, kind: str) 
 
 
 def bound_roles(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    given_rules = controller.rules(RbacSettings.model_validate(settings))
-    return {one.resources[0]: one.names for one in given_rules if one.verbs == ("bind",)}
+    held = permissions.configured(controller.CONTROLLER, RbacSettings.model_validate(settings))
+    bound: dict[str, tuple[str, ...]] = {}
+    for one in held:
+        if one.verbs == ("bind",):
+            bound[one.resources[0]] = (*bound.get(one.resources[0], ()), *one.names)
+    return bound
 
 
 @pytest.mark.parametrize(
@@ -284,7 +289,7 @@ def test_it_may_bind_exactly_what_it_is_set_to_bind(
 
 def test_it_holds_the_rules_of_the_role_that_it_writes_and_may_not_escalate() -> None:
     settings = RbacSettings.model_validate({"pipeline_verbs": {"a.b": {"cs": ["get"]}}})
-    given_rules = controller.rules(settings)
+    given_rules = permissions.configured(controller.CONTROLLER, settings)
     held = [
         {"apiGroups": list(one.groups), "resources": list(one.resources), "verbs": list(one.verbs)}
         for one in given_rules
