@@ -14,6 +14,7 @@ from controllers.manifests import Manifest
 from controllers.rbac import controller, desired
 from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
 from controllers.registry import CONTROLLERS
+from controllers.runtime import permissions
 from profiles_controller import cli
 from profiles_controller.assemblies import Loader
 from profiles_controller.faults import WrongSettingsError
@@ -211,7 +212,7 @@ def held(settings: RbacSettings, group: str, resource: str, verb: str, name: str
         and resource in rule.resources
         and (verb in rule.verbs or "*" in rule.verbs)
         and (not rule.names or name in rule.names)
-        for rule in controller.rules(settings)
+        for rule in permissions.configured(controller.CONTROLLER, settings)
     )
 
 
@@ -252,5 +253,5 @@ def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
     manifests = desired.desired(profile, None, settings)
     for right in set().union(*map(granted, manifests)):
         assert held(settings, *right), right
-    verbs = {verb for rule in controller.rules(settings) for verb in rule.verbs}
+    verbs = {verb for rule in permissions.configured(controller.CONTROLLER, settings) for verb in rule.verbs}
     assert "bind" not in verbs or len(manifests) > 1 or settings.support_groups
