@@ -253,5 +253,9 @@ def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
     manifests = desired.desired(profile, None, settings)
     for right in set().union(*map(granted, manifests)):
         assert held(settings, *right), right
-    verbs = {verb for rule in permissions.configured(controller.CONTROLLER, settings) for verb in rule.verbs}
+    verbs = {
+        verb
+        for rule in permissions.configured(controller.CONTROLLER, settings)
+        for verb in rule.verbs
+    }
     assert "bind" not in verbs or len(manifests) > 1 or settings.support_groups
