@@ -98,6 +98,9 @@ class View(Protocol):
     def all_kept(self, kind: str, namespace: str) -> Mapping[str, Any]:
         """What it kept of all watched objects of a namespace, by name."""
 
+    def concerning(self, kind: str, profile: str) -> Mapping[str, Any]:
+        """What it kept of all watched objects without a namespace that wake this Profile."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key
@@ -46,8 +46,15 @@ class Interest:
             kept = {name: value for name, value in found.items() if value is not None} or None
         legacy = () if ours else self._legacy(metadata)
         if ours or kept or self.all_objects or legacy:
-            return projections.project(kind, body, kept, legacy)
+            record = projections.project(kind, body, kept, legacy)
+            return record if kind.namespaced or not kept else self._concerning(record, body)
         return None
+
+    def _concerning(self, record: Record, body: Body) -> Record:
+        """The record, with the Profiles that an object without a namespace wakes."""
+        watches = [self.watchers[name] for name in record.kept or ()]
+        names = {watch.wakes(body) for watch in watches if watch.wakes is not None}
+        return replace(record, concerns=tuple(sorted(name for name in names if name)))
 
     def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(

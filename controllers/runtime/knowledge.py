@@ -66,6 +66,10 @@ class Knowledge:
         """Namespace, name and record of every object that this Profile controls."""
         return self._records.owned(namespace, uid)
 
+    def concerning(self, profile: str) -> Iterator[tuple[str, Record]]:
+        """Name and record of every object that wakes this Profile, of a kind without namespaces."""
+        return self._records.concerning(profile)
+
     def __len__(self) -> int:
         """How many objects are remembered."""
         return len(self._records)
@@ -229,10 +233,16 @@ class Knowledge:
             if watch.wakes is None:
                 self.noticed(controller)
                 continue
-            told = body or {"metadata": {"namespace": namespace, "name": name}}
-            profile_name = watch.wakes(told)
-            if profile_name:
-                self._wake(profile_name, controller, Priority.EVENT)
+            if self.kind.namespaced:
+                told = body or {"metadata": {"namespace": namespace, "name": name}}
+                profiles = {watch.wakes(told)}
+            else:  # what is gone no longer says whom it concerned
+                profiles = {
+                    *(before.concerns if before else ()),
+                    *(after.concerns if after else ()),
+                }
+            for profile in filter(None, profiles):
+                self._wake(profile, controller, Priority.EVENT)
 
 
 def place_of(body: Body) -> tuple[str, str]:

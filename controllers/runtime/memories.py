@@ -15,6 +15,8 @@ class Records:
         self._by_namespace: dict[str, dict[str, Record]] = {}
         self._elsewhere: dict[str, set[tuple[str, str]]] = {}
         """Places that are not in the namespace of the owner's name, by the owner's UID."""
+        self._concerning: dict[str, set[str]] = {}
+        """Names of objects without a namespace, by the Profile that they wake."""
         self._counts: dict[str | None, int] = {}
 
     def __len__(self) -> int:
@@ -44,6 +46,11 @@ class Records:
         for where, name in self._elsewhere.get(uid, ()):
             yield where, name, self._by_namespace[where][name]
 
+    def concerning(self, profile: str) -> Iterator[tuple[str, Record]]:
+        """Name and record of every object without a namespace that wakes this Profile."""
+        for name in sorted(self._concerning.get(profile, ())):
+            yield name, self._by_namespace[""][name]
+
     def count(self, component: str) -> int:
         """How many of them carry a controller's labels."""
         return self._counts.get(component, 0)
@@ -57,6 +64,8 @@ class Records:
         self._counts[component] = self._counts.get(component, 0) + 1
         if record.owner and record.owner_name != namespace:
             self._elsewhere.setdefault(record.owner, set()).add((namespace, name))
+        for profile in record.concerns:
+            self._concerning.setdefault(profile, set()).add(name)
 
     def forget(self, namespace: str, name: str) -> Record:
         """It is gone; what was remembered of it. Raises KeyError when nothing was."""
@@ -70,10 +79,16 @@ class Records:
             places.discard((namespace, name))
             if not places:
                 del self._elsewhere[record.owner]
+        for profile in record.concerns:
+            concerning = self._concerning[profile]
+            concerning.discard(name)
+            if not concerning:
+                del self._concerning[profile]
         return record
 
     def clear(self) -> None:
         """Forget all."""
         self._by_namespace.clear()
         self._elsewhere.clear()
+        self._concerning.clear()
         self._counts.clear()

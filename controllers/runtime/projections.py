@@ -53,6 +53,8 @@ class Record:
     legacy: tuple[str, ...] = ()
     """The controllers that count it as theirs without their labels (``Owned.legacy``)."""
     finalizers: tuple[str, ...] = ()
+    concerns: tuple[str, ...] = ()
+    """Of an object without a namespace, the Profiles that it wakes where it is watched."""
 
     @property
     def component(self) -> str | None:

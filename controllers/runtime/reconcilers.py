@@ -89,6 +89,13 @@ class _View:
             if record.kept and self.controller in record.kept
         }
 
+    def concerning(self, kind: str, profile: str) -> Mapping[str, Any]:
+        return {
+            name: record.kept[self.controller]
+            for name, record in self.informers[kind].concerning(profile)
+            if record.kept and self.controller in record.kept
+        }
+
 
 class Reconciler:
     """One controller with its settings, its queue and its workers."""

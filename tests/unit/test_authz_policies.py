@@ -263,6 +263,9 @@ class View:
         one = Binding(role="edit", subjects=(("User", JOHN),))
         return {"b": one, "a": one}
 
+    def concerning(self, kind: str, profile: str) -> Any:
+        raise NotImplementedError(kind, profile)
+
 
 async def test_contributors_are_gathered_from_memory_in_the_order_of_their_bindings() -> None:
     gathered = await controller.gather(builders.profile(), View())

@@ -225,6 +225,9 @@ class View:
     def all_kept(self, kind: str, namespace: str) -> dict[str, dict[str, str]]:
         raise NotImplementedError(kind, namespace)
 
+    def concerning(self, kind: str, profile: str) -> dict[str, dict[str, str]]:
+        raise NotImplementedError(kind, profile)
+
 
 @pytest.mark.parametrize("remembered", [{"pods": "5"}, {}, None])
 async def test_kubeflows_quota_is_gathered_from_memory(remembered: dict[str, str] | None) -> None:
