@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 _SOUND = re.compile(r"[A-Za-z0-9_-]{43,128}")
 """32 bytes spelled URL-safe are 43 characters, and no INI file trips over them."""
+_LONGEST = 512
+"""Characters; a tenant who may edit the Secret shall not have us carry more to the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ def parse(data: Mapping[str, str], key: str) -> Account | None:
     values = {name.strip(): value for name, sign, value in pairs if sign}
     user, password = values.get("USER", "").strip(), values.get("PASSWD", "")
     # Postgres takes no NUL, and Gitea reads no more than a line.
-    readable = user.isprintable() and password.isprintable()
+    readable = f"{user}{password}".isprintable() and max(len(user), len(password)) <= _LONGEST
     return Account(user=user, password=password) if user and password and readable else None
 
 

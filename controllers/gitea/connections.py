@@ -1,4 +1,4 @@
-"""Connections to Postgres: few, short-lived, with a bound on all waiting; and what went wrong.
+"""Connections to Postgres: short-lived, with a bound on all waiting; and what went wrong with them.
 
 No error that leaves here holds a statement, a parameter or a password.
 """
@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import errors, sql
 
 from controllers.gitea.config import GiteaSettings
 from controllers.gitea.tenants import DatabaseError, WrongPasswordError
@@ -21,21 +20,28 @@ IDLE_SECONDS = 10.0
 """An administrator's connection that nobody used for this long is closed."""
 _WRONG_PASSWORD = "password authentication failed"  # noqa: S105 - words of the server
 _CLOSING_SECONDS = 2.0
+_LOCKS_PART = 10
+_SET = "SELECT pg_catalog.set_config(%s, %s, false)"
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
-_KINDS: Sequence[tuple[type[psycopg.Error], str, bool]] = (
-    (errors.TooManyConnections, "PostgresBusy", True),
-    (errors.ReadOnlySqlTransaction, "PostgresReadOnly", True),
-    (errors.QueryCanceled, "PostgresSlow", True),
-    (errors.LockNotAvailable, "PostgresSlow", False),
-    (errors.InsufficientPrivilege, "PostgresForbidden", False),
-    (errors.DuplicateObject, "PostgresRaced", False),
-    (errors.DuplicateDatabase, "PostgresRaced", False),
-    (errors.UniqueViolation, "PostgresRaced", False),
-    (errors.ObjectInUse, "PostgresRaced", False),
+_CODES: Sequence[tuple[str, str, bool]] = (
+    ("53300", "PostgresBusy", True),
+    ("53", "PostgresFailed", True),
+    ("25006", "PostgresReadOnly", True),
+    ("57014", "PostgresSlow", True),
+    ("57", "PostgresUnreachable", True),
+    ("08", "PostgresUnreachable", True),
+    # A lock is held by somebody else in this database, and so are the next ones.
+    ("55P03", "PostgresSlow", False),
+    ("42501", "PostgresForbidden", False),
+    ("42710", "PostgresRaced", False),
+    ("42P04", "PostgresRaced", False),
+    ("23505", "PostgresRaced", False),
+    ("55006", "PostgresRaced", False),
 )
+"""Beginnings of SQLSTATE, what we call it, and whether it is everybody's trouble."""
 _WORDS: Sequence[tuple[str, str]] = (
     ("too many clients", "PostgresBusy"),
     ("remaining connection slots", "PostgresBusy"),
@@ -45,19 +51,22 @@ _WORDS: Sequence[tuple[str, str]] = (
     ("certificate", "PostgresRefusesTLS"),
     ("no encryption", "PostgresRefusesTLS"),
     ("timeout expired", "PostgresSlow"),
+    ("pg_hba.conf", "PostgresRefusedLogin"),
+    ("not permitted to log in", "PostgresRefusedLogin"),
+    ("does not exist", "PostgresRefusedLogin"),
+    ("not currently accepting connections", "PostgresRefusedLogin"),
 )
 """Of a refused connection libpq tells words, and no code."""
 
 
 def explain(error: psycopg.Error, where: str) -> DatabaseError:
     """The error in our words: the server's first line, without what was asked of it."""
-    for kind, reason, everybody in _KINDS:
-        if isinstance(error, kind):
-            message = f"{where}: {error.diag.message_primary}"
-            return DatabaseError(reason, message, everybody=everybody)
-    if error.sqlstate:
-        said = error.diag.message_primary or error.sqlstate
-        return DatabaseError("PostgresFailed", f"{where}: {said}")
+    code = error.sqlstate or ""
+    if code:
+        found = (known for known in _CODES if code.startswith(known[0]))
+        _, reason, everybody = next(found, ("", "PostgresFailed", False))
+        said = error.diag.message_primary or f"SQLSTATE {code}"
+        return DatabaseError(reason, f"{where}: {said}", everybody=everybody)
     # A connection that is refused, or that broke: what libpq says of it names host, port and login.
     said = " ".join(str(error).split())
     if _WRONG_PASSWORD in said:
@@ -79,45 +88,38 @@ def explained(where: str) -> Iterator[None]:
 
 @dataclass(kw_only=True)
 class Connector:
-    """Opens connections to one server, never more at once than it is allowed."""
+    """Opens connections to one server. How many at once is for the caller to bound."""
 
     settings: GiteaSettings
     opened: int = 0
     """How many connections it has opened so far."""
-    _slots: asyncio.Semaphore = field(init=False)
-    _logins: asyncio.Semaphore = field(init=False)
-    """Apart, as an administrator's connection is held while a login is tried."""
     _idle: list[tuple[float, Connection]] = field(default_factory=list)
     _reaper: asyncio.Task[None] | None = None
-
-    def __post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.settings.psql_connections)
-        self._logins = asyncio.Semaphore(self.settings.psql_connections)
 
     @contextlib.asynccontextmanager
     async def administrator(self) -> AsyncIterator[Connection]:
         """The administrator in the maintenance database; kept for the next one for a moment."""
-        settings = self.settings
-        async with self._slots:
-            connection = await self._take() or await self._open(
-                settings.psql_admin_uname,
-                settings.psql_admin_passwd.get_secret_value(),
-                settings.psql_maintenance_db,
-            )
-            try:
-                with explained(self._where):
-                    yield connection
-            except BaseException:
-                await _close(connection)
-                raise
-            self._idle.append((time.monotonic(), connection))
-            if self._reaper is None or self._reaper.done():
-                self._reaper = asyncio.create_task(self._reap(), name="idle connections")
+        connection = await self._take() or await self._open_administrator()
+        try:
+            with explained(self._where):
+                yield connection
+        except BaseException:
+            await _close(connection)
+            raise
+        self._idle.append((time.monotonic(), connection))
+        if self._reaper is None or self._reaper.done():
+            self._reaper = asyncio.create_task(self._reap(), name="idle connections")
 
     async def try_login(self, user: str, password: str, database: str) -> None:
-        """Whether it opens the database. Raises WrongPasswordError, or DatabaseError."""
-        async with self._logins:
-            await _close(await self._open(user, password, database))
+        """Whether it opens the database. Raises WrongPasswordError, or DatabaseError.
+
+        Neither is everybody's: a tenant can close its database, or use all of its connections.
+        """
+        try:
+            connection = await self._open(user, password, database)
+        except DatabaseError as error:
+            raise type(error)(error.reason, str(error)) from None
+        await _close(connection)
 
     async def close(self) -> None:
         """Closes what is idle."""
@@ -131,12 +133,36 @@ class Connector:
     def _where(self) -> str:
         return f"Postgres {self.settings.database_host}"
 
+    async def _open_administrator(self) -> Connection:
+        settings = self.settings
+        password = settings.psql_admin_passwd.get_secret_value()
+        connection = await self._open(
+            settings.psql_admin_uname, password, settings.psql_maintenance_db
+        )
+        milliseconds = round(settings.psql_statement_timeout * 1000)
+        session = {
+            "statement_timeout": f"{milliseconds}ms",
+            # Whoever holds a lock for long must not look like a server that is slow.
+            "lock_timeout": f"{max(milliseconds // _LOCKS_PART, 1)}ms",
+            # Up to Postgres 14 everybody may create functions and operators in schema public.
+            "search_path": "",
+        }
+        try:
+            with explained(self._where):
+                for name, value in session.items():
+                    await connection.execute(_SET, (name, value))
+        except BaseException:
+            await _close(connection)
+            raise
+        return connection
+
     async def _open(self, user: str, password: str, database: str) -> Connection:
         settings = self.settings
         timeout = settings.psql_connect_timeout
         with explained(self._where):
             async with asyncio.timeout(timeout):
-                connection = await psycopg.AsyncConnection.connect(
+                self.opened += 1
+                return await psycopg.AsyncConnection.connect(
                     host=settings.psql_hostname,
                     port=settings.psql_port,
                     user=user,
@@ -149,10 +175,6 @@ class Connector:
                     autocommit=True,
                     sslrootcert=settings.psql_sslrootcert,
                 )
-                self.opened += 1
-                milliseconds = sql.Literal(round(settings.psql_statement_timeout * 1000))
-                await connection.execute(sql.SQL("SET statement_timeout = {}").format(milliseconds))
-                return connection
 
     async def _take(self) -> Connection | None:
         while self._idle:

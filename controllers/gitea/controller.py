@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from controllers.gitea import accounts, desired, names
+from controllers.gitea import desired, names, observations
 from controllers.gitea.accounts import Account
 from controllers.gitea.config import GiteaSettings
 from controllers.gitea.tenants import DatabaseError, Tenant
-from controllers.manifests import COMPONENT_LABEL, Body
-from controllers.profiles import API_GROUP, PAUSED_ANNOTATION, Profile, read_boolean
+from controllers.manifests import Body
+from controllers.profiles import Profile
 from controllers.runtime.declarations import Controller, IsGone, Owned, View, Watched
 from controllers.runtime.outcomes import Waiting
 
-NAME = "gitea"
 _LEAVING_SECONDS = 1.0
-_REFUSED_SECONDS = 300.0
 
 
 class Databases(Protocol):
@@ -29,9 +26,11 @@ class Databases(Protocol):
     async def sweep(self, is_gone: IsGone) -> None:
         """Drops the databases of Profiles that are gone; raises DatabaseError."""
 
-    @property
-    def retry_seconds(self) -> float:
-        """When to ask again after an error."""
+    def forget(self, is_gone: IsGone) -> None:
+        """Forgets the passwords of Profiles that are gone."""
+
+    def retry_seconds(self, name: str) -> float:
+        """When to ask again for this database after an error."""
 
     def health(self) -> str:
         """What keeps everybody from the server; empty when nothing does."""
@@ -67,17 +66,6 @@ def connect(settings: GiteaSettings, *, dry_run: bool) -> Outside:
     return Outside(settings=settings, databases=server)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What is remembered of a profile's Secret."""
-
-    account: Account | None
-    owners: tuple[str, ...]
-    """UIDs of its owners, or what else keeps us from writing it."""
-    hands_off: bool
-    """It is paused or on its way out: its password must stay what it is."""
-
-
 async def gather(profile: Profile, view: View) -> desired.Facts:
     """The objects that stand in another light by their content, and an account that works."""
     outside: Outside = view.outside
@@ -98,10 +86,10 @@ async def gather(profile: Profile, view: View) -> desired.Facts:
 
 
 async def _with_account(
-    profile: Profile, outside: Outside, held: Held | None, facts: desired.Facts
+    profile: Profile, outside: Outside, held: observations.Held | None, facts: desired.Facts
 ) -> desired.Facts:
     account = held.account if held is not None else None
-    if held is not None and (held.hands_off or not set(held.owners) <= {profile.uid}):
+    if held is not None and (held.hands_off or (held.owners and profile.uid not in held.owners)):
         return facts  # a password that could not be kept in it would be made anew for ever
     if outside.databases is None:
         return replace(facts, account=account or desired.UNKNOWN)
@@ -114,14 +102,13 @@ async def _with_account(
     try:
         account = await outside.databases.ensure(tenant, account)
     except DatabaseError as error:
-        return replace(facts, trouble=_outcome(error, outside.databases.retry_seconds))
+        seconds = outside.databases.retry_seconds(tenant.name)
+        return replace(facts, trouble=_outcome(error, seconds))
     return replace(facts, account=account)
 
 
 def _outcome(error: DatabaseError, seconds: float) -> Exception:
-    if error.lasting:
-        return Waiting(error.reason, str(error), after=_REFUSED_SECONDS, warn=True)
-    return Waiting(error.reason, str(error), after=seconds)
+    return Waiting(error.reason, str(error), after=seconds, warn=error.lasting)
 
 
 def trouble(facts: desired.Facts) -> Exception | None:
@@ -130,65 +117,16 @@ def trouble(facts: desired.Facts) -> Exception | None:
 
 
 async def chore(outside: Outside, is_gone: IsGone) -> None:
-    """Databases of Profiles that are gone, where their data shall go with them."""
-    if not outside.settings.delete_data or outside.databases is None:
+    """Forgets Profiles that are gone, and drops their databases where data shall go with them."""
+    if outside.databases is None:
+        return
+    outside.databases.forget(is_gone)
+    if not outside.settings.delete_data:
         return
     try:
         await outside.databases.sweep(is_gone)
     except DatabaseError as error:
-        raise _outcome(error, outside.databases.retry_seconds) from None
-
-
-def _keep_application(settings: GiteaSettings) -> Callable[[Body], desired.Application | None]:
-    def keep(body: Body) -> desired.Application | None:
-        metadata = body["metadata"]
-        if metadata.get("namespace") != settings.argocd_namespace or (
-            names.profile_of(metadata["name"], settings.classification) is None
-            or metadata.get("deletionTimestamp")
-        ):
-            return None
-        destination = (body.get("spec") or {}).get("destination") or {}
-        return desired.Application(
-            destination=str(destination.get("namespace") or ""),
-            finalizer=names.FINALIZER in (metadata.get("finalizers") or ()),
-        )
-
-    return keep
-
-
-def _keep_secret(settings: GiteaSettings) -> Callable[[Body], Held | None]:
-    def keep(body: Body) -> Held | None:
-        metadata = body["metadata"]
-        if metadata["name"] != names.secret(settings.classification):
-            return None
-        annotation = (metadata.get("annotations") or {}).get(PAUSED_ANNOTATION, "")
-        paused = read_boolean(annotation.strip()) is True
-        return Held(
-            account=accounts.parse(body.get("data") or {}, names.SECRET_KEY),
-            owners=tuple(_owner(reference) for reference in metadata.get("ownerReferences") or ()),
-            hands_off=paused or "deletionTimestamp" in metadata,
-        )
-
-    return keep
-
-
-def _owner(reference: Mapping[str, Any]) -> str:
-    group = str(reference.get("apiVersion", "")).partition("/")[0]
-    is_profile = group == API_GROUP and bool(reference.get("controller"))
-    return str(reference.get("uid")) if is_profile else "another owner"
-
-
-def _keep_route(settings: GiteaSettings) -> Callable[[Body], bool | None]:
-    """Whether it is ours by its label; None for every other VirtualService."""
-
-    def keep(body: Body) -> bool | None:
-        metadata = body["metadata"]
-        if metadata["name"] != names.virtual_service(settings.classification):
-            return None
-        component = (metadata.get("labels") or {}).get(COMPONENT_LABEL)
-        return bool(component == f"{NAME}-{settings.classification}")
-
-    return keep
+        raise _outcome(error, outside.databases.retry_seconds("")) from None
 
 
 def _wakes(body: Body) -> str | None:
@@ -204,8 +142,8 @@ def variant(settings: GiteaSettings) -> Controller[Any, Any]:
 
     return replace(
         CONTROLLER,
-        name=f"{NAME}-{classification}",
-        variant_of=NAME,
+        name=names.component(classification),
+        variant_of=names.CONTROLLER,
         owned=(
             Owned(kind="Application"),
             Owned(kind="Secret"),
@@ -217,15 +155,19 @@ def variant(settings: GiteaSettings) -> Controller[Any, Any]:
             Owned(kind="ServiceEntry"),
         ),
         watched=(
-            Watched(kind="Application", keep=_keep_application(settings), wakes=wakes_application),
-            Watched(kind="Secret", keep=_keep_secret(settings), wakes=_wakes),
-            Watched(kind="VirtualService", keep=_keep_route(settings), wakes=_wakes),
+            Watched(
+                kind="Application",
+                keep=observations.keep_application(settings),
+                wakes=wakes_application,
+            ),
+            Watched(kind="Secret", keep=observations.keep_secret(settings), wakes=_wakes),
+            Watched(kind="VirtualService", keep=observations.keep_route(settings), wakes=_wakes),
         ),
     )
 
 
 CONTROLLER = Controller(
-    name=NAME,
+    name=names.CONTROLLER,
     summary="A Gitea for each profile that opted in, by Argo CD, with a database of its own",
     settings=GiteaSettings,
     facts=desired.Facts(account=desired.UNKNOWN),

@@ -16,12 +16,14 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from controllers.gitea import names
 from controllers.gitea.connections import Connection
 from controllers.gitea.tenants import DatabaseError, Tenant
 
 _MARK = re.compile(r"profiles-controller gitea (\S+) (\S+) (\S+)")
 _ROLE = """
 SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
+       coalesce(rolvaliduntil <= now(), false) AS expired,
        shobj_description(oid, 'pg_authid') AS comment,
        pg_has_role(current_user, oid, 'USAGE') AS granted,
        ARRAY(SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members
@@ -54,6 +56,7 @@ class Lack(Enum):
 
     ROLE = "there is no role"
     LOGIN = "the role may not log in"
+    VALIDITY = "the role's password has expired"
     MODESTY = "the role may make databases or roles"
     GRANT = "the role is not granted to the administrator"
     ROLE_MARK = "the role does not say whose it is"
@@ -66,6 +69,7 @@ class Lack(Enum):
 _Fact = Callable[[dict[str, Any], Tenant], bool]
 _OF_ROLES: Sequence[tuple[Lack, _Fact]] = (
     (Lack.LOGIN, lambda role, _: not role["rolcanlogin"]),
+    (Lack.VALIDITY, lambda role, _: role["expired"]),
     (Lack.MODESTY, lambda role, _: role["rolcreatedb"] or role["rolcreaterole"]),
     (Lack.GRANT, lambda role, _: not role["granted"]),
     (Lack.ROLE_MARK, lambda role, tenant: role["comment"] != tenant.mark),
@@ -91,7 +95,10 @@ def lacks(observed: Observed, tenant: Tenant) -> list[Lack]:
 def refusal(observed: Observed, tenant: Tenant, *, accept_former: bool) -> str | None:
     """Why this must not be touched, and what would be right; None when it may be."""
     role, database = observed.role or {}, observed.database or {}
-    for what, comment in (("role", role.get("comment")), ("database", database.get("comment"))):
+    marks = {"role": role.get("comment"), "database": database.get("comment")}
+    if marks["role"] == tenant.mark:
+        del marks["database"]  # its owner can write that, and nobody but us the role's
+    for what, comment in marks.items():
         why = _anothers(_MARK.fullmatch(comment or ""), tenant, accept_former=accept_former)
         if why:
             return f"{what} {tenant.name} {why}"
@@ -153,13 +160,13 @@ async def set_password(connection: Connection, tenant: Tenant, password: str) ->
 
 
 async def marked(connection: Connection, classification: str) -> list[Tenant]:
-    """The databases of this classification that say whose they are."""
-    query = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+    """Those of this classification by the marks of roles, which no tenant can write."""
+    query = "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles"
     rows = await (await connection.execute(query)).fetchall()
     found = []
     for name, comment in rows:
         mark = _MARK.fullmatch(str(comment or ""))
-        if mark and mark[1] == classification:
+        if mark and mark[1] == classification and name == names.identifier(mark[2]):
             found.append(
                 Tenant(name=str(name), classification=mark[1], profile=mark[2], uid=mark[3])
             )
@@ -167,16 +174,20 @@ async def marked(connection: Connection, classification: str) -> list[Tenant]:
 
 
 async def drop(connection: Connection, tenant: Tenant) -> None:
-    """Deletes database and role. Raises DatabaseError when they are no longer the tenant's."""
+    """Deletes database and role. Raises DatabaseError when they are not the tenant's."""
     observed = await observe(connection, tenant.name)
-    comments = {each["comment"] for each in (observed.role, observed.database) if each}
-    if comments - {tenant.mark}:
-        raise DatabaseError("PostgresRaced", f"database {tenant.name} has another owner by now")
-    await _do(connection, "ALTER DATABASE {} ALLOW_CONNECTIONS false", tenant.name)
-    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-    await connection.execute(terminate, (tenant.name,))
-    await _do(connection, "DROP DATABASE IF EXISTS {}", tenant.name)
-    await _do(connection, "DROP ROLE IF EXISTS {}", tenant.name)
+    if observed.role is None or observed.role["comment"] != tenant.mark:
+        raise DatabaseError("PostgresRaced", f"role {tenant.name} is another's by now")
+    if observed.database is not None:
+        if observed.database["owner"] != tenant.name:
+            owner = observed.database["owner"]
+            message = f"database {tenant.name} belongs to role {owner}, and is not dropped"
+            raise DatabaseError("DatabaseRefused", message, lasting=True)
+        await _do(connection, "ALTER DATABASE {} ALLOW_CONNECTIONS false", tenant.name)
+        terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        await connection.execute(terminate, (tenant.name,))
+        await _do(connection, "DROP DATABASE {}", tenant.name)
+    await _do(connection, "DROP ROLE {}", tenant.name)
 
 
 async def _encrypted(connection: Connection, role: str, password: str) -> str:
@@ -225,6 +236,7 @@ async def _create_database(connection: Connection, tenant: Tenant, _password: st
 _MENDING = {
     Lack.ROLE: _create_role,
     Lack.LOGIN: _by("ALTER ROLE {} LOGIN"),
+    Lack.VALIDITY: _by("ALTER ROLE {} VALID UNTIL 'infinity'"),
     Lack.MODESTY: _by("ALTER ROLE {} NOCREATEDB NOCREATEROLE"),
     Lack.GRANT: _by("GRANT {} TO CURRENT_USER"),
     Lack.ROLE_MARK: _marking("COMMENT ON ROLE {} IS {}"),

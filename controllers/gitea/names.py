@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+CONTROLLER = "gitea"
 CLASSIFICATIONS = ("unclassified", "protected-b")
 SECRET_KEY = "database"  # noqa: S105 - the key of a Secret, and none itself
 BANNER_KEY = "body_inner_pre.tmpl"
@@ -17,6 +18,11 @@ GATEWAY = "kubeflow/kubeflow-gateway"
 _LONGEST = 63
 """Bytes of an identifier (NAMEDATALEN - 1): Postgres cuts longer ones without an error."""
 _HASH = 16
+
+
+def component(classification: str) -> str:
+    """What runs, by its labels, Lease and condition."""
+    return f"{CONTROLLER}-{classification}"
 
 
 def application(profile: str, classification: str) -> str:
