@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.authz_policies.controller import CONTROLLER as AUTHZ_POLICIES
+from controllers.gitea.controller import CONTROLLER as GITEA
 from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
 from controllers.network.controller import CONTROLLER as NETWORK
 from controllers.notebook.controller import CONTROLLER as NOTEBOOK
@@ -21,6 +22,7 @@ CONTROLLERS: tuple[AnyController, ...] = (
     NOTEBOOK,
     AUTHZ_POLICIES,
     PIPELINES,
+    GITEA,
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from controllers import registry
 from controllers.runtime import permissions, recording
 from controllers.runtime.declarations import Rule
-from tests import waits
+from tests import registered, waits
 from tests.controlplane import ControlPlane, Json
 
 NAMESPACE = "suites"
@@ -33,12 +33,12 @@ def name_of(controller: str, settings: Mapping[str, Any]) -> str:
 
 
 def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:
-    """What these controllers declare that they need; none named is all.
+    """What these controllers declare that they need; none named is those that `all` runs.
 
     `settings` has those that are not the defaults, by controller.
     """
     by_name = registry.by_name()
-    chosen = [by_name[each] for each in controllers or by_name]
+    chosen = [by_name[each] for each in controllers] or registered.TOGETHER
     return permissions.cluster_role(chosen, name, settings)
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from controllers import registry
-from tests import kubeflow, waits
+from tests import kubeflow, registered, waits
 from tests.controlplane import ControlPlane, Json, StatusError
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -81,8 +80,8 @@ def wait_in_shape(plane: ControlPlane, profile: str, seconds: float = waits.PATI
 
 
 def wait_told_by_all(plane: ControlPlane, profile: str) -> None:
-    """Returns once every controller of the registry has a condition on the Profile."""
-    types = {controller.condition for controller in registry.CONTROLLERS}
+    """Returns once every controller that `all` runs has a condition on the Profile."""
+    types = {controller.condition for controller in registered.TOGETHER}
     waits.until(
         lambda: types <= conditions(plane, profile).keys(),
         f"every controller has told of {profile}",

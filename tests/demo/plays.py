@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from controllers import registry
 from controllers.runtime.kinds import KINDS
-from tests import kubeflow
+from tests import kubeflow, registered
 from tests.controlplane import ControlPlane
 from tests.demo import episodes, scenes, tenants
 from tests.demo.scenes import Scene
@@ -34,7 +33,7 @@ class Played:
 
 def built(screen: Screen, folder: Path, ends: ExitStack) -> Stage:
     """A cluster with what Kubeflow brings, and a suite that may be started. `ends` ends both."""
-    controllers = registry.CONTROLLERS
+    controllers = registered.TOGETHER
     with screen.step("control plane") as step:
         plane = ControlPlane.start(folder / "control-plane", controller_manager=True)
         ends.callback(plane.stop)

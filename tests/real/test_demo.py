@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers import registry
-from tests import waits
+from tests import registered, waits
 from tests.demo import tenants
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
@@ -74,7 +73,7 @@ def output(scratch: Path) -> str:
 
 
 def test_every_damaged_object_is_put_back_and_told_with_its_time(output: str) -> None:
-    for controller in registry.CONTROLLERS:
+    for controller in registered.TOGETHER:
         kinds = "|".join(own.kind for own in controller.owned)
         for what, verdict in (("deleted", "made anew"), ("unlabelled", "labelled again")):
             told = rf"^\S+ +({kinds}) \S+ {what} +{verdict} +({TOOK})$"
@@ -89,7 +88,7 @@ def test_every_damaged_object_is_put_back_and_told_with_its_time(output: str) ->
 def test_the_table_has_every_profile_and_every_controller(output: str) -> None:
     table = output.partition("PROFILE")[2].partition("What befalls")[0]
 
-    for controller in registry.CONTROLLERS:
+    for controller in registered.TOGETHER:
         assert controller.name.partition("-")[0].upper() in table
     for tenant in tenants.TENANTS:
         row = rf"^{tenant.name} +(ready|NOT|paused) "

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers import registry
-from tests import identities, kubeflow, sights, waits
+from tests import identities, kubeflow, registered, sights, waits
 from tests.cables import Cable
 from tests.controlplane import ControlPlane
 from tests.suites import Suite, Suites
@@ -183,7 +182,7 @@ def test_of_two_processes_with_several_controllers_one_leads_them_all(
     def leases(suite: Suite) -> float:
         return suite.total("leader_election_master_status")
 
-    every = len(registry.CONTROLLERS)
+    every = len(registered.TOGETHER)
     waits.until(lambda: sum(leases(suite) for suite in both) == every, "every Lease is held")
 
     kubeflow.create_tenants(control_plane, ["led-wholly"])

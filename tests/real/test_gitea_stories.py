@@ -51,9 +51,7 @@ def suite(
     file = tmp_path_factory.mktemp("gitea") / "config.yaml"
     content = {"gitea": {**settings, "psql_admin_passwd": ADMIN_PASSWORD}}
     file.write_text(yaml.safe_dump(content))
-    started = suites.start(
-        "gitea", "--config", str(file), kubeconfig=kubeconfig, module="tests.previews"
-    )
+    started = suites.start("gitea", "--config", str(file), kubeconfig=kubeconfig)
     yield started.wait_ready()
     assert [] == audit.denied()
     assert ADMIN_PASSWORD not in started.text()

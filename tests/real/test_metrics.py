@@ -2,14 +2,13 @@
 
 import pytest
 
-from controllers import registry
-from tests import kubeflow, sights, waits
+from tests import kubeflow, registered, sights, waits
 from tests.controlplane import ControlPlane
 from tests.suites import Suite
 
 pytestmark = pytest.mark.xdist_group("probes")
 
-CONTROLLERS = {controller.name for controller in registry.CONTROLLERS}
+CONTROLLERS = {controller.name for controller in registered.TOGETHER}
 # A family's name (a counter's series end in _total), its type and its labels.
 FAMILIES = {
     "controller_runtime_reconcile": ("counter", {"controller", "result"}),

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from controllers import registry
 from controllers.runtime import interests
-from tests import identities, impatient, kubeflow, sights, waits
+from tests import identities, impatient, kubeflow, registered, sights, waits
 from tests.cables import Cable
 from tests.controlplane import ControlPlane, ports
 from tests.suites import HOST, Suite, Suites
@@ -170,7 +169,7 @@ def test_a_port_that_is_taken_is_named(suites: Suites) -> None:
 def test_an_unreachable_api_server_is_tried_again_and_told(
     suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
-    kinds = {"Profile", *interests.interests(registry.CONTROLLERS)}
+    kinds = {"Profile", *interests.interests(registered.TOGETHER)}
     cable.cut()
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     suite = suites.start("all", kubeconfig=kubeconfig)

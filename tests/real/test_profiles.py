@@ -2,8 +2,7 @@
 
 import pytest
 
-from controllers import registry
-from tests import kubeflow, sights, waits
+from tests import kubeflow, registered, sights, waits
 from tests.controlplane import ControlPlane
 from tests.suites import Suite
 
@@ -123,7 +122,7 @@ def test_a_deleted_profile_takes_its_objects_and_its_series_along(
     sights.tenant(control_plane, "leaver")
     series = "profiles_controller_profile_condition"
     sights.wait_told_by_all(control_plane, "leaver")
-    assert len(suite.series(series, profile="leaver")) == len(registry.CONTROLLERS)
+    assert len(suite.series(series, profile="leaver")) == len(registered.TOGETHER)
 
     kubeflow.delete_profile(control_plane, "leaver")
 
@@ -142,7 +141,7 @@ def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane, suit
     seen = suite.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
     waits.until(
-        lambda: suite.total("workqueue_adds_total") >= seen + len(registry.CONTROLLERS),
+        lambda: suite.total("workqueue_adds_total") >= seen + len(registered.TOGETHER),
         "every controller knows of it",
     )
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from controllers import registry
 from controllers.runtime.kinds import KINDS
-from tests import identities, kubeflow, sights, waits
+from tests import identities, kubeflow, registered, sights, waits
 from tests.audits import Audit
 from tests.controlplane import ControlPlane
 from tests.suites import Suite, Suites
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.xdist_group("quiet")
 
 RESYNC_MINUTES = "0.03"
 TENANTS = [f"quiet-{number:02}" for number in range(20)]
-OWNED = sorted({own.kind for controller in registry.CONTROLLERS for own in controller.owned})
+OWNED = sorted({own.kind for controller in registered.TOGETHER for own in controller.owned})
 EVENTS = "/api/v1/namespaces/default/events"
 
 
@@ -42,7 +41,7 @@ def reconciles(suite: Suite) -> float:
 
 def wait_for_resyncs(suite: Suite, profiles: int) -> None:
     """Until every controller has looked twice more at each profile."""
-    goal = reconciles(suite) + 2 * len(registry.CONTROLLERS) * profiles
+    goal = reconciles(suite) + 2 * len(registered.TOGETHER) * profiles
     waits.until(lambda: reconciles(suite) >= goal, "two resyncs")
 
 

@@ -1,6 +1,7 @@
 """The documents say what the code does: links, names, tables and examples are held against it."""
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ from profiles_controller.assemblies import ALL, Loaded, Loader, prefix_of
 from profiles_controller.layers import Inputs
 from profiles_controller.selections import Selection
 from profiles_controller.settings import PREFIX, Common
-from tests import documents
+from tests import documents, registered
 from tests.commandlines import call
 from tests.documents import Document
 
@@ -70,7 +71,10 @@ def test_a_controller_is_in_every_list_of_controllers(controller: AnyController)
     (row,) = re.findall(rf"^\| \[?{controller.name}\b.*$", readme.text, re.MULTILINE)
     assert row.endswith("| here |")
     assert f"**{controller.name}**" in changelog.text
-    assert f"`{controller.condition}`" in ARCHITECTURE.section("Conditions").text
+    names = [f"{controller.name}-{each}" for each in controller.variants] or [controller.name]
+    for name in names:
+        condition = dataclasses.replace(controller, name=name).condition
+        assert f"`{condition}`" in ARCHITECTURE.section("Conditions").text
 
 
 def test_every_module_has_its_words_in_the_architecture() -> None:
@@ -185,13 +189,24 @@ def test_the_tables_of_network_are_those_of_its_folder() -> None:
 
 
 def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None = None) -> Loaded:
-    """What the program makes of a settings file and variables, in a pod."""
+    """What the program makes of a settings file and variables, in a pod, with all controllers.
+
+    Where neither says anything of a controller that has settings without a default, it is given
+    samples of these; and always of secrets, which belong into no file.
+    """
+    given, sections = dict(environment or {}), yaml.safe_load(text) or {}
+    for name, own in registered.REQUIRED.items():
+        if not any(variable.startswith(prefix_of(name)) for variable in given):
+            sections.setdefault(name, dict(own))
+    for name, own in registered.SECRETS.items():
+        given |= {prefix_of(name) + setting.upper(): secret for setting, secret in own.items()}
     file, namespace = tmp_path / "config.yaml", tmp_path / "namespace"
-    file.write_text(text)
+    file.write_text(yaml.safe_dump(sections))
     namespace.write_text("platform")
-    inputs = Inputs(flags={"config": str(file)}, environment=environment or {})
+    inputs = Inputs(flags={"config": str(file)}, environment=given)
     loader = Loader(registry=registry.CONTROLLERS, pod_namespace=namespace)
-    return loader.load([ALL], inputs, Selection)
+    names = [ALL, *(one.name for one in registry.CONTROLLERS if one.apart)]
+    return loader.load(names, inputs, Selection)
 
 
 def variables_of(text: str) -> dict[str, str]:
@@ -228,7 +243,7 @@ def test_the_example_in_variables_says_what_the_one_in_yaml_says(
 
 
 def dict_of(loaded: Loaded) -> dict[str, Any]:
-    return {each.name: settings.model_dump() for each, settings in loaded.assemblies}
+    return {each.variant_of or each.name: own.model_dump() for each, own in loaded.assemblies}
 
 
 # Metrics

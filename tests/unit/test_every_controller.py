@@ -1,7 +1,7 @@
 """What is true of every controller in the registry; a new one is covered without an edit.
 
-Each runs over the cluster in memory with its default settings, and with the facts that it declares
-in place of a world outside.
+Each runs over the cluster in memory with its default settings (samples of those that have none are
+in `tests/registered.py`), and with the facts that it declares in place of a world outside.
 """
 
 import contextlib
@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 
-from controllers import registry
 from controllers.manifests import Body, Key, Manifest, to_body
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime.changes import WRITES
 from controllers.runtime.declarations import AnyController, View, nothing_outside
 from controllers.runtime.kinds import KINDS, Mode
 from controllers.runtime.options import Options
-from tests import clocks, harness, specimens
+from tests import clocks, harness, registered, specimens
 from tests.fakes import Failure, FakeCluster, Request
 
 pytestmark = [
     pytest.mark.virtual_time,
-    pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name)),
+    pytest.mark.parametrize("controller", registered.as_they_run(), ids=lambda one: str(one.name)),
 ]
 
 OPT_INS = {
@@ -36,8 +35,15 @@ TOLD = ("Event", "Profile")
 BOB = specimens.profile_reference("bob", "uid-bob")
 
 
-def settings_of(controller: AnyController) -> Any:
-    return controller.settings()
+def tenants(controller: AnyController, *names: str, **fields: Any) -> FakeCluster:
+    """Alice unless others are named, opted in to everything, and where the controller writes."""
+    cluster = FakeCluster()
+    for name in names or ("alice",):
+        harness.put_tenant(cluster, name, **{"labels": OPT_INS, "uid": f"uid-{name}", **fields})
+    places = controller.namespaces
+    for place in places(registered.settings(controller)) if places is not None else ():
+        cluster.objects.put(specimens.namespace_body(place, owned=False))
+    return cluster
 
 
 def profile(name: str = "alice", **fields: Any) -> Profile:
@@ -45,8 +51,10 @@ def profile(name: str = "alice", **fields: Any) -> Profile:
 
 
 def wanted(controller: AnyController, whose: Profile | None = None) -> list[Manifest]:
-    manifests = controller.desired(whose or profile(), controller.facts, settings_of(controller))
-    return list(manifests)
+    """What it makes where there is nothing yet."""
+    settings = registered.settings(controller)
+    manifests = controller.desired(whose or profile(), controller.facts, settings)
+    return [one for one in manifests if not one.where_present]
 
 
 def bodies(controller: AnyController) -> Iterator[tuple[Manifest, Body]]:
@@ -89,9 +97,9 @@ async def running(
         return controller.facts
 
     standing_in = dataclasses.replace(controller, gather=facts, connect=nothing_outside, chore=None)
-    cluster = cluster or harness.tenants(labels=OPT_INS)
+    cluster = cluster or tenants(controller)
     async with harness.running(
-        (standing_in, settings_of(controller)), cluster=cluster, **fields
+        (standing_in, registered.settings(controller)), cluster=cluster, **fields
     ) as process:
         yield process
 
@@ -139,7 +147,7 @@ async def test_the_steady_state_makes_no_request(controller: AnyController) -> N
 
 
 async def test_a_restart_writes_nothing(controller: AnyController) -> None:
-    cluster = harness.tenants(labels=OPT_INS)
+    cluster = tenants(controller)
     async with running(controller, cluster):
         pass
     cluster.requests.clear()
@@ -196,7 +204,7 @@ async def test_another_object_under_our_name_is_refused_aloud_and_left(
         for owners in ([], [BOB]):
             if manifest.adoptable and not owners:
                 continue
-            cluster = harness.tenants(labels=OPT_INS)
+            cluster = tenants(controller)
             foreign = cluster.objects.put(unmarked(body, owners=owners))
             async with running(controller, cluster) as process:
                 assert foreign == cluster.objects.read(manifest.key)
@@ -211,7 +219,7 @@ async def test_another_object_under_our_name_is_refused_aloud_and_left(
 
 async def test_an_object_of_another_controller_is_refused(controller: AnyController) -> None:
     for manifest, body in bodies(controller):
-        cluster = harness.tenants(labels=OPT_INS)
+        cluster = tenants(controller)
         theirs = {**body, "metadata": {**body["metadata"], "labels": specimens.marks("others")}}
         stored = cluster.objects.put(theirs)
         async with running(controller, cluster):
@@ -219,7 +227,7 @@ async def test_an_object_of_another_controller_is_refused(controller: AnyControl
 
 
 async def test_an_older_suites_objects_are_adopted_in_place(controller: AnyController) -> None:
-    cluster = harness.tenants(labels=OPT_INS)
+    cluster = tenants(controller)
     uids = {}
     for manifest, body in bodies(controller):
         older = unmarked(body)
@@ -237,7 +245,7 @@ async def test_an_older_suites_objects_are_adopted_in_place(controller: AnyContr
 async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
     controller: AnyController,
 ) -> None:
-    cluster = harness.tenants(labels=OPT_INS)
+    cluster = tenants(controller)
     theirs = [
         cluster.objects.put(
             specimens.object_body(
@@ -263,7 +271,7 @@ async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
 
 
 async def test_what_is_no_longer_wanted_goes_and_nothing_else(controller: AnyController) -> None:
-    cluster = harness.tenants("alice", labels=OPT_INS)
+    cluster = tenants(controller)
     kind = controller.owned[0].kind
     namespace = "alice" if KINDS[kind].namespaced else ""
     stale = specimens.object_body(kind, "stale", namespace, labels=specimens.marks(controller.name))
@@ -305,7 +313,7 @@ def _terminate(body: Body) -> None:
 
 @pytest.mark.parametrize("case", NO_WRITES)
 async def test_nothing_is_written_when(controller: AnyController, case: str) -> None:
-    cluster = harness.tenants(labels=OPT_INS)
+    cluster = tenants(controller)
     kind = controller.owned[0].kind
     namespace = "alice" if KINDS[kind].namespaced else ""
     stale = specimens.object_body(kind, "stale", namespace, labels=specimens.marks(controller.name))
@@ -321,7 +329,7 @@ async def test_nothing_is_written_when(controller: AnyController, case: str) -> 
 async def test_a_pause_of_this_controller_stops_it_and_its_end_starts_it(
     controller: AnyController,
 ) -> None:
-    cluster = harness.tenants(labels=OPT_INS, annotations={PAUSED_ANNOTATION: controller.name})
+    cluster = tenants(controller, annotations={PAUSED_ANNOTATION: controller.name})
     async with running(controller, cluster) as process:
         assert [] == cluster.written(but=TOLD)
         assert ["Unknown"] == [status for status, _ in process.conditions().values()]
@@ -337,7 +345,7 @@ async def test_a_pause_of_this_controller_stops_it_and_its_end_starts_it(
 async def test_a_pause_of_another_controller_does_not_stop_this_one(
     controller: AnyController,
 ) -> None:
-    cluster = harness.tenants(labels=OPT_INS, annotations={PAUSED_ANNOTATION: "another"})
+    cluster = tenants(controller, annotations={PAUSED_ANNOTATION: "another"})
     async with running(controller, cluster):
         assert in_shape(controller) == state(controller, cluster)
 
@@ -365,7 +373,7 @@ def emptied_unless_unmarked(body: Body) -> None:
 async def test_a_profile_that_opted_in_to_nothing_gets_only_what_all_get(
     controller: AnyController,
 ) -> None:
-    async with running(controller, harness.tenants()) as process:
+    async with running(controller, tenants(controller, labels={})) as process:
         expected = {one.key for one in wanted(controller, profile(labels={}))}
 
         assert expected == set(state(controller, process.cluster))
@@ -375,9 +383,7 @@ async def test_each_profile_gets_its_own_and_one_that_fails_stops_no_other(
     controller: AnyController,
 ) -> None:
     names = ("alice", "bob", "carol")
-    cluster = FakeCluster()
-    for name in names:
-        harness.put_tenant(cluster, name, uid=f"uid-{name}", labels=OPT_INS)
+    cluster = tenants(controller, *names)
 
     def bobs(request: Request) -> bool:
         return request.kind not in TOLD and request.target.namespace == "bob"
@@ -419,7 +425,7 @@ async def test_each_request_fails_once_and_the_next_reconcile_repairs_it(
 ) -> None:
     """Reads between writes included; at the end all is as if nothing had failed."""
     for number in range(await requests_of(controller, before)):
-        cluster = harness.tenants(labels=OPT_INS)
+        cluster = tenants(controller)
         before(controller, cluster)
         cluster.fail_next(failure, Nth(number))
         async with running(controller, cluster) as process:
@@ -451,14 +457,14 @@ async def requests_of(
     controller: AnyController, before: Callable[[AnyController, FakeCluster], None]
 ) -> int:
     """How many requests there are when none fails."""
-    cluster = harness.tenants(labels=OPT_INS)
+    cluster = tenants(controller)
     before(controller, cluster)
     async with running(controller, cluster):
         return sum(map(is_of_a_reconcile, cluster.requests))
 
 
 async def test_a_server_that_is_away_for_long_is_found_again(controller: AnyController) -> None:
-    cluster = harness.tenants(labels=OPT_INS)
+    cluster = tenants(controller)
     async with running(controller, cluster) as process:
         cluster.down = True
         cluster.lose_watches()

@@ -17,7 +17,7 @@ from controllers.runtime.declarations import (
     Rule,
     Watched,
 )
-from tests import specimens
+from tests import registered, specimens
 
 PLAIN = specimens.controller("one")
 GOLDEN = Path(__file__).parent / "golden" / "permissions"
@@ -37,7 +37,7 @@ def test_no_controller_may_do_everything(controller: AnyController) -> None:
     handed_on = [
         rule
         for manifest in controller.desired(
-            specimens.profile(), controller.facts, controller.settings()
+            specimens.profile(), controller.facts, registered.settings(controller)
         )
         for rule in manifest.content.get("rules", ())
         if manifest.kind == "Role"
