@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from controllers.gitea.config import GiteaSettings
 from controllers.gitea.tenants import DatabaseError, Tenant
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.declarations import Controller, IsGone, Owned, View, Watched
+from controllers.runtime.declarations import Controller, IsGone, Owned, Part, View, Watched
 from controllers.runtime.outcomes import Waiting
 
 _LEAVING_SECONDS = 1.0
@@ -24,16 +25,16 @@ class Databases(Protocol):
         """An account that works; raises DatabaseError."""
 
     async def sweep(self, is_gone: IsGone) -> None:
-        """Drops the databases of Profiles that are gone; raises DatabaseError."""
+        """Forgets Profiles that are gone, with their data where that is set.
 
-    def forget(self, is_gone: IsGone) -> None:
-        """Forgets the passwords of Profiles that are gone."""
+        Raises DatabaseError.
+        """
 
     def retry_seconds(self, name: str) -> float:
         """When to ask again for this database after an error."""
 
-    def health(self) -> str:
-        """What keeps everybody from the server; empty when nothing does."""
+    def part(self) -> Part:
+        """How the server is, for everybody."""
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -47,7 +48,10 @@ class Outside:
     databases: Databases | None
 
     def health(self) -> str:
-        return self.databases.health() if self.databases is not None else ""
+        return "".join(part.trouble for part in self.parts())
+
+    def parts(self) -> Sequence[Part]:
+        return () if self.databases is None else (self.databases.part(),)
 
     async def close(self) -> None:
         if self.databases is not None:
@@ -117,11 +121,8 @@ def trouble(facts: desired.Facts) -> Exception | None:
 
 
 async def chore(outside: Outside, is_gone: IsGone) -> None:
-    """Forgets Profiles that are gone, and drops their databases where data shall go with them."""
+    """What is due to Profiles that are gone."""
     if outside.databases is None:
-        return
-    outside.databases.forget(is_gone)
-    if not outside.settings.delete_data:
         return
     try:
         await outside.databases.sweep(is_gone)

@@ -12,7 +12,7 @@ import functools
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from controllers.gitea.connections import Connection, Connector
 from controllers.gitea.databases import Lack
 from controllers.gitea.patience import FIRST_PAUSE, Patience
 from controllers.gitea.tenants import DatabaseError, Tenant, WrongPasswordError
+from controllers.runtime.declarations import IsGone, Part
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -35,7 +36,6 @@ _FRESH = (0.75, 1.0)
 _CONNECTIONS_OF_WORK = 5
 _STATEMENTS_OF_WORK = 2
 _T = TypeVar("_T")
-_IsGone = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,8 @@ class Server:
     """Whoever has a turn opens one connection as administrator and one login at most."""
     _patience: Patience = field(init=False)
     _patience_with: dict[str, Patience] = field(default_factory=dict)
+    _success: float | None = None
+    """Unix seconds of the last work that was done."""
 
     def __post_init__(self) -> None:
         self._turns = asyncio.Semaphore(self.settings.psql_connections)
@@ -81,32 +83,26 @@ class Server:
         self._known[tenant.name] = _Known(tenant=tenant, account=account, until=until)
         return account
 
-    async def sweep(self, is_gone: _IsGone) -> None:
-        """Drops the databases whose Profiles are gone. Raises DatabaseError.
+    async def sweep(self, is_gone: IsGone) -> None:
+        """Forgets Profiles that are gone, and drops their databases where data shall go with them.
 
-        One that cannot be dropped keeps none of the others.
+        Finds out whether a server that was in trouble is well again, too: nobody else may ask. A
+        database that cannot be dropped keeps none of the others. Raises DatabaseError.
         """
-        failures = []
-        for tenant in await self._ask("", self._marked):
-            if not is_gone(tenant.profile, tenant.uid):
-                continue
-            try:
-                await self._ask(tenant.name, functools.partial(self._drop, tenant, is_gone))
-            except DatabaseError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
-
-    def forget(self, is_gone: _IsGone) -> None:
-        """What is remembered of Profiles that are gone, their passwords above all."""
         for name, known in list(self._known.items()):
             if is_gone(known.tenant.profile, known.tenant.uid):
                 del self._known[name]
+        if not self.settings.delete_data and self._patience.trouble is None:
+            return
+        tenants = await self._ask("", self._marked)
+        if self.settings.delete_data:
+            await self._drop_all(tenants, is_gone)
 
-    def health(self) -> str:
-        """What keeps everybody from the server; empty when nothing does. From any thread."""
+    def part(self) -> Part:
+        """How the server is, for everybody; from any thread."""
         trouble = self._patience.trouble
-        return str(trouble) if trouble is not None else ""
+        said = str(trouble) if trouble is not None else ""
+        return Part(name=self.settings.database_host, trouble=said, success=self._success)
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -140,6 +136,7 @@ class Server:
         if self._patience.trouble is not None:
             logger.info("Postgres answers again", host=self.settings.database_host)
         self._patience.succeeded()
+        self._success = time.time()
         return answer
 
     @property
@@ -163,7 +160,19 @@ class Server:
         async with self.connector.administrator() as connection:
             return await databases.marked(connection, self.settings.classification)
 
-    async def _drop(self, tenant: Tenant, is_gone: _IsGone) -> None:
+    async def _drop_all(self, tenants: Sequence[Tenant], is_gone: IsGone) -> None:
+        failures = []
+        for tenant in tenants:
+            if not is_gone(tenant.profile, tenant.uid):
+                continue
+            try:
+                await self._ask(tenant.name, functools.partial(self._drop, tenant, is_gone))
+            except DatabaseError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _drop(self, tenant: Tenant, is_gone: IsGone) -> None:
         async with self.connector.administrator() as connection:
             if is_gone(tenant.profile, tenant.uid):
                 await databases.drop(connection, tenant)

@@ -365,13 +365,15 @@ async def test_a_server_that_is_away_is_asked_for_nobody_and_found_again(
         with pytest.raises(DatabaseError, match="localhost"):
             await server.ensure(tenant(), None)
     assert asked == own_postgres.front.connections
-    assert "localhost" in server.health()
+    assert "localhost" in server.part().trouble
+    assert server.part().success is None
     assert 2.0 <= server.retry_seconds("any") <= 3.0
 
     own_postgres.resume()
     now = 3.0
     assert (await server.ensure(tenant(), None)).is_sound
-    assert "" == server.health()
+    assert "" == server.part().trouble
+    assert server.part().success is not None
     await server.close()
     assert [] == connector._idle
 

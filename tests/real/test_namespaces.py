@@ -2,15 +2,14 @@
 
 import pytest
 
-from controllers import registry
-from tests import identities, kubeflow, sights, waits
+from tests import identities, kubeflow, registered, sights, waits
 from tests.audits import Audit
 from tests.controlplane import ControlPlane, Json
 from tests.suites import Suite, Suites
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
-EVERY = {f"profiles-controller-{controller.name}" for controller in registry.CONTROLLERS}
+EVERY = {f"profiles-controller-{controller.name}" for controller in registered.TOGETHER}
 
 
 def warned_by(plane: ControlPlane, profile: str) -> set[str]:
@@ -43,7 +42,7 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
     waits.until(
         lambda: all(
             "not controlled by Profile" in sights.message(control_plane, "kube-system", condition)
-            for condition in (one.condition for one in registry.CONTROLLERS)
+            for condition in (one.condition for one in registered.TOGETHER)
         ),
         "the conditions tell of it",
     )

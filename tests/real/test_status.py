@@ -13,7 +13,7 @@ import yaml
 
 from controllers import registry
 from controllers.runtime.permissions import reader_role
-from tests import identities, kubeflow, sights, suites, waits
+from tests import identities, kubeflow, registered, sights, suites, waits
 from tests.audits import Audit
 from tests.controlplane import ControlPlane
 from tests.suites import Suites
@@ -212,7 +212,7 @@ def test_the_default_kubeconfig_of_kubectl_is_enough(
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[:3] == ["PROFILE", "CONTROLLER", "READY"]
-    assert f"1 profile: {len(registry.CONTROLLERS)} ready" in done.stdout
+    assert f"1 profile: {len(registered.TOGETHER)} ready" in done.stdout
 
 
 def test_watching_goes_on_and_sees_what_happens(

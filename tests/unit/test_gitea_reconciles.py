@@ -17,7 +17,7 @@ from controllers.gitea.controller import CONTROLLER, Outside
 from controllers.gitea.tenants import DatabaseError, Tenant
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime.declarations import AnyController, IsGone
+from controllers.runtime.declarations import AnyController, IsGone, Part
 from controllers.runtime.options import Options
 from tests import clocks, harness, specimens
 from tests.fakes import FakeCluster
@@ -44,7 +44,6 @@ class Databases:
         self.asked: list[Account | None] = []
         self.error: DatabaseError | None = None
         self.swept: list[bool] = []
-        self.forgotten: list[bool] = []
         self.closed = False
 
     async def ensure(self, tenant: Tenant, held: Account | None) -> Account:
@@ -56,14 +55,11 @@ class Databases:
     async def sweep(self, is_gone: IsGone) -> None:
         self.swept.append(is_gone("alice", "uid-alice"))
 
-    def forget(self, is_gone: IsGone) -> None:
-        self.forgotten.append(is_gone("alice", "uid-alice"))
-
     def retry_seconds(self, _name: str) -> float:
         return 60.0
 
-    def health(self) -> str:
-        return str(self.error or "")
+    def part(self) -> Part:
+        return Part(name="h:1", trouble=str(self.error or ""), success=None)
 
     async def close(self) -> None:
         self.closed = True
@@ -334,17 +330,13 @@ async def test_a_wrong_label_is_told_and_removes_nothing() -> None:
         assert f'{LABEL}: "ture"' in message
 
 
-@pytest.mark.parametrize("delete_data", [False, True])
-async def test_data_of_a_deleted_profile_goes_only_where_that_is_set(
-    delete_data: bool,  # noqa: FBT001
-) -> None:
+async def test_the_server_hears_of_a_profile_that_goes() -> None:
     databases, cluster = Databases(), tenants()
-    async with running(databases, cluster, delete_data=delete_data) as process:
-        assert [False] * delete_data == databases.swept
+    async with running(databases, cluster) as process:
+        assert [False] == databases.swept
         cluster.objects.delete(Key("Profile", "", "alice"))
         await process.settled()
-        await clocks.until(lambda: databases.forgotten[1:] == [True], "forgotten", seconds=10.0)
-    assert [False, True] * delete_data == databases.swept
+        await clocks.until(lambda: databases.swept[1:] == [True], "swept", seconds=10.0)
 
 
 async def test_a_dry_run_asks_postgres_nothing() -> None:
