@@ -13,8 +13,9 @@ NAMED = ("registry", "runtime")
 
 
 def controller_packages(graph: ImportGraph) -> set[str]:
-    """The controllers' folders: the children of `controllers` that hold a module `controller`."""
-    return {child for child in graph.find_children(ROOT) if f"{child}.controller" in graph.modules}
+    """The controllers' folders: every one below `controllers` but the base's."""
+    folders = {child for child in graph.find_children(ROOT) if graph.find_children(child)}
+    return folders - {f"{ROOT}.{name}" for name in NAMED}
 
 
 def layers(graph: ImportGraph) -> list[Layer]:
