@@ -1,5 +1,6 @@
 """What a pure controller is given and what it gives, with defaults for all that is no matter."""
 
+import base64
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,13 @@ def resource_quota(
     name: str = "kf-resource-quota", *, namespace: str = "team-a", **spec: object
 ) -> Body:
     return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def secret_body(name: str, namespace: str, texts: Mapping[str, str]) -> Body:
+    """As the API server sends it."""
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
 
 def bodies(manifests: Iterable[Manifest], profile: Profile, *, component: str) -> list[Body]:

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests import kubeflow
+from tests.azurite import Azurite
 from tests.controlplane import ControlPlane
 from tests.postgres import Postgres
 from tests.seaweedfs import SeaweedFS
@@ -43,6 +44,14 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     store = SeaweedFS.start(tmp_path_factory.mktemp("seaweedfs"))
     yield store
     store.stop()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """One for all tests of this worker, each with containers of its own; none stops it."""
+    server = Azurite.start(tmp_path_factory.mktemp("azurite"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from pydantic import (
 
 from controllers import tables
 from controllers.blob_csi import fields, listings, names, sources
+from controllers.blob_csi.account_settings import AccountSettings
 from controllers.blob_csi.sources import Origin
 
 CLIENT_ID = "_AZURE_STORAGE_SPN_CLIENTID"
@@ -46,7 +46,7 @@ _ACCOUNTS = {
 }
 
 
-class BlobCsiSettings(BaseModel):
+class BlobCsiSettings(AccountSettings):
     """The containers that each profile has, and where it is said who may use shared ones.
 
     A source of shared buckets is asked when its storage account is given, and of a gateway its

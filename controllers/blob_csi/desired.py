@@ -106,6 +106,7 @@ def _grant(wish: Wish, profile: Profile, facts: Facts, decision: Decision) -> No
     want = wish.volume
     if wish.refusal is not None:
         decision.findings.append(wish.refusal)
+    if wish.refusal is not None or wish.waits:
         decision.spared.update(want.keys)
         return
     have, claim = facts.volumes.get(want.name), facts.claims.get(want.claim)

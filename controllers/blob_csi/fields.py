@@ -29,7 +29,8 @@ def read_capacity(value: object) -> str:
     return spelled
 
 
-def _url(text: str) -> str:
+def check_url(text: str) -> str:
+    """The same text. Raises ValueError where it is neither empty nor of HTTP."""
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError(f"{text!r} is no URL: expected http://HOST/PATH or https://HOST/PATH")
@@ -56,7 +57,7 @@ def _name(text: str) -> str:
 
 Capacity = Annotated[str, BeforeValidator(read_capacity)]
 Classification = Literal["unclassified", "protected-b"]
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, AfterValidator(check_url)]
 Name = Annotated[str, AfterValidator(_name)]
 Namespace = Annotated[str, AfterValidator(_namespace)]
 MountOption = Annotated[str, AfterValidator(_one_line)]

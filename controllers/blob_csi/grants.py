@@ -15,11 +15,16 @@ from controllers.findings import Finding, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withheld:
-    """Why a profile's own container cannot be used. ``passing``: it will be tried again."""
+    """Why a profile's own container cannot be used.
+
+    ``after`` is in how many seconds to ask again; None: trying again will not help until a person
+    changes something. ``warn``: a person is needed all the same.
+    """
 
     reason: str
     message: str
-    passing: bool = False
+    after: float | None = None
+    warn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +46,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A volume that the profile should have; with a ``refusal``, one that stays as it may be."""
+    """A volume that the profile should have.
+
+    With a ``refusal``, or while it ``waits`` for an account that does not answer, it stays as it
+    may be.
+    """
 
     volume: Volume
     refusal: Finding | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +99,13 @@ def _platform(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterat
             attributes={"containerName": container or ""},
             mount_options=(*settings.mount_options, *(["-o ro"] if instance.read_only else [])),
         )
-        refusal = None
+        refusal, withheld = None, facts.withheld.get(instance.name)
         if container is None:
             message = f"{namespace!r} has no letter or digit to call a container by"
             refusal = Finding(reason="NoContainer", message=message)
-        elif (withheld := facts.withheld.get(instance.name)) is not None:
+        elif withheld is not None and withheld.after is None:
             refusal = Finding(reason=withheld.reason, message=withheld.message)
-        yield Wish(volume=volume, refusal=refusal)
+        yield Wish(volume=volume, refusal=refusal, waits=withheld is not None)
 
 
 def _shared(
@@ -185,6 +195,6 @@ def _rival(wish: Wish, source: Source, first: Source) -> Finding:
 
 def _named(wish: Wish) -> Wish:
     why = name_refusal(wish.volume)
-    if wish.refusal or why is None:
+    if wish.refusal or wish.waits or why is None:
         return wish
     return Wish(volume=wish.volume, refusal=Finding(reason="InvalidName", message=why))

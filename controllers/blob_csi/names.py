@@ -15,6 +15,9 @@ CLASSIFICATION_LABEL = "data.statcan.gc.ca/classification"
 PROFILE_LABEL = "kubeflow-profile"
 AUTOMOUNT_LABEL = "blob.aaw.statcan.gc.ca/automount"
 
+FORMER_DATA_ANNOTATION = "blob-csi.statcan.gc.ca/former-data"
+"""On a Profile: ``accept`` gives it the container of an earlier Profile of its name."""
+
 UNCLASSIFIED = "unclassified"
 PROTECTED_B = "protected-b"
 CLASSIFICATIONS = (UNCLASSIFIED, PROTECTED_B)

@@ -2,6 +2,7 @@
 
 import sys
 
+from tests.azurite import installs
 from tests.controlplane import modules, parts
 
 USAGE = "usage: python -m tests.controlplane build"
@@ -14,12 +15,14 @@ def main() -> int:
     try:
         found = parts.ensure()
         modules.ensure()
+        azurite = installs.ensure()
     except parts.PartMissingError as error:
         print(f"parts: {error}", file=sys.stderr)
         return 1
     print(f"parts: control plane {parts.kubernetes_version()} in {found.apiserver.parent}")
     for name in modules.versions():
         print(f"parts: {name} in {modules.folder(name)}")
+    print(f"parts: Azurite in {azurite}")
     return 0
 
 

@@ -208,6 +208,19 @@ def test_a_container_that_is_refused_creates_nothing_and_removes_nothing() -> No
     assert set() == left(known, decision)
 
 
+def test_a_container_whose_account_is_away_waits_and_is_no_finding() -> None:
+    away = {"standard": Withheld(reason="StorageAccountAway", message="no answer", after=5.0)}
+    _, bodies = in_place(Facts(), PLATFORM)
+    for known in (Facts(withheld=away), seen(Facts(withheld=away), bodies)):
+        decision = decide(known, PLATFORM)
+        assert [] == decision.findings
+        assert {"aaw-unclassified-ro", "aaw-protected-b"} == {
+            one.name for one in decision.manifests if one.namespace
+        }
+        assert [] == decision.removed
+        assert set() == left(known, decision)
+
+
 def test_a_silent_source_withdraws_nothing_and_the_others_go_on() -> None:
     granted = Facts(
         answers={INTERNAL: (LAB,), EXTERNAL: (bucket(volume="lab-eunc"),)},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from controllers.blob_csi import listings, names
 from controllers.blob_csi.config import BlobCsiSettings
@@ -256,3 +257,38 @@ def test_settings_that_do_not_fit_each_other_are_refused() -> None:
     (fault,) = faults({"A_SP_AZURE_STORAGE_SPN_CLIENTID": "2"}, ids)
     assert "A_SP has two client ids" in fault
     assert builders.refusals(BlobCsiSettings, {"config_map": ""})
+
+
+def test_an_accounts_url_follows_from_its_name_unless_it_has_one_of_its_own() -> None:
+    settings = BlobCsiSettings.model_validate(
+        {
+            "storage_endpoint": "https://{account}.blob.core.chinacloudapi.cn/",
+            "storage_endpoints": {"odd": "http://127.0.0.1:10000/odd"},
+        }
+    )
+    assert "https://acc.blob.core.chinacloudapi.cn/" == settings.endpoint_of("acc")
+    assert "http://127.0.0.1:10000/odd" == settings.endpoint_of("odd")
+    assert "https://acc.blob.core.windows.net/" == BlobCsiSettings().endpoint_of("acc")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("storage_endpoint", "https://blob.core.windows.net/", "names no account"),
+        ("storage_endpoint", "ftp://{account}/", "is no URL"),
+        ("storage_endpoints", {"acc": "acc.blob.core.windows.net"}, "is no URL"),
+        ("storage_verify_minutes", 0, "greater than 0"),
+        ("storage_timeout_seconds", 121, "less than or equal to 120"),
+        ("storage_requests", 0, "greater than or equal to 1"),
+        ("former_data", "maybe", "'refuse' or 'accept'"),
+        ("delete_data_after_days", 0, "greater than 0"),
+    ],
+)
+def test_a_wrong_setting_of_the_accounts_is_refused(field: str, value: object, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        BlobCsiSettings.model_validate({field: value})
+
+
+def test_data_is_kept_and_nobody_gets_anothers_by_default() -> None:
+    settings = BlobCsiSettings()
+    assert (False, "refuse") == (settings.delete_data, settings.former_data)
