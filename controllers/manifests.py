@@ -15,6 +15,11 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 Body = dict[str, Any]
 
 
+def field_manager(component: str) -> str:
+    """As whom a controller writes, in an object's ``managedFields``."""
+    return f"{MANAGED_BY}-{component}"
+
+
 class Key(NamedTuple):
     """Which object: kind, namespace ("" for cluster-scoped kinds) and name."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
@@ -35,6 +36,9 @@ class Kind:
     immutable: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ()
     empties: tuple[str, ...] = ()
+    keyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """Of a merge kind, by dotted path, the lists that the API merges by the keys of their items
+    (``x-kubernetes-list-map-keys`` in its OpenAPI document): others may add items to them."""
     unread: str = ""
     """A field selector that lists and watches leave out by: what no controller makes or reads."""
     optional: bool = False
@@ -62,6 +66,12 @@ class Kind:
 
 
 _LIMITS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+
+_CONTAINERS = {
+    "spec.template.spec.containers": ("name",),
+    "spec.template.spec.containers.*.env": ("name",),
+    "spec.template.spec.containers.*.ports": ("containerPort", "protocol"),
+}
 
 _TABLE = (
     Kind(name="Profile", group="kubeflow.org", versions=("v1", "v1beta1"), plural="profiles",
@@ -95,14 +105,15 @@ _TABLE = (
     Kind(name="Application", group="argoproj.io", versions=("v1alpha1",), plural="applications",
          empties=("spec.syncPolicy",), optional=True),
     Kind(name="ServiceAccount", versions=("v1",), plural="serviceaccounts", mode=Mode.MERGE,
-         content=("secrets",)),
-    Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE),
+         content=("secrets",), keyed={"secrets": ("name",)}),
+    Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE,
+         keyed={"spec.ports": ("port", "protocol")}),
     Kind(name="PersistentVolume", versions=("v1",), plural="persistentvolumes", namespaced=False,
          mode=Mode.MERGE, quantities=("spec.capacity.*",)),
     Kind(name="PersistentVolumeClaim", versions=("v1",), plural="persistentvolumeclaims",
          mode=Mode.MERGE, quantities=("spec.resources.*.*",)),
     Kind(name="Deployment", group="apps", versions=("v1",), plural="deployments",
-         mode=Mode.MERGE, immutable=("spec.selector",)),
+         mode=Mode.MERGE, immutable=("spec.selector",), keyed=_CONTAINERS),
     # Those that have ended hold nothing; mostly they are many.
     Kind(name="Pod", versions=("v1",), plural="pods", mode=Mode.MERGE, content=(),
          unread="status.phase!=Succeeded,status.phase!=Failed"),

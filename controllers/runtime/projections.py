@@ -1,4 +1,4 @@
-"""What is remembered of an object instead of the object, and how two contents are compared. Pure.
+"""What is remembered of an object instead of the object. Pure.
 
 An exact kind is remembered by a digest of its normalised content, so that 100,000 objects fit into
 the memory of a small pod; a merge kind by its content, since only the fields that we state count.
@@ -9,15 +9,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from controllers import quantities
-from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
+from controllers.manifests import (
+    COMPONENT_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    Body,
+    field_manager,
+)
 from controllers.profiles import API_GROUP, KIND, PAUSED_ANNOTATION, read_boolean
+from controllers.runtime import comparisons, fieldsets
 from controllers.runtime.kinds import Kind, Mode
 
 Texts = tuple[tuple[str, str], ...]
@@ -55,6 +61,8 @@ class Record:
     finalizers: tuple[str, ...] = ()
     concerns: tuple[str, ...] = ()
     """Of an object without a namespace, the Profiles that it wakes where it is watched."""
+    applied: str = ""
+    """Of a merge kind, the fields that the controller of its labels owns (``fieldsets``)."""
 
     @property
     def component(self) -> str | None:
@@ -106,10 +114,12 @@ def project(
             owner_name = sys.intern(reference["name"])
     merge = kind.mode is Mode.MERGE
     content = content_of(kind, body)
+    labels = texts(metadata.get("labels"))
+    manager = _component(labels) if merge else None
     return Record(
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        labels=texts(metadata.get("labels")),
+        labels=labels,
         annotations=texts(metadata.get("annotations")),
         owner=owner,
         owner_name=owner_name,
@@ -122,6 +132,7 @@ def project(
         kept=kept,
         legacy=legacy,
         finalizers=tuple(map(sys.intern, metadata.get("finalizers") or ())),
+        applied=fieldsets.applied(metadata, field_manager(manager)) if manager else "",
     )
 
 
@@ -178,7 +189,7 @@ def digest(kind: Kind, content: Mapping[str, Any]) -> bytes:
     """Sixteen bytes that are equal for contents that mean the same."""
     raw = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     if _may_be_respelled(kind, raw):
-        raw = orjson.dumps(normalise(kind, content), option=orjson.OPT_SORT_KEYS)
+        raw = orjson.dumps(comparisons.normalise(kind, content), option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(raw, digest_size=16).digest()
 
 
@@ -207,64 +218,7 @@ def fixed(kind: Kind, content: Mapping[str, Any]) -> bytes:
     return hashlib.blake2b(orjson.dumps(part, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
-def normalise(kind: Kind, content: Mapping[str, Any]) -> Body:
-    """The content with nulls left out, quantities by value, and empties dropped where allowed."""
-    result: Body = _without_nulls(content)
-    for path in kind.empties:
-        result = _rewritten(result, path.split("."), lambda value: value or None)
-    for path in kind.quantities:
-        result = _rewritten(result, path.split("."), quantities.canonical)
-    return result
-
-
-def contains(kind: Kind, have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
-    """Whether every field that ``want`` states has its value in ``have`` (merge kinds)."""
-    return _covers(normalise(kind, have), normalise(kind, want))
-
-
-def _covers(have: Any, want: Any) -> bool:
-    if isinstance(want, Mapping):
-        return isinstance(have, Mapping) and all(
-            key in have and _covers(have[key], value) for key, value in want.items()
-        )
-    if isinstance(want, Sequence) and not isinstance(want, str):
-        return (
-            isinstance(have, Sequence)
-            and len(have) == len(want)
-            and all(_covers(one, other) for one, other in zip(have, want, strict=True))
-        )
-    return bool(have == want)
-
-
 def _at(value: Any, path: Sequence[str]) -> Any:
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_nulls(item) for item in value]
-    return value
-
-
-def _rewritten(value: Any, path: Sequence[str], rewrite: Callable[[Any], Any]) -> Any:
-    """A copy in which the values at the path are rewritten, and dropped where that gives None."""
-    if not path:
-        return rewrite(value)
-    head, rest = path[0], path[1:]
-    if isinstance(value, dict):
-        keys = list(value) if head == "*" else [head] if head in value else []
-        result = dict(value)
-        for key in keys:
-            item = _rewritten(result[key], rest, rewrite)
-            if item is None:
-                del result[key]
-            else:
-                result[key] = item
-        return result
-    if isinstance(value, list) and head == "*":
-        return [_rewritten(item, rest, rewrite) for item in value]
     return value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controllers.findings import Finding
-from controllers.manifests import MANAGED_BY, Key
+from controllers.manifests import Key, field_manager
 from controllers.profiles import PAUSED_ANNOTATION, Profile, is_paused
 from controllers.runtime import reconciling
 from controllers.runtime.applying import Applier
@@ -115,7 +115,7 @@ class Reconciler:
             Applier(
                 cluster=cluster,
                 informers=self._written,
-                field_manager=f"{MANAGED_BY}-{controller.name}",
+                field_manager=field_manager(controller.name),
                 at_once=at_once,
             )
             for cluster, at_once in ((world.cluster, True), (world.backlog, False))

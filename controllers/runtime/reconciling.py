@@ -8,7 +8,7 @@ from typing import Protocol
 
 from controllers.manifests import Body, Key, Manifest, stamped_labels, to_body
 from controllers.profiles import Profile
-from controllers.runtime import projections
+from controllers.runtime import comparisons, fieldsets, projections
 from controllers.runtime.changes import Action, Change, ChangeSet
 from controllers.runtime.kinds import KINDS, Kind, Mode
 from controllers.runtime.projections import Record
@@ -205,7 +205,9 @@ def in_shape(want: Wanted, record: Record) -> bool:
         return False
     if record.content is None:
         return record.digest == want.digest
-    return projections.contains(want.kind, record.content, want.manifest.content)
+    return comparisons.contains(
+        want.kind, record.content, want.manifest.content
+    ) and fieldsets.states_all(want.body(), record.applied)
 
 
 def _is_ours(record: Record, component: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants import Facts
 from controllers.manifests import Body
-from controllers.runtime import projections, reconciling
+from controllers.runtime import comparisons, projections, reconciling
 from controllers.runtime.changes import Action
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.memories import Records
@@ -149,4 +149,4 @@ def test_what_is_stated_of_an_older_suites_volume_differs_in_mount_options_alone
     for manifest, body in zip(decide(seen(known, bodies), settings).manifests, bodies, strict=True):
         stated = dict(manifest.content["spec"])
         stated.pop("mountOptions", None)
-        assert projections.contains(KINDS[manifest.kind], {"spec": body["spec"]}, {"spec": stated})
+        assert comparisons.contains(KINDS[manifest.kind], {"spec": body["spec"]}, {"spec": stated})

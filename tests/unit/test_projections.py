@@ -8,7 +8,7 @@ from hypothesis import strategies
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime import projections
+from controllers.runtime import comparisons, projections
 from controllers.runtime.kinds import KINDS
 from tests import specimens
 
@@ -107,10 +107,10 @@ def test_the_digest_is_that_of_the_normalised_content_whatever_it_holds(
     spec: dict[str, Any],
 ) -> None:
     content = {"spec": spec}
-    normal = projections.normalise(POLICY, content)
+    normal = comparisons.normalise(POLICY, content)
 
     assert projections.digest(POLICY, normal) == projections.digest(POLICY, content)
-    assert normal == projections.normalise(POLICY, normal)
+    assert normal == comparisons.normalise(POLICY, normal)
 
 
 def test_nothing_is_changed_in_what_is_compared() -> None:
@@ -123,7 +123,11 @@ def test_nothing_is_changed_in_what_is_compared() -> None:
 HAVE = {
     "selector": {"app": "sample"},
     "clusterIP": "10.0.0.1",
-    "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+    "ports": [
+        {"name": "theirs", "port": 9090, "protocol": "TCP"},
+        {"name": "http", "port": 80, "protocol": "TCP"},
+    ],
+    "externalIPs": ["10.0.0.7"],
 }
 COVERED: dict[str, tuple[dict[str, Any], bool]] = {
     "nothing": ({}, True),
@@ -134,7 +138,11 @@ COVERED: dict[str, tuple[dict[str, Any], bool]] = {
     "a_missing_field": ({"type": "ClusterIP"}, False),
     "another_nested_value": ({"ports": [{"port": 81}]}, False),
     "an_item_more": ({"ports": [{"port": 80}, {"port": 81}]}, False),
-    "no_items": ({"ports": []}, False),
+    "another_item_alone": ({"ports": [{"port": 81, "protocol": "TCP"}]}, False),
+    "an_item_with_another_name": ({"ports": [{"port": 80, "name": "web"}]}, False),
+    "no_items_of_a_list_of_others": ({"ports": []}, True),
+    "a_list_without_keys": ({"externalIPs": ["10.0.0.7"]}, True),
+    "fewer_of_a_list_without_keys": ({"externalIPs": []}, False),
     "a_mapping_for_a_text": ({"clusterIP": {"a": "b"}}, False),
 }
 
@@ -143,7 +151,7 @@ COVERED: dict[str, tuple[dict[str, Any], bool]] = {
 def test_contains_compares_only_what_is_stated(case: str) -> None:
     want, expected = COVERED[case]
 
-    assert expected is projections.contains(SERVICE, {"spec": HAVE}, {"spec": want})
+    assert expected is comparisons.contains(SERVICE, {"spec": HAVE}, {"spec": want})
 
 
 def test_contains_compares_quantities_by_value() -> None:
@@ -151,7 +159,7 @@ def test_contains_compares_quantities_by_value() -> None:
     have = {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}
     want = {"spec": {"resources": {"requests": {"storage": "1024Mi"}}}}
 
-    assert projections.contains(claim, have, want)
+    assert comparisons.contains(claim, have, want)
 
 
 def test_only_the_immutable_part_is_fixed() -> None:

@@ -1,0 +1,175 @@
+"""Merge kinds on a real API server: what others add stays, and what we state no longer goes."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from controllers.manifests import Key
+from controllers.pipelines import names
+from controllers.pipelines.config import PipelinesSettings
+from controllers.runtime.kinds import KINDS, Mode
+from tests import artifacts, kubeflow, sights, waits
+from tests.controlplane import ControlPlane, Json
+from tests.suites import Suite, Suites
+
+pytestmark = pytest.mark.xdist_group("pipelines")
+
+TENANT = "kfp-merged"
+SECONDS = 120.0
+WANTED: Mapping[str, Any] = {
+    "provider": "static",
+    "minio_access_key": "minio",
+    "minio_secret_key": "minio123",
+    "artifacts_proxy_enabled": True,
+    "kfp_version": "2.17.0",
+    "driver_mode": "sidecar",
+    "driver_tokens": True,
+}
+DEPLOYMENT = Key("Deployment", TENANT, names.PROXY)
+SERVICE = Key("Service", TENANT, names.PROXY)
+ACCOUNT = Key("ServiceAccount", TENANT, names.AGENT)
+
+
+def path(key: Key) -> str:
+    return KINDS[key.kind].path(key.namespace, key.name)
+
+
+def versions(plane: ControlPlane) -> dict[Key, str]:
+    keys = (DEPLOYMENT, SERVICE, ACCOUNT)
+    return {key: plane.request("GET", path(key))["metadata"]["resourceVersion"] for key in keys}
+
+
+def container(plane: ControlPlane) -> Json:
+    """The artifact proxy's."""
+    body = plane.request("GET", path(DEPLOYMENT))
+    found: Json = body["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def wait_for_looks(suite: Suite, looks: int) -> None:
+    total = "controller_runtime_reconcile_total"
+    goal = suite.total(total) + looks
+    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles", seconds=SECONDS)
+
+
+def writes(suite: Suite) -> float:
+    """How many requests of the process have changed something, or tried to."""
+    verbs = ("POST", "PUT", "PATCH", "DELETE")
+    return sum(suite.requests(method=verb) for verb in verbs)
+
+
+@pytest.fixture
+def run(suites: Suites) -> Callable[..., contextlib.AbstractContextManager[Suite]]:
+    @contextlib.contextmanager
+    def begin(**changes: Any) -> Any:
+        wanted = {**WANTED, **changes}
+        made = PipelinesSettings.model_validate(wanted)
+        kubeconfig = suites.identity("pipelines-sidecar", "pipelines", pipelines=made)
+        variables = {f"PIPELINES_{name.upper()}": str(value) for name, value in wanted.items()}
+        suite = suites.start(
+            "pipelines", "--resync", "0.01", kubeconfig=kubeconfig, variables=variables
+        ).wait_ready()
+        plane = suites.plane
+        waits.until(lambda: artifacts.is_well(plane, TENANT), "it is ready", seconds=SECONDS)
+        yield suite
+        assert suite.stop() == 0
+
+    return begin
+
+
+def add_by_hand(plane: ControlPlane) -> None:
+    """What people, policies and distributions add to such objects."""
+    own = container(plane)
+    more = {"name": "HTTP_PROXY", "value": "http://proxy.example.ca"}
+    sidecar = {"name": "logs", "image": "example.ca/logs:1"}
+    pod = {"containers": [sidecar, {**own, "env": [more, *own["env"]]}]}
+    sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}, "replicas": 2}})
+    port = {"name": "metrics", "port": 9090, "protocol": "TCP", "targetPort": 9090}
+    service = plane.request("GET", path(SERVICE))
+    sights.patch(plane, path(SERVICE), {"spec": {"ports": [port, *service["spec"]["ports"]]}})
+    account = plane.request("GET", path(ACCOUNT))
+    pulls = [{"name": "agent-dockercfg-x7f2q"}]
+    secrets = [*pulls, *account["secrets"]]
+    sights.patch(plane, path(ACCOUNT), {"secrets": secrets, "imagePullSecrets": pulls})
+
+
+def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
+    control_plane: ControlPlane, run: Callable[..., contextlib.AbstractContextManager[Suite]]
+) -> None:
+    plane = control_plane
+    kubeflow.create_tenant(plane, TENANT)
+    with run() as suite:
+        add_by_hand(plane)
+        wait_for_looks(suite, 4)
+        before, written = versions(plane), writes(suite)
+        wait_for_looks(suite, 12)
+        assert versions(plane) == before
+        assert writes(suite) == written
+        (_, own) = plane.request("GET", path(DEPLOYMENT))["spec"]["template"]["spec"]["containers"]
+        assert own["env"][0]["name"] == "HTTP_PROXY"
+        assert plane.request("GET", path(ACCOUNT))["imagePullSecrets"]
+
+        wrong = [{**one, "value": "wrong"} if "value" in one else one for one in own["env"]]
+        pod = {"containers": [{**own, "image": "example.ca/theirs:1", "env": wrong}]}
+        sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}}})
+        waits.until(
+            lambda: container(plane)["image"].startswith("ghcr.io/kubeflow/kfp-frontend:"),
+            "what is ours is put right",
+            seconds=SECONDS,
+        )
+        values = {one["name"]: one.get("value") for one in container(plane)["env"]}
+        assert values["FRONTEND_SERVER_NAMESPACE"] == TENANT
+        assert values["HTTP_PROXY"] == "wrong"  # theirs
+
+
+def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
+    control_plane: ControlPlane, run: Callable[..., contextlib.AbstractContextManager[Suite]]
+) -> None:
+    plane = control_plane
+    if sights.find(plane, f"{kubeflow.PROFILES}/{TENANT}") is None:
+        kubeflow.create_tenant(plane, TENANT)
+
+    def annotations() -> Json:
+        found = plane.request("GET", path(DEPLOYMENT))["spec"]["template"]["metadata"]
+        return dict(found.get("annotations") or {})
+
+    with run(disable_istio_sidecar=True) as suite:
+        assert annotations()["sidecar.istio.io/inject"] == "false"
+        theirs = {"metadata": {"annotations": {"restarted": "by hand"}}}
+        sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
+        wait_for_looks(suite, 4)
+    with run(disable_istio_sidecar=False) as suite:
+        waits.until(
+            lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone", seconds=SECONDS
+        )
+        assert annotations()["restarted"] == "by hand"
+        wait_for_looks(suite, 4)
+        before, written = versions(plane), writes(suite)
+        wait_for_looks(suite, 8)
+        assert (versions(plane), writes(suite)) == (before, written)
+
+
+DEFINITIONS = {
+    "Deployment": "io.k8s.api.apps.v1.Deployment",
+    "Service": "io.k8s.api.core.v1.Service",
+    "ServiceAccount": "io.k8s.api.core.v1.ServiceAccount",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(name for name, kind in KINDS.items() if kind.keyed))
+def test_the_api_merges_by_key_what_the_table_says(control_plane: ControlPlane, kind: str) -> None:
+    definitions = control_plane.request("GET", "/openapi/v2")["definitions"]
+    assert KINDS[kind].mode is Mode.MERGE
+    for where, keys in KINDS[kind].keyed.items():
+        found = definitions[DEFINITIONS[kind]]
+        for part in where.split("."):
+            found = found["items"] if part == "*" else found["properties"][part]
+            if reference := found.get("$ref"):
+                found = definitions[reference.rpartition("/")[2]]
+        assert merge_keys(found) == set(keys), where
+
+
+def merge_keys(described: Json) -> set[str]:
+    return set(described.get("x-kubernetes-list-map-keys") or ())
