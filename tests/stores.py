@@ -42,5 +42,8 @@ class MemoryStore:
         self.swept.append(is_gone)
         return ()
 
+    def health(self) -> str:
+        return str(self.error or "")
+
     async def close(self) -> None:
         self.closed = True

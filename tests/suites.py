@@ -1,9 +1,11 @@
 """The suite as a process of its own, as an operator starts it, and what is seen of it outside."""
 
+import contextlib
 import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -45,6 +47,13 @@ def run(
         timeout=seconds,
         check=False,
     )
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), 5):
+        return True
+    return False
 
 
 class Suite:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore import exceptions
 from botocore.config import Config
 
@@ -41,6 +42,8 @@ class Clients:
 
     s3: S3Client
     iam: IAMClient
+    verify: str | bool = True
+    """Whom to trust over TLS: the file of certificates that AWS_CA_BUNDLE names, or the usual."""
 
     def close(self) -> None:
         """Gives their connections back."""
@@ -51,7 +54,10 @@ class Clients:
 def connect(connection: Connection) -> Clients:
     """The clients; nothing is asked of the store yet."""
     credentials = connection.credentials
+    core = botocore.session.get_session()
+    verify: str | bool = core.get_config_variable("ca_bundle") or True
     session = boto3.Session(
+        botocore_session=core,
         aws_access_key_id=credentials.access_key if credentials else None,
         aws_secret_access_key=credentials.secret_key if credentials else None,
         region_name=connection.region,
@@ -69,12 +75,12 @@ def connect(connection: Connection) -> Clients:
     )
     # SeaweedFS has keys shorter than Amazon's, which have to be removed too.
     lenient = config.merge(Config(parameter_validation=False))
-    iam = session.client("iam", endpoint_url=connection.iam_endpoint, config=lenient)
+    iam = session.client("iam", endpoint_url=connection.iam_endpoint, config=lenient, verify=verify)
     events: Any = iam.meta.events
     events.register("provide-client-params.iam.CreateAccessKey", _set_aside)
     events.register("before-call.iam.CreateAccessKey", _send_along)
-    s3 = session.client("s3", endpoint_url=connection.s3_endpoint, config=config)
-    return Clients(s3=s3, iam=iam)
+    s3 = session.client("s3", endpoint_url=connection.s3_endpoint, config=config, verify=verify)
+    return Clients(s3=s3, iam=iam, verify=verify)
 
 
 def _set_aside(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -18,6 +18,10 @@ class Outside:
         self.settings = settings
         self.store: ObjectStore = providers.connect(settings, dry_run=dry_run)
 
+    def health(self) -> str:
+        """As ``declarations.Telling``."""
+        return self.store.health()
+
     async def close(self) -> None:
         await self.store.close()
 

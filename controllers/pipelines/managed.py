@@ -49,7 +49,7 @@ class ManagedStore:
         self._users = Users(self._clients)
         self.bucket = Bucket(self._clients, connection)
         endpoint = self._clients.s3.meta.endpoint_url
-        self._prober = Prober(connection, endpoint=endpoint)
+        self._prober = Prober(connection, endpoint=endpoint, verify=self._clients.verify)
         self.parts = Parts(
             users=self._users, bucket=self.bucket, prober=self._prober, connection=connection
         )
@@ -86,6 +86,9 @@ class ManagedStore:
                 self._remembered.pop(namespace, None)
                 swept.append(Swept(namespace=namespace, uid=uid))
         return swept
+
+    def health(self) -> str:
+        return self._patience.health()
 
     async def close(self) -> None:
         while self._under_way:

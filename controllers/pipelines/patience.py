@@ -55,6 +55,13 @@ class Patience:
         """A call ended without telling whether the store answers."""
         self._trying = False
 
+    def health(self) -> str:
+        """What keeps everybody from the store; empty when nothing does."""
+        if not self._backoff:
+            return ""
+        remaining = max(self._until - self._clock(), 0.0)
+        return f"away, asked again in {remaining:.0f} s: {self._said}"
+
     def _refused(self) -> UnavailableError:
         remaining = max(self._until - self._clock(), 0.0)
         spread = self._backoff * _SPREAD * self._chance()

@@ -11,6 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningCredentials
 from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from controllers.pipelines.accounts import Verdict
 from controllers.pipelines.stores import (
@@ -44,12 +45,15 @@ class Prober:
     A client of boto3's for each key would cost megabytes and milliseconds.
     """
 
-    def __init__(self, connection: Connection, *, endpoint: str) -> None:
-        """Asks nothing yet."""
+    def __init__(self, connection: Connection, *, endpoint: str, verify: str | bool) -> None:
+        """Asks nothing yet. Proxies are those of boto3's clients, ``verify`` as theirs."""
         self._base = f"{endpoint.rstrip('/')}/{connection.bucket}"
         self._region = connection.region
         self._session = URLLib3Session(
-            timeout=math.ceil(connection.timeout), max_pool_connections=connection.workers
+            verify=verify,  # type: ignore[arg-type]  # it takes a file's path too
+            proxies=get_environ_proxies(self._base),
+            timeout=math.ceil(connection.timeout),
+            max_pool_connections=connection.workers,
         )
 
     def verdict(self, credentials: Credentials, record: str) -> Verdict:

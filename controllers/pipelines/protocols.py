@@ -91,7 +91,7 @@ def current(request: Request, minted: desired.Keys | None, settings: PipelinesSe
     namespace = request.namespace
     proxy = int(settings.artifacts_proxy_enabled)
     counts = {
-        "Secret.v1": int(settings.provider != "none"),
+        **_secrets(settings),
         "ConfigMap.v1": 3,
         "Deployment.apps/v1": proxy,
         "Service.v1": proxy,
@@ -108,7 +108,7 @@ def older(request: Request, keys: desired.Keys | None, settings: PipelinesSettin
     """The reply to the older protocol. Raises UnsetError."""
     namespace = request.namespace
     launcher = visualizations.launcher(namespace, settings)
-    counts = {"Secret.v1": 1, "ConfigMap.v1": 1 + len(launcher)}
+    counts = {**_secrets(settings), "ConfigMap.v1": 1 + len(launcher)}
     counts |= {"Deployment.apps/v1": 2, "Service.v1": 2, **dict.fromkeys(_ISTIO, 1)}
     tag = settings.visualization_server_tag or settings.kfp_version
     frontend = settings.frontend_image_tagged
@@ -123,18 +123,26 @@ def older(request: Request, keys: desired.Keys | None, settings: PipelinesSettin
         _plain(visualizations.service(namespace)),
         _plain(visualizations.proxy(namespace, settings, frontend)),
         _plain(proxies.service(namespace)),
-        _older_secret(request, keys),
+        *_older_secret(request, keys, settings),
     ]
     ready = all(request.count(key) == wanted for key, wanted in counts.items())
     return {"status": _status(ready=ready), "children": children}
 
 
-def _older_secret(request: Request, keys: desired.Keys | None) -> Body:
-    if keys is not None:
-        return _plain(visualizations.secret(request.namespace, keys))
-    if request.secret is None:
+def _secrets(settings: PipelinesSettings) -> dict[str, int]:
+    """How many Secrets there must be. Where none is made, one that is there still hurts nobody."""
+    return {} if settings.provider == "none" else {"Secret.v1": 1}
+
+
+def _older_secret(
+    request: Request, keys: desired.Keys | None, settings: PipelinesSettings
+) -> list[Body]:
+    made = settings.provider != "none"
+    if made and keys is not None:
+        return [_plain(visualizations.secret(request.namespace, keys))]
+    if made and request.secret is None:
         raise UnsetError("set MINIO_ACCESS_KEY and MINIO_SECRET_KEY: the older protocol needs them")
-    return request.secret
+    return [request.secret] if request.secret is not None else []
 
 
 def _status(*, ready: bool) -> Body:

@@ -150,6 +150,9 @@ class ObjectStore(Protocol):
         the Profiles are synced, and for UIDs of other shards. Objects are never removed.
         """
 
+    def health(self) -> str:
+        """Why nobody is asking the store now; empty when it answers. From any thread."""
+
     async def close(self) -> None:
         """Waits for what is under way and gives connections and threads back."""
 

@@ -54,7 +54,7 @@ def proxy(namespace: str, settings: PipelinesSettings, image: str) -> Manifest:
         image=image,
         port=proxies.PORT,
         resources=proxies.RESOURCES,
-        env=proxies.keys(),
+        env=proxies.keys(settings),
         annotations=proxies.istio(settings),
     )
 

@@ -30,7 +30,10 @@ class Chore:
         resync: float,
     ) -> None:
         """``resync`` is in seconds."""
-        self._controller = controller
+        if controller.chore is None:
+            raise ValueError(f"controller {controller.name} has no chore")
+        self.controller = controller.name
+        self._work = controller.chore
         self._outside = outside
         self._is_gone = is_gone
         self._resync = resync
@@ -44,36 +47,42 @@ class Chore:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            delay = await self._once()
+            delay = self._resync
+            self._wanted.clear()
+            if (error := await self.attempt()) is not None:
+                delay = min(self._delay(error), self._resync)
+                logger.warning(
+                    "chore failed",
+                    controller=self.controller,
+                    error=said(error),
+                    retry_seconds=round(delay, 1),
+                    exc_info=None if isinstance(error, Waiting | Terminal) else error,
+                )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._wanted.wait()
                     await asyncio.sleep(_SETTLE)
 
-    async def _once(self) -> float:
-        """Seconds until it is due again."""
-        work = self._controller.chore
-        if work is None:
-            raise ValueError(f"controller {self._controller.name} has no chore")
-        self._wanted.clear()
-        log = logger.bind(controller=self._controller.name)
+    async def attempt(self) -> Exception | None:
+        """Does it once; what it failed with, if it did."""
         try:
-            await work(self._outside, self._is_gone)
-        except (Waiting, Terminal) as error:
+            await self._work(self._outside, self._is_gone)
+        except Exception as error:  # noqa: BLE001 - the boundary: told by who asked for it
             self._failures += 1
-            delay = _RETRY.delay(self._failures)
-            if isinstance(error, Waiting) and error.after is not None:
-                delay = max(error.after, _RETRY.first)
-            log.warning(
-                "chore failed", reason=error.reason, error=error.message, retry_seconds=delay
-            )
-            return min(delay, self._resync)
-        except Exception as error:
-            self._failures += 1
-            delay = _RETRY.delay(self._failures)
-            log.exception("chore failed", error=str(error), retry_seconds=delay)
-            return min(delay, self._resync)
+            return error
         if self._failures:
-            log.info("chore done again")
+            logger.info("chore done again", controller=self.controller)
         self._failures = 0
-        return self._resync
+        return None
+
+    def _delay(self, error: Exception) -> float:
+        if isinstance(error, Waiting) and error.after is not None:
+            return max(error.after, _RETRY.first)
+        return _RETRY.delay(self._failures)
+
+
+def said(error: Exception) -> str:
+    """What a chore failed with, in a sentence."""
+    if isinstance(error, Waiting | Terminal):
+        return f"{error.reason}: {error.message}"
+    return str(error) or type(error).__name__

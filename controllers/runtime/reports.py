@@ -80,7 +80,8 @@ class Report:
             trace = None if is_expected(self.error) else self.error
             log.warning("reconcile failed", error=outcome.message, exc_info=trace)
         elif outcome.ready is False:
-            log.info("not ready", reason=outcome.reason, condition=outcome.message)
+            again = {} if outcome.after is None else {"retry_seconds": round(outcome.after, 1)}
+            log.info("not ready", reason=outcome.reason, condition=outcome.message, **again)
         elif self.changes.changed:
             done = "would reconcile" if dry_run else "reconciled"
             log.info(done, changes=str(self.changes).splitlines())

@@ -10,7 +10,7 @@ import structlog
 
 from controllers.manifests import Body
 from controllers.profiles import Profile, parse_profile
-from controllers.runtime import managers, processes
+from controllers.runtime import chores, managers, processes
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS
@@ -68,7 +68,8 @@ async def _look_once(
         try:
             await listed_profiles(cluster, manager.profiles)
             await _complete(manager)
-            rows = await _rows(manager, profiles, options)
+            done = [] if options.dry_run else await _chores(manager)
+            rows = [*done, *await _rows(manager, profiles, options)]
             await manager.drain()
         finally:
             await manager.stop()
@@ -88,6 +89,18 @@ async def _complete(manager: managers.Manager) -> None:
             await asyncio.wait([waiting], timeout=_TICK)
     finally:
         waiting.cancel()
+
+
+async def _chores(manager: managers.Manager) -> list[Row]:
+    """What is done outside Kubernetes for no profile: a row for each that failed, of no profile."""
+    rows = []
+    for chore in manager.chores:
+        if (error := await chore.attempt()) is not None:
+            message = chores.said(error)
+            rows.append(
+                Row(profile="", controller=chore.controller, result="failed", message=message)
+            )
+    return rows
 
 
 async def _rows(

@@ -6,12 +6,22 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import cold, counts, drifts, growths, memories, restarts, synthetic, tenants
+from tests.bench import (
+    cold,
+    counts,
+    drifts,
+    growths,
+    memories,
+    restarts,
+    synthetic,
+    tenants,
+    webhooks,
+)
 from tests.bench.probes import Memory
 from tests.bench.reports import Row
 from tests.bench.stages import Stage, say
 
-ROWS = ("cold", "restart", "drift", "tenant", "memory", "growth")
+ROWS = ("cold", "restart", "drift", "tenant", "memory", "webhook", "growth")
 DEFAULT_ROWS = ROWS[:-1]
 RESTARTS_A_REPEAT = 2
 
@@ -30,6 +40,8 @@ class Bench:
 
     def run(self, take: Take) -> None:
         """Measures, and hands the rows over as they come."""
+        if "webhook" in self.only:
+            take(webhooks.rows())
         if "memory" in self.only:
             say(f"memory: cold start of {memories.FEW} profiles")
             with self.opened(memories.FEW) as stage:

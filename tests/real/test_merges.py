@@ -17,7 +17,6 @@ from tests.suites import Suite, Suites
 pytestmark = pytest.mark.xdist_group("pipelines")
 
 TENANT = "kfp-merged"
-SECONDS = 120.0
 WANTED: Mapping[str, Any] = {
     "provider": "static",
     "minio_access_key": "minio",
@@ -51,7 +50,7 @@ def container(plane: ControlPlane) -> Json:
 def wait_for_looks(suite: Suite, looks: int) -> None:
     total = "controller_runtime_reconcile_total"
     goal = suite.total(total) + looks
-    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles", seconds=SECONDS)
+    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")
 
 
 def writes(suite: Suite) -> float:
@@ -72,7 +71,7 @@ def run(suites: Suites) -> Callable[..., contextlib.AbstractContextManager[Suite
             "pipelines", "--resync", "0.01", kubeconfig=kubeconfig, variables=variables
         ).wait_ready()
         plane = suites.plane
-        waits.until(lambda: artifacts.is_well(plane, TENANT), "it is ready", seconds=SECONDS)
+        waits.until(lambda: artifacts.is_well(plane, TENANT), "it is ready")
         yield suite
         assert suite.stop() == 0
 
@@ -117,7 +116,6 @@ def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
         waits.until(
             lambda: container(plane)["image"].startswith("ghcr.io/kubeflow/kfp-frontend:"),
             "what is ours is put right",
-            seconds=SECONDS,
         )
         values = {one["name"]: one.get("value") for one in container(plane)["env"]}
         assert values["FRONTEND_SERVER_NAMESPACE"] == TENANT
@@ -141,9 +139,7 @@ def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
         sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
         wait_for_looks(suite, 4)
     with run(disable_istio_sidecar=False) as suite:
-        waits.until(
-            lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone", seconds=SECONDS
-        )
+        waits.until(lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone")
         assert annotations()["restarted"] == "by hand"
         wait_for_looks(suite, 4)
         before, written = versions(plane), writes(suite)

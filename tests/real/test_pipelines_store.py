@@ -1,47 +1,20 @@
 """The pipelines controller between a real API server and a real SeaweedFS."""
 
-import base64
-from collections.abc import Mapping
-
 import pytest
 
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.stores import Credentials
 from controllers.runtime.kinds import KINDS
-from tests import kubeflow, sights, waits
-from tests.controlplane import ControlPlane
+from tests import artifacts, kubeflow, sights, waits
+from tests import suites as processes
+from tests.controlplane import ControlPlane, ports
 from tests.seaweedfs import SeaweedFS
 from tests.suites import Suites
 
 pytestmark = pytest.mark.xdist_group("pipelines-store")
 
 BUCKET = "kfp-artifacts"
-
-
-def path(namespace: str) -> str:
-    return KINDS["Secret"].path(namespace, names.SECRET)
-
-
-def keys(plane: ControlPlane, namespace: str) -> Credentials | None:
-    found = sights.find(plane, path(namespace))
-    if found is None:
-        return None
-    access, secret = (
-        base64.b64decode(found["data"][key]).decode()
-        for key in (names.ACCESS_KEY, names.SECRET_KEY)
-    )
-    return Credentials(access_key=access, secret_key=secret)
-
-
-def variables(store: SeaweedFS) -> Mapping[str, str]:
-    return {
-        "PIPELINES_BUCKET": BUCKET,
-        "S3_ENDPOINT_URL": store.s3_url,
-        "AWS_ENDPOINT_URL": store.iam_url,
-        "AWS_ACCESS_KEY_ID": store.admin.access_key,
-        "AWS_SECRET_ACCESS_KEY": store.admin.secret_key,
-    }
 
 
 def test_a_tenants_key_is_made_kept_and_taken_away(
@@ -51,16 +24,19 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
     seaweedfs.make_bucket(BUCKET)
     kubeflow.create_tenant(plane, name)
     kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
-    given = variables(seaweedfs)
+    given = artifacts.variables(seaweedfs, BUCKET)
     suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
-    waits.until(lambda: sights.status(plane, name, "PipelinesReady") == "True", "it is ready")
-    first = keys(plane, name)
+    waits.until(lambda: artifacts.is_well(plane, name), "it is ready")
+    first = artifacts.keys(plane, name)
     assert first is not None
     assert seaweedfs.keys(name) == [first.access_key]
 
-    sights.delete(plane, path(name))
-    waits.until(lambda: keys(plane, name) is not None, "the Secret is there again")
-    assert keys(plane, name) == first
+    sights.delete(plane, artifacts.secret_path(name))
+    waits.until(
+        lambda: artifacts.keys(plane, name) is not None,
+        "the Secret is there again",
+    )
+    assert artifacts.keys(plane, name) == first
     assert seaweedfs.keys(name) == [first.access_key]
 
     seaweedfs.iam().delete_access_key(UserName=name, AccessKeyId=first.access_key)
@@ -72,3 +48,109 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
     suite.stop()
     assert first.secret_key not in suite.text()
     assert seaweedfs.admin.secret_key not in suite.text()
+
+
+def test_once_keeps_the_bucket_and_removes_who_is_gone(
+    control_plane: ControlPlane, suites: Suites, seaweedfs: SeaweedFS
+) -> None:
+    plane, name = control_plane, "kfp-once"
+    bucket = seaweedfs.make_bucket("kfp-once")
+    kubeflow.create_tenant(plane, name)
+    kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
+    command = ("pipelines", "--once", "--kubeconfig", str(kubeconfig))
+    given = artifacts.variables(seaweedfs, bucket)
+
+    done = processes.run(*command, seconds=waits.PATIENCE, **given)
+    assert (done.returncode, name in seaweedfs.users()) == (0, True), done.stderr
+    policy = seaweedfs.s3().get_bucket_policy(Bucket=bucket)["Policy"]
+    assert "KubeflowDenyOthers" in policy
+
+    kubeflow.delete_profile(plane, name)
+    done = processes.run(*command, seconds=waits.PATIENCE, **given)
+    assert (done.returncode, name in seaweedfs.users()) == (0, False), done.stderr
+
+    nobody = f"http://127.0.0.1:{ports.free()}"
+    away = {**given, "S3_ENDPOINT_URL": nobody, "AWS_ENDPOINT_URL": nobody}
+    done = processes.run(*command, seconds=waits.PATIENCE, **away)
+    assert done.returncode == 3
+    assert "pipelines  failed  ObjectStoreUnavailable: " in done.stdout
+
+
+DECISIONS = ("accept", "archive", "purge")
+
+
+def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_decided(
+    control_plane: ControlPlane, suites: Suites, seaweedfs: SeaweedFS
+) -> None:
+    plane, bucket = control_plane, seaweedfs.make_bucket("kfp-anew")
+    tenants = {f"kfp-anew-{decision}": decision for decision in DECISIONS}
+    kubeflow.create_furnished_tenants(plane, tenants)
+    kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
+    given = artifacts.variables(seaweedfs, bucket)
+    suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
+    before = {name: granted(plane, seaweedfs, name) for name in tenants}
+    for name in tenants:
+        for folder in ("private", "private-artifacts"):
+            seaweedfs.s3().put_object(Bucket=bucket, Key=f"{folder}/{name}/old", Body=b"old")
+
+    for name in tenants:
+        kubeflow.delete_profile(plane, name)
+    for name in tenants:
+        wait_gone(plane, seaweedfs, name)
+    kubeflow.create_furnished_tenants(plane, tenants)
+    for name in tenants:
+        wait_told(plane, name)
+        assert artifacts.keys(plane, name) is None
+        assert name not in seaweedfs.users()
+        launcher = KINDS["ConfigMap"].path(name, names.LAUNCHER)
+        assert sights.find(plane, launcher) is not None
+
+    for name, decision in tenants.items():
+        annotations = {names.OLD_OBJECTS_ANNOTATION: decision}
+        kubeflow.patch_profile(plane, name, {"metadata": {"annotations": annotations}})
+    after = {name: granted(plane, seaweedfs, name) for name in tenants}
+    assert not set(before.values()) & set(after.values())
+    assert {name: left(seaweedfs, bucket, name) for name in tenants} == {
+        "kfp-anew-accept": (2, 0),
+        "kfp-anew-archive": (0, 2),
+        "kfp-anew-purge": (0, 0),
+    }
+    suite.stop()
+
+
+def granted(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
+    """The tenant's key, once it has one; the only one that its user has."""
+    waits.until(lambda: artifacts.is_well(plane, name), f"{name} has its key")
+    found = artifacts.keys(plane, name)
+    assert found is not None
+    assert store.keys(name) == [found.access_key]
+    return found
+
+
+def wait_gone(plane: ControlPlane, store: SeaweedFS, name: str) -> None:
+    namespace = f"/api/v1/namespaces/{name}"
+    waits.until(lambda: sights.is_gone(plane, namespace), f"{name} is gone")
+    waits.until(lambda: name not in store.users(), f"user {name} is gone")
+
+
+def wait_told(plane: ControlPlane, name: str) -> None:
+    """That there are old objects, and that nobody has decided about them."""
+
+    def is_told() -> bool:
+        status, message = sights.conditions(plane, name).get(artifacts.CONDITION, ("", ""))
+        return (status, "until it is decided" in message) == ("False", True)
+
+    waits.until(is_told, f"{name} is told of the old objects")
+    waits.until(
+        lambda: sights.events(plane, name, reason="OldObjects"),
+        f"{name} has an event of it",
+    )
+
+
+def left(store: SeaweedFS, bucket: str, name: str) -> tuple[int, int]:
+    """How many of the old tenant's objects the new one has, and how many are archived."""
+    found = store.s3().list_object_versions(Bucket=bucket).get("Versions", ())
+    keys = [one["Key"] for one in found if one["IsLatest"]]
+    own = (f"private/{name}/", f"private-artifacts/{name}/")
+    archived = f"profiles-controller/archive/{name}/"
+    return sum(key.startswith(own) for key in keys), sum(key.startswith(archived) for key in keys)

@@ -86,3 +86,15 @@ def test_a_try_that_was_abandoned_leaves_the_turn_to_another() -> None:
 @pytest.mark.parametrize("chance", [0.0, 0.25, 1.0])
 def test_callers_are_told_different_times(chance: float) -> None:
     assert fail(make(Clock(), chance)) == 0.75 + 0.5 * chance + chance
+
+
+def test_it_is_well_until_a_failure_and_again_after_an_answer() -> None:
+    clock = Clock()
+    patience = make(clock)
+    assert patience.health() == ""
+    fail(patience)
+    assert patience.health() == "away, asked again in 1 s: down"
+    clock.now += 5
+    patience.enter()
+    patience.succeeded()
+    assert patience.health() == ""

@@ -1,0 +1,126 @@
+"""A store that goes away under the running process and comes back: what goes on, and what waits."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from controllers.pipelines import names
+from controllers.pipelines.config import PipelinesSettings
+from controllers.runtime.kinds import KINDS
+from tests import artifacts, kubeflow, sights, waits
+from tests.controlplane import ControlPlane
+from tests.seaweedfs import SeaweedFS
+from tests.suites import Suite, Suites
+from tests.tunnels import Tunnel
+
+pytestmark = [pytest.mark.xdist_group("pipelines-outage"), pytest.mark.timeout(600)]
+
+BUCKET = "kfp-outage"
+TENANTS = [f"kfp-out-{number:02}" for number in range(20)]
+LATE = "kfp-out-late"
+PATIENCE_SECONDS = 240.0
+"""More than the longest backoff and its spread."""
+WORKERS = 8
+"""Requests to the store under way at most."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SeaweedFS]:
+    made = SeaweedFS.start(tmp_path / "store")
+    yield made
+    made.stop()
+
+
+def port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def wait(check: Callable[[], object], what: str) -> None:
+    waits.until(check, what, seconds=PATIENCE_SECONDS, pause=0.2)
+
+
+def kept(plane: ControlPlane, name: str) -> bool:
+    """Whether everything is there that needs no store, as it should be."""
+    launcher = sights.find(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
+    pods = sights.find(plane, KINDS["PodDefault"].path(name, names.POD_DEFAULT))
+    return launcher is not None and pods is not None and pods["spec"]["desc"] != "edited"
+
+
+def wait_well(plane: ControlPlane, name: str) -> None:
+    wait(lambda: artifacts.is_well(plane, name), f"{name} is well")
+
+
+def wait_kept(plane: ControlPlane, name: str) -> None:
+    wait(lambda: kept(plane, name), f"{name} is kept without the store")
+    wait(lambda: sights.status(plane, name, artifacts.CONDITION) == "False", f"{name} is told")
+
+
+def damage(plane: ControlPlane, name: str) -> None:
+    sights.delete(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
+    path = KINDS["PodDefault"].path(name, names.POD_DEFAULT)
+    sights.patch(plane, path, {"spec": {"desc": "edited"}})
+
+
+def delays(suite: Suite) -> list[float]:
+    """What was said of when the store will be asked again, in order."""
+    lines = suite.lines(message="not ready", reason="ObjectStoreUnavailable")
+    return [line["retry_seconds"] for line in lines]
+
+
+def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
+    fresh_suites: Callable[..., Suites], store: SeaweedFS
+) -> None:
+    made = fresh_suites()
+    plane = made.plane
+    store.make_bucket(BUCKET)
+    kubeflow.create_furnished_tenants(plane, TENANTS)
+    kubeconfig = made.identity("pipelines", "pipelines", pipelines=PipelinesSettings())
+    with Tunnel(port(store.s3_url)) as s3, Tunnel(port(store.iam_url)) as iam:
+        given: Mapping[str, str] = {
+            **artifacts.variables(store, BUCKET),
+            "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3.port}",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{iam.port}",
+        }
+        suite = made.start(
+            "pipelines", "--resync", "0.05", kubeconfig=kubeconfig, variables=given
+        ).wait_ready()
+        for name in TENANTS:
+            wait_well(plane, name)
+        before = {name: artifacts.keys(plane, name) for name in TENANTS}
+
+        store.pause()
+        wait(lambda: "away" in suite.page("/readyz?verbose"), "the process has noticed")
+        s3.forget()
+        iam.forget()
+        kubeflow.create_tenant(plane, LATE)
+        sights.delete(plane, artifacts.secret_path(TENANTS[0]))
+        for name in TENANTS:
+            damage(plane, name)
+        for name in (*TENANTS, LATE):
+            wait_kept(plane, name)
+        wait(lambda: max(delays(suite)) > 8.0, "the backoff grows")
+        assert {name: artifacts.keys(plane, name) for name in TENANTS[1:]} == {
+            name: before[name] for name in TENANTS[1:]
+        }
+        assert artifacts.keys(plane, LATE) is None
+        assert suite.answers("/readyz") == 200
+        # One asks for all: a resync every three seconds alone would have been hundreds.
+        assert s3.taken + iam.taken <= len(TENANTS)
+
+        s3.forget()
+        iam.forget()
+        store.resume()
+        for name in (*TENANTS, LATE):
+            wait_well(plane, name)
+        assert {name: artifacts.keys(plane, name) for name in TENANTS} == before
+        assert artifacts.keys(plane, LATE) is not None
+        assert iam.most <= WORKERS
+        assert s3.most <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
+        assert "away" not in suite.page("/readyz?verbose")
+        assert all(len(store.keys(name)) == 1 for name in (*TENANTS, LATE))
+    suite.stop()
+    text = suite.text()
+    for key in (*before.values(), store.admin):
+        assert key is not None
+        assert key.secret_key not in text

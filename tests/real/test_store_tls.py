@@ -1,0 +1,44 @@
+"""A store behind TLS with a certificate of one's own: everybody who asks it has to trust that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controllers.pipelines.stores import Credentials, UnavailableError
+from tests.accounts import World
+from tests.controlplane import certificates
+from tests.seaweedfs import SeaweedFS
+from tests.tunnels import Tunnel
+
+
+async def test_whoever_asks_the_store_trusts_the_bundle_that_is_named_and_nobody_else(
+    seaweedfs: SeaweedFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = certificates.create(tmp_path)
+    inner = [int(url.rpartition(":")[2]) for url in (seaweedfs.s3_url, seaweedfs.iam_url)]
+    s3, iam = (
+        Tunnel(port, certificate=files.serving_certificate, key=files.serving_key) for port in inner
+    )
+    with s3, iam:
+        world = World.make(seaweedfs, "tls")
+        world.connection = replace(
+            world.connection,
+            s3_endpoint=f"https://127.0.0.1:{s3.port}",
+            iam_endpoint=f"https://127.0.0.1:{iam.port}",
+        )
+        world.restarted()
+        with pytest.raises(UnavailableError, match="SSL"):
+            await world.ensure()
+        await world.store.close()
+
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(files.ca))
+        world.connection = replace(world.connection, timeout=6.0)
+        world.restarted()
+        made = await world.ensure()
+        assert isinstance(made, Credentials)
+        world.wait_until_known(made)
+        # The key itself is tried as well.
+        assert made == await world.ensure()
+        assert world.keys == [made.access_key]
+        await world.store.close()
