@@ -200,11 +200,13 @@ class Suites:
         *arguments: str,
         kubeconfig: Path | None = None,
         module: str = PROGRAM,
+        program: Sequence[str] = (),
         variables: Mapping[str, str] = NO_STORE,
     ) -> Suite:
         """A process that runs `controllers` (a name, or all), under an identity of that name.
 
-        `variables` are its environment. It serves on a port of its own. Does not wait until it is
+        `variables` are its environment, and `program` what is started instead of the `module`.
+        It serves on a port of its own. Does not wait until it is
         ready.
         """
         if kubeconfig is None:
@@ -215,7 +217,7 @@ class Suites:
         listen = ("--kubeconfig", str(kubeconfig), "--listen", f"{HOST}:{port}")
         command: Sequence[str] = (
             "env", "-i", *(f"{key}={value}" for key, value in environment(**variables).items()),
-            sys.executable, "-m", module, controllers, *listen, *arguments,
+            *(program or (sys.executable, "-m", module)), controllers, *listen, *arguments,
         )  # fmt: skip
         process = self._group.start(name, command)
         suite = Suite(process, self._workdir / f"{name}.log", port)

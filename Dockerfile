@@ -1,0 +1,52 @@
+# The one image of the suite: `docker build .` with nothing but this folder. tests/real/test_image.py
+# runs the steps of the first stage as they stand here.
+# Both stages are the same base: the environment's interpreter is a link into it.
+FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579 AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ONLY_BINARY=:all: \
+    PIP_REQUIRE_VIRTUALENV=1
+WORKDIR /src
+
+# What changes seldom comes first, so that a change of the code builds in seconds.
+COPY requirements.lock requirements-build.lock ./
+RUN python -m venv /opt/build && \
+    python -m venv --without-pip /opt/venv && \
+    /opt/build/bin/pip install --require-hashes -r requirements-build.lock && \
+    /opt/build/bin/pip --python /opt/venv/bin/python install --require-hashes -r requirements.lock
+
+COPY pyproject.toml README.md LICENSE ./
+COPY cmd cmd
+COPY controllers controllers
+RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist && \
+    /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-index /dist/*.whl
+
+FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
+
+# Nothing is installed in a running container.
+RUN rm -rf /usr/local/lib/python3.12/site-packages/* /usr/local/lib/python3.12/ensurepip \
+    /usr/local/bin/pip* /root/.cache
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+# A number, so that Kubernetes can tell that it is not root; no such user need exist.
+USER 65532:65532
+WORKDIR /
+EXPOSE 8080
+ENTRYPOINT ["profiles-controller"]
+
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=""
+LABEL org.opencontainers.image.title="profiles-controller" \
+    org.opencontainers.image.description="Kubernetes controllers that keep Kubeflow Profiles and their namespaces in shape" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.base.name="docker.io/library/python:3.12.14-slim-bookworm" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION" \
+    org.opencontainers.image.created="$CREATED" \
+    org.opencontainers.image.source="$SOURCE"

@@ -1,0 +1,66 @@
+"""What the image holds works: the steps of its first stage, run here, and a controller of that."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from profiles_controller import DISTRIBUTION, version
+from tests import documents, images, kubeflow, sights, waits
+from tests.controlplane import ControlPlane
+from tests.suites import Suites, environment
+
+pytestmark = pytest.mark.xdist_group("namespaces")
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the final stage gets."""
+    root = tmp_path_factory.mktemp("image")
+    images.run(images.stages()[0], root)
+    return root / "opt" / "venv"
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_it_holds_the_locked_requirements_and_the_suite_and_nothing_else(venv: Path) -> None:
+    lock = (documents.ROOT / "requirements.lock").read_text()
+    pinned = re.findall(r"^([\w.-]+)==(\S+)( ; \S.*)? \\$", lock, re.MULTILINE)
+
+    installed = {
+        canonical(name): release
+        for info in venv.glob("lib/python3*/site-packages/*.dist-info")
+        for name, release in [info.stem.rsplit("-", 1)]
+    }
+    assert installed.pop(DISTRIBUTION) == version()
+    everywhere = {canonical(name): release for name, release, marker in pinned if not marker}
+    assert everywhere.items() <= installed.items()
+    assert installed.keys() <= {canonical(name) for name, *_ in pinned}
+    assert not list(venv.glob("bin/pip*"))
+
+
+def test_the_entry_point_answers(venv: Path) -> None:
+    done = subprocess.run(
+        (venv / "bin" / "profiles-controller", "--help"),
+        env=environment(), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert "Kubernetes controllers over Kubeflow Profiles." in done.stdout
+
+
+def test_a_controller_of_it_keeps_a_tenant_in_shape(
+    venv: Path, control_plane: ControlPlane, suites: Suites
+) -> None:
+    kubeflow.create_tenants(control_plane, ["imaged"])
+
+    program = (str(venv / "bin" / "profiles-controller"),)
+    suite = suites.start("quotas", program=program).wait_ready()
+
+    waits.until(
+        lambda: sights.status(control_plane, "imaged", "QuotasReady") == "True", "it is ready"
+    )
+    assert sights.hard(control_plane, "imaged")
+    assert suite.stop() == 0
