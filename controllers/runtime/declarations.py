@@ -119,12 +119,17 @@ class Owned:
     dispensable: bool = False
 
 
+EVERY_PROFILE = "*"
+"""What ``Watched.wakes`` gives for an object that concerns all Profiles; none can be called so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """A kind that the controller only reads.
 
     ``keep`` is the projection: what is remembered of an object, or None when it is of no interest.
-    An object wakes the Profile that ``wakes`` names, and only when what was kept of it changed;
+    An object wakes the Profile that ``wakes`` names, or EVERY_PROFILE, one after the other behind
+    what is urgent, and only when what was kept of it changed;
     without ``wakes`` it wakes none, and the controller's part outside is told (``Active``).
 
     ``only`` is the namespace and name of the one object that is read: nothing else of the kind is

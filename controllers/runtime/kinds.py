@@ -85,6 +85,8 @@ _TABLE = (
          quantities=tuple(f"spec.limits.*.{field}.*" for field in _LIMITS)),
     Kind(name="NetworkPolicy", group="networking.k8s.io", versions=("v1",),
          plural="networkpolicies", empties=("spec.ingress", "spec.egress")),
+    Kind(name="EndpointSlice", group="discovery.k8s.io", versions=("v1",),
+         plural="endpointslices", content=("endpoints", "ports")),
     Kind(name="Role", group="rbac.authorization.k8s.io", versions=("v1",), plural="roles",
          content=("rules",), empties=("rules",)),
     Kind(name="RoleBinding", group="rbac.authorization.k8s.io", versions=("v1",),

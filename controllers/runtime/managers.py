@@ -17,7 +17,7 @@ from controllers.profiles import Profile
 from controllers.runtime import clusters, informers
 from controllers.runtime.chores import Chore
 from controllers.runtime.conditions import Writer
-from controllers.runtime.declarations import Active, AnyController, Measured
+from controllers.runtime.declarations import EVERY_PROFILE, Active, AnyController, Measured
 from controllers.runtime.healths import Health
 from controllers.runtime.metrics import Metrics
 from controllers.runtime.operators import ProfileWatch
@@ -111,7 +111,12 @@ class Manager:
 
     def _wake(self, profile: str, controller: str | None, priority: Priority, /) -> None:
         # A standby keeps no line: it would be as old as the other's reign, and says nothing.
-        if not self._workers or self.profiles.get(profile) is None:
+        if not self._workers:
+            return
+        if profile == EVERY_PROFILE:
+            self._wake_each(controller)
+            return
+        if self.profiles.get(profile) is None:
             return
         for name, reconciler in self.reconcilers.items():
             if controller in (None, name):
@@ -159,13 +164,15 @@ class Manager:
         """What is outside concerns one profile, or all."""
         if profile is not None:
             self._wake(profile, controller, Priority.EVENT)
-            return
-        for name in self.profiles:
-            self._wake(name, controller, Priority.BACKLOG)
+        else:
+            self._wake_each(controller)
 
     def _wake_all(self) -> None:
+        self._wake_each(None)
+
+    def _wake_each(self, controller: str | None) -> None:
         for name in self.profiles:
-            self._wake(name, None, Priority.BACKLOG)
+            self._wake(name, controller, Priority.BACKLOG)
 
     # -- life -----------------------------------------------------------------------------------
 

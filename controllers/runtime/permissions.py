@@ -80,15 +80,16 @@ def cluster_role(
 
 def reader_role(controllers: Sequence[AnyController], name: str) -> Body:
     """The ClusterRole of a person who asks for the status of these controllers: to read alone."""
-    kinds = dict.fromkeys(
-        kind
+    owned = [own.kind for controller in controllers for own in controller.owned]
+    whole = dict.fromkeys(["Profile", "Namespace", *owned])
+    watched = (
+        replace(_read_rule(controller, watch.kind), verbs=_READ)
         for controller in controllers
-        for kind in (
-            *(own.kind for own in controller.owned),
-            *(watch.kind for watch in controller.watched if not controller.asks_outside),
-        )
+        if not controller.asks_outside
+        for watch in controller.watched
+        if watch.kind not in whole
     )
-    rules = [_rule(KINDS[kind], _READ) for kind in ("Profile", "Namespace", *kinds)]
+    rules = [*(_rule(KINDS[kind], _READ) for kind in whole), *watched]
     return _role(name, list(dict.fromkeys(rules)))
 
 
