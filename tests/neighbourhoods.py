@@ -15,6 +15,7 @@ from controllers.network.config import NetworkSettings
 from tests import builders
 from tests.traffic import Blocks, End, Namespace, Network, Outside, Pod, Port
 
+NOTHING = desired.Facts()
 PURPOSE = "namespace.statcan.gc.ca/purpose"
 PROTECTED_B = {"data.statcan.gc.ca/classification": "protected-b"}
 NOTEBOOK = {"notebook-name": "nb"}
@@ -95,20 +96,28 @@ def ends() -> dict[str, End]:
 
 
 def network(
-    blocks: Blocks, *, labels: Mapping[str, str] | None = None, settings: Any = None
+    blocks: Blocks,
+    *,
+    labels: Mapping[str, str] | None = None,
+    settings: Any = None,
+    facts: desired.Facts = NOTHING,
 ) -> Network:
     """The policies of both tenants, who have the same labels, as the controller renders them."""
     parsed = NetworkSettings.model_validate(settings or {})
     return Network(
-        policies={tenant: list(specs(tenant, labels or {}, parsed)) for tenant in TENANTS.values()},
+        policies={
+            tenant: list(specs(tenant, labels or {}, parsed, facts)) for tenant in TENANTS.values()
+        },
         blocks=blocks,
     )
 
 
-def specs(tenant: str, labels: Mapping[str, str], settings: NetworkSettings) -> Iterator[Body]:
+def specs(
+    tenant: str, labels: Mapping[str, str], settings: NetworkSettings, facts: desired.Facts
+) -> Iterator[Body]:
     """The specs of one profile's policies."""
     profile = builders.profile(tenant, labels=labels)
-    for manifest in desired.desired(profile, None, settings):
+    for manifest in desired.desired(profile, facts, settings):
         yield manifest.content["spec"]
 
 

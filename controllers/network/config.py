@@ -75,6 +75,10 @@ class NetworkSettings(BaseModel):
     extra_policies: tuple[PolicyManifest, ...] = Field(
         default=(), description="further NetworkPolicies, as manifests without a namespace"
     )
+    discover_api_server: bool = Field(
+        default=True,
+        description="let pipelines reach the API server where it says itself that it is",
+    )
     pipelines_controller: bool = Field(
         default=True, description="whether pipelines get what the pipelines controller sets up"
     )

@@ -6,17 +6,30 @@ It runs for every profile, so what does not depend on one is made once, with the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from controllers.findings import Finding
 from controllers.manifests import Manifest
-from controllers.network import rules
-from controllers.network.config import NetworkSettings
+from controllers.network import names, rules
+from controllers.network.config import NetworkSettings, Policy
 from controllers.profiles import Profile
 
 INVALID = "InvalidBoolean"
 _BOOLEANS = "1, t, T, true, TRUE, True, 0, f, F, false, FALSE or False"
 
 
-def desired(profile: Profile, _facts: object, settings: NetworkSettings) -> list[Manifest]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the network controller knows besides the Profile."""
+
+    api_server: Mapping[str, Any] | None = None
+    """The egress rule to where the API server says that it is, as the server returns such a rule;
+    None while it has not said so."""
+
+
+def desired(profile: Profile, facts: Facts, settings: NetworkSettings) -> list[Manifest]:
     """The policies of every group that the profile is entitled to, and the further ones."""
     namespace, groups = profile.namespace, rules.groups_of(profile)
     policies = [
@@ -27,12 +40,21 @@ def desired(profile: Profile, _facts: object, settings: NetworkSettings) -> list
             kind="NetworkPolicy",
             namespace=namespace,
             name=policy.name,
-            content=policy.content if policy.manifest is None else policy.content_for(namespace),
+            content=_content(policy, namespace, facts, settings),
             labels=policy.labels,
             annotations=policy.annotations,
         )
         for policy in (*policies, *settings.extra)
     ]
+
+
+def _content(
+    policy: Policy, namespace: str, facts: Facts, settings: NetworkSettings
+) -> Mapping[str, Any]:
+    if policy.name == names.API_SERVER and facts.api_server and settings.discover_api_server:
+        spec = policy.content["spec"]
+        return {"spec": {**spec, "egress": [*spec["egress"], facts.api_server]}}
+    return policy.content if policy.manifest is None else policy.content_for(namespace)
 
 
 def findings(profile: Profile, _facts: object, _settings: NetworkSettings) -> list[Finding]:

@@ -9,10 +9,14 @@ GITEA_LABEL = "sourcecontrol.statcan.gc.ca/enabled"
 CLOUD_MAIN_LABEL = "state.aaw.statcan.gc.ca/exists-non-cloud-main-user"
 S3_LABEL = "s3.statcan.gc.ca/enabled"
 
+API_SERVER = "allow-api-server-egress"
 OBJECT_STORE = "allow-pipelines-object-store-egress"
 DRIVER = "allow-pipelines-driver-egress"
 ARTIFACT_PROXY = "allow-artifact-proxy-ingress"
 DEFAULT_DENY = "protected-b-default-deny"
+
+ENDPOINTS = ("default", "kubernetes")
+"""The EndpointSlice in which the API server says where it is, behind the Service of that name."""
 
 INHERITED = frozenset(
     {

@@ -75,7 +75,7 @@ def expected(
 ) -> dict[str, Json]:
     """Name -> spec of what a profile should have."""
     profile = builders.profile(namespace, labels=labels)
-    manifests = desired.desired(profile, None, NetworkSettings.model_validate(settings))
+    manifests = desired.desired(profile, desired.Facts(), NetworkSettings.model_validate(settings))
     return {one.name: one.content["spec"] for one in manifests}
 
 
@@ -306,6 +306,48 @@ def test_a_policy_of_nobody_under_our_name_is_refused_and_the_others_are_made(
     assert expected("net-taken").keys() == found.keys()
     assert version == found["vault-egress"]["metadata"]["resourceVersion"]
     assert running.code is None
+
+
+SLICE = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+
+@pytest.fixture
+def endpoints(control_plane: ControlPlane) -> Iterator[Json]:
+    """Where the API server says that it is; the one of the tests leaves that to them."""
+    metadata = {"name": "kubernetes", "namespace": "default"}
+    where = {"addressType": "IPv4", "endpoints": [{"addresses": ["172.18.0.2", "172.18.0.3"]}]}
+    port = {"name": "https", "port": 6443, "protocol": "TCP"}
+    made = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata}
+    control_plane.apply({**made, **where, "ports": [port]})
+    yield made
+    sights.delete(control_plane, f"{SLICE}/kubernetes")
+
+
+@pytest.mark.usefixtures("endpoints")
+def test_pipelines_reach_the_api_server_wherever_it_says_that_it_is(
+    control_plane: ControlPlane, running: Suite
+) -> None:
+    """With a right to read that one object alone."""
+    kubeflow.create_tenants(control_plane, ["net-served"])
+
+    def reached() -> list[str]:
+        rules = policies(control_plane, "net-served")[names.API_SERVER]["spec"]["egress"]
+        return [peer["ipBlock"]["cidr"] for rule in rules for peer in rule["to"]]
+
+    def waits_for(*addresses: str) -> None:
+        due = ["10.96.0.1/32", *(f"{one}/32" for one in addresses)]
+        waits.until(lambda: reached() == due, f"{addresses} are reached")
+
+    waits.until(lambda: names.API_SERVER in policies(control_plane, "net-served"), "it is made")
+    waits_for("172.18.0.2", "172.18.0.3")
+    other = {"endpoints": [{"addresses": ["172.18.0.4"]}]}
+    sights.patch(control_plane, f"{SLICE}/kubernetes", other)
+    waits_for("172.18.0.4")
+    wait_told(control_plane, "net-served")
+    before = versions(control_plane, "net-served")
+    wait_for_resyncs(running, control_plane)
+    assert before == versions(control_plane, "net-served")
+    assert [] == running.troubles("net-served")
 
 
 def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(

@@ -1,5 +1,6 @@
 """The network controller: which policies a profile gets, and what is said of its labels."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,13 +9,14 @@ from hypothesis import strategies as st
 
 from controllers.findings import Severity
 from controllers.manifests import Manifest
-from controllers.network import desired, names, templates
+from controllers.network import controller, desired, names, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.rules import Group
 from controllers.profiles import Profile, read_boolean
 from tests import builders
 
 SETTINGS = NetworkSettings()
+NOTHING = desired.Facts()
 LABELS = {
     names.GITEA_LABEL: Group.GITEA,
     names.CLOUD_MAIN_LABEL: Group.CLOUD_MAIN,
@@ -77,7 +79,7 @@ CONFIGURED: dict[str, Any] = {
 
 
 def wanted(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> list[Manifest]:
-    return desired.desired(builders.profile(labels=labels), None, settings)
+    return desired.desired(builders.profile(labels=labels), NOTHING, settings)
 
 
 def named(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> set[str]:
@@ -122,7 +124,7 @@ def test_the_policies_are_as_their_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
     profile = builders.profile(labels=labels)
-    manifests = desired.desired(profile, None, NetworkSettings.model_validate(settings))
+    manifests = desired.desired(profile, NOTHING, NetworkSettings.model_validate(settings))
     assert builders.golden("network", name) == builders.bodies(
         manifests, profile, component="network"
     )
@@ -154,7 +156,9 @@ def test_a_profile_of_which_nothing_is_known_is_not_taken_for_employees_only() -
 def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, text: str) -> None:
     others = {key: value for key, value in ENTITLING.items() if key != label}
     assert named(others) == named({**others, label: text})
-    (finding,) = desired.findings(builders.profile(labels={**others, label: text}), None, SETTINGS)
+    (finding,) = desired.findings(
+        builders.profile(labels={**others, label: text}), NOTHING, SETTINGS
+    )
     assert finding.severity is Severity.PROBLEM
     assert finding.reason == "InvalidBoolean"
     assert f"label {label} is refused: {text!r} is not a boolean" in finding.message
@@ -171,7 +175,7 @@ def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str
     found = named(labels)
     assert named({}) <= found
     refused = {label for label in LABELS if label in labels and read_boolean(labels[label]) is None}
-    said = desired.findings(builders.profile(labels=labels), None, SETTINGS)
+    said = desired.findings(builders.profile(labels=labels), NOTHING, SETTINGS)
     assert len(refused) == len(said)
     for label in refused:
         assert not group(LABELS[label]) & found
@@ -215,7 +219,8 @@ def test_every_placeholder_has_an_entry_and_every_entry_is_used() -> None:
 
 def test_profiles_share_the_content_of_their_policies() -> None:
     alice, bob = (
-        desired.desired(Profile(name=name, uid=name), None, SETTINGS) for name in ("alice", "bob")
+        desired.desired(Profile(name=name, uid=name), NOTHING, SETTINGS)
+        for name in ("alice", "bob")
     )
     for one, other in zip(alice, bob, strict=True):
         assert one.content is other.content
@@ -225,8 +230,90 @@ def test_profiles_share_the_content_of_their_policies() -> None:
 def test_a_further_policy_that_names_the_namespace_is_made_for_each() -> None:
     settings = NetworkSettings.model_validate({"extra_policies": [EXTRA]})
     texts = [
-        str(desired.desired(Profile(name=name, uid=name), None, settings)[-1].content)
+        str(desired.desired(Profile(name=name, uid=name), NOTHING, settings)[-1].content)
         for name in ("alice", "bob")
     ]
     assert ["alice" in text for text in texts] == [True, False]
     assert not any("$" in text for text in texts)
+
+
+# Where the API server is
+
+
+def endpoints(*addresses: str, **fields: Any) -> dict[str, Any]:
+    """The EndpointSlice as the API server writes it for itself."""
+    slices: dict[str, Any] = {
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [*addresses], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
+    }
+    return {**slices, **fields}
+
+
+def to(*cidrs: str) -> list[dict[str, Any]]:
+    return [{"ipBlock": {"cidr": cidr}} for cidr in cidrs]
+
+
+PORT = [{"protocol": "TCP", "port": 6443}]
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        (endpoints("172.18.0.3"), {"to": to("172.18.0.3/32"), "ports": PORT}),
+        (
+            endpoints("172.18.0.3", "172.18.0.2", "172.18.0.2"),
+            {"to": to("172.18.0.2/32", "172.18.0.3/32"), "ports": PORT},
+        ),
+        (
+            endpoints("FD00::0:1", addressType="IPv6"),
+            {"to": to("fd00::1/128"), "ports": PORT},
+        ),
+        (endpoints("10.0.0.1", ports=None), {"to": to("10.0.0.1/32")}),
+        (
+            endpoints("10.0.0.1", ports=[{"protocol": "TCP"}]),
+            {"to": to("10.0.0.1/32"), "ports": [{"protocol": "TCP"}]},
+        ),
+        (
+            endpoints(
+                endpoints=[
+                    {"addresses": ["10.0.0.1"], "conditions": {"ready": False}},
+                    {"addresses": ["10.0.0.2"], "conditions": {}},
+                    {"addresses": ["10.0.0.3"]},
+                ]
+            ),
+            {"to": to("10.0.0.2/32", "10.0.0.3/32"), "ports": PORT},
+        ),
+        (endpoints(endpoints=None), None),
+        (endpoints(endpoints=[]), None),
+        (endpoints("api.example.ca", addressType="FQDN"), None),
+    ],
+)
+def test_the_api_servers_own_endpoints_are_read_as_a_rule(
+    body: dict[str, Any], rule: dict[str, Any] | None
+) -> None:
+    assert rule == controller.keep(body)
+
+
+def test_the_api_servers_endpoints_are_a_rule_more_of_that_policy_alone() -> None:
+    facts = desired.Facts(api_server=controller.keep(endpoints("172.18.0.2")))
+    profile = builders.profile()
+    plain, found = (
+        {one.name: one for one in desired.desired(profile, known, SETTINGS)}
+        for known in (NOTHING, facts)
+    )
+    name = "allow-api-server-egress"
+    before, after = plain[name].content["spec"], found[name].content["spec"]
+
+    assert {**before, "egress": [*before["egress"], facts.api_server]} == after
+    assert {name} == {one for one in plain if plain[one] != found[one]}
+    assert dataclasses.replace(plain[name], content=found[name].content) == found[name]
+
+
+def test_the_api_servers_endpoints_do_not_count_where_the_settings_say_so() -> None:
+    facts = desired.Facts(api_server=controller.keep(endpoints("172.18.0.2")))
+    exact = NetworkSettings(discover_api_server=False)
+    without = NetworkSettings(policies={"allow-api-server-egress": False})
+
+    assert wanted({}) == desired.desired(builders.profile(labels={}), facts, exact)
+    assert wanted({}, without) == desired.desired(builders.profile(labels={}), facts, without)

@@ -21,7 +21,7 @@ SETTINGS = {
     "policies": {
         one.name: one.name in FEW
         for one in desired.desired(
-            specimens.profile(labels={names.GITEA_LABEL: "1"}), None, NetworkSettings()
+            specimens.profile(labels={names.GITEA_LABEL: "1"}), desired.Facts(), NetworkSettings()
         )
     }
 }
@@ -36,7 +36,7 @@ BOBS = f"{VAULT} refused (exists and belongs to Profile bob; rename or delete it
 SPECS = {
     one.name: one.content["spec"]
     for one in desired.desired(
-        specimens.profile(labels=GITEA), None, NetworkSettings.model_validate(SETTINGS)
+        specimens.profile(labels=GITEA), desired.Facts(), NetworkSettings.model_validate(SETTINGS)
     )
 }
 
@@ -235,3 +235,50 @@ async def test_a_setting_that_changes_updates_in_place() -> None:
         after = cluster.objects.read(VAULT)
         assert before["metadata"]["uid"] == after["metadata"]["uid"]
         assert [{"port": 8300, "protocol": "TCP"}] == after["spec"]["egress"][0]["ports"]
+
+
+# Where the API server is
+
+REACH = Key("NetworkPolicy", "alice", names.API_SERVER)
+SLICE = Key("EndpointSlice", *names.ENDPOINTS)
+
+
+def endpoints(address: str) -> Body:
+    return specimens.object_body(
+        SLICE.kind, SLICE.name, SLICE.namespace, uid="uid-slice", labels={}, owners=[],
+        addressType="IPv4", endpoints=[{"addresses": [address]}], ports=[{"port": 6443}],
+    )  # fmt: skip
+
+
+async def test_all_profiles_follow_the_api_server_and_other_endpoints_are_not_read() -> None:
+    cluster = harness.tenants("alice", "bob")
+    only = {"policies": {**dict.fromkeys(SETTINGS["policies"], False), names.API_SERVER: True}}
+    default = NetworkSettings.model_validate(only)
+    async with harness.running((CONTROLLER, default), cluster=cluster) as process:
+
+        def reached() -> list[list[str]]:
+            """The addresses of each profile's policy."""
+            specs = [one["spec"] for one in cluster.objects.all_of(REACH.kind)]
+            return [
+                [peer["ipBlock"]["cidr"] for rule in spec["egress"] for peer in rule["to"]]
+                for spec in specs
+            ]
+
+        kubeadms = "10.96.0.1/32"
+        assert reached() == [[kubeadms]] * 2
+        cluster.objects.put(endpoints("172.18.0.2"))
+        await process.settled()
+        assert reached() == [[kubeadms, "172.18.0.2/32"]] * 2
+        cluster.objects.edit(SLICE, lambda body: body.update(endpoints("172.18.0.9")))
+        await process.settled()
+        assert reached() == [[kubeadms, "172.18.0.9/32"]] * 2
+
+        cluster.requests.clear()
+        cluster.objects.edit(SLICE, lambda body: body["metadata"].update(labels={"a": "b"}))
+        await process.resynced()
+        assert cluster.written() == []
+        cluster.objects.delete(SLICE)
+        await process.settled()
+        assert reached() == [[kubeadms]] * 2
+        asked = {one.path for one in cluster.requests if one.kind == SLICE.kind}
+        assert asked <= {"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"}

@@ -27,7 +27,7 @@ def network(**settings: object) -> NetworkSettings:
 
 def made(**settings: object) -> dict[str, Any]:
     """Name -> spec of a profile's policies."""
-    manifests = desired.desired(builders.profile(), None, network(**settings))
+    manifests = desired.desired(builders.profile(), desired.Facts(), network(**settings))
     return {one.name: one.content["spec"] for one in manifests}
 
 
@@ -94,7 +94,7 @@ def test_every_peer_is_configuration(name: str) -> None:
     }
     profile = builders.profile(labels=everything)
     before, after = (
-        desired.desired(profile, None, network(**settings, peers=peers))
+        desired.desired(profile, desired.Facts(), network(**settings, peers=peers))
         for peers in ({}, {name: ["203.0.113.0/24"]})
     )
     changed = [new for old, new in zip(before, after, strict=True) if new.content != old.content]
@@ -289,7 +289,7 @@ def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object)
         settings = network(**{table: given_value})
     except ValidationError:
         return
-    assert isinstance(desired.desired(builders.profile(), None, settings), list)
+    assert isinstance(desired.desired(builders.profile(), desired.Facts(), settings), list)
 
 
 # Through the command line's layers

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from controllers.network import desired
 from tests import neighbourhoods
 from tests.neighbourhoods import LABELS_OF_PODS, Matrix, address_of, marked, networks
 from tests.traffic import Blocks, Namespace, Network, Outside, Pod, Port
@@ -242,6 +243,24 @@ def test_a_wide_block_for_the_api_server_opens_pods_of_other_tenants() -> None:
     within = networks(peers={"api-server": ["10.0.0.0/8"]})
     assert "block" == reached("other/pipeline", "pb-workload:443", within)
     assert "-" == reached("other/pipeline", "workload:443", within)
+
+
+@pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
+def test_pipelines_alone_reach_the_api_server_where_it_says_that_it_is(blocks: Blocks) -> None:
+    rule = {
+        "to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
+        "ports": [{"protocol": "TCP", "port": 8443}],
+    }
+    net = neighbourhoods.network(blocks, facts=desired.Facts(api_server=rule))
+    server, other = Outside("172.18.0.2"), Outside("172.18.0.3")
+
+    reaching = {
+        name for name in LABELS_OF_PODS if net.allows_egress(ENDS[name], server, Port(8443))
+    }
+    assert {"pipeline"} == reaching
+    assert not net.allows_egress(ENDS["pipeline"], server, Port(443))
+    assert not net.allows_egress(ENDS["pipeline"], other, Port(8443))
+    assert net.allows_egress(ENDS["pipeline"], ENDS["api-server"], Port(443))
 
 
 def test_the_internet_has_pods_in_it_where_their_addresses_are_not_private() -> None:
