@@ -21,6 +21,7 @@ LEASE_SECONDS = 15
 _DELETING_SECONDS = 30.0
 """For so long, at least, Azure makes no container anew that was deleted."""
 _CLOSING_SECONDS = 5.0
+_REDIRECTS = 300
 _SERVER_ERRORS = 500
 _TOO_MANY_REQUESTS = 429
 _REQUEST_TIMEOUT = 408
@@ -52,6 +53,7 @@ class Client:
             credential={"account_name": key.account, "account_key": key.key},
             # Retries are ours: all profiles share one backoff.
             retry_total=0,
+            permit_redirects=False,  # a key is for the account alone
             connection_timeout=timeout,
             read_timeout=timeout,
         )
@@ -137,6 +139,9 @@ class Client:
                 raise AccountError("StorageAccountSlow", message) from None
             except exceptions.AzureError as error:
                 raise _meaning(error, where) from None
+            except (AttributeError, TypeError, ValueError):
+                # What the library does with the answer of somebody who speaks something else.
+                raise _unreadable(where) from None
 
 
 def _meaning(error: exceptions.AzureError, where: str) -> AccountError:
@@ -145,14 +150,21 @@ def _meaning(error: exceptions.AzureError, where: str) -> AccountError:
         message = f"{where}: {str(error).splitlines()[0]}"
         return AccountError("StorageAccountAway", message)
     status, code = error.status_code or 0, _code(error)
+    if status < _REDIRECTS:
+        return _unreadable(where)
     if code in _OF_ONE_CONTAINER:
         said, after = _OF_ONE_CONTAINER[code]
         return AccountError(code, f"{where}: it {said}", after=after, everybody=False)
     message = f"{where}: {status} {code}".rstrip()
-    if status in (_TOO_MANY_REQUESTS, _REQUEST_TIMEOUT) or status >= _SERVER_ERRORS or not status:
+    if status in (_TOO_MANY_REQUESTS, _REQUEST_TIMEOUT) or status >= _SERVER_ERRORS:
         return AccountError("StorageAccountBusy", message, after=_retry_after(error))
     expected = "expected a key in its Secret that opens it, and a network that lets us in"
     return AccountError("StorageAccountRefuses", f"{message}: {expected}", lasting=True)
+
+
+def _unreadable(where: str) -> AccountError:
+    message = f"{where}: an answer that is not Azure's: expected the right endpoint, and no proxy"
+    return AccountError("StorageAccountUnreadable", message)
 
 
 def _code(error: exceptions.HttpResponseError) -> str:
