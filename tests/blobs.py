@@ -93,7 +93,8 @@ def in_place(known: Facts, settings: BlobCsiSettings = SHARED) -> tuple[Facts, l
 
 
 def left(known: Facts, decision: Decision) -> set[str]:
-    """What is on the cluster and will be pruned: neither wanted nor spared."""
+    """What is on the cluster and will be pruned: neither wanted nor spared, nor removed."""
     there = {volumes.volume_key(name) for name in known.volumes}
     there |= {volumes.claim_key("alice", name) for name in known.claims}
-    return {one.name for one in there - decision.spared - {m.key for m in decision.manifests}}
+    accounted = decision.spared | set(decision.removed) | {m.key for m in decision.manifests}
+    return {one.name for one in there - accounted}

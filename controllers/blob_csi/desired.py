@@ -1,6 +1,6 @@
 """The volumes and claims that a profile should have, and how it comes from here to there. Pure.
 
-A volume whose source changed, or that nobody may use any more, goes in this order, a step in each
+A volume whose source changed, or that nobody may use any more, goes in an order, a step in each
 reconcile: its claim, the pods that still hold it, the volume. The data stays in Azure.
 """
 
@@ -19,8 +19,6 @@ from controllers.findings import Finding, Severity
 from controllers.manifests import Key, Manifest
 from controllers.profiles import Profile
 
-_USED_UP = ("Released", "Failed")
-
 
 class State(Enum):
     """How a volume that a profile should have stands on the cluster."""
@@ -37,7 +35,7 @@ class Decision:
     """What is to be done for one profile.
 
     ``spared`` are existing objects that are not wanted, or not now, and must not be pruned.
-    ``removed`` are claims and pods in the way of a withdrawal, which nothing else would delete.
+    ``removed`` is what goes now in a withdrawal, or is on its way out.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
@@ -61,6 +59,11 @@ def spared(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Collect
     return decide(profile, facts, settings).spared
 
 
+def removed(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Collection[Key]:
+    """What goes now: a claim, then pods that hold it, then the volume."""
+    return decide(profile, facts, settings).removed
+
+
 def decide(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Decision:
     """Everything that follows from the grants and from what is on the cluster."""
     grants = granted(profile.namespace, facts, settings)
@@ -75,7 +78,9 @@ def decide(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Decisio
         if not _is_ours(volume, profile) or _may_be_granted(name, volume, facts, settings):
             decision.spared |= {volumes.volume_key(name), volumes.claim_key(namespace, claim)}
         else:
-            _withdraw(name, claim, profile, facts, decision)
+            why = f"nothing gives it to {namespace} any more"
+            _withdraw(name, claim, profile, facts, decision, why=why)
+    _orphans(profile, facts, settings, decision)
     return decision
 
 
@@ -84,12 +89,12 @@ def determine_state(want: Volume, facts: Facts, profile: Profile) -> State:
     have, claim = facts.volumes.get(want.name), facts.claims.get(want.claim)
     if have is not None and not _is_ours(have, profile):
         return State.FOREIGN
-    if have is not None and have.phase in _USED_UP:
+    if have is not None and have.phase:
         return State.USED_UP
     if have is not None and any(volumes.differences(want, have)):
         return State.CHANGED
     if claim is not None and claim.owner == profile.uid:
-        if claim.phase == "Lost":
+        if claim.phase:
             return State.USED_UP
         if volumes.claim_differs(want, claim):
             return State.CHANGED
@@ -110,7 +115,7 @@ def _grant(wish: Wish, profile: Profile, facts: Facts, decision: Decision) -> No
         decision.spared.update(want.keys)
         return
     have, claim = facts.volumes.get(want.name), facts.claims.get(want.claim)
-    match determine_state(want, facts, profile):
+    match state := determine_state(want, facts, profile):
         case State.MISSING | State.IN_PLACE:
             decision.manifests += (
                 volumes.volume_manifest(want, have),
@@ -118,7 +123,9 @@ def _grant(wish: Wish, profile: Profile, facts: Facts, decision: Decision) -> No
             )
             decision.findings += _kept(want, have)
         case State.CHANGED | State.USED_UP:
-            _withdraw(want.name, want.claim, profile, facts, decision)
+            changed = ", ".join(volumes.differences(want, have)) if have else ""
+            why = f"it has another {changed}" if changed else state.value
+            _withdraw(want.name, want.claim, profile, facts, decision, why=why)
         case State.FOREIGN:
             decision.spared.update(want.keys)
             message = f"PersistentVolume {want.name} is another's: expected it renamed or deleted"
@@ -167,17 +174,55 @@ def _may_be_granted(
     return False
 
 
-def _withdraw(name: str, claim: str, profile: Profile, facts: Facts, decision: Decision) -> None:
-    """The next step of claim, pods, volume. What is not spared and not wanted is pruned.
+def _withdraw(
+    name: str, claim: str, profile: Profile, facts: Facts, decision: Decision, *, why: str
+) -> None:
+    """The next step of claims, pods, volume.
 
     A claim that holds the volume goes whoever owns it: a tenant could strip it of its owner.
     """
-    have = facts.claims.get(claim)
-    if have is None or (have.volume != name and have.owner != profile.uid):
-        return
     namespace = profile.namespace
-    decision.spared |= {volumes.volume_key(name), volumes.claim_key(namespace, claim)}
-    if not have.deleting:
-        decision.removed.append(volumes.claim_key(namespace, claim))
-        return
-    decision.removed += (Key("Pod", namespace, pod) for pod in facts.pods.get(claim, ()))
+    message = f"PersistentVolume {name} is withdrawn, its claim and the pods with it first: {why}"
+    decision.findings.append(
+        Finding(reason="Withdrawing", message=message, severity=Severity.NOTICE)
+    )
+    there = facts.volumes.get(name)
+    holders = {claim, there.claim[1]} if there and there.claim[0] == namespace else {claim}
+    holding = [
+        (one, have)
+        for one in sorted(holders)
+        if (have := facts.claims.get(one)) and (have.volume == name or have.owner == profile.uid)
+    ]
+    for one, have in holding:
+        _remove_claim(one, have, namespace, facts, decision)
+    if holding:
+        decision.spared.add(volumes.volume_key(name))
+    else:
+        decision.removed.append(volumes.volume_key(name))
+
+
+def _remove_claim(
+    name: str, have: observations.Claim, namespace: str, facts: Facts, decision: Decision
+) -> None:
+    """Then the pods that hold it: before, whoever keeps them would make them anew."""
+    decision.removed.append(volumes.claim_key(namespace, name))
+    if have.deleting:
+        decision.removed += (Key("Pod", namespace, pod) for pod in facts.pods.get(name, ()))
+
+
+def _orphans(profile: Profile, facts: Facts, settings: BlobCsiSettings, decision: Decision) -> None:
+    """Claims of ours that nothing wants, and whose volume went before them.
+
+    They stay, too, while whoever may grant them has not answered.
+    """
+    namespace = profile.namespace
+    silent = {one.classification for one in settings.storages if one not in facts.answers}
+    accounted = {one.key for one in decision.manifests} | decision.spared | {*decision.removed}
+    for name, have in facts.claims.items():
+        key = volumes.claim_key(namespace, name)
+        if key in accounted or not have.marked or have.owner != profile.uid:
+            continue
+        if any(names.is_shared_claim(name, classification) for classification in silent):
+            decision.spared.add(key)
+        else:
+            _remove_claim(name, have, namespace, facts, decision)

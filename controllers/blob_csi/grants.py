@@ -32,12 +32,14 @@ class Facts:
     """What the controller knows besides the Profile. Without any, all is well and nothing is there.
 
     ``answers`` holds the last good answer of each source that ever gave one to this process;
+    ``failing`` those that have given none for longer than a moment;
     ``withheld`` the instances, by name, whose container cannot be used. The rest is on the
     cluster: volumes by name, claims of the profile's namespace by name, and of each claim the pods
     that hold it.
     """
 
     answers: Mapping[Source, Answer] = field(default_factory=dict)
+    failing: frozenset[Source] = frozenset()
     withheld: Mapping[str, Withheld] = field(default_factory=dict)
     volumes: Mapping[str, observations.Volume] = field(default_factory=dict)
     claims: Mapping[str, observations.Claim] = field(default_factory=dict)
@@ -68,10 +70,32 @@ class Grants:
 
 def granted(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Grants:
     """The profile's own containers, and the shared buckets that list it among their readers."""
-    findings = list(_writers_only(namespace, facts, settings))
+    findings = [
+        *_failing(namespace, facts, settings),
+        *_writers_only(namespace, facts, settings),
+    ]
     own = _platform(namespace, facts, settings)
     shared = _one_each(_shared(namespace, facts, settings), facts, findings)
     return Grants(wishes=tuple(_named(wish) for wish in (*own, *shared)), findings=tuple(findings))
+
+
+def _failing(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[Finding]:
+    """Told to those only who have something of the source: its trouble is the operator's."""
+    for source in settings.storages:
+        if source not in facts.failing:
+            continue
+        answer = facts.answers.get(source)
+        if answer is None:
+            prefix = names.shared_prefix(namespace, source.classification)
+            concerned = any(name.startswith(prefix) for name in facts.volumes)
+        else:
+            concerned = any(namespace in bucket.readers for bucket in answer)
+        if concerned:
+            message = (
+                f"{source.key}, which says who may use shared buckets, gives no good answer: what"
+                " is there stays, and nothing of it is given or taken away until it does"
+            )
+            yield Finding(reason="SourceFailing", message=message, severity=Severity.NOTICE)
 
 
 def _writers_only(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[Finding]:

@@ -96,6 +96,11 @@ def shared_claim(classification: str, volume: str) -> str:
     return f"{SHARED}-{volume}-{classification}"
 
 
+def is_shared_claim(name: str, classification: str) -> bool:
+    """Whether it may be such a claim."""
+    return name.startswith(f"{SHARED}-") and name.endswith(f"-{classification}")
+
+
 def derived_volume(bucket: str) -> str:
     """What a bucket's volume is called that has no name of its own; ``a/B_c`` gives ``a-b-c``."""
     return re.sub("[^a-z0-9.]+", "-", bucket.lower()).strip("-.")

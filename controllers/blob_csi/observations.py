@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controllers.blob_csi import names
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body
 from controllers.profiles import KIND
 
 _SUBFOLDER = "--subdirectory="
 _ENDED = ("Succeeded", "Failed")
+USED_UP = ("Released", "Failed")
+"""Phases of a volume whose claim went: no other can have it."""
+LOST = "Lost"
+"""The phase of a claim whose volume went."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,7 @@ class Volume:
     """Whether it carries this suite's labels."""
     driver: str = ""
     phase: str = ""
-    """``status.phase``: Available, Bound, Released, Failed, or empty while nobody looked at it."""
+    """``Released`` or ``Failed``, or empty: whether it is bound yet concerns nobody."""
     deleting: bool = False
     read_only: bool = False
     access_modes: tuple[str, ...] = ()
@@ -41,7 +46,10 @@ class Claim:
     """A PersistentVolumeClaim on the cluster. ``owner`` as of Volume."""
 
     owner: str = ""
+    marked: bool = False
+    """Whether it carries this suite's labels, or the older one's."""
     phase: str = ""
+    """``Lost``, or empty: whether it is bound yet concerns nobody."""
     deleting: bool = False
     access_modes: tuple[str, ...] = ()
     capacity: str = ""
@@ -59,7 +67,7 @@ def volume_of(body: Body) -> Volume:
         owner=_owner(metadata),
         marked=_is_marked(metadata),
         driver=_text(csi, "driver"),
-        phase=_text(_mapping(body, "status"), "phase"),
+        phase=_phase(body, USED_UP),
         deleting="deletionTimestamp" in metadata,
         read_only=bool(csi.get("readOnly")),
         access_modes=tuple(spec.get("accessModes") or ()),
@@ -77,7 +85,8 @@ def claim_of(body: Body) -> Claim:
     metadata, spec = body["metadata"], _mapping(body, "spec")
     return Claim(
         owner=_owner(metadata),
-        phase=_text(_mapping(body, "status"), "phase"),
+        marked=_is_marked(metadata) or names.is_legacy_claim(metadata),
+        phase=_phase(body, (LOST,)),
         deleting="deletionTimestamp" in metadata,
         access_modes=tuple(spec.get("accessModes") or ()),
         capacity=_text(_mapping(_mapping(spec, "resources"), "requests"), "storage"),
@@ -110,9 +119,18 @@ def subfolder_option(subfolder: str) -> str:
     return _SUBFOLDER + subfolder
 
 
+def owner_name(metadata: Mapping[str, Any]) -> str:
+    """The name of the Profile that controls an object; empty when none does."""
+    return _of_owner(metadata, "name")
+
+
 def _owner(metadata: Mapping[str, Any]) -> str:
+    return _of_owner(metadata, "uid")
+
+
+def _of_owner(metadata: Mapping[str, Any], key: str) -> str:
     controllers = (
-        str(one.get("uid"))
+        str(one.get(key))
         for one in metadata.get("ownerReferences") or ()
         if one.get("controller") and one.get("kind") == KIND
     )
@@ -122,6 +140,11 @@ def _owner(metadata: Mapping[str, Any]) -> str:
 def _is_marked(metadata: Mapping[str, Any]) -> bool:
     labels = metadata.get("labels") or {}
     return labels.get(MANAGED_BY_LABEL) == MANAGED_BY and COMPONENT_LABEL in labels
+
+
+def _phase(body: Body, told: Collection[str]) -> str:
+    phase = _text(_mapping(body, "status"), "phase")
+    return phase if phase in told else ""
 
 
 def _mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """The blob-csi controller: which volumes it wants, and how each comes from here to there."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -107,14 +108,16 @@ def test_a_changed_source_replaces_in_the_order_claim_pods_volume(what: str) -> 
     claim["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     known = seen(known, bodies)
     second = decide(known, OTHER_SP)
-    assert ([], [Key("Pod", "alice", "notebook-0")]) == (second.manifests, second.removed)
+    steps = [volumes.claim_key("alice", PVC), Key("Pod", "alice", "notebook-0")]
+    assert ([], steps) == (second.manifests, second.removed)
     assert set() == left(known, second)
 
     volume["status"]["phase"] = "Released"
     known = seen(known, [volume])
     third = decide(known, OTHER_SP)
-    assert ([], []) == (third.manifests, third.removed)
-    assert {PV} == left(known, third)
+    assert ([], [volumes.volume_key(PV)]) == (third.manifests, third.removed)
+    told = {(one.reason, one.severity) for one in (*first.findings, *second.findings)}
+    assert {("Withdrawing", Severity.NOTICE)} == told
 
     known = seen(known, [])
     assert [PV, PVC] == [one.name for one in decide(known, OTHER_SP).manifests]
@@ -126,10 +129,13 @@ def test_a_withdrawn_grant_takes_claim_pods_and_volume_in_that_order() -> None:
     assert [volumes.claim_key("alice", PVC)] == decide(known).removed
     bodies[1]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     known = seen(known, bodies)
-    assert [Key("Pod", "alice", "notebook-0")] == decide(known).removed
+    steps = [volumes.claim_key("alice", PVC), Key("Pod", "alice", "notebook-0")]
+    assert steps == decide(known).removed
     assert set() == left(known, decide(known))
     known = seen(known, bodies[:1])
-    assert {PV} == left(known, decide(known))
+    assert [volumes.volume_key(PV)] == decide(known).removed
+    (finding,) = decide(known).findings
+    assert "nothing gives it to alice any more" in finding.message
 
 
 def test_a_claim_that_a_tenant_stripped_of_its_owner_is_withdrawn_all_the_same() -> None:
@@ -143,15 +149,26 @@ def test_a_tenants_own_claim_that_holds_no_volume_of_ours_is_left() -> None:
     bodies[1]["metadata"]["ownerReferences"] = []
     bodies[1]["spec"]["volumeName"] = "theirs"
     known = seen(facts(), bodies)
-    assert [] == decide(known).removed
+    assert [volumes.volume_key(PV)] == decide(known).removed
+
+
+def test_a_claim_under_another_name_goes_before_the_volume_that_it_holds() -> None:
+    _, bodies = in_place(facts(LAB))
+    bodies[0]["spec"]["claimRef"]["name"] = bodies[1]["metadata"]["name"] = "renamed"
+    bodies[1]["metadata"] |= {"ownerReferences": [], "labels": {}}
+    for known in (facts(LAB), facts()):
+        decision = decide(seen(known, bodies))
+        assert ([], [volumes.claim_key("alice", "renamed")]) == (
+            decision.manifests,
+            decision.removed,
+        )
 
 
 @pytest.mark.parametrize("phase", ["Released", "Failed"])
 def test_a_volume_that_is_used_up_is_made_anew(phase: str) -> None:
     known, bodies = in_place(facts(LAB))
     bodies[0]["status"]["phase"] = phase
-    known = seen(known, bodies[:1])
-    assert {PV} == left(known, decide(known))
+    assert [volumes.volume_key(PV)] == decide(seen(known, bodies[:1])).removed
 
 
 def test_a_lost_claim_is_made_anew_with_its_volume() -> None:
@@ -231,9 +248,11 @@ def test_a_silent_source_withdraws_nothing_and_the_others_go_on() -> None:
     assert [volumes.claim_key("alice", PVC)] == decision.removed
     assert volumes.volume_key("alice-fdi-unclassified-lab-eunc") in decision.spared
 
-    nobody = decide(seen(Facts(), bodies))
-    assert [] == nobody.removed
-    assert set() == left(seen(Facts(), bodies), nobody)
+    claims = [one for one in bodies if one["kind"] == "PersistentVolumeClaim"]
+    for there in (bodies, claims):
+        nobody = decide(seen(Facts(), there))
+        assert [] == nobody.removed
+        assert set() == left(seen(Facts(), there), nobody)
 
 
 def test_a_source_that_is_switched_off_withdraws_nothing() -> None:
@@ -357,7 +376,8 @@ def test_whatever_is_granted_and_was_nothing_is_wanted_twice_or_both_kept_and_re
     assert all(names.is_subdomain(key.name) for key in wanted)
     assert not decision.spared.intersection(wanted)
     assert not set(decision.removed).intersection(wanted)
-    # A claim is never pruned: it goes first, and is waited for.
+    # Nothing is pruned: claims go first, and are waited for.
+    assert not {key.name for key in decision.removed if key.kind == "PersistentVolume"}
     assert not left(known, decision)
 
 
@@ -367,3 +387,29 @@ def test_what_a_source_grants_is_in_place_after_one_turn_and_stays_as_it_is(now:
     again = decide(known)
     assert again.manifests == decide(Facts(answers=now)).manifests
     assert [] == again.removed
+
+
+def test_a_claim_whose_volume_went_before_it_goes_with_its_pods() -> None:
+    _, bodies = in_place(facts(LAB))
+    known = seen(facts(), bodies[1:], pods={PVC: ("notebook-0",)})
+    claim, pod = volumes.claim_key("alice", PVC), Key("Pod", "alice", "notebook-0")
+    assert [claim] == decide(known).removed
+    bodies[1]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert [claim, pod] == decide(seen(known, bodies[1:])).removed
+    bodies[1]["metadata"]["labels"] = {}
+    assert [] == decide(seen(known, bodies[1:])).removed
+
+
+def test_who_has_something_of_a_failing_source_is_told_and_nobody_else() -> None:
+    known, bodies = in_place(facts(LAB))
+    failing: dict[str, Any] = {"failing": frozenset({INTERNAL})}
+    cases = {
+        "listed": (dataclasses.replace(known, **failing), 1),
+        "not listed": (facts(bucket(readers=frozenset({"bob"})), **failing), 0),
+        "silent since the start": (seen(Facts(**failing), bodies), 1),
+        "silent, and nothing there": (Facts(**failing), 0),
+    }
+    for case, (facts_, count) in cases.items():
+        told = [one for one in decide(facts_).findings if one.reason == "SourceFailing"]
+        assert count == len(told), case
+        assert all(one.severity is Severity.NOTICE for one in told)
