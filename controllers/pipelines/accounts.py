@@ -125,8 +125,21 @@ def determine_state(tenant: Tenant, sight: Sight) -> State:
     return _of_the_key(sight, record)
 
 
+def decision(tenant: Tenant, record: Record | None) -> Decision:
+    """What was decided about the objects that are there.
+
+    To move or delete them is decided for all tenants alike only about a Profile's that is known to
+    be gone. Where none was recorded they may be the tenant's own, from the time of KFP's controller
+    or of the webhook: that takes a decision about this very tenant.
+    """
+    known = tenant.uid and record is not None and record.uid
+    if tenant.for_all and not known and tenant.decision is not Decision.ACCEPT:
+        return Decision.UNDECIDED
+    return tenant.decision
+
+
 def _unclaimed(tenant: Tenant, sight: Sight) -> State:
-    undecided = tenant.decision is Decision.UNDECIDED
+    undecided = decision(tenant, sight.record) is Decision.UNDECIDED
     haunted = sight.objects and undecided and not is_continued(sight)
     return State.HAUNTED if haunted else State.UNCLAIMED
 

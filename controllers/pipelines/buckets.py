@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions
@@ -21,14 +22,27 @@ _NO_OBJECT = frozenset({"NoSuchKey", "404"})
 _NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
 _UNVERSIONED = "null"
 _BATCH = 500
+_LONGEST = 60.0
+"""Seconds after which no further object is moved in one call: large ones take their time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """Versions of objects and marks of deletion, by key; whether there are more behind them."""
+
+    versions: list[Mapping[str, Any]]
+    truncated: bool
 
 
 class Bucket:
     """One bucket. Every method raises UnavailableError or RejectedError, and may be repeated."""
 
-    def __init__(self, clients: Clients, connection: Connection) -> None:
+    def __init__(
+        self, clients: Clients, connection: Connection, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Asks nothing yet."""
         self._s3 = clients.s3
+        self._clock = clock
         self._name = connection.bucket
         self.batch = _BATCH
         """Objects of a prefix that one call archives or purges; more are left to the next."""
@@ -90,7 +104,7 @@ class Bucket:
 
     def has_objects(self, namespace: str) -> bool:
         """Whether anything is under the tenant's own prefixes."""
-        return any(self._versions(prefix, 1) for prefix in policies.own_prefixes(namespace))
+        return any(self._page(prefix, 1).versions for prefix in policies.own_prefixes(namespace))
 
     def archive(self, namespace: str, before: str) -> None:
         """Moves the latest version of everything under the tenant's own prefixes.
@@ -99,34 +113,50 @@ class Bucket:
         more.
         """
         target = f"{self._records}archive/{namespace}/before-{before or 'no-profile'}/"
-
-        def copy(version: Mapping[str, Any]) -> None:
-            key = version["Key"]
-            if version["IsLatest"] and "Size" in version:
-                with asking(f"CopyObject {key} to {target}", self._endpoint):
-                    source = {"Bucket": self._name, "Key": key}
-                    self._s3.copy(source, self._name, f"{target}{key}")  # type: ignore[arg-type]
-
-        self._clear(namespace, copy)
+        enough = self._clock() + _LONGEST
+        for prefix in policies.own_prefixes(namespace):
+            page = self._page(prefix, self.batch)
+            # Older versions go first: with the latest gone, one of them would be taken for it.
+            older = [one for one in page.versions if not one["IsLatest"]]
+            if older:
+                self._delete(prefix, older)
+                continue
+            moved = []
+            # Older versions of the last one may be on the next page.
+            for version in page.versions[:-1] if page.truncated else page.versions:
+                self._move(version, target)
+                moved.append(version)
+                if self._clock() > enough:
+                    break
+            self._delete(prefix, moved)
+        self._must_be_clear(namespace)
 
     def purge(self, namespace: str) -> None:
         """Deletes every version of everything there. Raises UnfinishedError while there is more."""
-        self._clear(namespace, lambda _version: None)
-
-    def _clear(self, namespace: str, keep: Callable[[Mapping[str, Any]], None]) -> None:
         for prefix in policies.own_prefixes(namespace):
-            versions = self._versions(prefix, self.batch)
-            for version in versions:
-                keep(version)
-            self._delete(prefix, versions)
+            self._delete(prefix, self._page(prefix, self.batch).versions)
+        self._must_be_clear(namespace)
+
+    def _move(self, version: Mapping[str, Any], target: str) -> None:
+        """Copies an object; a mark of deletion is none."""
+        key = version["Key"]
+        if "Size" not in version:
+            return
+        with asking(f"CopyObject {key} to {target}", self._endpoint):
+            source = {"Bucket": self._name, "Key": key}
+            self._s3.copy(source, self._name, f"{target}{key}")  # type: ignore[arg-type]
+
+    def _must_be_clear(self, namespace: str) -> None:
         if self.has_objects(namespace):
             message = f"more objects of an earlier tenant of {namespace} are to be cleared"
             raise UnfinishedError(message, after=1.0)
 
-    def _versions(self, prefix: str, most: int) -> list[Mapping[str, Any]]:
+    def _page(self, prefix: str, most: int) -> _Page:
         with asking(f"ListObjectVersions {prefix}", self._endpoint):
             page = self._s3.list_object_versions(Bucket=self._name, Prefix=prefix, MaxKeys=most)
-        return [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        found: list[Mapping[str, Any]] = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        found.sort(key=lambda one: one["Key"])
+        return _Page(versions=found, truncated=page.get("IsTruncated", False))
 
     def _delete(self, prefix: str, versions: list[Mapping[str, Any]]) -> None:
         if not versions:

@@ -116,7 +116,7 @@ class _Work:
             return
         self._cut(sight.keys)
         if sight.objects:
-            match self.tenant.decision:
+            match accounts.decision(self.tenant, sight.record):
                 case Decision.ARCHIVE:
                     self.parts.bucket.archive(self.name, self.tenant.uid)
                 case Decision.PURGE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from controllers.pipelines import policies
+from controllers.pipelines import names, policies
 from controllers.pipelines.accounts import Sight, State
 from controllers.pipelines.stores import Refusal, Tenant
 
@@ -32,11 +32,14 @@ def _haunted(tenant: Tenant, sight: Sight) -> Refusal:
     whose = "an unknown tenant"
     if sight.record is not None:
         whose = f"Profile UID {sight.record.uid}" if sight.record.uid else "no Profile"
+    how = f"annotate the Profile with {names.OLD_OBJECTS_ANNOTATION}: accept, archive or purge"
+    if not tenant.uid:
+        how = "set old_objects: accept if they are its own"
     return Refusal(
         reason="OldObjects",
         message=(
-            f"{where} hold objects of an earlier tenant ({whose}): no key until it is decided"
-            " whether to accept, archive or purge them"
+            f"{where} hold objects of an earlier tenant ({whose}): no key until it is decided what"
+            f" becomes of them; {how}"
         ),
     )
 

@@ -54,6 +54,8 @@ class Tenant:
     namespace: str
     uid: str = ""
     decision: Decision = Decision.UNDECIDED
+    for_all: bool = False
+    """The decision was made for all tenants and not about this one (``accounts.decision``)."""
     generation: str = ""
 
 

@@ -106,6 +106,10 @@ def tenant(profile: Profile, settings: PipelinesSettings) -> tuple[Tenant, list[
     decision = Decision.UNDECIDED if decided == "refuse" else Decision(decided)
     generation = profile.annotations.get(names.KEY_GENERATION_ANNOTATION, "")
     found = Tenant(
-        namespace=profile.namespace, uid=profile.uid, decision=decision, generation=generation
+        namespace=profile.namespace,
+        uid=profile.uid,
+        decision=decision,
+        for_all=not said,
+        generation=generation,
     )
     return found, findings

@@ -22,6 +22,7 @@ from controllers.pipelines import desired, protocols, providers
 from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.stores import (
     Credentials,
+    Decision,
     ObjectStore,
     Refusal,
     StoreError,
@@ -109,7 +110,7 @@ class Webhook:
         lock = self._locks.setdefault(namespace, asyncio.Lock())
         async with lock:
             held = self._minted.get(namespace)
-            answer = await self._store.ensure(Tenant(namespace=namespace), held)
+            answer = await self._store.ensure(self._tenant(namespace), held)
             if isinstance(answer, Refusal):
                 logger.warning(
                     "no key", namespace=namespace, reason=answer.reason, error=answer.message
@@ -118,6 +119,12 @@ class Webhook:
             if answer is not None:
                 self._minted[namespace] = answer
             return answer
+
+    def _tenant(self, namespace: str) -> Tenant:
+        """Nothing is known of its Profile, so no more is decided than that old objects are its."""
+        accepted = self._settings.old_objects == "accept"
+        decision = Decision.ACCEPT if accepted else Decision.UNDECIDED
+        return Tenant(namespace=namespace, decision=decision, for_all=True)
 
     async def maintain(self) -> None:
         """Keeps the bucket in shape, until cancelled."""

@@ -1,6 +1,7 @@
 """A SeaweedFS that goes away and comes back, and ones that never answer as they should."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from tests import waits
 from tests.accounts import World
 from tests.controlplane import ports
 from tests.seaweedfs import SeaweedFS
+
+LONGEST_DELAY = 60 * 1.25 + 60
+"""Seconds: the longest backoff, and what the callers are spread over."""
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ async def test_a_store_that_comes_back_is_met_by_few_and_finds_all_as_it_was(
         delays.append(caught.value.after or 0.0)
         assert key.secret_key not in str(caught.value)
     assert len(set(delays)) > 6  # nobody comes back with everybody else
-    assert all(0.5 < one < 3.0 for one in delays)
+    assert all(0.0 < one < LONGEST_DELAY for one in delays)
     own_seaweedfs.resume()
 
     async def again(number: int) -> None:
@@ -49,7 +53,7 @@ async def test_a_store_that_comes_back_is_met_by_few_and_finds_all_as_it_was(
             else:
                 return
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(waits.PATIENCE + LONGEST_DELAY):
         await asyncio.gather(*(again(number) for number in range(len(tenants))))
     assert all(1 == len(own_seaweedfs.keys(one.namespace)) for one in tenants)
 
@@ -95,15 +99,18 @@ async def test_no_more_requests_are_under_way_than_allowed(seaweedfs: SeaweedFS)
     world = World.make(seaweedfs, "bounded", workers=3)
     tenants = [replace(world.tenant(), namespace=f"{world.name}-{at}") for at in range(9)]
     under_way = most = 0
+    one_thread = threading.Lock()
 
     def begin(**_: object) -> None:
         nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
+        with one_thread:
+            under_way += 1
+            most = max(most, under_way)
 
     def end(**_: object) -> None:
         nonlocal under_way
-        under_way -= 1
+        with one_thread:
+            under_way -= 1
 
     for client in (world.store._clients.iam, world.store._clients.s3):
         client.meta.events.register("before-call", begin)

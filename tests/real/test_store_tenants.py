@@ -1,5 +1,6 @@
 """Tenants that go and come back under an old name, and what is decided about their objects."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -156,6 +157,34 @@ async def test_purged_objects_are_gone_in_every_version(seaweedfs: SeaweedFS) ->
     assert {f"private/{world.name}/new"} == world.objects(f"private/{world.name}/")
 
 
+@pytest.mark.parametrize("batch", [2, 3, 500])
+async def test_the_latest_version_alone_is_archived_however_few_are_looked_at(
+    seaweedfs: SeaweedFS, batch: int
+) -> None:
+    world = World.make(seaweedfs, "versions")
+    seaweedfs.s3().put_bucket_versioning(
+        Bucket=world.connection.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    await world.granted()
+    for name in ("a", "b", "c"):
+        for body in (b"1", b"2", b"3", b"latest"):
+            world.put(f"private/{world.name}/{name}", body)
+    deleted = world.put(f"private/{world.name}/bb")
+    seaweedfs.s3().delete_object(Bucket=world.connection.bucket, Key=deleted)
+    world.uid, world.held = "uid-2", None
+    world.store.bucket.batch = batch
+    for _ in range(30):
+        with contextlib.suppress(UnfinishedError):
+            await world.granted(world.tenant(Decision.ARCHIVE))
+            break
+
+    folder = f"profiles-controller/archive/{world.name}/before-uid-2/private/{world.name}/"
+    assert {f"{folder}{name}" for name in ("a", "b", "c")} == world.objects(folder)
+    for name in ("a", "b", "c"):
+        found = seaweedfs.s3().get_object(Bucket=world.connection.bucket, Key=f"{folder}{name}")
+        assert b"latest" == found["Body"].read()
+
+
 @pytest.mark.parametrize("decision", [Decision.ARCHIVE, Decision.PURGE])
 async def test_many_objects_are_cleared_bit_by_bit(
     seaweedfs: SeaweedFS, decision: Decision
@@ -173,7 +202,8 @@ async def test_many_objects_are_cleared_bit_by_bit(
             unfinished += 1
         else:
             break
-    assert unfinished == 2
+    # The last of a page is left to the next, where older versions of it may be.
+    assert unfinished == (3 if decision is Decision.ARCHIVE else 2)
     archived = world.objects(f"profiles-controller/archive/{world.name}/")
     assert len(archived) == (9 if decision is Decision.ARCHIVE else 0)
     assert set() == world.objects(f"private/{world.name}/")

@@ -56,6 +56,31 @@ STATES = [
 ]
 
 
+DECIDED = [
+    (Decision.UNDECIDED, None, Decision.UNDECIDED),
+    (Decision.ACCEPT, None, Decision.ACCEPT),
+    (Decision.ARCHIVE, None, Decision.UNDECIDED),
+    (Decision.PURGE, None, Decision.UNDECIDED),
+    (Decision.PURGE, Record(uid=""), Decision.UNDECIDED),
+    (Decision.PURGE, Record(uid="uid-0"), Decision.PURGE),
+    (Decision.ARCHIVE, Record(uid="uid-0"), Decision.ARCHIVE),
+]
+
+
+@pytest.mark.parametrize(("said", "record", "expected"), DECIDED)
+def test_what_is_decided_for_all_clears_only_after_a_profile_that_is_known(
+    said: Decision, record: Record | None, expected: Decision
+) -> None:
+    by_setting = Tenant(namespace="team", uid="uid-1", decision=said, for_all=True)
+    by_annotation = Tenant(namespace="team", uid="uid-1", decision=said)
+    in_webhook = Tenant(namespace="team", decision=said, for_all=True)
+
+    assert accounts.decision(by_setting, record) is expected
+    assert accounts.decision(by_annotation, record) is said
+    harmless = said if said is Decision.ACCEPT else Decision.UNDECIDED
+    assert accounts.decision(in_webhook, record) is harmless
+
+
 @pytest.mark.parametrize(("seen", "expected"), STATES)
 def test_the_state_follows_from_what_is_seen(seen: Sight, expected: State) -> None:
     assert expected == accounts.determine_state(TENANT, seen)
