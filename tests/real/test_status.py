@@ -71,7 +71,7 @@ def test_a_profile_in_shape_is_ready_with_every_controller(
     code, rows, said = status(reader, "shown")
 
     assert (code, said) == (0, "")
-    assert {name for _, name in rows} == set(registry.by_name())
+    assert {name for _, name in rows} == {one.name for one in registered.TOGETHER}
     for (_, name), row in rows.items():
         assert row["state"] == "ready", row
         assert row["drift"] == ([] if name in JUDGED else None), row
