@@ -38,6 +38,14 @@ def postgres() -> Iterator[Postgres]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[Postgres]:
+    """One for a module, whose tests may stop it and what not."""
+    server = Postgres.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """One object store for all tests of this worker: each uses a bucket and users of its own."""

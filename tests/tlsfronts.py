@@ -1,7 +1,7 @@
 """TLS before a Postgres that was built without it: the negotiation of its protocol, then a tunnel.
 
-What a client sees is a server that takes TLS and nothing else. A test may have it refuse TLS, or
-say nothing at all.
+What a client sees is a server that takes TLS and nothing else. A test may have it refuse TLS, say
+nothing at all, or fall silent in the middle.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ class Mood(Enum):
     WELL = "TLS, then the server behind"
     REFUSES_TLS = "told that there is no TLS"
     SILENT = "taken, and never answered"
+    FROZEN = "nothing passes any more, on those that are open either"
 
 
 class Front:
@@ -69,7 +70,7 @@ class Front:
         asked = await reader.readexactly(len(_SSL_REQUEST))
         if self.mood is Mood.SILENT:
             await reader.read()
-        if asked != _SSL_REQUEST or self.mood is not Mood.WELL:
+        if asked != _SSL_REQUEST or self.mood is Mood.REFUSES_TLS:
             writer.write(b"N")
             await reader.read()
             return
@@ -77,7 +78,7 @@ class Front:
         await writer.start_tls(self._context)
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._behind)
         try:
-            pumps = (pump(reader, server_writer), pump(server_reader, writer))
+            pumps = (self._pump(reader, server_writer), self._pump(server_reader, writer))
             tasks = [asyncio.ensure_future(one) for one in pumps]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -86,8 +87,9 @@ class Front:
         finally:
             server_writer.close()
 
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            while self.mood is Mood.FROZEN:  # noqa: ASYNC110 - another thread sets it
+                await asyncio.sleep(0.02)
+            writer.write(data)
+            await writer.drain()

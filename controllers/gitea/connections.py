@@ -91,6 +91,7 @@ class Connector:
     """Opens connections to one server. How many at once is for the caller to bound."""
 
     settings: GiteaSettings
+    idle_seconds: float = IDLE_SECONDS
     opened: int = 0
     """How many connections it has opened so far."""
     _idle: list[tuple[float, Connection]] = field(default_factory=list)
@@ -186,7 +187,7 @@ class Connector:
     async def _reap(self) -> None:
         while self._idle:
             since, connection = self._idle[0]
-            left = since + IDLE_SECONDS - time.monotonic()
+            left = since + self.idle_seconds - time.monotonic()
             if left > 0:
                 await asyncio.sleep(left)
             elif (since, connection) in self._idle:

@@ -1,77 +1,18 @@
 """A profile's role and database on a real Postgres: TLS, and an administrator as clouds give."""
 
-import asyncio
-import contextlib
-import io
 import itertools
-import logging
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import psycopg
 import pytest
-import structlog
 from psycopg import sql
 
 from controllers.gitea import names
 from controllers.gitea.accounts import Account
-from controllers.gitea.connections import Connector
-from controllers.gitea.servers import Server
-from controllers.gitea.tenants import DatabaseError, Tenant
-from tests.postgres import ADMIN, ADMIN_PASSWORD, Postgres
-from tests.tlsfronts import Mood
+from controllers.gitea.tenants import DatabaseError
+from tests.databases import SOUND, as_admin, changes_in, ensured, opens, serving, tenant
+from tests.postgres import Postgres
 
 pytestmark = pytest.mark.xdist_group("postgres")
-
-SOUND = "s" * 43
-CHANGES = ("CREATE ", "ALTER ", "GRANT ", "REVOKE ", "COMMENT ", "DROP ")
-
-
-def tenant(profile: str = "", classification: str = "unclassified", uid: str = "") -> Tenant:
-    profile = profile or f"t-{secrets.token_hex(4)}"
-    return Tenant(
-        name=names.identifier(profile),
-        classification=classification,
-        profile=profile,
-        uid=uid or f"uid-{profile}",
-    )
-
-
-@contextlib.asynccontextmanager
-async def serving(postgres: Postgres, **changes: Any) -> AsyncIterator[Server]:
-    """A process of the suite, that remembers nothing of another."""
-    settings = postgres.settings(**changes)
-    server = Server(settings=settings, connector=Connector(settings=settings))
-    try:
-        yield server
-    finally:
-        await server.close()
-
-
-async def ensured(
-    postgres: Postgres, whose: Tenant, held: Account | None = None, **changes: Any
-) -> Account:
-    async with serving(postgres, **changes) as server:
-        return await server.ensure(whose, held)
-
-
-def opens(postgres: Postgres, account: Account, database: str) -> bool:
-    try:
-        postgres.login(account.user, account.password, database).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def as_admin(postgres: Postgres, *statements: sql.Composed) -> None:
-    with postgres.login(ADMIN, ADMIN_PASSWORD, "postgres") as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def changes_in(log: str) -> list[str]:
-    return [line for line in log.splitlines() if any(f" {word}" in line for word in CHANGES)]
 
 
 # Each of the three missing or wrong, in every combination
@@ -80,6 +21,7 @@ ROLES = {
     "no_role": None,
     "role": "LOGIN",
     "role_without_login": "NOLOGIN",
+    "expired_role": "LOGIN VALID UNTIL '2001-01-01'",
     "role_with_powers": "LOGIN CREATEDB CREATEROLE",
 }
 DATABASES = ("no_database", "database", "private_database", "administrators_database")
@@ -145,6 +87,18 @@ async def test_every_combination_converges_and_is_silent_then(
     before = len(postgres.log())
     assert account == await ensured(postgres, whose, account)
     assert [] == changes_in(postgres.log()[before:])
+
+
+@pytest.mark.parametrize("user", ["{}", "{}@former-host", "somebody", "@"])
+async def test_a_login_that_the_secret_has_wrong_is_put_right_and_the_password_kept(
+    postgres: Postgres, user: str
+) -> None:
+    """Such as that of a server which wanted `role@host`."""
+    whose = tenant()
+    account = await ensured(postgres, whose)
+    held = Account(user=user.format(whose.name), password=account.password)
+
+    assert account == await ensured(postgres, whose, held)
 
 
 # Names
@@ -223,6 +177,52 @@ async def test_what_is_not_the_tenants_is_refused_and_left(postgres: Postgres, c
     assert opens(postgres, account, whose.name)
 
 
+async def test_a_mark_that_the_tenant_wrote_on_its_database_counts_for_nothing(
+    postgres: Postgres,
+) -> None:
+    """It owns the database, and cannot touch the role's mark."""
+    whose, other = tenant(), tenant()
+    account = await ensured(postgres, whose)
+    await ensured(postgres, other)
+    name, mark = sql.Identifier(whose.name), sql.Literal(other.mark)
+    with postgres.login(account.user, account.password, whose.name) as connection:
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, mark))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(name, mark))
+
+    async with serving(postgres, delete_data=True) as server:
+        await server.sweep(lambda profile, _uid: profile == other.profile)
+    assert account == await ensured(postgres, whose, account)
+    query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+    assert [(whose.mark,)] == postgres.ask(query, whose.name)
+    assert [] == postgres.ask("SELECT 1 FROM pg_database WHERE datname = %s", other.name)
+
+
+async def test_a_database_that_cannot_be_dropped_keeps_none_of_the_others(
+    postgres: Postgres,
+) -> None:
+    stuck, goes = sorted((tenant(), tenant()), key=lambda each: each.name)
+    for each in (stuck, goes):
+        await ensured(postgres, each)
+    postgres.do(sql.SQL("ALTER DATABASE {} OWNER TO postgres").format(sql.Identifier(stuck.name)))
+    async with serving(postgres, delete_data=True) as server:
+        with pytest.raises(DatabaseError, match=f"{stuck.name} belongs to role postgres"):
+            await server.sweep(lambda name, _uid: name in (stuck.profile, goes.profile))
+
+    found = {name for (name,) in postgres.ask("SELECT datname FROM pg_database")}
+    assert (True, False) == (stuck.name in found, goes.name in found)
+
+
+async def test_no_data_goes_where_it_shall_stay(postgres: Postgres) -> None:
+    whose = tenant()
+    async with serving(postgres) as server:
+        account = await server.ensure(whose, None)
+        before = server.connector.opened
+        await server.sweep(lambda _name, _uid: True)
+        assert before == server.connector.opened
+    assert opens(postgres, account, whose.name)
+
+
 async def test_a_former_profiles_database_is_taken_over_where_that_is_accepted(
     postgres: Postgres,
 ) -> None:
@@ -245,151 +245,3 @@ async def test_data_goes_with_the_profile_where_that_is_asked_for(postgres: Post
     assert opens(postgres, account, stays.name)
     assert [] == postgres.ask("SELECT 1 FROM pg_database WHERE datname = %s", goes.name)
     assert [] == postgres.ask("SELECT 1 FROM pg_roles WHERE rolname = %s", goes.name)
-
-
-# How often
-
-
-async def test_what_was_found_well_is_not_looked_at_again_for_a_while(postgres: Postgres) -> None:
-    now = 0.0
-    settings = postgres.settings(psql_verify_minutes=60)
-    connector = Connector(settings=settings)
-    server = Server(settings=settings, connector=connector, clock=lambda: now)
-    whose = tenant()
-    account = await server.ensure(whose, None)
-    opened = connector.opened
-    for _ in range(100):
-        assert account == await server.ensure(whose, account)
-        assert account == await server.ensure(whose, None)  # a Secret that was deleted
-    assert opened == connector.opened
-
-    now = 3601.0
-    assert account == await server.ensure(whose, account)
-    assert opened < connector.opened
-    await server.close()
-
-
-async def test_the_secret_of_another_password_is_looked_into_at_once(postgres: Postgres) -> None:
-    async with serving(postgres) as server:
-        whose = tenant()
-        first = await server.ensure(whose, None)
-        changed = Account(user=first.user, password="edited by hand")
-        second = await server.ensure(whose, changed)
-
-    assert second not in (first, changed)
-    assert opens(postgres, second, whose.name)
-
-
-# What goes wrong
-
-
-async def failure(postgres: Postgres, **changes: Any) -> DatabaseError:
-    with pytest.raises(DatabaseError) as error:
-        await ensured(postgres, tenant(), **changes)
-    return error.value
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[Postgres]:
-    """One that a test may stop."""
-    server = Postgres.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def spoken() -> Iterator[io.StringIO]:
-    """All that is logged."""
-    heard = io.StringIO()
-    handler = logging.StreamHandler(heard)
-    logging.getLogger().addHandler(handler)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(heard))
-    yield heard
-    structlog.reset_defaults()
-    logging.getLogger().removeHandler(handler)
-
-
-async def test_each_failure_says_what_it_is_and_no_password(
-    own_postgres: Postgres, spoken: io.StringIO
-) -> None:
-    postgres = own_postgres
-    found: dict[str, DatabaseError] = {}
-    found["PostgresRefusedLogin"] = await failure(postgres, psql_admin_passwd="wrong-secret")
-    postgres.front.mood = Mood.REFUSES_TLS
-    found["PostgresRefusesTLS"] = await failure(postgres)
-    postgres.front.mood = Mood.SILENT
-    found["PostgresSlow"] = await failure(postgres, psql_connect_timeout=0.5)
-    postgres.front.mood = Mood.WELL
-    postgres.do(
-        sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(
-            sql.Identifier(ADMIN)
-        )
-    )
-    found["PostgresReadOnly"] = await failure(postgres)
-    postgres.do(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(ADMIN)))
-    postgres.do(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 0").format(sql.Identifier(ADMIN)))
-    found["PostgresBusy"] = await failure(postgres)
-    postgres.do(
-        sql.SQL("ALTER ROLE {} CONNECTION LIMIT -1 NOCREATEROLE").format(sql.Identifier(ADMIN))
-    )
-    found["PostgresForbidden"] = await failure(postgres)
-    postgres.do(sql.SQL("ALTER ROLE {} CREATEROLE").format(sql.Identifier(ADMIN)))
-    postgres.pause()
-    found["PostgresUnreachable"] = await failure(postgres)
-
-    assert {reason: error.reason for reason, error in found.items()} == {
-        reason: reason for reason in found
-    }
-    for error in found.values():
-        assert f"localhost:{postgres.port}" in str(error)
-        assert error.__cause__ is None
-        for secret in ("wrong-secret", ADMIN_PASSWORD, "SCRAM-SHA-256$"):
-            assert secret not in f"{error!r} {error} {error.args}"
-    assert "wrong-secret" not in spoken.getvalue()
-    assert ADMIN_PASSWORD not in spoken.getvalue()
-    assert ADMIN_PASSWORD not in repr(postgres.settings())
-
-
-async def test_a_server_that_is_away_is_asked_for_nobody_and_found_again(
-    own_postgres: Postgres,
-) -> None:
-    now = 0.0
-    settings = own_postgres.settings()
-    connector = Connector(settings=settings)
-    server = Server(settings=settings, connector=connector, clock=lambda: now)
-    own_postgres.pause()
-    with pytest.raises(DatabaseError):
-        await server.ensure(tenant(), None)
-    asked = own_postgres.front.connections
-    for _ in range(20):
-        with pytest.raises(DatabaseError, match="localhost"):
-            await server.ensure(tenant(), None)
-    assert asked == own_postgres.front.connections
-    assert "localhost" in server.part().trouble
-    assert server.part().success is None
-    assert 2.0 <= server.retry_seconds("any") <= 3.0
-
-    own_postgres.resume()
-    now = 3.0
-    assert (await server.ensure(tenant(), None)).is_sound
-    assert "" == server.part().trouble
-    assert server.part().success is not None
-    await server.close()
-    assert [] == connector._idle
-
-
-async def test_there_are_never_more_connections_than_allowed(postgres: Postgres) -> None:
-    async with serving(postgres, psql_connections=2) as server:
-        most = 0
-
-        async def watch() -> None:
-            nonlocal most
-            while True:
-                most = max(most, postgres.front.open)
-                await asyncio.sleep(0.005)
-
-        watching = asyncio.create_task(watch())
-        await asyncio.gather(*(server.ensure(tenant(), None) for _ in range(12)))
-        watching.cancel()
-
-    assert 1 <= most <= 4

@@ -26,13 +26,6 @@ IDENTITY = "gitea"
 
 
 @pytest.fixture(scope="module")
-def own_postgres() -> Iterator[Postgres]:
-    server = Postgres.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def suite(
     control_plane: ControlPlane,
     suites: Suites,
