@@ -3,7 +3,7 @@
 import sys
 
 from tests.azurite import installs
-from tests.controlplane import modules, parts
+from tests.controlplane import modules, parts, tools
 
 USAGE = "usage: python -m tests.controlplane build"
 
@@ -16,6 +16,7 @@ def main() -> int:
         found = parts.ensure()
         modules.ensure()
         azurite = installs.ensure()
+        tools.ensure()
     except parts.PartMissingError as error:
         print(f"parts: {error}", file=sys.stderr)
         return 1
@@ -23,6 +24,7 @@ def main() -> int:
     for name in modules.versions():
         print(f"parts: {name} in {modules.folder(name)}")
     print(f"parts: Azurite in {azurite}")
+    print(f"parts: {', '.join(tools.PACKAGES)} in {tools.folder()}")
     return 0
 
 

@@ -20,6 +20,8 @@ HERE = Path(__file__).parent / "modules"
 ISTIO = "istio.io/api"
 ISTIO_CRDS = "kubernetes/customresourcedefinitions.gen.yaml"
 ARGO_CD = "github.com/argoproj/argo-cd/v3"
+PROMETHEUS = "github.com/prometheus-operator/prometheus-operator"
+PROMETHEUS_CRDS = "example/prometheus-operator-crd"
 APPLICATION_CRD = "manifests/crds/application-crd.yaml"
 
 
@@ -88,6 +90,15 @@ def application_crd() -> dict[str, Any]:
     text = (folder(ARGO_CD) / APPLICATION_CRD).read_text()
     crd: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)
     return crd
+
+
+def prometheus_crds() -> list[dict[str, Any]]:
+    """The Prometheus Operator's CRDs that the chart may use."""
+    names = ("servicemonitors", "prometheusrules")
+    files = (
+        folder(PROMETHEUS) / PROMETHEUS_CRDS / f"monitoring.coreos.com_{one}.yaml" for one in names
+    )
+    return [yaml.load(file.read_text(), yaml.CSafeLoader) for file in files]
 
 
 def _istio_crds() -> Iterator[dict[str, Any]]:

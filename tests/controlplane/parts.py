@@ -152,7 +152,8 @@ def build(*names: str) -> None:
                 *(str(go), "build", "-v", "-o", f"{scratch}/", "-ldflags", linker_flags()),
                 *(PACKAGES[name] for name in names),
             ],
-            names,
+            HERE,
+            how_to_get(names[0]),
         )
         for name in names:
             built = Path(scratch, "server" if name == "etcd" else name)
@@ -171,12 +172,13 @@ def go_environment() -> dict[str, str]:
     return {**os.environ, **chosen}
 
 
-def run_with_progress(command: list[str], names: tuple[str, ...]) -> None:
+def run_with_progress(command: list[str], folder: Path, remedy: str) -> None:
+    """Runs Go in the folder of a module. Raises PartMissingError, which says the remedy."""
     started = spoken = time.monotonic()
     compiled = 0
     last_lines: list[str] = []
     with subprocess.Popen(
-        command, cwd=HERE, env=go_environment(), stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=go_environment(), stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stderr or ():
             last_lines = [*last_lines[-19:], line]
@@ -186,7 +188,7 @@ def run_with_progress(command: list[str], names: tuple[str, ...]) -> None:
                 say(f"{now - started:4.0f} s, {compiled} packages compiled, now {line.strip()}")
     if process.returncode:
         said = "".join(last_lines)
-        raise PartMissingError(f"go build failed:\n{said}\nInstead: {how_to_get(names[0])}")
+        raise PartMissingError(f"go build failed:\n{said}\nInstead: {remedy}")
 
 
 def any_go() -> Path:

@@ -25,6 +25,7 @@ def test_go_mod_names_the_modules_and_go_sum_locks_them() -> None:
 
     assert modules.versions() == {
         "github.com/argoproj/argo-cd/v3": "v3.5.7",
+        "github.com/prometheus-operator/prometheus-operator": "v0.85.0",
         "istio.io/api": "v1.31.1",
     }
     for name, version in modules.versions().items():

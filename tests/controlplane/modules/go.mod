@@ -6,5 +6,6 @@ go 1.26.0
 
 require (
 	github.com/argoproj/argo-cd/v3 v3.5.7
+	github.com/prometheus-operator/prometheus-operator v0.85.0
 	istio.io/api v1.31.1
 )

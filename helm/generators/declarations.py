@@ -1,0 +1,70 @@
+"""What the chart has to know of the controllers: names, rights, settings that these follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from controllers.runtime import permissions
+from controllers.runtime.declarations import AnyController, Granted, Listed, Rule
+from profiles_controller import documents
+from profiles_controller.assemblies import prefix_of
+from profiles_controller.flags import spelling, variables
+from profiles_controller.layers import names_of
+
+CHART = Path(__file__).parents[1] / "profiles-controller"
+PATH = CHART / "files" / "controllers.yaml"
+_HEADER = (
+    "# Made by `./taskw generate` out of what the controllers declare. Do not edit.\n"
+    "# `configured` are rules that follow from settings; `variables` and `flags` set these, too.\n"
+)
+
+
+def file(controllers: Sequence[AnyController]) -> tuple[Path, str]:
+    """The file's path and content."""
+    content = {
+        "common": _rules(permissions.COMMON),
+        "events": _rules([permissions.EVENTS]),
+        "leases": _rules([permissions.LEASES]),
+        "reader": permissions.reader_role(controllers, "reader")["rules"],
+        "controllers": [_controller(one) for one in controllers],
+    }
+    return PATH, _HEADER + documents.dump([content])
+
+
+def _controller(controller: AnyController) -> dict[str, Any]:
+    common = set(permissions.COMMON)
+    configured = set(permissions.configured(controller))
+    always = [
+        rule
+        for rule in permissions.rules(controller)
+        if rule not in common and (rule not in configured or rule in controller.rules)
+    ]
+    named = dict.fromkeys(one.setting for one in controller.configured_rules)
+    fields, prefix = controller.settings.model_fields, prefix_of(controller.name)
+    return {
+        "name": controller.name,
+        "summary": controller.summary,
+        "apart": controller.apart,
+        "variants": list(controller.variants),
+        "rules": _rules(always),
+        "configured": [_configured(controller, one) for one in controller.configured_rules],
+        "variables": [each for one in named for each in variables(one, fields[one], prefix)],
+        "flags": [spelling(one) for one in named if one in controller.flags],
+    }
+
+
+def _configured(controller: AnyController, one: Granted | Listed) -> dict[str, Any]:
+    spellings = [
+        each for each, name in names_of(controller.settings).items() if name == one.setting
+    ]
+    default = controller.settings.model_validate({}).model_dump(mode="json")[one.setting]
+    found: dict[str, Any] = {"setting": one.setting, "spellings": spellings, "default": default}
+    if isinstance(one, Granted):
+        found |= {"values": [str(value) for value in one.values], "rules": _rules(one.rules)}
+    return found
+
+
+def _rules(rules: Iterable[Rule]) -> list[dict[str, Any]]:
+    return [permissions.to_rbac(rule) for rule in rules]

@@ -1,0 +1,51 @@
+{{/* The rules of a process, as JSON {"items": [...]}: (dict "root" $ "process" PROCESS). */}}
+{{- define "pc.rules" -}}
+{{- $process := .process }}
+{{- $rules := (.root.Files.Get "files/controllers.yaml" | fromYaml).common }}
+{{- range $controller := .process.controllers }}
+  {{- $rules = concat $rules $controller.rules }}
+  {{- $settings := get $process.settings $controller.name | default dict }}
+  {{- range $controller.configured }}
+    {{- $value := (include "pc.setting" (dict "one" . "settings" $settings) | fromJson).value }}
+    {{- if not (hasKey . "rules") }}
+      {{- $rules = concat $rules (include "pc.listed" (dict "default" .default "given" $value) | fromJson).items }}
+    {{- else if or (and .values (has (toString $value) .values)) (and (not .values) $value) }}
+      {{- $rules = concat $rules .rules }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- dict "items" (concat $rules .root.Values.rbac.extraRules | uniq) | toJson }}
+{{- end }}
+
+{{/* The value of a setting, however it is spelled, or its default. */}}
+{{- define "pc.setting" -}}
+{{- $value := .one.default }}
+{{- $settings := .settings }}
+{{- range .one.spellings }}
+  {{- if not (kindIs "invalid" (get $settings . | default nil)) }}{{ $value = get $settings . }}{{ end }}
+  {{- if and (hasKey $settings .) (kindIs "bool" (get $settings .)) }}{{ $value = get $settings . }}{{ end }}
+{{- end }}
+{{- dict "value" $value | toJson }}
+{{- end }}
+
+{{/* A table API group -> resource -> verbs, merged over its default as the program does. */}}
+{{- define "pc.listed" -}}
+{{- $default := .default }}
+{{- $given := .given }}
+{{- $items := list }}
+{{- range $group := concat (keys $default) (keys $given) | uniq | sortAlpha }}
+  {{- if not (and (hasKey $given $group) (kindIs "invalid" (get $given $group))) }}
+    {{- $before := get $default $group | default dict }}
+    {{- $over := get $given $group | default dict }}
+    {{- range $resource := concat (keys $before) (keys $over) | uniq | sortAlpha }}
+      {{- $verbs := get $before $resource }}
+      {{- if hasKey $over $resource }}{{ $verbs = get $over $resource }}{{ end }}
+      {{- if kindIs "string" $verbs }}{{ $verbs = splitList "," (nospace $verbs) }}{{ end }}
+      {{- if $verbs }}
+        {{- $items = append $items (dict "apiGroups" (list $group) "resources" (list $resource) "verbs" $verbs) }}
+      {{- end }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- dict "items" $items | toJson }}
+{{- end }}

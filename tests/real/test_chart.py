@@ -1,0 +1,414 @@
+"""What helm makes of the chart, and what it refuses."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers import registry
+from controllers.runtime import permissions
+from controllers.runtime.declarations import AnyController
+from tests import charts
+
+OLDER = yaml.safe_load((charts.CHART / "files" / "older-values.yaml").read_text())
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return dict(value)
+
+
+# Every example
+
+
+@pytest.mark.parametrize("example", charts.EXAMPLES, ids=lambda path: str(path.stem))
+def test_helm_finds_nothing_to_remark(example: Path) -> None:
+    done = charts.helm("lint", "--strict", "{chart}", "--values", example)
+
+    assert done.returncode == 0, done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize("example", charts.EXAMPLES, ids=lambda path: str(path.stem))
+def test_it_renders_as_its_snapshot(example: Path) -> None:
+    """Looked at, a difference is written by `./taskw snapshots`."""
+    done = charts.template(example)
+
+    assert done.returncode == 0, done.stderr
+    assert charts.snapshot(example).read_text() == done.stdout
+
+
+# One for each controller
+
+
+def test_a_controller_has_a_deployment_account_role_and_config_of_its_own() -> None:
+    everything = {"controllers": {name: {"enabled": True} for name in plain()}}
+    manifests = charts.render(everything)
+
+    deployments = charts.of_kind(manifests, "Deployment")
+    assert set(plain()) == set(deployments)
+    for name, deployment in deployments.items():
+        spec = deployment["spec"]
+        component = "app.kubernetes.io/component"
+        assert name == spec["selector"]["matchLabels"][component]
+        assert [name, "--config=/etc/profiles-controller/config.yaml"] == charts.container(
+            deployment
+        )["args"]
+        account = charts.of_kind(manifests, "ServiceAccount")[name]["metadata"]["name"]
+        assert account == spec["template"]["spec"]["serviceAccountName"]
+        binding = charts.of_kind(manifests, "ClusterRoleBinding")[name]
+        assert [account] == [one["name"] for one in binding["subjects"]]
+
+
+def plain() -> list[str]:
+    """The controllers without variants."""
+    return [one.name for one in registry.CONTROLLERS if not one.variants]
+
+
+def test_a_controller_that_values_do_not_know_is_told(tmp_path: Path) -> None:
+    chart = charts.chart_with(
+        tmp_path, "files/controllers.yaml", lambda text: text.replace("name: quotas", "name: qs")
+    )
+    done = charts.template({}, chart=chart)
+
+    assert "values.yaml has no key controllers.qs" in done.stderr
+
+
+def test_keys_of_a_controller_count_before_the_defaults() -> None:
+    manifests = charts.render(
+        {
+            "defaults": {"env": [{"name": "A", "value": "1"}], "podLabels": {"a": "1", "b": "1"}},
+            "controllers": {
+                "quotas": {
+                    "env": [{"name": "B", "value": "2"}],
+                    "podLabels": {"b": "2"},
+                    "replicas": 0,
+                    "logLevel": "debug",
+                    "image": {"tag": "try"},
+                    "settings": {"hard": {"pods": 200}},
+                }
+            },
+        }
+    )
+    own, other = (charts.of_kind(manifests, "Deployment")[one] for one in ("quotas", "network"))
+
+    assert ["A", "B"] == [one["name"] for one in charts.container(own)["env"]]
+    assert ["A"] == [one["name"] for one in charts.container(other)["env"]]
+    labels = own["spec"]["template"]["metadata"]["labels"]
+    assert ("1", "2") == (labels["a"], labels["b"])
+    assert (0, 1) == (own["spec"]["replicas"], other["spec"]["replicas"])
+    assert charts.container(own)["image"].endswith("/profiles-controller:try")
+    assert charts.container(other)["image"].endswith("/profiles-controller:0.1.0")
+    assert "debug" == charts.config(manifests, "quotas")["common"]["log_level"]
+    assert {"hard": {"pods": 200}} == charts.config(manifests, "quotas")["quotas"]
+
+
+def test_settings_roll_the_pods_of_their_controller_and_no_others() -> None:
+    def checksums(values: charts.Values) -> dict[str, str]:
+        deployments = charts.of_kind(charts.render(values), "Deployment")
+        return {
+            name: one["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+            for name, one in deployments.items()
+        }
+
+    before = checksums({})
+    after = checksums({"controllers": {"quotas": {"settings": {"hard": {"pods": 1}}}}})
+    assert {"quotas"} == {name for name in before if before[name] != after[name]}
+
+
+def test_mode_all_is_one_process_with_every_section_and_right() -> None:
+    manifests = charts.render(
+        {
+            "mode": "all",
+            "controllers": {
+                "notebook": {"enabled": False},
+                "quotas": {"settings": {"hard": {"pods": 1}}, "env": [{"name": "A", "value": "1"}]},
+            },
+        }
+    )
+    (deployment,) = charts.of_kind(manifests, "Deployment").values()
+
+    running = [name for name in plain() if name not in ("notebook", "pipelines")]
+    enabled = [name for name in running if default_on(name)]
+    assert f"--only={','.join(enabled)}" == charts.container(deployment)["args"][1]
+    assert {"common", *enabled} == charts.config(manifests, "all").keys()
+    assert [{"name": "A", "value": "1"}] == charts.container(deployment)["env"]
+    role = permissions.cluster_role([registry.by_name()[name] for name in enabled], "all")
+    assert rights(role["rules"]) == rights(charts.of_kind(manifests, "ClusterRole")["all"]["rules"])
+
+
+def default_on(name: str) -> bool:
+    values = yaml.safe_load((charts.CHART / "values.yaml").read_text())
+    return bool(values["controllers"][name]["enabled"])
+
+
+# Rights
+
+
+Right = tuple[str, str, str, str]
+
+
+def rights(rules: list[dict[str, Any]]) -> set[Right]:
+    return {
+        (*right, name)
+        for rule in rules
+        for right in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "rbac": [
+        {"ml_pipeline": bound, "support_groups": groups, "cross_namespace_access": across}
+        for bound, groups, across in itertools.product(
+            ("ClusterRole", "Role", "none"), ([], ["helpdesk"]), (False, True)
+        )
+    ]
+    + [
+        {"pipelineVerbs": {"pipelines.kubeflow.org": {"jobs": None, "runs": "get, list"}}},
+        {"pipeline_verbs": {"kubeflow.org": None, "example.org": {"cakes": ["eat"]}}},
+        {"mlPipeline": "Role", "supportGroups": "a,b", "crossNamespaceAccess": True},
+    ],
+    "pipelines": [
+        {"driver_mode": "pod"},
+        {"driverMode": "sidecar"},
+        {"driverMode": "central", "driverTokens": True, "driverWithoutIsolation": True},
+    ],
+}
+"""Those that rights follow from, in every combination and spelling."""
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in registry.CONTROLLERS:
+        if not one.variants:
+            yield from ((one.name, given) for given in SETTINGS.get(one.name, [{}]))
+
+
+def test_every_controller_whose_rights_follow_settings_has_its_cases() -> None:
+    assert {one.name for one in registry.CONTROLLERS if one.configured_rules} == SETTINGS.keys()
+
+
+def snake(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        re.sub("[A-Z]", lambda one: f"_{one[0].lower()}", key): value
+        for key, value in given.items()
+    }
+
+
+@pytest.mark.parametrize(("name", "given"), list(cases()))
+def test_the_cluster_role_is_what_the_program_says_it_needs(
+    name: str, given: dict[str, Any]
+) -> None:
+    others = {one: {"enabled": False} for one in plain() if one != name}
+    manifests = charts.render(
+        {"controllers": {**others, name: {"enabled": True, "settings": given}}}
+    )
+
+    controller = registry.by_name()[name]
+    settings = controller.settings.model_validate(snake(given))
+    expected = permissions.cluster_role([controller], name, {name: settings})
+    rendered = charts.of_kind(manifests, "ClusterRole")
+    assert rights(expected["rules"]) == rights(rendered[name]["rules"])
+
+
+GITEA = {
+    "psql_hostname": "postgres",
+    "psql_admin_uname": "admin",
+    "psql_admin_passwd": "of a Secret",
+    "argocd_source_repo_url": "https://example.org/manifests.git",
+}
+
+
+@pytest.mark.parametrize(
+    ("controller", "variant"),
+    [(one, variant) for one in registry.CONTROLLERS for variant in one.variants],
+    ids=str,
+)
+def test_an_instance_is_a_process_of_its_own_with_its_rights(
+    controller: AnyController, variant: str
+) -> None:
+    instances = {
+        one: {"enabled": True, "settings": {"argocdProject": one}} for one in controller.variants
+    }
+    own = {"enabled": True, "instances": instances, "settings": {"psqlHostname": "postgres"}}
+    manifests = charts.render({"mode": "all", "controllers": {controller.name: own}})
+
+    name = f"{controller.name}-{variant}"
+    deployment = charts.of_kind(manifests, "Deployment")[name]
+    assert controller.name == charts.container(deployment)["args"][0]
+    assert charts.config(manifests, name)[controller.name] == {
+        "classification": variant,
+        "psqlHostname": "postgres",
+        "argocdProject": variant,
+    }
+    settings = controller.settings.model_validate({**GITEA, "classification": variant})
+    expected = permissions.cluster_role([controller], name, {controller.name: settings})
+    rendered = charts.of_kind(manifests, "ClusterRole")[name]
+    assert rights(expected["rules"]) == rights(rendered["rules"])
+
+
+@pytest.mark.parametrize(
+    ("controller", "values"),
+    [
+        ("rbac", {"env": [{"name": "RBAC_ML_PIPELINE", "value": "Role"}]}),
+        ("rbac", {"extraArgs": ["--support-groups=helpdesk"]}),
+        ("rbac", {"extraArgs": ["--support-groups", "helpdesk"]}),
+        (
+            "pipelines",
+            {"enabled": True, "env": [{"name": "PIPELINES_DRIVER_MODE", "value": "pod"}]},
+        ),
+    ],
+)
+def test_a_setting_that_rights_follow_cannot_be_set_past_the_chart(
+    controller: str, values: dict[str, Any]
+) -> None:
+    said = charts.refusal({"controllers": {controller: values}})
+
+    assert f"which the ClusterRole follows: set it in controllers.{controller}.settings" in said
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("older", OLDER, ids=lambda one: str(one["key"]))
+def test_a_value_of_the_older_chart_is_refused_with_what_to_set(older: dict[str, Any]) -> None:
+    said = charts.refusal(nested(older["key"], [{"name": "A", "value": "b"}]))
+
+    if "new" in older:
+        assert f"{older['key']} is a value of the older chart: set {older['new']}" in said
+    else:
+        assert f"{older['key']} is a value of the older chart that has no successor yet" in said
+
+
+def test_the_older_values_are_told_all_at_once() -> None:
+    said = charts.refusal({"replicaCount": {"default": 1, "trino": 1}, "extraEnv": []})
+
+    assert "3 wrong values" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"replicas": 2}, "additional properties 'replicas' not allowed"),
+        ({"controllers": {"quota": {}}}, "additional properties 'quota' not allowed"),
+        ({"controllers": {"quotas": {"settings": {"hart": {}}}}}, "'hart' not allowed"),
+        (
+            {"controllers": {"pipelines": {"settings": {"awsSecretAccessKey": "x"}}}},
+            "'awsSecretAccessKey' not allowed",
+        ),
+        ({"controllers": {"notebook": {"settings": {"protectedB": "no"}}}}, "got string, want"),
+        (
+            {"controllers": {"pipelines": {"settings": {"driverMode": "both"}}}},
+            "value must be one of 'pod', 'sidecar', 'central'",
+        ),
+        ({"defaults": {"logLevel": "loud"}}, "value must be one of 'debug'"),
+        ({"replicaCount": {"defaults": 1}}, "replicaCount.defaults is no value of this chart"),
+        ({"components": {"rbac": {"groups": []}}}, "components.rbac.groups is no value"),
+        (
+            {"image": {"repository": "example.azurecr.io/profiles-controller"}},
+            'set image.registry "example.azurecr.io"',
+        ),
+        (
+            {"defaults": {"replicas": 2}, "leaderElection": {"enabled": False}},
+            "replicas of quotas is 2 without leader election",
+        ),
+        ({"serviceAccount": {"create": False}}, "quotas has no serviceAccountName"),
+        ({"driver": {"enabled": True}}, "driver.enabled needs driver.image"),
+        (
+            {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 2}},
+            "podDisruptionBudget has minAvailable and maxUnavailable",
+        ),
+        (
+            {"serviceMonitor": {"enabled": True, "renderMode": "failIfMissing"}},
+            "the cluster serves no ServiceMonitor",
+        ),
+        (
+            {"serviceMonitor": {"enabled": True}, "metrics": {"service": {"enabled": False}}},
+            "serviceMonitor.enabled needs metrics.service.enabled",
+        ),
+        (
+            {
+                "defaults": {"env": [{"name": "A", "value": "1"}]},
+                "controllers": {"quotas": {"env": [{"name": "A", "value": "2"}]}},
+            },
+            "env of quotas has A twice",
+        ),
+        ({"controllers": {name: {"enabled": False} for name in plain()}}, "no controller is"),
+        (
+            {"controllers": {"gitea": {"enabled": True}}},
+            "none of its instances is: set enabled of unclassified or protected-b",
+        ),
+    ],
+)
+def test_wrong_values_are_refused_with_words(values: dict[str, Any], words: str) -> None:
+    assert words in charts.refusal(values)
+
+
+def test_an_umbrella_charts_global_values_are_let_through() -> None:
+    assert charts.render({"global": {"anything": [1, {"at": "all"}]}})
+
+
+# Switches
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "count"),
+    [
+        ({"podDisruptionBudget": {"enabled": False}}, "PodDisruptionBudget", 0),
+        ({"metrics": {"service": {"enabled": False}}}, "Service", 0),
+        ({"rbac": {"create": False}}, "ClusterRole", 0),
+        ({"rbac": {"create": False}}, "RoleBinding", 0),
+        ({"serviceMonitor": {"enabled": True}}, "ServiceMonitor", 0),
+        ({"serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"}}, "ServiceMonitor", 1),
+        ({"grafanaDashboard": {"enabled": True}}, "ConfigMap", 7),
+        ({"networkPolicy": {"enabled": True}}, "NetworkPolicy", 6),
+        (
+            {
+                "serviceAccount": {"create": False},
+                "mode": "all",
+                "all": {"serviceAccountName": "mine"},
+            },
+            "ServiceAccount",
+            0,
+        ),
+    ],
+)
+def test_a_switch_adds_or_takes_its_objects(values: dict[str, Any], kind: str, count: int) -> None:
+    assert count == sum(one["kind"] == kind for one in charts.render(values))
+
+
+def test_without_leader_election_no_two_pods_work_at_once() -> None:
+    manifests = charts.render({"leaderElection": {"enabled": False}})
+
+    for name, one in charts.of_kind(manifests, "Deployment").items():
+        assert "Recreate" == one["spec"]["strategy"]["type"]
+        assert charts.config(manifests, name)["common"]["leader_elect"] is False
+    assert not any(one["metadata"]["name"].endswith("-leases") for one in manifests)
+
+
+def test_all_objects_are_where_they_are_told_to_be() -> None:
+    manifests = charts.render({"namespaceOverride": "elsewhere"})
+
+    spaces = {one["metadata"].get("namespace", "") for one in manifests}
+    assert {"", "default", "elsewhere"} == spaces
+    in_default = {one["kind"] for one in manifests if one["metadata"].get("namespace") == "default"}
+    assert {"Role", "RoleBinding"} == in_default
+    assert "elsewhere" == charts.config(manifests, "quotas")["common"]["leader_elect_namespace"]
+
+
+def test_the_objects_of_one_mode_are_those_of_its_driver() -> None:
+    def roles(mode: str) -> set[str]:
+        settings = {"driverMode": mode}
+        manifests = charts.render(
+            {"controllers": {"pipelines": {"enabled": True, "settings": settings}}}
+        )
+        return {one["metadata"]["name"] for one in manifests if one["kind"] == "ClusterRole"}
+
+    agent = "ml-pipeline-driver-agent-executor-plugin-cluster-role"
+    assert agent in roles("sidecar")
+    assert agent not in roles("pod")

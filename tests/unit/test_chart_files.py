@@ -1,0 +1,87 @@
+"""What of the chart needs no helm: generated files, versions, one key for each controller."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers import registry
+from controllers.runtime.declarations import AnyController
+from helm.generators import __main__ as generators
+from helm.generators import declarations, readmes, schemas
+from tests import charts, documents
+
+VALUES = yaml.safe_load((charts.CHART / "values.yaml").read_text())
+
+
+def test_the_generated_files_are_in_step() -> None:
+    assert generators.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("module", [declarations, schemas, readmes])
+def test_a_stale_file_is_named_and_written_anew(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = tmp_path / "stale"
+    stale.write_text(module.PATH.read_text() + "edited by hand")
+    monkeypatch.setattr(module, "PATH", stale)
+
+    assert generators.main(["--check"]) == 1
+    assert "stale: stale. Run ./taskw generate" in capsys.readouterr().err
+    assert generators.main([]) == 0
+    assert generators.main(["--check"]) == 0
+
+
+def test_another_argument_is_wrong_usage() -> None:
+    assert generators.main(["--write"]) == 2
+
+
+@pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name))
+def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> None:
+    assert controller.name in VALUES["controllers"], "add a key to values.yaml"
+    own = VALUES["controllers"][controller.name]
+    assert {"enabled", "settings"} <= own.keys()
+    assert set(own.get("instances", {})) == set(controller.variants)
+
+
+def test_no_other_controller_has_a_key() -> None:
+    assert VALUES["controllers"].keys() <= registry.by_name().keys()
+
+
+def test_the_charts_versions_are_the_projects() -> None:
+    chart = yaml.safe_load((charts.CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((documents.ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["version"] == chart["version"] == chart["appVersion"]
+
+
+def test_every_value_is_described() -> None:
+    told = {row.path for row in readmes.rows((charts.CHART / "values.yaml").read_text())}
+
+    def leaves(value: Any, path: tuple[str, ...]) -> set[tuple[str, ...]]:
+        if path in told or not isinstance(value, dict):
+            return {path}
+        return set().union(*(leaves(inner, (*path, key)) for key, inner in value.items()))
+
+    assert leaves(VALUES, ()) <= told
+
+
+def test_a_secret_is_no_value() -> None:
+    schema = json.loads(schemas.PATH.read_text())
+    settings = schema["properties"]["controllers"]["properties"]["pipelines"]["properties"]
+
+    assert "aws_region" in settings["settings"]["properties"]
+    assert "aws_secret_access_key" not in settings["settings"]["properties"]
+    assert "AWS_SECRET_ACCESS_KEY" not in settings["settings"]["properties"]
+
+
+def test_the_older_charts_values_are_in_the_documents() -> None:
+    section = documents.read("docs/operations.md").section("Values of the older chart")
+    older = yaml.safe_load((charts.CHART / "files" / "older-values.yaml").read_text())
+
+    expected = [(one["key"], one.get("new", "nothing yet")) for one in older]
+    told = [tuple(cells[:2]) for cells in section.rows()]
+    assert expected == told
