@@ -46,6 +46,11 @@ class AccountSettings(BaseModel):
         description="whether a new Profile gets what an earlier one of its name left, whose owner"
         " was another",
     )
+    adopt_by_name: bool = Field(
+        default=True,
+        description="whether an unmarked container is a profile's that has its very name; not"
+        " needed once an older suite's are marked",
+    )
     delete_data: bool = Field(
         default=False, description="whether containers go, with their data, after their Profile"
     )

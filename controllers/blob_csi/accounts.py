@@ -234,6 +234,7 @@ class Accounts:
                 and one.attributes.get("containerName") == container
                 for one in volumes
             ),
+            by_name=self._settings.adopt_by_name,
             rivals=self._claims.rivals(profile.name, profiles),
         )
 

@@ -63,8 +63,9 @@ class Mark:
 class Tenant:
     """Whose container it would be.
 
-    ``pointed``: a volume that this Profile controls points to it already. ``rivals``: other live
-    Profiles that map to the same container. ``accepts``: what an earlier owner left may be had.
+    ``pointed``: a volume that this Profile controls points to it already. ``by_name``: its very
+    name is enough. ``rivals``: other live Profiles that map to the same container. ``accepts``:
+    what an earlier owner left may be had.
     """
 
     profile: str
@@ -73,6 +74,7 @@ class Tenant:
     cluster: str = ""
     accepts: bool = False
     pointed: bool = False
+    by_name: bool = True
     rivals: tuple[str, ...] = ()
 
     @property
@@ -136,8 +138,8 @@ def determine_state(tenant: Tenant, mark: Mark | None, *, exists: bool) -> State
 def _unmarked(tenant: Tenant) -> State:
     if tenant.rivals:
         return State.CONTESTED
-    unchanged = names.container_name(tenant.profile) == tenant.profile
-    return State.UNMARKED if unchanged or tenant.pointed else State.UNPROVEN
+    named = tenant.by_name and names.container_name(tenant.profile) == tenant.profile
+    return State.UNMARKED if named or tenant.pointed else State.UNPROVEN
 
 
 def refusal(

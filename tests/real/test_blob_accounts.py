@@ -170,6 +170,17 @@ def test_a_name_that_needed_no_change_is_adopted(office: Office, name: str) -> N
     )  # fmt: skip
 
 
+def test_once_the_takeover_is_over_a_name_alone_is_not_enough(
+    make: Callable[..., Office], name: str
+) -> None:
+    office = make(adopt_by_name=False)
+    office.azurite.create(name)
+    profile = office.profile(name)
+    assert {"ContainerUnproven"} == set(office.reasons(profile).values())
+    assert {} == metadata(office, name)
+    assert {} == office.withheld(profile, {"pv": volume_of(profile, name)})
+
+
 def test_a_changed_name_is_adopted_where_a_volume_shows_it(office: Office, name: str) -> None:
     profile = office.profile(f"{name}--x")
     office.azurite.create(f"{name}-x")

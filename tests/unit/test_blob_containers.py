@@ -46,6 +46,8 @@ STATES = [
     (TENANT, None, State.UNMARKED),
     (tenant(rivals=("a--b",)), None, State.CONTESTED),
     (tenant(rivals=("a--b",), pointed=True), None, State.CONTESTED),
+    (tenant(by_name=False), None, State.UNPROVEN),
+    (tenant(by_name=False, pointed=True), None, State.UNMARKED),
     (tenant(profile="a--b"), None, State.UNPROVEN),
     (tenant(profile="a--b", pointed=True), None, State.UNMARKED),
     (tenant(profile="a--b", accepts=True), None, State.UNPROVEN),
