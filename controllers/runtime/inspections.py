@@ -198,9 +198,9 @@ class _Inspection:
 
     def _trouble(self, controller: AnyController) -> str:
         """Why what it owns or reads cannot be known; empty when it can."""
-        kinds = [own.kind for own in controller.owned] + [one.kind for one in controller.watched]
-        for kind in kinds:
-            informer = self._informers[kind]
+        read = [one.informer for one in controller.watched]
+        for name in (*(own.kind for own in controller.owned), *read):
+            informer = self._informers[name]
             if not informer.synced and not informer.absent:
                 self._troubles.setdefault(informer.health(), set()).add(controller.name)
                 return informer.health()
