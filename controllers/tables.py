@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError, WithJsonSchema
+from pydantic import AfterValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from controllers import resources
@@ -51,6 +51,17 @@ class Suffixed:
     """
 
     suffix: str
+
+
+def refusing(refusal: Callable[[str], str | None]) -> AfterValidator:
+    """A validator of texts out of a rule that says why one is wrong, and None when it is right."""
+
+    def check(text: str) -> str:
+        if why := refusal(text):
+            raise ValueError(why)
+        return text
+
+    return AfterValidator(check)
 
 
 def problem(why: str, value: object, *where: str) -> Problem:

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from controllers import resources, tables
 from controllers.authz_policies import rules
-
-
-def _checked(refusal: Callable[[str], str | None]) -> AfterValidator:
-    def check(text: str) -> str:
-        if why := refusal(text):
-            raise ValueError(why)
-        return text
-
-    return AfterValidator(check)
 
 
 def _method_refusal(text: str) -> str | None:
@@ -35,7 +26,7 @@ def _role_refusal(text: str) -> str | None:
 
 
 def _waypoint_refusal(text: str) -> str | None:
-    if not text or re.fullmatch(r"(?!.{254})[a-z0-9]([a-z0-9.-]*[a-z0-9])?", text):
+    if not text or resources.is_subdomain(text):
         return None
     return f"{text!r} is no name of a Gateway: expected one such as waypoint, or nothing"
 
@@ -46,10 +37,10 @@ def _prefix_refusal(text: str) -> str | None:
     return f"{text!r} begins with *, which would admit everybody: expected a text without"
 
 
-Path = Annotated[str, _checked(rules.path_refusal)]
-Principal = Annotated[str, _checked(rules.principal_refusal)]
-Header = Annotated[str, _checked(rules.header_refusal)]
-Method = Annotated[str, _checked(_method_refusal)]
+Path = Annotated[str, tables.refusing(rules.path_refusal)]
+Principal = Annotated[str, tables.refusing(rules.principal_refusal)]
+Header = Annotated[str, tables.refusing(rules.header_refusal)]
+Method = Annotated[str, tables.refusing(_method_refusal)]
 
 
 class Operation(BaseModel):
@@ -109,13 +100,13 @@ class AuthzPoliciesSettings(BaseModel):
     user_header: Header = Field(
         default="kubeflow-userid", description="header in which the gateway names the user"
     )
-    user_prefix: Annotated[str, _checked(_prefix_refusal)] = Field(
+    user_prefix: Annotated[str, tables.refusing(_prefix_refusal)] = Field(
         default="", description="what the gateway puts before the user's name in that header"
     )
     groups_header: Header = Field(
         default="kubeflow-groups", description="header in which the gateway names the user's groups"
     )
-    contributor_roles: tuple[Annotated[str, _checked(_role_refusal)], ...] = Field(
+    contributor_roles: tuple[Annotated[str, tables.refusing(_role_refusal)], ...] = Field(
         default=("admin", "edit"),
         description="annotations role of the RoleBindings whose subjects are admitted",
     )
@@ -156,7 +147,7 @@ class AuthzPoliciesSettings(BaseModel):
         default=True,
         description="deny paths that no template of the same method could match, as * and = in one",
     )
-    waypoint: Annotated[str, _checked(_waypoint_refusal)] = Field(
+    waypoint: Annotated[str, tables.refusing(_waypoint_refusal)] = Field(
         default="",
         description="ambient mesh: the Gateway in each namespace that enforces the policies",
     )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from controllers import tables
+from controllers import resources, tables
 from controllers.network import templates
 from controllers.network.selectors import LabelKey, LabelValue, Part
 from controllers.network.specs import Spec
 
-_LONGEST = 253
 _LONGEST_NAMESPACE = "n" * 63
-_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 
 
 def _name(text: str) -> str:
-    if len(text) <= _LONGEST and _SUBDOMAIN.fullmatch(text):
+    if resources.is_subdomain(text):
         return text
     what = "a DNS subdomain: lower case letters, digits, '-' and '.', a letter or digit at the ends"
     raise ValueError(f"{text!r} cannot be a policy's name: expected {what}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from controllers import tables
 from controllers.rbac import names, rules
 
 Verbs = tuple[str, ...]
@@ -84,26 +85,17 @@ def _once(parts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def _refusing(refusal: Callable[[str], str | None]) -> AfterValidator:
-    def check(text: str) -> str:
-        if reason := refusal(text):
-            raise ValueError(reason)
-        return text
-
-    return AfterValidator(check)
-
-
 def _some(verbs: Verbs) -> Verbs:
     if not verbs:
         raise ValueError("no verb: expected at least one, or null instead of the list")
     return verbs
 
 
-Group = Annotated[str, _refusing(rules.group_refusal)]
+Group = Annotated[str, tables.refusing(rules.group_refusal)]
 Groups = Annotated[tuple[Group, ...], BeforeValidator(_entries), AfterValidator(_once)]
-ApiGroup = Annotated[str, _refusing(rules.api_group_refusal)]
-Resource = Annotated[str, _refusing(rules.resource_refusal)]
-Verb = Annotated[str, _refusing(rules.verb_refusal)]
+ApiGroup = Annotated[str, tables.refusing(rules.api_group_refusal)]
+Resource = Annotated[str, tables.refusing(rules.resource_refusal)]
+Verb = Annotated[str, tables.refusing(rules.verb_refusal)]
 VerbList = Annotated[
     tuple[Verb, ...], BeforeValidator(_entries), AfterValidator(_once), AfterValidator(_some)
 ]

@@ -251,11 +251,15 @@ def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
         return
     profile = builders.profile(annotations={"rbac.statcan.gc.ca/allow-from": "team-b"})
     manifests = desired.desired(profile, None, settings)
-    for right in set().union(*map(granted, manifests)):
+    rights: set[tuple[str, ...]] = set().union(*map(granted, manifests))
+    for right in rights:
         assert held(settings, *right), right
-    verbs = {
-        verb
+    binds = [
+        (rule.resources, rule.names)
         for rule in permissions.configured(controller.CONTROLLER, settings)
-        for verb in rule.verbs
+        if "bind" in rule.verbs
+    ]
+    bound = {
+        (resource, name) for resources, names in binds for resource in resources for name in names
     }
-    assert "bind" not in verbs or len(manifests) > 1 or settings.support_groups
+    assert bound == {right[1::2] for right in rights if "bind" in right}
