@@ -1,0 +1,126 @@
+"""A failure of each request for the Secret, with a real store: never a second key."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controllers.manifests import Key
+from controllers.pipelines import names
+from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.controller import CONTROLLER, Outside
+from controllers.pipelines.managed import ManagedStore
+from controllers.pipelines.stores import Provider, Tenant
+from tests import artifacts, harness
+from tests.accounts import World
+from tests.fakes import FakeCluster
+from tests.fakes.requests import Failure, Request
+from tests.seaweedfs import SeaweedFS
+
+PROVIDERS = [Provider.SEAWEEDFS, Provider.AWS]
+
+
+def taking_part(name: str) -> FakeCluster:
+    cluster = harness.tenants(name, uid=f"uid-{name}")
+    labels = {names.ENABLED_LABEL: "true"}
+    namespace = Key("Namespace", "", name)
+    cluster.objects.edit(namespace, lambda body: body["metadata"].update(labels=labels))
+    return cluster
+
+
+def of_the_secret(request: Request) -> bool:
+    """Its reads and writes, but for lists and watches."""
+    return request.target.kind.name == "Secret" and request.method != "WATCH" and writes(request)
+
+
+def writes(request: Request) -> bool:
+    return request.method != "GET" or bool(request.target.name)
+
+
+class Nth:
+    """Matches one request about the Secret, by its number."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, request: Request) -> bool:
+        if not of_the_secret(request):
+            return False
+        self.left -= 1
+        return self.left == -1
+
+    @property
+    def met(self) -> bool:
+        return self.left < 0
+
+
+@contextlib.asynccontextmanager
+async def running(cluster: FakeCluster, store: ManagedStore) -> AsyncIterator[harness.Harness]:
+    """A process that does not close the store, which the next one uses."""
+
+    class Kept(Outside):
+        async def close(self) -> None:
+            """The test does."""
+
+    def connect(settings: PipelinesSettings, *, dry_run: bool) -> Kept:
+        outside = Kept(PipelinesSettings(provider="none"), dry_run=dry_run)
+        outside.settings, outside.store = settings, store
+        return outside
+
+    controller = dataclasses.replace(CONTROLLER, connect=connect, chore=None)
+    made = (controller, PipelinesSettings())
+    async with harness.running(made, cluster=cluster) as process:
+        yield process
+
+
+def held(cluster: FakeCluster, name: str) -> str:
+    secret = cluster.objects.read(Key("Secret", name, names.SECRET))
+    return artifacts.keys_of(secret).access_key
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.value)
+@pytest.mark.parametrize("failure", Failure)
+async def test_no_failure_of_the_cluster_leaves_a_second_key(
+    seaweedfs: SeaweedFS, provider: Provider, failure: Failure
+) -> None:
+    world = World.make(seaweedfs, "cluster", provider)
+    for number in range(2):
+        name = f"{world.name}-{number}"
+        cluster = taking_part(name)
+        failures = [Nth(number) for _ in range(3)]
+        cluster.fail_next(failure, failures[0])
+        async with running(cluster, world.store) as process:
+            first = held(cluster, name)
+            assert seaweedfs.keys(name) == [first]
+
+            secret = Key("Secret", name, names.SECRET)
+            cluster.fail_next(failure, failures[1])
+            cluster.objects.edit(secret, lambda body: body["data"].update(accesskey="bm9uZQ=="))
+            await process.settled()
+            assert held(cluster, name) == first
+
+            cluster.fail_next(failure, failures[2])
+            cluster.objects.delete(secret)
+            await process.settled()
+            assert held(cluster, name) == first
+            assert seaweedfs.keys(name) == [first]
+        assert number or all(one.met for one in failures)
+    await world.store.close()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.value)
+async def test_a_process_that_never_got_its_secret_written_leaves_one_key_to_the_next(
+    seaweedfs: SeaweedFS, provider: Provider
+) -> None:
+    world = World.make(seaweedfs, "unwritten", provider)
+    name = world.name
+    tenant = Tenant(namespace=name, uid=f"uid-{name}")
+    for _ in range(3):
+        await world.store.ensure(tenant, None)
+        assert len(seaweedfs.keys(name)) == 1
+        world.restarted(provider)
+    cluster = taking_part(name)
+    async with running(cluster, world.store):
+        assert seaweedfs.keys(name) == [held(cluster, name)]
+    await world.store.close()
