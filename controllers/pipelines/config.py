@@ -5,18 +5,27 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 
-Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-Host = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-Domain = Annotated[str, Field(pattern=r"^\.?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9.]{1,61}[a-z0-9]$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^/\s@]+/?$")]
-Image = Annotated[str, Field(pattern=r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?$")]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
-Account = Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]{0,62}/[a-z0-9][-a-z0-9.]{0,252}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Days = Annotated[int, Field(ge=-1, le=36500)]
+from controllers.pipelines.spellings import (
+    Account,
+    Bucket,
+    Days,
+    Domain,
+    Host,
+    Image,
+    Label,
+    Port,
+    Tag,
+    Url,
+)
 
 
 class PipelinesSettings(BaseModel):

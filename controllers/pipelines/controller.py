@@ -17,10 +17,12 @@ class Outside:
     def __init__(self, settings: PipelinesSettings, *, dry_run: bool) -> None:
         self.settings = settings
         self.store: ObjectStore = providers.connect(settings, dry_run=dry_run)
+        self.left_undone = ""
+        """What the chore failed with; empty when it was done."""
 
     def health(self) -> str:
         """As ``declarations.Telling``."""
-        return self.store.health()
+        return self.store.health() or self.left_undone
 
     async def close(self) -> None:
         await self.store.close()
@@ -73,7 +75,9 @@ async def chore(outside: Outside, is_gone: IsGone) -> None:
         if not outside.settings.keep_departed:
             await outside.store.sweep(is_gone)
     except StoreError as error:
+        outside.left_undone = f"bucket and departed users not looked after: {error.message}"
         raise _outcome(error) from error
+    outside.left_undone = ""
 
 
 async def webhook(settings: PipelinesSettings, listen: tuple[str, int] | None) -> int:
@@ -123,6 +127,7 @@ CONTROLLER = Controller(
     ),
     desired=desired.desired,
     findings=desired.findings,
+    spared=desired.spared,
     gather=gather,
     connect=Outside,
     trouble=trouble,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controllers.findings import Finding
-from controllers.manifests import Manifest
+from controllers.manifests import Key, Manifest
 from controllers.pipelines import drivers, names, proxies
 from controllers.pipelines.config import PipelinesSettings
 from controllers.profiles import Profile
@@ -52,6 +52,13 @@ def desired(profile: Profile, facts: Facts, settings: PipelinesSettings) -> list
             *drivers.objects(namespace, settings),
         )
     ]
+
+
+def spared(profile: Profile, facts: Facts, _settings: PipelinesSettings) -> Sequence[Key]:
+    """The Secret, while nobody can tell what it should hold."""
+    if facts.trouble is None:
+        return ()
+    return (Key("Secret", profile.namespace, names.SECRET),)
 
 
 def findings(_profile: Profile, facts: Facts, _settings: PipelinesSettings) -> list[Finding]:

@@ -20,6 +20,7 @@ from controllers.pipelines.stores import (
     UnavailableError,
 )
 from controllers.runtime.kinds import KINDS
+from controllers.runtime.outcomes import Terminal
 from tests import clocks, harness, specimens
 from tests.fakes import FakeCluster
 from tests.stores import MemoryStore
@@ -209,6 +210,34 @@ async def test_a_store_in_trouble_costs_neither_the_secret_nor_repairs(error: St
         await process.resynced()
         assert ready(process)[0] == "True"
         assert store.minted == 1
+
+
+async def test_a_secret_that_nobody_can_judge_is_left_as_it_is() -> None:
+    cluster, store = tenants(), MemoryStore()
+    async with running(store, cluster) as process:
+        store.error = UnavailableError("the store is away", after=60.0)
+        edited = cluster.objects.edit(SECRET, lambda body: body["data"].update(accesskey="???"))
+        await process.settled()
+        assert edited == cluster.objects.read(SECRET)
+
+        store.error = None
+        await process.resynced()
+        assert held(cluster) == ("key-2", "hidden-2")
+
+
+async def test_a_bucket_that_cannot_be_kept_in_shape_is_told_with_the_probes() -> None:
+    outside = Outside(PipelinesSettings(provider="none"), dry_run=False)
+    store = MemoryStore()
+    outside.store = store
+    chore = CONTROLLER.chore
+    assert chore is not None
+    store.error = RejectedError("no such policy")
+    with pytest.raises(Terminal):
+        await chore(outside, lambda _name, _uid: False)
+    store.error = None
+    assert outside.health() == "bucket and departed users not looked after: no such policy"
+    await chore(outside, lambda _name, _uid: False)
+    assert outside.health() == ""
 
 
 async def test_a_store_that_is_away_from_the_start_is_waited_for_with_the_secret_alone() -> None:
