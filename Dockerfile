@@ -5,22 +5,21 @@ FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_ONLY_BINARY=:all: \
-    PIP_REQUIRE_VIRTUALENV=1
+    PIP_ONLY_BINARY=:all:
 WORKDIR /src
 
 # What changes seldom comes first, so that a change of the code builds in seconds.
 COPY requirements.lock requirements-build.lock ./
-RUN python -m venv /opt/build && \
+RUN python -m venv --without-pip /opt/build && \
     python -m venv --without-pip /opt/venv && \
-    /opt/build/bin/pip install --require-hashes -r requirements-build.lock && \
-    /opt/build/bin/pip --python /opt/venv/bin/python install --require-hashes -r requirements.lock
+    python -m pip --python /opt/build install --require-hashes -r requirements-build.lock && \
+    python -m pip --python /opt/venv install --require-hashes -r requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY cmd cmd
 COPY controllers controllers
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist && \
-    /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-index /dist/*.whl
+    python -m pip --python /opt/venv install --no-deps --no-index /dist/*.whl
 
 FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
 
