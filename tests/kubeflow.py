@@ -29,6 +29,9 @@ NAMESPACE_LABELS: Mapping[str, str] = {
     "katib.kubeflow.org/metrics-collector-injection": "enabled",
     "serving.kubeflow.org/inferenceservice": "enabled",
 }
+GATEWAY = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account"
+PIPELINES_UI = "cluster.local/ns/kubeflow/sa/ml-pipeline-ui"
+NOTEBOOK_CONTROLLER = "cluster.local/ns/kubeflow/sa/notebook-controller-service-account"
 ISTIO = "security.istio.io/v1"
 WRITERS = 12
 
@@ -245,7 +248,22 @@ def owner_policy(profile: Json) -> Json:
         "metadata": owned_metadata(
             profile, "ns-owner-access-istio", annotations={"user": owner, "role": "admin"}
         ),
-        "spec": {"rules": [{"when": [header_condition(owner)]}]},
+        "spec": {
+            "action": "ALLOW",
+            "rules": [
+                gateway_rule(owner),
+                {
+                    "when": [
+                        {"key": "source.namespace", "values": [profile["metadata"]["name"]]},
+                    ]
+                },
+                {"to": [{"operation": {"paths": ["/healthz", "/metrics", "/wait-for-drain"]}}]},
+                {
+                    "from": [{"source": {"principals": [NOTEBOOK_CONTROLLER]}}],
+                    "to": [{"operation": {"methods": ["GET"], "paths": ["*/api/kernels"]}}],
+                },
+            ],
+        },
     }
 
 
@@ -317,7 +335,7 @@ def contributor_policy(namespace: str, email: str, role: str = "edit") -> Json:
         "apiVersion": ISTIO,
         "kind": "AuthorizationPolicy",
         "metadata": contributor_metadata(namespace, email, role),
-        "spec": {"rules": [{"when": [header_condition(email)]}]},
+        "spec": {"rules": [gateway_rule(email)]},
     }
 
 
@@ -336,6 +354,12 @@ def user(name: str) -> Json:
 
 def role_reference(role: str) -> Json:
     return {"apiGroup": RBAC, "kind": "ClusterRole", "name": f"kubeflow-{role}"}
+
+
+def gateway_rule(name: str) -> Json:
+    """The header, from whom Kubeflow believes it; everybody until kubeflow/kubeflow#7032."""
+    source = {"source": {"principals": [GATEWAY, PIPELINES_UI]}}
+    return {"from": [source], "when": [header_condition(name)]}
 
 
 def header_condition(name: str) -> Json:

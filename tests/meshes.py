@@ -44,8 +44,8 @@ def is_allowed(
 ) -> bool:
     """Whether the request reaches a pod with these labels."""
     bound = [one for one in policies if _selects(one, labels or {})]
-    denying = [one for one in bound if one["action"] == "DENY"]
-    allowing = [one for one in bound if one["action"] == "ALLOW"]
+    denying = [one for one in bound if one.get("action") == "DENY"]
+    allowing = [one for one in bound if one.get("action", "ALLOW") == "ALLOW"]
     assert len(denying) + len(allowing) == len(bound)
     if any(_matches(one, request) for one in denying):
         return False
@@ -102,6 +102,8 @@ def _operation(entry: Mapping[str, Any], request: Request) -> bool:
 
 def _condition(condition: Mapping[str, Any], request: Request) -> bool:
     _only(condition, "key", "values")
+    if condition["key"] == "source.namespace":
+        return any(text_matches(one, request.namespace) for one in condition["values"])
     key = _HEADER_KEY.fullmatch(condition["key"])
     assert key, f"unknown key {condition['key']}"
     value = request.headers.get(key[1])

@@ -11,9 +11,9 @@ from controllers.profiles import Owner, Profile
 from tests import kubeflow
 from tests.meshes import Policy, Request, is_allowed
 
-GATEWAY = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account"
-PIPELINES_UI = "cluster.local/ns/kubeflow/sa/ml-pipeline-ui"
-CULLER = "cluster.local/ns/kubeflow/sa/notebook-controller-service-account"
+GATEWAY, PIPELINES_UI, CULLER = (
+    kubeflow.GATEWAY, kubeflow.PIPELINES_UI, kubeflow.NOTEBOOK_CONTROLLER,
+)  # fmt: skip
 NEIGHBOUR = "cluster.local/ns/team-b/sa/default-editor"
 OWN_POD = "cluster.local/ns/team-a/sa/default-editor"
 IMPOSTOR = "cluster.local/ns/team-b/sa/istio-ingressgateway-service-account"
@@ -261,6 +261,45 @@ def test_a_waypoint_cannot_tell_pods_apart_and_blocks_transfers_for_all() -> Non
 
     assert not is_allowed(rendered, user(OWNER, path=f"{LAB}/files/a"), UNCLASSIFIED)
     assert is_allowed(rendered, user(OWNER), UNCLASSIFIED)
+
+
+# Beside what Kubeflow itself writes
+
+
+def theirs(*contributors: tuple[str, str]) -> list[Policy]:
+    """The specs of its profile-controller's policy of the owner, and of kfam's of contributors."""
+    profile = kubeflow.profile_manifest("team-a", owner=OWNER)
+    owners = kubeflow.owner_policy({**profile, "metadata": {"name": "team-a", "uid": "u"}})
+    twins = [kubeflow.contributor_policy("team-a", name, role) for name, role in contributors]
+    return [dict(one["spec"]) for one in (owners, *twins)]
+
+
+@pytest.mark.parametrize("case", COMES_IN)
+def test_beside_kubeflows_policy_of_the_owner_the_same_come_in(case: str) -> None:
+    request, expected = COMES_IN[case]
+
+    assert is_allowed([*DEFAULT, *theirs()], request, UNCLASSIFIED) is expected
+
+
+def test_whom_kfam_lets_in_comes_in_until_kfam_takes_that_back() -> None:
+    """A contributor with `view` too: policies that allow are a union."""
+    viewer, editor = user(VIEWER), user(EDITOR)
+    both = theirs((VIEWER, "view"), (EDITOR, "edit"))
+
+    assert is_allowed([*policies((EDITOR, "edit", "User")), *both], viewer)
+    assert is_allowed([*policies(), *both], editor)
+    assert not is_allowed([*policies(), *theirs()], editor)
+    assert not is_allowed([*DEFAULT, *both], user(VIEWER, by=NEIGHBOUR))
+
+
+@pytest.mark.parametrize(("method", "path", "transfer"), TRANSFERS)
+def test_transfers_are_blocked_whatever_kubeflow_allows(
+    method: str, path: str, *, transfer: bool
+) -> None:
+    beside = [*DEFAULT, *theirs((EDITOR, "edit"))]
+    for who in (OWNER, EDITOR):
+        request = user(who, method=method, path=path)
+        assert is_allowed(beside, request, PROTECTED) is not transfer
 
 
 def test_the_older_suites_policy_beside_ours_would_keep_the_header_forgeable() -> None:
