@@ -1,0 +1,80 @@
+"""What the documents say of the chart is what the chart does."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import charts, documents
+
+RUNBOOK = documents.read("docs/runbook.md")
+INSTALLING = documents.read("docs/installing.md")
+ADDRESS = "https://git.example.ca/docs/runbook.md"
+EVERYTHING = charts.CHART / "ci" / "everything-values.yaml"
+
+
+def alerts() -> list[dict[str, Any]]:
+    values = {"prometheusRule": {"runbookUrl": ADDRESS, "renderMode": "alwaysRender"}}
+    (rule,) = charts.of_kind(charts.render(EVERYTHING, values), "PrometheusRule").values()
+    return [one for one in rule["spec"]["groups"][0]["rules"] if "alert" in one]
+
+
+def values_of(name: str) -> dict[str, Any]:
+    """The example in the section of this name."""
+    (text,) = INSTALLING.section(name).examples("yml")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def images(values: dict[str, Any]) -> dict[str, str]:
+    deployments = charts.of_kind(charts.render(values), "Deployment")
+    return {name: charts.container(one)["image"] for name, one in deployments.items()}
+
+
+def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
+    links = {one["alert"]: one["annotations"]["runbook_url"] for one in alerts()}
+
+    assert links
+    for name, link in links.items():
+        address, _, anchor = link.partition("#")
+        assert address == ADDRESS
+        assert anchor in RUNBOOK.section("Alerts").anchors, name
+
+
+def test_the_runbook_has_no_entry_for_an_alert_that_is_not_there() -> None:
+    headings = RUNBOOK.section("Alerts").anchors - {"alerts"}
+
+    assert headings == {one["alert"].lower() for one in alerts()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [text for each in documents.everything() for text in each.examples("yml")],
+)
+def test_an_example_of_values_is_taken_by_the_chart(text: str) -> None:
+    assert charts.of_kind(charts.render(yaml.safe_load(text)), "Deployment")
+
+
+@pytest.mark.parametrize("text", INSTALLING.examples("yaml"))
+def test_the_values_of_an_application_are_taken_by_the_chart(text: str) -> None:
+    values = yaml.safe_load(text)["spec"]["source"]["helm"]["valuesObject"]
+
+    assert all(image.endswith(f":{values['image']['tag']}") for image in images(values).values())
+
+
+def test_one_controllers_tag_changes_one_deployment() -> None:
+    values = values_of("One controller's image")
+
+    tag = values["controllers"]["network"]["image"]["tag"]
+    changed = {name for name, image in images(values).items() if image.endswith(f":{tag}")}
+    assert changed == {"network"}
+    assert len(images(values)) > 5
+
+
+def test_the_settings_that_run_are_where_the_runbook_looks_for_them() -> None:
+    manifests = charts.render({})
+    names = {one["metadata"]["name"] for one in manifests if one["kind"] == "ConfigMap"}
+
+    assert f"{charts.RELEASE}-profiles-controller-quotas" in names
+    assert charts.config(manifests, "quotas")
+    assert "configmap profiles-controller-quotas" in RUNBOOK.text
