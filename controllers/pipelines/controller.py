@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from controllers.findings import Finding
 from controllers.pipelines import desired, listeners, names, providers, tenants
 from controllers.pipelines.config import PipelinesSettings
@@ -9,6 +11,8 @@ from controllers.pipelines.stores import Credentials, ObjectStore, Refusal, Stor
 from controllers.profiles import Profile
 from controllers.runtime.declarations import Controller, Granted, IsGone, Owned, Rule, View, Watched
 from controllers.runtime.outcomes import Terminal, Waiting
+
+logger = structlog.stdlib.get_logger(__name__)
 
 
 class Outside:
@@ -73,7 +77,8 @@ async def chore(outside: Outside, is_gone: IsGone) -> None:
     try:
         await outside.store.maintain()
         if not outside.settings.keep_departed:
-            await outside.store.sweep(is_gone)
+            for one in await outside.store.sweep(is_gone):
+                logger.info("account removed", namespace=one.namespace, profile_uid=one.uid)
     except StoreError as error:
         outside.left_undone = f"bucket and departed users not looked after: {error.message}"
         raise _outcome(error) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import structlog
+
 from controllers.pipelines import accounts, lookouts, policies
 from controllers.pipelines.accounts import Known, Record, Sight, State
 from controllers.pipelines.lookouts import Parts
@@ -17,6 +19,8 @@ from controllers.pipelines.stores import (
     Tenant,
     UnfinishedError,
 )
+
+logger = structlog.stdlib.get_logger(__name__)
 
 _STEPS = 12
 """More than any way from a state to HEALTHY has."""
@@ -38,6 +42,8 @@ def ensure(parts: Parts, root: str | None, tenant: Tenant, known: Known) -> Cred
         state = accounts.determine_state(tenant, sight)
         if parts.connection.dry_run:
             return _foresee(state, sight, tenant, known)
+        if _changes_something(state, sight):
+            logger.info("account", namespace=work.name, state=state.name, seen=state.value)
         answer = work.answer(state, sight)
         if answer is not None:
             return answer
@@ -46,6 +52,13 @@ def ensure(parts: Parts, root: str | None, tenant: Tenant, known: Known) -> Cred
         f"user {tenant.namespace} of the object store is still {state.name} ({state.value})"
         f" after {_STEPS} steps: somebody else changes it at the same time"
     )
+
+
+def _changes_something(state: State, sight: Sight) -> bool:
+    """Whether a state is acted upon, and not only told or waited for."""
+    if state is State.HAUNTED:
+        return bool(sight.keys)
+    return state not in (State.HEALTHY, State.FOREIGN, State.DISABLED, State.SETTLING)
 
 
 def remove(parts: Parts, namespace: str, uid: str) -> bool:

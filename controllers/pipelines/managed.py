@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+import structlog
+
 from controllers.pipelines import keepers, policies
 from controllers.pipelines.accounts import Known
 from controllers.pipelines.buckets import Bucket
@@ -29,6 +31,8 @@ from controllers.pipelines.stores import (
     Tenant,
     UnavailableError,
 )
+
+logger = structlog.stdlib.get_logger(__name__)
 
 _Answer = TypeVar("_Answer")
 _AMAZON = "amazonaws.com"
@@ -119,8 +123,14 @@ class ManagedStore:
             return
         if not policies.same(existing, wanted):
             self.bucket.put_policy(wanted)
+            for one in policies.dropped(existing):
+                logger.warning(
+                    "taken out of the bucket's policy: it allows everybody", statement=one
+                )
+            logger.info("bucket's policy put", bucket=self._connection.bucket)
         if kept != rules:
             self.bucket.put_lifecycle(kept)
+            logger.info("bucket's retention put", bucket=self._connection.bucket)
 
     def _account(self) -> str | None:
         endpoint = self._connection.iam_endpoint

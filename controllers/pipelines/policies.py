@@ -59,7 +59,7 @@ def bucket_policy(
     ``account`` is the number of Amazon's account, without which Amazon refuses as public what is
     for everybody; other stores have none.
     """
-    kept = [one for one in (existing or {}).get("Statement", ()) if _is_foreign(one)]
+    kept = [one for one in _said(existing) if _is_foreign(one)]
     return {"Version": _VERSION, "Statement": [*kept, *_statements(bucket, dialect, account)]}
 
 
@@ -109,11 +109,28 @@ def _statement(sid: str, effect: str, bucket: str, condition: Statement) -> Stat
     }
 
 
+def dropped(existing: Statement | None) -> list[Statement]:
+    """The statements of others that are not kept, for they allow something to everybody."""
+    return [one for one in _said(existing) if one.get("Sid") not in _OURS and _opens(one)]
+
+
+def _said(existing: Statement | None) -> list[Statement]:
+    """The statements of a policy; one alone may stand without a list."""
+    found = (existing or {}).get("Statement", ())
+    return [
+        one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Mapping)
+    ]
+
+
 def _is_foreign(statement: Statement) -> bool:
+    return statement.get("Sid") not in _OURS and not _opens(statement)
+
+
+def _opens(statement: Statement) -> bool:
     principal = statement.get("Principal")
-    everybody = "*" in _texts(principal.get("AWS") if isinstance(principal, Mapping) else principal)
-    opens = statement.get("Effect") == "Allow" and everybody
-    return not opens and statement.get("Sid") not in _OURS
+    named = principal.values() if isinstance(principal, Mapping) else [principal]
+    everybody = "NotPrincipal" in statement or any("*" in _texts(one) for one in named)
+    return everybody and statement.get("Effect") == "Allow"
 
 
 def same(one: Statement | None, other: Statement | None) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,8 @@ def test_others_statements_stay_unless_they_open_the_bucket_to_everybody() -> No
             statement("Named", "Allow", {"AWS": "arn:aws:iam::1:user/backup"}),
             statement("Open", "Allow", "*"),
             statement("OpenToo", "Allow", {"AWS": ["*"]}),
+            statement("OpenThree", "Allow", {"Federated": "*"}),
+            {"Sid": "ButOne", "Effect": "Allow", "NotPrincipal": {"AWS": "x"}, "Action": "s3:*"},
             statement("KubeflowListOwn", "Allow", {"AWS": "somebody"}),
         ]
     }
@@ -74,6 +77,24 @@ def test_others_statements_stay_unless_they_open_the_bucket_to_everybody() -> No
     assert len(sids) == 6
     again = policies.bucket_policy(policy, BUCKET, dialect=Dialect.SEAWEEDFS)
     assert policies.same(policy, again)
+    opened = [one["Sid"] for one in policies.dropped(existing)]
+    assert opened == ["Open", "OpenToo", "OpenThree", "ButOne"]
+    assert policies.dropped(policy) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"Sid": "Alone", "Effect": "Deny", "Principal": "*"}, 1),
+        ("nonsense", 0),
+        (["nonsense", 3], 0),
+        (None, 0),
+    ],
+)
+def test_a_policy_of_an_unusual_shape_is_read_all_the_same(said: object, kept: int) -> None:
+    policy = policies.bucket_policy({"Statement": said}, BUCKET, dialect=Dialect.SEAWEEDFS)
+    assert len(policy["Statement"]) == 4 + kept
+    assert policies.dropped({"Statement": said}) == []
 
 
 def test_policies_are_compared_by_what_they_say() -> None:
