@@ -10,7 +10,7 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import COMPONENT_LABEL, Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
-from controllers.runtime.declarations import AnyController, Owned, View, Watched
+from controllers.runtime.declarations import EVERY_PROFILE, AnyController, Owned, View, Watched
 from controllers.runtime.errors import ApiError
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.outcomes import Terminal, Waiting
@@ -368,6 +368,37 @@ async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_other
         await process.settled()
 
         assert ["a", {"token": "a", "more": "b"}] == seen[-1]
+
+
+async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controller() -> None:
+    seen: list[str] = []
+
+    async def gather(profile: Profile, _view: View) -> None:
+        seen.append(profile.name)
+
+    watched = Watched(
+        kind="Secret",
+        keep=lambda body: (body.get("data") or {}).get("word"),
+        wakes=lambda _body: EVERY_PROFILE,
+        only=("platform", "shared"),
+    )
+    cluster = harness.tenants("alice", "bob")
+    async with harness.running(
+        sample(gather=gather, watched=[watched]), cluster=cluster
+    ) as process:
+        for data, woken in (({"word": "a"}, ["alice", "bob"]), ({"word": "a", "x": "y"}, [])):
+            seen.clear()
+            cluster.objects.put(
+                specimens.object_body(
+                    "Secret", "shared", "platform", labels={}, owners=[], data=data
+                )
+            )
+            await process.settled()
+            assert woken == sorted(seen)
+        seen.clear()
+        cluster.objects.delete(Key("Secret", "platform", "shared"))
+        await process.settled()
+        assert ["alice", "bob"] == sorted(seen)
 
 
 async def test_two_controllers_of_one_kind_leave_each_others_objects() -> None:
