@@ -15,7 +15,7 @@ from tests.demo.suites import Suite
 from tests.demo.tenants import Tenant
 from tests.demo.worlds import World
 
-BOUND_SECONDS = 30.0
+BOUND_SECONDS = 120.0  # a busy machine is slow at times; where all is well it takes milliseconds
 STATUS_OF_PAUSED = "Unknown"
 MERGE_PATCH = "application/merge-patch+json"
 
