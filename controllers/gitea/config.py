@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,20 +16,52 @@ from pydantic import (
     model_validator,
 )
 
-Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$")]
-# What is put into a path, as it is: nothing that would be encoded, no slash at its ends.
-Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
-LabelKey = Annotated[
+
+def _like(pattern: str, expected: str) -> AfterValidator:
+    """Takes what matches the whole pattern, and says in words what is expected."""
+    whole = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if whole.fullmatch(text) is None:
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+_LABEL, _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+Label = Annotated[
+    str, _like(_LABEL, "lower-case letters, digits and hyphens, such as gitea-http, at most 63")
+]
+Name = Annotated[
+    str, _like(_NAME, "a name of an object: lower-case letters, digits, hyphens, dots")
+]
+Host = Annotated[
     str,
-    Field(
-        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?"
-        r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    _like(
+        r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?",
+        "a host's name, such as postgres.example.ca, without a port",
     ),
 ]
-RootUrl = Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
-Text = Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
+# What is put into a path, as it is: nothing that would be encoded, no slash at its ends.
+Prefix = Annotated[
+    str,
+    _like(
+        r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*",
+        "letters, digits, hyphens, underscores, no slash at the ends, such as gitea-unclassified",
+    ),
+]
+LabelKey = Annotated[
+    str,
+    _like(
+        rf"({_NAME}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+        "a label's key, such as example.ca/enabled",
+    ),
+]
+RootUrl = Annotated[
+    str, _like(r"https?://[^/\s?#]+(/[^\s?#]*)?", "a URL, such as https://kubeflow.example.ca")
+]
+Text = Annotated[str, _like(r"\S+", "a text without spaces")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
@@ -63,7 +97,9 @@ class GiteaSettings(BaseModel):
     )
     psql_sslrootcert: Text | None = Field(
         default=None,
-        description="file of the certificate authorities, for the modes that verify",
+        validate_default=True,
+        description="file of the certificate authorities, for the modes that verify; with"
+        " verify-full also the word system",
     )
     psql_login_with_host: bool | None = Field(
         default=None,
@@ -136,8 +172,14 @@ class GiteaSettings(BaseModel):
     @classmethod
     def _used(cls, value: str | None, info: ValidationInfo) -> str | None:
         mode = info.data.get("psql_sslmode")
-        if value and mode and not mode.startswith("verify"):
+        if mode is None:  # told of itself
+            return value
+        if value and not mode.startswith("verify"):
             raise ValueError(f"used with psql_sslmode verify-ca or verify-full only, not {mode!r}")
+        if mode.startswith("verify") and not value:
+            raise ValueError(f"psql_sslmode {mode} needs the file of the certificate authorities")
+        if value == "system" and mode != "verify-full":
+            raise ValueError("system is used with psql_sslmode verify-full only")
         return value
 
     @property

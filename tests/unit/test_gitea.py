@@ -1,9 +1,8 @@
-"""The gitea controller without a cluster and without a server: objects, routes, names, labels."""
+"""The gitea controller without a cluster and without a server: objects, names, labels."""
 
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -185,100 +184,6 @@ def test_an_application_is_adopted_only_where_it_deploys_here() -> None:
     for destination, adoptable in (("team-a", True), ("team-b", False)):
         known = facts(application=desired.Application(destination=destination))
         assert adoptable is wanted(known=known)[0].adoptable
-
-
-# Routes: the first match of all profiles' rules, whatever the order of the VirtualServices
-
-
-PREFIX = "/gitea-unclassified"
-
-
-def answer(url: str, *profiles: str, referer: str = "", **changes: Any) -> str:
-    """Where a request ends, as Envoy has it: `host path`, `redirect path`, or nothing."""
-    found = set()
-    for order in (profiles, profiles[::-1]):
-        rules = [
-            rule
-            for name in order
-            for one in desired.desired(
-                builders.profile(name, labels={LABEL: "true"}), facts(), settings(**changes)
-            )
-            if one.kind == "VirtualService"
-            for rule in one.content["spec"]["http"]
-        ]
-        found.add(first_answer(rules, url, referer))
-    (same,) = found
-    return same
-
-
-def first_answer(rules: Sequence[Body], url: str, referer: str) -> str:
-    parts = urlsplit(url)
-    for rule in rules:
-        for match in rule["match"]:
-            if not matches(match, parts.path, parts.query, referer):
-                continue
-            if "redirect" in rule:
-                return f"redirect {rule['redirect']['uri']}"
-            prefix = match["uri"]["prefix"]
-            path = rule["rewrite"]["uri"] + parts.path.removeprefix(prefix)
-            return f"{rule['route'][0]['destination']['host']} {path}"
-    return ""
-
-
-def matches(match: Body, path: str, query: str, referer: str) -> bool:
-    uri = match["uri"]
-    if not (path == uri.get("exact") or ("prefix" in uri and path.startswith(uri["prefix"]))):
-        return False
-    for name, rule in match.get("queryParams", {}).items():
-        pairs = [pair.partition("=") for pair in query.split("&")]
-        values = [value for key, _, value in pairs if key == name]
-        if values[:1] != [rule["exact"]]:
-            return False
-    wanted_referer = match.get("headers", {}).get("referer")
-    return wanted_referer is None or wanted_referer["exact"] == referer
-
-
-def test_the_dashboards_page_leads_to_the_profiles_own_gitea() -> None:
-    host = "gitea-unclassified-http.a.svc.cluster.local"
-
-    assert f"redirect {PREFIX}/a/" == answer(f"{PREFIX}/?ns=a", "a", "ab", "b")
-    assert f"{host} /" == answer(f"{PREFIX}/a/", "a", "ab", "b")
-    assert f"{host} /assets/css/index.css" == answer(f"{PREFIX}/a/assets/css/index.css", "a", "ab")
-    assert f"{host} /api/v1/version" == answer(f"{PREFIX}/a/api/v1/version", "a", "b")
-
-
-@pytest.mark.parametrize(
-    "query", ["ns=c", "ns=%61", "ns=A", "ns=a%2F..%2Fb", "ns=", "", "NS=a", "ns=a/", "ns=aa"]
-)
-def test_a_crafted_parameter_leads_nowhere(query: str) -> None:
-    assert "" == answer(f"{PREFIX}/?{query}", "a", "b")
-
-
-def test_of_a_repeated_parameter_the_first_counts() -> None:
-    assert f"redirect {PREFIX}/a/" == answer(f"{PREFIX}/?ns=a&ns=b", "a", "b")
-
-
-def test_with_a_root_url_only_the_dashboards_own_page_leads_there() -> None:
-    root = "https://kubeflow.example.ca"
-    page = f"{root}/_{PREFIX}/?ns=a"
-
-    def ask(query: str, referer: str) -> str:
-        url = f"{PREFIX}/?{query}"
-        return answer(url, "a", "b", referer=referer, kubeflow_root_url=root)
-
-    assert f"redirect {PREFIX}/a/" == ask("ns=a", page)
-    assert "" == ask("ns=b", page)
-    assert "" == ask("ns=a", "https://elsewhere.example/")
-
-
-@given(st.text(st.characters(codec="ascii", exclude_characters="#[]\n\r\t"), max_size=40))
-def test_whatever_is_asked_a_request_ends_at_one_profile_whose_name_it_bears(text: str) -> None:
-    for url in (f"{PREFIX}/?ns={text}", f"{PREFIX}/{text}"):
-        where = answer(url, "a", "a-b", "ab")
-        if where.startswith("redirect"):
-            assert text.partition("&")[0] == where.removeprefix(f"redirect {PREFIX}/").rstrip("/")
-        elif where:
-            assert f".{text.partition('/')[0]}.svc" in where
 
 
 # Names

@@ -80,15 +80,17 @@ def test_all_that_is_missing_is_told_at_once() -> None:
         ("CLASSIFICATION", "Unclassified", "'unclassified' or 'protected-b'"),
         ("PSQL_PORT", "0", "greater than or equal to 1"),
         ("PSQL_PORT", "postgres", "whole number"),
-        ("PSQL_HOSTNAME", "postgres:5432", "match"),
+        ("PSQL_HOSTNAME", "postgres:5432", "without a port"),
         ("PSQL_SSLMODE", "prefer", "'require'"),
         ("PSQL_SSLROOTCERT", "/ca.crt", "verify-full"),
-        ("URL_PREFIX", "/gitea/", "match"),
-        ("SERVICE_URL", "http://gitea", "match"),
-        ("KUBEFLOW_ROOT_URL", "kubeflow.example.ca", "match"),
-        ("SOURCE_CONTROL_ENABLED_LABEL", "a b", "match"),
+        ("URL_PREFIX", "/gitea/", "no slash at the ends"),
+        ("SERVICE_URL", "http://gitea", "such as gitea-http"),
+        ("KUBEFLOW_ROOT_URL", "kubeflow.example.ca", "https://"),
+        ("SOURCE_CONTROL_ENABLED_LABEL", "a b", "example.ca/enabled"),
         ("OPT_OUT", "delete", "'keep', 'stop' or 'detach'"),
-        ("BANNER_CONFIGMAP_NAME", "Banner", "match"),
+        ("BANNER_CONFIGMAP_NAME", "Banner", "lower-case"),
+        ("PSQL_ADMIN_UNAME", "a b", "without spaces"),
+        ("ARGOCD_PROJECT", "a_b", "hyphens"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_right(variable: str, value: str, said: str) -> None:
@@ -99,6 +101,45 @@ def test_a_wrong_value_is_named_with_what_is_right(variable: str, value: str, sa
     assert repr(value) in str(fault)
     assert said in str(fault)
     assert f"GITEA_{variable}" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("mode", "file", "said"),
+    [
+        ("verify-full", "", "needs the file"),
+        ("verify-ca", "", "needs the file"),
+        ("verify-ca", "system", "verify-full only"),
+        ("verify-full", "system", None),
+        ("verify-ca", "/ca.crt", None),
+        ("disable", "", None),
+    ],
+)
+def test_verifying_needs_to_know_by_what(mode: str, file: str, said: str | None) -> None:
+    given = {**EXISTING, "GITEA_PSQL_SSLMODE": mode, "GITEA_PSQL_SSLROOTCERT": file}
+    if said is None:
+        assert load(**given).psql_sslmode == mode
+        return
+    with pytest.raises(WrongSettingsError, match=said) as refusal:
+        load(**given)
+    assert ["gitea.psql_sslrootcert"] == [one.setting for one in refusal.value.faults]
+
+
+def test_all_that_is_wrong_is_told_at_once_and_no_password() -> None:
+    wrong = {
+        "CLASSIFICATION": "secret",
+        "PSQL_PORT": "x",
+        "PSQL_SSLMODE": "prefer",
+        "PSQL_CONNECTIONS": "0",
+        "OPT_OUT": "delete",
+        "SERVICE_PORT": "70000",
+        "PSQL_CONNECT_TIMEOUT": "-1",
+        "ARGOCD_AUTOMATED": "perhaps",
+    }
+    with pytest.raises(WrongSettingsError) as refusal:
+        load(**{**EXISTING, **{f"GITEA_{name}": text for name, text in wrong.items()}})
+    told = {one.setting for one in refusal.value.faults}
+    assert {f"gitea.{name.lower()}" for name in wrong} == told
+    assert EXISTING["GITEA_PSQL_ADMIN_PASSWD"] not in str(refusal.value)
 
 
 def test_unknown_settings_are_refused() -> None:
