@@ -1,0 +1,78 @@
+"""gitea as a process while its Postgres is in trouble: told, bounded to what needs it, and over."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import giteas, kubeflow, sights, waits
+from tests.controlplane import ControlPlane
+from tests.giteas import CONDITION, LABEL, opens, opt_in, paths, present, wait_for
+from tests.postgres import Postgres
+from tests.suites import Suite, Suites
+from tests.troubles import TROUBLES
+
+pytestmark = pytest.mark.xdist_group("gitea")
+
+# Those that befall a process which runs; the others come with its settings.
+BEFALLING = (
+    "away",
+    "another_password",
+    "no_login",
+    "no_tls",
+    "silent",
+    "replica",
+    "read_only",
+    "no_connection_of_its_own",
+    "no_right",
+    "locked",
+)
+
+
+@pytest.fixture(scope="module")
+def suite(
+    suites: Suites, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Suite]:
+    bounds = {"psql_connect_timeout": 2, "psql_statement_timeout": 5}
+    folder = tmp_path_factory.mktemp("gitea-outages")
+    with giteas.running(suites, own_postgres, folder, **bounds) as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", BEFALLING)
+def test_a_trouble_is_told_where_the_operator_looks_and_other_work_goes_on(
+    control_plane: ControlPlane, own_postgres: Postgres, suite: Suite, name: str
+) -> None:
+    trouble, slug = TROUBLES[name], name.replace("_", "-")
+    neighbour, newcomer = opt_in(control_plane, f"well-{slug}"), f"late-{slug}"
+    with trouble.cause(own_postgres):
+        kubeflow.create_tenants(control_plane, [newcomer], labels={LABEL: "true"})
+        waits.until(
+            lambda: bool(suite.lines(profile=newcomer, reason=trouble.reason)),
+            f"{trouble.reason} is told",
+            seconds=60,
+        )
+        waits.until(lambda: len(present(control_plane, newcomer)) == 4, "all but the Secret")
+        wait_for(control_plane, newcomer, "False")
+        address = f"localhost:{own_postgres.port}"
+        assert address in sights.message(control_plane, newcomer, CONDITION)
+        assert suite.is_ready()
+        if trouble.everybody:
+            assert f"outside/gitea-unclassified ok: Postgres {address}" in told(suite)
+            assert up(suite) == 0
+
+        sights.delete(control_plane, paths(neighbour)[2])
+        waits.until(lambda: len(present(control_plane, neighbour)) == 5, "a banner is made anew")
+        assert sights.status(control_plane, neighbour, CONDITION) == "True"
+
+    wait_for(control_plane, newcomer, seconds=90)
+    assert opens(own_postgres, giteas.account(control_plane, newcomer), newcomer)
+    waits.until(lambda: up(suite) == 1, "the metric says so")
+    assert "Postgres" not in told(suite)
+
+
+def told(suite: Suite) -> str:
+    return suite.get("/readyz?verbose")[1]
+
+
+def up(suite: Suite) -> float:
+    return suite.total("profiles_controller_outside_up")
