@@ -3,7 +3,8 @@
 After security.istio.io's AuthorizationPolicy of Istio 1.31: DENY is asked before ALLOW; rules are
 a union, what a rule states must all hold, and of a list one entry suffices; a value matches
 exactly, by what it begins with (`x*`), by what it ends with (`*x`) or by being there (`*`). A path
-with `{*}` or `{**}` is a URI template of Envoy, whose segments know neither `*` nor `=`.
+with `{*}` or `{**}` is a URI template of Envoy (its uri_template_internal.cc), whose segments know
+neither `*` nor `=`, and which is compared without the query.
 """
 
 import re

@@ -83,6 +83,10 @@ COMES_IN: Mapping[str, tuple[Request, bool]] = {
     "no such group": (groups("staff,all"), False),
     "a group whose name only begins so": (groups("analysts2,staff"), False),
     "a group whose name only ends so": (groups("staff,exanalysts"), False),
+    "a group whose name holds another's, which the header cannot tell": (
+        groups("x,analysts"),
+        True,
+    ),
     "a group forged by a neighbour's pod": (groups("analysts", by=NEIGHBOUR), False),
     "a group's name as a user": (user("analysts"), False),
     "a user's name as a group": (groups(EDITOR), False),
@@ -138,6 +142,7 @@ TRANSFERS = [
     ("POST", "/upload", True),
     ("GET", "/export", True),
     ("GET", "/export/data.csv", True),
+    ("GET", f"{LAB}/api/contents/a*b.ipynb", True),  # none, but not to be told from one
     ("GET", LAB, False),
     ("GET", f"{LAB}/lab/tree/data.csv?file=a=b", False),
     ("PUT", f"{LAB}/api/contents/data.csv", False),
