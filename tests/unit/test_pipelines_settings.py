@@ -152,3 +152,28 @@ def test_no_secret_is_told() -> None:
 
 def keys(secret: str) -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": secret}
+
+
+WRONG = {
+    "PIPELINES_BUCKET": ("Artifacts", "a bucket's name"),
+    "PIPELINES_KFP_NAMESPACE": ("kube_flow", "a namespace's name"),
+    "CLUSTER_DOMAIN": ("..svc", "a domain such as .svc.cluster.local"),
+    "OBJECT_STORE_HOST": ("minio:9000", "a host's name without port"),
+    "S3_ENDPOINT_URL": ("http://user:secret@store", "a URL without path"),
+    "AWS_ENDPOINT_URL": ("http://store/iam", "a URL without path"),
+    "FRONTEND_IMAGE": ("frontend:2.17.0", "an image without tag"),
+    "KFP_VERSION": ("2.17 0", "an image's tag"),
+    "PIPELINES_DRIVER_SERVICE_ACCOUNT": ("ml-pipeline-driver", "as namespace/name"),
+    "ARTIFACT_RETENTION_DAYS": ("soon", "whole number"),
+    "CONTROLLER_PORT": ("99999", "65535"),
+}
+
+
+@pytest.mark.parametrize("variable", WRONG)
+def test_a_wrong_value_is_told_with_its_variable_and_what_would_be_right(variable: str) -> None:
+    value, words = WRONG[variable]
+    told = refusal(**{variable: value})
+
+    assert variable in told
+    assert value in told
+    assert words in told
