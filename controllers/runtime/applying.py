@@ -44,14 +44,16 @@ class Applier:
         writes = [change for change in changes if change.action in WRITES]
         if not writes:
             return changes
-        tries = (self._try(change, wants.get(change.key)) for change in writes)
-        if self.at_once and len(writes) > 1:
-            answers = await asyncio.gather(*tries)
-        else:
-            answers = await _in_turn(tries)
+        # What is in no namespace goes first: a volume that is there before its claim is bound at
+        # once, one that comes after it when the binder next looks at all, 15 s later.
+        first, then = (
+            [change for change in writes if bool(change.key.namespace) is namespaced]
+            for namespaced in (False, True)
+        )
         done: dict[Key, Change] = {}
         failed: list[tuple[Change, Exception]] = []
-        for change, answer in zip(writes, answers, strict=True):
+        answers = [*await self._all(first, wants), *await self._all(then, wants)]
+        for change, answer in zip([*first, *then], answers, strict=True):
             if isinstance(answer, Exception):
                 failed.append((change, answer))
             else:
@@ -59,6 +61,14 @@ class Applier:
         if failed:
             raise _failure(failed, done.values())
         return ChangeSet(tuple(done.get(change.key, change) for change in changes))
+
+    async def _all(
+        self, writes: Sequence[Change], wants: Mapping[Key, Wanted]
+    ) -> Sequence[Change | Exception]:
+        tries = (self._try(change, wants.get(change.key)) for change in writes)
+        if self.at_once and len(writes) > 1:
+            return await asyncio.gather(*tries)
+        return await _in_turn(tries)
 
     async def _try(self, change: Change, want: Wanted | None) -> Change | Exception:
         try:

@@ -23,6 +23,7 @@ from tests.fakes import Failure, FakeCluster, Request
 pytestmark = pytest.mark.virtual_time
 
 KINDS = ("ConfigMap", "RoleBinding", "Service")
+VOLUMES = ("PersistentVolume", "PersistentVolumeClaim")
 KEY = Key("ConfigMap", "alice", "settings")
 BINDING = Key("RoleBinding", "alice", "binding")
 SERVICE = Key("Service", "alice", "web")
@@ -43,13 +44,13 @@ def puts(request: Request) -> bool:
 
 
 class Bench:
-    """An applier with informers at work, for one controller of three kinds."""
+    """An applier with informers at work, for one controller."""
 
     def __init__(self) -> None:
         self.cluster: FakeCluster = harness.tenants()
         self.woken: list[str] = []
         self.informers = informers_for(
-            [specimens.controller(owned=[Owned(kind=kind) for kind in KINDS])],
+            [specimens.controller(owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)])],
             self.cluster,
             self._wake,
             clock=clocks.now,
@@ -71,7 +72,7 @@ class Bench:
 
     async def bring(self, *manifests: Manifest, at_once: bool = True) -> list[str]:
         """Plan and apply; the changes as texts."""
-        owned = {kind: self.informers[kind] for kind in KINDS}
+        owned = {kind: self.informers[kind] for kind in (*KINDS, *VOLUMES)}
         changes, wants = reconciling.plan(
             manifests, profile=specimens.profile(), component="samples", memories=owned
         )
@@ -637,6 +638,24 @@ async def test_writes_of_one_profile_go_side_by_side_where_asked(
     await bench.bring(*manifests, at_once=at_once)
 
     assert seconds == pytest.approx(clocks.now() - began, abs=0.3)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_is_in_no_namespace_is_written_first(
+    bench: Bench,
+    at_once: bool,  # noqa: FBT001
+) -> None:
+    bench.cluster.latency = 1.0
+    claim = specimens.manifest("PersistentVolumeClaim", "data")
+    volume = specimens.manifest("PersistentVolume", "alice-data", namespace="")
+    changes = await bench.bring(claim, volume, at_once=at_once)
+
+    written = [request.kind for request in bench.cluster.writes()]
+    assert ["PersistentVolume", "PersistentVolumeClaim"] == written
+    assert [
+        "PersistentVolumeClaim alice/data create",
+        "PersistentVolume alice-data create",
+    ] == changes
 
 
 async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> None:
