@@ -5,12 +5,14 @@ import dataclasses
 import itertools
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from controllers.blob_csi import containers, names
+from controllers.blob_csi.accounts import Accounts
+from controllers.blob_csi.grants import Withheld
 from tests import waits
 from tests.azurite import ACCOUNTS, Azurite, key_of
 from tests.azurite.offices import CLUSTER, Office, instance, volume_of, wrong_key
@@ -224,6 +226,32 @@ def test_a_read_only_instance_waits_for_its_container_and_does_not_make_it(
     office.azurite.create(name)
     assert {} == office.withheld(profile)
     assert name == (metadata(office, name) or {})["profile"]
+
+
+def test_two_processes_that_know_nothing_of_each_other_never_share(
+    office: Office, name: str
+) -> None:
+    one, other = office.profile(f"{name}-x"), office.profile(f"{name}--x")
+    office.azurite.create(f"{name}-x")
+    volumes = {"pv": volume_of(other, f"{name}-x")}
+    second = Accounts(office.settings)
+    for accounts in (office.accounts, second):
+        accounts.read(office.kept)
+
+    async def at_once() -> Sequence[Mapping[str, Withheld]]:
+        return await asyncio.gather(
+            office.accounts.withheld(one, {}, frozenset({one.name})),
+            second.withheld(other, volumes, frozenset({other.name})),
+        )
+
+    def winners() -> list[str]:
+        answers = zip((one.name, other.name), office.run(at_once()), strict=True)
+        return [profile for profile, answer in answers if "standard" not in answer]
+
+    first = waits.until(winners, "one has it")
+    for _ in range(3):
+        assert winners() == first == [metadata(office, f"{name}-x")["profile"]]  # type: ignore[index]
+    office.run(second.close())
 
 
 # -- earlier profiles ---------------------------------------------------------------------------
