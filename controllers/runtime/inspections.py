@@ -145,11 +145,11 @@ class _Inspection:
 
     async def overview(self) -> Overview:
         names = sorted(set(self._question.profiles) or self._sights)
-        rows = [
-            await self._status(reconciler, self._sights[name])
-            for name in names
-            for reconciler in self._reconcilers
-        ]
+        rows: list[Status] = []
+        for name in names:
+            rows += [await self._status(each, self._sights[name]) for each in self._reconcilers]
+            # Thousands of plans never wait: let watches be read, and a person end it.
+            await asyncio.sleep(0)
         troubles = [
             f"objects and drift of {', '.join(sorted(whose))} are not known: {trouble}"
             for trouble, whose in self._troubles.items()

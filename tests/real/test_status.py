@@ -186,6 +186,22 @@ def test_rights_that_are_missing_are_named(
     assert "profiles-controller permissions status" in why
 
 
+def test_a_controllers_own_rights_are_enough_for_its_own_rows(
+    control_plane: ControlPlane, suites: Suites, writer: Path
+) -> None:
+    """As `kubectl exec` into its pod has it: its account, its settings."""
+    in_shape(control_plane, writer, "from-within")
+    own = suites.identity("status-of-quotas", "quotas")
+
+    code, rows, said = status(own, "from-within", "--only", "quotas")
+
+    assert (code, said, list(rows)) == (0, "", [("from-within", "quotas")])
+    assert (rows["from-within", "quotas"]["objects"], rows["from-within", "quotas"]["drift"]) == (
+        {"ResourceQuota": 1},
+        [],
+    )
+
+
 def test_a_name_that_is_none_and_a_server_that_is_away_end_in_a_sentence(
     reader: Path, tmp_path: Path
 ) -> None:
