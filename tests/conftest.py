@@ -10,6 +10,7 @@ import pytest
 from tests import kubeflow
 from tests.azurite import Azurite
 from tests.controlplane import ControlPlane
+from tests.opa import Opa
 from tests.postgres import Postgres
 from tests.seaweedfs import SeaweedFS
 
@@ -58,6 +59,14 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """One for all tests of this worker, each with containers of its own; none stops it."""
     server = Azurite.start(tmp_path_factory.mktemp("azurite"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opa]:
+    """One for all tests of this worker, each with documents of its own; none stops it."""
+    server = Opa.start(tmp_path_factory.mktemp("opa"))
     yield server
     server.stop()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 TIMEOUT = 10.0
 """Seconds for a whole answer."""
@@ -58,7 +59,7 @@ class Gateway:
                     raise GatewayError(f"{self._host}: {_status(response)}")
                 body = self._read(response, deadline)
                 return Reply(body=body, tag=response.headers.get("ETag", ""))
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise GatewayError(f"{self._host}: {self._said(error)}") from None
 
     def close(self) -> None:
@@ -72,7 +73,8 @@ class Gateway:
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()
-        for chunk in response.iter_content(_CHUNK):
+        # What has come, not a full chunk: one who sends a byte a second would fill it in a day.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
             body += chunk
             if len(body) > self._longest:
                 raise GatewayError(f"{self._host}: an answer of more than {self._longest} bytes")
@@ -81,7 +83,7 @@ class Gateway:
         return bytes(body)
 
     def _said(self, error: Exception) -> str:
-        if isinstance(error, requests.Timeout):
+        if isinstance(error, requests.Timeout | TimeoutError):
             return self._late()
         root: BaseException = error
         while root.__context__ is not None:  # what really happened, below the layers of clients

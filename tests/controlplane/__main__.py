@@ -4,6 +4,7 @@ import sys
 
 from tests.azurite import installs
 from tests.controlplane import modules, parts, tools
+from tests.opa import builds
 
 USAGE = "usage: python -m tests.controlplane build"
 
@@ -17,6 +18,7 @@ def main() -> int:
         modules.ensure()
         azurite = installs.ensure()
         tools.ensure()
+        opa = builds.ensure()
     except parts.PartMissingError as error:
         print(f"parts: {error}", file=sys.stderr)
         return 1
@@ -25,6 +27,7 @@ def main() -> int:
         print(f"parts: {name} in {modules.folder(name)}")
     print(f"parts: Azurite in {azurite}")
     print(f"parts: {', '.join(tools.PACKAGES)} in {tools.folder()}")
+    print(f"parts: OPA in {opa.parent}")
     return 0
 
 
