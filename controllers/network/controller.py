@@ -18,22 +18,29 @@ def keep(body: Body) -> dict[str, Any] | None:
     Behind the Service ``kubernetes`` nearly every network plugin sees these addresses, and not the
     Service's. A port without a number is every port, as EndpointSlices have it.
     """
-    addresses = {
-        address
+    blocks = {
+        block
         for endpoint in body.get("endpoints") or ()
         if (endpoint.get("conditions") or {}).get("ready") is not False
-        for address in endpoint["addresses"]
+        for block in map(_block, endpoint.get("addresses") or ())
+        if block
     }
-    if body.get("addressType") not in {"IPv4", "IPv6"} or not addresses:
+    if not blocks:
         return None
-    rule: dict[str, Any] = {
-        "to": [{"ipBlock": {"cidr": str(ipaddress.ip_network(one))}} for one in sorted(addresses)]
-    }
+    rule: dict[str, Any] = {"to": [{"ipBlock": {"cidr": block}} for block in sorted(blocks)]}
     ports = [
         {key: port[key] for key in ("protocol", "port") if port.get(key) is not None}
         for port in body.get("ports") or ()
     ]
     return {**rule, "ports": ports} if ports else rule
+
+
+def _block(address: str) -> str | None:
+    """The block of one address; None for a host's name, which a policy cannot hold."""
+    try:
+        return str(ipaddress.ip_network(address))
+    except ValueError:
+        return None
 
 
 def wakes(_body: Body) -> str:

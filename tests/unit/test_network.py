@@ -287,6 +287,9 @@ PORT = [{"protocol": "TCP", "port": 6443}]
         (endpoints(endpoints=None), None),
         (endpoints(endpoints=[]), None),
         (endpoints("api.example.ca", addressType="FQDN"), None),
+        (endpoints("010.0.0.1", "10.0.0.2"), {"to": to("10.0.0.2/32"), "ports": PORT}),
+        (endpoints(endpoints=[{"conditions": {}}]), None),
+        ({}, None),
     ],
 )
 def test_the_api_servers_own_endpoints_are_read_as_a_rule(
