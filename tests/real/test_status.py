@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,18 @@ from tests.audits import Audit
 from tests.controlplane import ControlPlane
 from tests.suites import Suites
 
-pytestmark = pytest.mark.xdist_group("namespaces")
+pytestmark = pytest.mark.xdist_group("status")
 
 PEOPLE = "status-reader"
 JUDGED = {one.name for one in registry.CONTROLLERS if not one.asks_outside}
+
+
+@pytest.fixture(scope="module")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The module's own: what is installed follows from what anybody has left on any Profile."""
+    with ControlPlane.start(tmp_path_factory.mktemp("control-plane"), audit=True) as plane:
+        kubeflow.install(plane)
+        yield plane
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +87,18 @@ def test_a_profile_in_shape_is_ready_with_every_controller(
     assert rows["shown", "quotas"]["objects"] == {"ResourceQuota": 1}
     assert rows["shown", "network"]["objects"]["NetworkPolicy"] > 5
     assert (audit.writes(), audit.denied()) == ([], [])
+
+
+def test_without_a_name_all_profiles_are_shown_and_no_controller_that_is_not_there(
+    control_plane: ControlPlane, writer: Path, reader: Path
+) -> None:
+    in_shape(control_plane, writer, "one-of-all", "another-of-all")
+
+    code, rows, _ = status(reader)
+
+    assert code == 0
+    assert {profile for profile, _ in rows} >= {"one-of-all", "another-of-all"}
+    assert {name for _, name in rows} == {one.name for one in registered.TOGETHER}
 
 
 def test_since_is_when_the_conditions_last_changed(
@@ -151,7 +172,6 @@ def test_a_profile_that_nobody_has_looked_at_is_not_ready(
     kubeflow.create_tenants(control_plane, ["overlooked"])
 
     code, rows, _ = status(reader, "overlooked", "--only", "quotas")
-    kubeflow.delete_profile(control_plane, "overlooked")
 
     assert (code, list(rows)) == (1, [("overlooked", "quotas")])
     assert rows["overlooked", "quotas"]["state"] == "unknown"
@@ -253,3 +273,21 @@ def test_watching_goes_on_and_sees_what_happens(
         process.kill()
     assert "Traceback" not in log.read_text()
     assert log.read_text().count("PROFILE") == 2
+
+
+def test_a_variant_is_shown_under_its_own_name_once_it_has_spoken(
+    control_plane: ControlPlane, writer: Path, reader: Path
+) -> None:
+    """The last one of this plane: from here on gitea counts as installed."""
+    in_shape(control_plane, writer, "with-gitea", "without-gitea")
+    told = {"type": "GiteaUnclassifiedReady", "status": "True", "message": "5 objects are in place"}
+    sights.add_condition(control_plane, "with-gitea", told)
+
+    code, rows, _ = status(reader, "with-gitea", "without-gitea", "--only", "gitea-unclassified")
+    both = status(reader, "with-gitea")[1]
+
+    assert rows["with-gitea", "gitea-unclassified"]["state"] == "ready"
+    assert rows["with-gitea", "gitea-unclassified"]["drift"] is None
+    assert rows["without-gitea", "gitea-unclassified"]["state"] == "unknown"
+    assert code == 1
+    assert "gitea-protected-b" not in {name for _, name in both}
