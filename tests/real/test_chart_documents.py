@@ -1,11 +1,12 @@
 """What the documents say of the chart is what the chart does."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests import charts, documents
+from tests import charts, documents, suites
 
 RUNBOOK = documents.read("docs/runbook.md")
 INSTALLING = documents.read("docs/installing.md")
@@ -71,7 +72,20 @@ def test_one_controllers_tag_changes_one_deployment() -> None:
     assert len(images(values)) > 5
 
 
-def test_the_settings_that_run_are_where_the_runbook_looks_for_them() -> None:
+def test_the_settings_that_run_can_be_given_to_status(tmp_path: Path) -> None:
+    manifests = charts.render(EVERYTHING)
+    maps = [one for one in manifests if "config.yaml" in (one.get("data") or {})]
+
+    assert len(maps) > 5
+    for number, one in enumerate(maps):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(one["data"]["config.yaml"])
+        done = suites.run("status", "--config", str(file), "--kubeconfig", "/nowhere/kubeconfig")
+        assert done.returncode == 2
+        assert "cannot use /nowhere/kubeconfig" in done.stderr, done.stderr
+
+
+def test_the_settings_that_run_are_are_where_the_runbook_looks_for_them() -> None:
     manifests = charts.render({})
     names = {one["metadata"]["name"] for one in manifests if one["kind"] == "ConfigMap"}
 
