@@ -1,0 +1,282 @@
+"""The chart on a real API server, in a namespace that enforces the restricted standard."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controllers import registry
+from tests import charts, kubeflow, kubelets, schemas, sights, waits
+from tests.audits import Audit
+from tests.controlplane import ControlPlane, Json, StatusError, modules, tools
+from tests.suites import Suite
+
+EVERYTHING = charts.CHART / "ci" / "everything-values.yaml"
+PROFILE = "chart-jane"
+# What Prometheus adds to each sample, by the Prometheus Operator's relabelings.
+TARGET_LABELS = {"namespace", "job", "pod", "service", "endpoint", "container", "instance"}
+# What a dashboard's placeholders stand for.
+PLACEHOLDERS = {"$__rate_interval": "5m", "$namespace": ".*", "$job": ".*"}
+pytestmark = pytest.mark.xdist_group("chart")
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One of its own: controllers of a chart serve every Profile there is."""
+    with ControlPlane.start(tmp_path_factory.mktemp("chart-plane"), audit=True) as started:
+        kubeflow.install(started)
+        kubeflow.install_gitea(started)
+        for crd in modules.prometheus_crds():
+            kubeflow.apply_crd(started, crd)
+        started.apply(namespace("kubeflow"))
+        yield started
+
+
+def namespace(name: str, **labels: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+    }
+
+
+def secret(name: str, **values: str) -> Json:
+    metadata = {"name": name, "namespace": charts.NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+
+
+def helm(plane: ControlPlane, *words: str | Path) -> str:
+    where = ("--kubeconfig", plane.kubeconfig, "--namespace", charts.NAMESPACE)
+    done = charts.helm(*words, *where)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def notes(plane: ControlPlane) -> str:
+    """Everything switched on is installed; what helm says then."""
+    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
+    plane.apply(
+        namespace(charts.NAMESPACE, **enforced),
+        secret("object-store", accesskey="unused", secretkey="unused"),
+        secret("postgres", password="unused"),
+    )
+    return helm(plane, "install", charts.RELEASE, "{chart}", "--values", EVERYTHING)
+
+
+@pytest.fixture(scope="module")
+def manifests(plane: ControlPlane, notes: str) -> list[Json]:
+    """What helm has applied."""
+    assert notes
+    text = helm(plane, "get", "manifest", charts.RELEASE)
+    return [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
+
+
+@pytest.fixture(scope="module")
+def deployments(plane: ControlPlane, manifests: list[Json]) -> Mapping[str, Json]:
+    """The controllers' Deployments as the API server has them, by component."""
+    found = charts.of_kind(manifests, "Deployment")
+    found.pop("driver")
+    return {
+        name: plane.get("Deployment", one["metadata"]["name"], charts.NAMESPACE, "apps/v1")
+        for name, one in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def running(
+    plane: ControlPlane,
+    deployments: Mapping[str, Json],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, Suite]]:
+    """Every controller as its Deployment says."""
+    with kubelets.Kubelet(plane, tmp_path_factory.mktemp("chart-pods")) as kubelet:
+        yield {name: kubelet.start(one) for name, one in deployments.items()}
+
+
+def test_helm_tells_what_to_look_at(notes: str, deployments: Mapping[str, Json]) -> None:
+    for name in deployments:
+        assert re.search(rf"^  {name} ", notes, re.MULTILINE)
+    assert "profiles-controller status" in notes
+    assert "WARNING" not in notes
+
+
+def test_every_pod_passes_the_restricted_standard(
+    plane: ControlPlane, manifests: list[Json]
+) -> None:
+    path = f"/api/v1/namespaces/{charts.NAMESPACE}/pods?dryRun=All"
+    for one in manifests:
+        if one["kind"] == "Deployment":
+            assert plane.request("POST", path, pod_of(one))
+
+    loose = pod_of(charts.of_kind(manifests, "Deployment")["quotas"])
+    del loose["spec"]["containers"][0]["securityContext"]
+    with pytest.raises(StatusError, match="violates PodSecurity"):
+        plane.request("POST", path, loose)
+
+
+def pod_of(deployment: Json) -> Json:
+    template = json.loads(json.dumps(deployment["spec"]["template"]))
+    template["metadata"] |= {"name": deployment["metadata"]["name"]}
+    return {"apiVersion": "v1", "kind": "Pod", **template}
+
+
+def test_every_controller_starts_as_its_deployment_says_and_works(
+    plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, Suite]
+) -> None:
+    variants = {f"{one.name}-{each}" for one in registry.CONTROLLERS for each in one.variants}
+    assert variants | {one.name for one in registry.CONTROLLERS if not one.variants} == set(running)
+
+    kubeflow.create_tenant(plane, PROFILE)
+    for name, suite in running.items():
+        probe = charts.container(deployments[name])["readinessProbe"]["httpGet"]["path"]
+        waits.until(lambda: suite.answers(probe) == 200, f"{name} is ready")  # noqa: B023
+        waits.until(lambda: suite.total("leader_election_master_status") == 1, f"{name} leads")  # noqa: B023
+    for condition in ("QuotasReady", "LimitrangesReady", "NotebookReady", "PipelinesReady"):
+        waits.until(lambda: sights.status(plane, PROFILE, condition) == "True", condition)  # noqa: B023
+    quota = plane.get("ResourceQuota", "quotas", PROFILE)
+    assert "200" == quota["spec"]["hard"]["pods"]
+
+
+def test_no_controller_asks_for_what_its_role_does_not_grant(
+    plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, Suite]
+) -> None:
+    for name, suite in running.items():
+        suite.wait_ready()
+        account = deployments[name]["spec"]["template"]["spec"]["serviceAccountName"]
+        audit = Audit(plane, f"system:serviceaccount:{charts.NAMESPACE}:{account}")
+        audit._start = 0
+        asked = list(audit.events())
+        assert asked, account
+        assert audit.denied() == []
+
+
+def test_an_upgrade_with_the_same_values_changes_nothing(
+    plane: ControlPlane, deployments: Mapping[str, Json]
+) -> None:
+    helm(plane, "upgrade", charts.RELEASE, "{chart}", "--values", EVERYTHING)
+
+    for one in deployments.values():
+        metadata = one["metadata"]
+        now = plane.get("Deployment", metadata["name"], charts.NAMESPACE, "apps/v1")
+        assert metadata["resourceVersion"] == now["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("example", charts.EXAMPLES, ids=lambda path: str(path.stem))
+def test_the_api_server_would_take_every_example_to_the_letter(
+    plane: ControlPlane, example: Path
+) -> None:
+    """A field that it does not know, or a wrong value, is refused."""
+    plane.apply(namespace(charts.NAMESPACE))
+    for one in charts.render(example):
+        where = {"namespace": charts.NAMESPACE}  # helm's, where a manifest names none
+        metadata = {**where, **one["metadata"], "name": f"dry-{one['metadata']['name']}"}
+        body = {**one, "metadata": metadata}
+        path = f"{plane.client.collection(body)}?dryRun=All&fieldValidation=Strict"
+        assert plane.request("POST", path, body)
+
+
+@pytest.fixture(scope="module")
+def schema_location(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return schemas.write(plane, tmp_path_factory.mktemp("schemas"))
+
+
+def conform(location: str, text: str) -> subprocess.CompletedProcess[str]:
+    program = str(tools.program("kubeconform"))
+    command = [program, "-strict", "-summary", "-schema-location", location]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
+    text = "---\n".join(charts.template(example).stdout for example in charts.EXAMPLES)
+    done = conform(schema_location, text)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
+
+
+def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
+    (deployment, *_) = (one for one in charts.render({}) if one["kind"] == "Deployment")
+    wrong: list[Json] = [{"replicas": "many"}, {"replica": 1}]
+    bodies = ({**deployment, "spec": {**deployment["spec"], **one}} for one in wrong)
+    done = conform(schema_location, "---\n".join(map(json.dumps, bodies)))
+
+    assert done.returncode == 1
+    assert "Invalid: 2" in done.stdout
+
+
+# PromQL, against what these processes export
+
+
+def exported(running: Mapping[str, Suite]) -> dict[str, set[str]]:
+    """Every sample's name, and the labels that it is seen with."""
+    found: dict[str, set[str]] = {}
+    for suite in running.values():
+        for family in suite.wait_ready().families().values():
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found.setdefault(name, set())
+            for sample in family.samples:
+                found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def expressions(manifests: list[Json]) -> dict[str, list[str]]:
+    """Those of the alerts and rules, and of the dashboard."""
+    (rule,) = (one for one in manifests if one["kind"] == "PrometheusRule")
+    (board,) = (
+        json.loads(one["data"]["profiles-controller.json"])
+        for one in manifests
+        if one["metadata"]["name"].endswith("-dashboard")
+    )
+    return {
+        "alerts": [one["expr"] for group in rule["spec"]["groups"] for one in group["rules"]],
+        "dashboard": [
+            filled(target["expr"]) for panel in board["panels"] for target in panel["targets"]
+        ],
+    }
+
+
+def filled(expression: str) -> str:
+    for placeholder, value in PLACEHOLDERS.items():
+        expression = expression.replace(placeholder, value)
+    return expression
+
+
+def read(texts: list[str]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [tools.program("selectors")],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("what", ["alerts", "dashboard"])
+def test_every_metric_and_label_that_is_asked_for_is_exported(
+    what: str, manifests: list[Json], running: Mapping[str, Suite]
+) -> None:
+    known = exported(running) | {"up": set()}
+    texts = expressions(manifests)[what]
+    for text, expression in zip(texts, read(texts), strict=True):
+        assert expression["error"] == "", text
+        assert expression["selectors"] or "vector(" in text, text
+        labels = set(TARGET_LABELS)
+        for selector in expression["selectors"]:
+            assert selector["metric"] in known, text
+            own = known[selector["metric"]] | TARGET_LABELS
+            assert set(selector["labels"]) <= own, text
+            labels |= own
+        assert set(expression["groupings"]) <= labels, text
+
+
+def test_what_is_no_promql_is_found() -> None:
+    (found,) = read(["sum(rate(x[5m])"])
+
+    assert "unclosed left parenthesis" in found["error"]
