@@ -156,6 +156,24 @@ def test_no_controller_asks_for_what_its_role_does_not_grant(
         assert audit.denied() == []
 
 
+def test_one_process_for_all_starts_as_its_deployment_says(
+    plane: ControlPlane, notes: str, tmp_path: Path
+) -> None:
+    """In a dry run, as the first release serves the same Profiles."""
+    assert notes
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({"defaults": {"extraArgs": ["--dry-run"]}}))
+    example = charts.CHART / "ci" / "one-process-values.yaml"
+    helm(plane, "install", "one", "{chart}", "--values", example, "--values", values)
+    name = "one-profiles-controller-all"
+    deployment = plane.get("Deployment", name, charts.NAMESPACE, "apps/v1")
+    audit = Audit(plane, f"system:serviceaccount:{charts.NAMESPACE}:{name}")
+
+    with kubelets.Kubelet(plane, tmp_path / "pods") as kubelet:
+        kubelet.start(deployment).wait_ready()
+    assert audit.denied() == []
+
+
 def test_an_upgrade_with_the_same_values_changes_nothing(
     plane: ControlPlane, deployments: Mapping[str, Json]
 ) -> None:
@@ -204,7 +222,7 @@ def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
     (deployment, *_) = (one for one in charts.render({}) if one["kind"] == "Deployment")
     wrong: list[Json] = [{"replicas": "many"}, {"replica": 1}]
     bodies = ({**deployment, "spec": {**deployment["spec"], **one}} for one in wrong)
-    done = conform(schema_location, "---\n".join(map(json.dumps, bodies)))
+    done = conform(schema_location, "\n---\n".join(map(json.dumps, bodies)))
 
     assert done.returncode == 1
     assert "Invalid: 2" in done.stdout
