@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -134,6 +134,21 @@ def _wakes(body: Body) -> str | None:
     return str(body["metadata"]["namespace"])
 
 
+def _owned(*classifications: str) -> tuple[Owned, ...]:
+    def called(name: Callable[[str], str]) -> tuple[str, ...]:
+        return tuple(map(name, classifications))
+
+    routes = called(names.virtual_service)
+    return (
+        Owned(kind="Application"),
+        Owned(kind="Secret", names=called(names.secret)),
+        Owned(kind="ConfigMap"),
+        # The one kind of which an older suite's are not only adopted: it made them for all.
+        Owned(kind="VirtualService", names=routes, legacy=names.legacy(*routes)),
+        Owned(kind="ServiceEntry", names=called(names.service_entry)),
+    )
+
+
 def variant(settings: GiteaSettings) -> Controller[Any, Any]:
     """The controller of one classification."""
     classification = settings.classification
@@ -145,16 +160,7 @@ def variant(settings: GiteaSettings) -> Controller[Any, Any]:
         CONTROLLER,
         name=names.component(classification),
         variant_of=names.CONTROLLER,
-        owned=(
-            Owned(kind="Application"),
-            Owned(kind="Secret"),
-            Owned(kind="ConfigMap"),
-            # The one kind of which an older suite's are not only adopted: it made them for all.
-            Owned(
-                kind="VirtualService", legacy=names.legacy(names.virtual_service(classification))
-            ),
-            Owned(kind="ServiceEntry"),
-        ),
+        owned=_owned(classification),
         watched=(
             Watched(
                 kind="Application",
@@ -172,10 +178,7 @@ CONTROLLER = Controller(
     summary="A Gitea for each profile that opted in, by Argo CD, with a database of its own",
     settings=GiteaSettings,
     facts=desired.Facts(account=desired.UNKNOWN),
-    owned=tuple(
-        Owned(kind=kind)
-        for kind in ("Application", "Secret", "ConfigMap", "VirtualService", "ServiceEntry")
-    ),
+    owned=_owned(*names.CLASSIFICATIONS),
     desired=desired.desired,
     findings=desired.findings,
     gather=gather,

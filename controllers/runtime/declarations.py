@@ -110,12 +110,17 @@ class Owned:
     controls them; it is given the object's metadata. It makes the informer list the kind without
     a label selector.
 
+    ``names`` are those of all objects of the kind that it ever makes, where they are the same in
+    every namespace: it asks for no right on others, and where there is one name, and nobody else in
+    the process is interested in others, nothing else is listed.
+
     ``dispensable`` (for optional kinds) says that the controller's other objects do not wait for
     the kind: its manifests are left out while the cluster does not serve it.
     """
 
     kind: str
     legacy: Callable[[Mapping[str, Any]], bool] | None = None
+    names: tuple[str, ...] = ()
     dispensable: bool = False
 
 

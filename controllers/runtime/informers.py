@@ -211,8 +211,8 @@ class Informer(Knowledge):
         return self.kind.path(only.namespace if only else "", version=self.version)
 
     def _query(self, query: Mapping[str, str]) -> dict[str, str]:
-        only = self.interest.only
-        fields = [f"metadata.name={only.name}" if only else "", self.kind.unread]
+        name = self.interest.name
+        fields = [f"metadata.name={name}" if name else "", self.kind.unread]
         selectors = {
             "labelSelector": self.interest.selector,
             "fieldSelector": ",".join(filter(None, fields)),

@@ -25,6 +25,17 @@ class Interest:
     """The one object that is listed and watched."""
 
     @property
+    def name(self) -> str:
+        """The one name of all that anybody wants to know of; empty: there are several."""
+        if self.only is not None:
+            return self.only.name
+        names = {own.names for own in self.owners.values()}
+        if len(names) != 1 or not self.watchers.keys() <= self.owners.keys():
+            return ""
+        (found,) = names
+        return found[0] if len(found) == 1 else ""
+
+    @property
     def selector(self) -> str:
         """The server-side label selector; empty where unlabelled objects count too."""
         if self.all_objects or self.watchers or any(own.legacy for own in self.owners.values()):

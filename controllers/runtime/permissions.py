@@ -9,7 +9,7 @@ from typing import Any
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import API_GROUP
-from controllers.runtime.declarations import AnyController, Granted, Listed, Rule
+from controllers.runtime.declarations import AnyController, Granted, Listed, Owned, Rule
 from controllers.runtime.kinds import KINDS, Kind, Mode
 
 _READ = ("list", "watch")
@@ -51,7 +51,7 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
     read = dict.fromkeys(one.kind for one in controller.watched if one.kind not in owned)
     return (
         *COMMON,
-        *(_rule(KINDS[kind], _verbs(KINDS[kind])) for kind in owned),
+        *(rule for own in controller.owned for rule in _owned_rules(own)),
         *(_read_rule(controller, kind) for kind in read),
         *controller.rules,
         *configured(controller, settings),
@@ -75,7 +75,7 @@ def cluster_role(
         for controller in controllers
         for rule in rules(controller, settings.get(controller.name))
     )
-    return _role(name, merged)
+    return _role(name, [*merged, *_listed_by_several(controllers, settings)])
 
 
 def reader_role(controllers: Sequence[AnyController], name: str) -> Body:
@@ -114,6 +114,20 @@ def _role(name: str, rules: Iterable[Rule]) -> Body:
     }
 
 
+def _listed_by_several(
+    controllers: Sequence[AnyController], settings: Mapping[str, Any]
+) -> Sequence[Rule]:
+    """Of a kind of which each knows names of its own, one list serves them: that of all."""
+    names: dict[str, set[tuple[str, ...]]] = {}
+    for controller in controllers:
+        given = settings.get(controller.name)
+        runs = controller if given is None else controller.with_settings(given)
+        for own in runs.owned:
+            names.setdefault(own.kind, set()).add(own.names)
+    several = (kind for kind, found in names.items() if len(found) > 1 and () not in found)
+    return [_rule(KINDS[kind], _READ) for kind in several]
+
+
 def _called_for(one: Granted | Listed, settings: Any) -> Iterable[Rule]:
     value = getattr(settings, one.setting)
     if isinstance(one, Listed):
@@ -136,6 +150,16 @@ def _listed(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[Rule]:
 
 def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
     return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
+
+
+def _owned_rules(own: Owned) -> Sequence[Rule]:
+    """What is created has no name yet that a right could be bound to."""
+    kind = KINDS[own.kind]
+    rule = _rule(kind, _verbs(kind))
+    if not own.names:
+        return (rule,)
+    rest = tuple(verb for verb in rule.verbs if verb != "create")
+    return (replace(rule, verbs=rest, names=own.names), replace(rule, verbs=("create",)))
 
 
 def _read_rule(controller: AnyController, kind: str) -> Rule:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from controllers.gitea import names
-from tests import giteas, identities, kubeflow, sights, waits
+from tests import accesses, giteas, identities, kubeflow, sights, waits
 from tests.audits import Audit
 from tests.controlplane import ControlPlane
 from tests.giteas import LABEL, account, opens, opt_in, paths, versions
@@ -32,6 +32,16 @@ def test_who_opts_in_gets_a_database_and_what_leads_to_it(
     assert 5 == len(versions(control_plane, one))
     assert opens(own_postgres, account(control_plane, one), one)
     assert not opens(own_postgres, account(control_plane, one), other)
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch", "update", "delete"])
+def test_no_other_secret_can_be_read_or_changed(control_plane: ControlPlane, verb: str) -> None:
+    who = accesses.Person(identities.user("gitea"))
+    ours, theirs = (
+        accesses.Ability(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
+        for name in (names.secret("unclassified"), "mlpipeline-minio-artifact")
+    )
+    assert (True, False) == (ours(), theirs())
 
 
 def test_a_deleted_secret_comes_back_with_the_same_password(control_plane: ControlPlane) -> None:

@@ -187,6 +187,42 @@ async def test_an_older_suites_objects_make_it_list_without_a_selector_and_keep_
     assert all("labelSelector" not in request.query for request in one.cluster.requests)
 
 
+async def test_what_has_one_name_everywhere_is_all_that_it_lists(office: Make) -> None:
+    watched = Watched(kind="ConfigMap", keep=lambda body: body["metadata"]["name"], wakes=None)
+    named = Owned(kind="ConfigMap", names=("named",))
+    one = office(specimens.controller(owned=[named], watched=[watched]))
+    one.put(name="named")
+    one.put(name="another")
+    one.start()
+    await one.synced()
+
+    assert ["named"] == list(one["ConfigMap"].named("alice"))
+    asked = [request for request in one.cluster.requests if request.kind == "ConfigMap"]
+    assert {"metadata.name=named"} == {request.query["fieldSelector"] for request in asked}
+
+
+def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
+    def name(*controllers: AnyController) -> str:
+        return interests(controllers)["ConfigMap"].name
+
+    one, same, other, any_name, both = (
+        specimens.controller(called, owned=[Owned(kind="ConfigMap", names=names)])
+        for called, names in (
+            ("one", ("a",)),
+            ("same", ("a",)),
+            ("other", ("b",)),
+            ("any", ()),
+            ("both", ("a", "b")),
+        )
+    )
+    watched = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=None)
+    watcher = specimens.controller("watcher", owned=[], watched=[watched])
+
+    assert ["a", "a"] == [name(one), name(one, same)]
+    assert [""] * 4 == [name(one, each) for each in (other, any_name, both, watcher)]
+    assert name(both) == ""
+
+
 def test_two_controllers_share_an_informer_of_their_kinds_and_namespaces() -> None:
     found = interests([specimens.controller("one"), specimens.controller("other")])
 

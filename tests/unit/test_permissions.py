@@ -57,6 +57,33 @@ def test_a_merge_kind_is_patched_and_never_replaced() -> None:
     assert [("get", "list", "watch", "create", "patch", "delete")] == verbs(rules, "services")
 
 
+def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> None:
+    rules = permissions.rules(specimens.controller(owned=[Owned(kind="Secret", names=("one",))]))
+    found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
+
+    rest = ("get", "list", "watch", "update", "delete")
+    assert [(rest, ("one",)), (("create",), ())] == found
+
+
+def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
+    one, other, any_name = (
+        specimens.controller(name, owned=[Owned(kind="Secret", names=names)])
+        for name, names in (("one", ("one",)), ("other", ("other",)), ("any", ()))
+    )
+
+    def reads_all(*controllers: AnyController) -> bool:
+        rules = permissions.cluster_role(controllers, "several")["rules"]
+        return any(
+            rule["resources"] == ["secrets"]
+            and {"list", "watch"} <= set(rule["verbs"])
+            and "resourceNames" not in rule
+            for rule in rules
+        )
+
+    found = [reads_all(one), reads_all(one, one), reads_all(one, other), reads_all(one, any_name)]
+    assert [False, False, True, True] == found
+
+
 def test_a_kind_that_is_only_watched_is_only_read() -> None:
     watched = Watched(kind="Secret", keep=lambda _body: None, wakes=lambda _body: None)
     rules = permissions.rules(specimens.controller(watched=[watched]))
