@@ -227,7 +227,7 @@ GITEA = {
 @pytest.mark.parametrize(
     ("controller", "variant"),
     [(one, variant) for one in registry.CONTROLLERS for variant in one.variants],
-    ids=str,
+    ids=lambda each: str(getattr(each, "name", each)),
 )
 def test_an_instance_is_a_process_of_its_own_with_its_rights(
     controller: AnyController, variant: str

@@ -17,6 +17,21 @@
 {{- dict "items" (concat $rules .root.Values.rbac.extraRules | uniq) | toJson }}
 {{- end }}
 
+{{/* The controller with the rights of one variant, as JSON: its names end in the variant's. */}}
+{{- define "pc.variant" -}}
+{{- $suffix := printf "-%s" .variant }}
+{{- $rules := list }}
+{{- range $rule := .controller.rules }}
+  {{- if $rule.resourceNames }}
+    {{- $names := list }}
+    {{- range $rule.resourceNames }}{{ if hasSuffix $suffix . }}{{ $names = append $names . }}{{ end }}{{ end }}
+    {{- $rule = merge (dict "resourceNames" $names) $rule }}
+  {{- end }}
+  {{- $rules = append $rules $rule }}
+{{- end }}
+{{- merge (dict "rules" $rules) .controller | toJson }}
+{{- end }}
+
 {{/* The value of a setting, however it is spelled, or its default. */}}
 {{- define "pc.setting" -}}
 {{- $value := .one.default }}

@@ -24,7 +24,8 @@ settings by controller.
           {{- $chosen := merge (dict "classification" $variant) (default dict $merged.settings) }}
           {{- $name := printf "%s-%s" $controller.name $variant }}
           {{- $over := include "pc.merged" (list $root.Values.defaults $merged) | fromJson }}
-          {{- $items = append $items (dict "name" $name "controllers" (list $controller) "args" (list $controller.name) "values" $over "settings" (dict $controller.name $chosen)) }}
+          {{- $own := include "pc.variant" (dict "controller" $controller "variant" $variant) | fromJson }}
+          {{- $items = append $items (dict "name" $name "controllers" (list $own) "args" (list $controller.name) "values" $over "settings" (dict $controller.name $chosen)) }}
         {{- end }}
       {{- end }}
     {{- else if and (eq $root.Values.mode "all") (not .apart) }}
