@@ -69,7 +69,7 @@ def read(body: object) -> Request:
         return Request(older=older, enabled=False, namespace="", seen={})
     name = metadata.get("name")
     if not isinstance(name, str) or not name or "/" in name:
-        raise NonsenseError(f"{whom}.metadata.name is {name!r}, expected a namespace's name")
+        raise NonsenseError(f"{whom}.metadata.name is {name!r:.80}, expected a namespace's name")
     # Without what exists every Secret would seem to be missing, and a key be made for it.
     seen = _mapping(body.get(what), what)
     return Request(older=older, enabled=True, namespace=name, seen=seen)

@@ -72,16 +72,23 @@ class Webhook:
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _post(self, request: web.Request) -> web.Response:
-        response = await self._answer(await request.read())
+        try:
+            response = await self._answer(await request.read())
+        except web.RequestPayloadError as error:
+            response = _refused(400, f"the body cannot be read: {error}")
+        except web.HTTPRequestEntityTooLarge as error:
+            response = _refused(error.status, f"the body is larger than {_LARGEST} bytes")
         self._requests.labels(code=str(response.status)).inc()
         return response
 
     async def _answer(self, payload: bytes) -> web.Response:
         try:
             asked = protocols.read(orjson.loads(payload))
-            reply = await self._reply(asked)
+            reply = orjson.dumps(await self._reply(asked))
         except orjson.JSONDecodeError as error:
             return _refused(400, f"the body is no JSON: {error}")
+        except orjson.JSONEncodeError as error:  # deeper than any object of Kubernetes
+            return _refused(400, f"what the body shows cannot be given back: {error}")
         except protocols.NonsenseError as error:
             return _refused(400, str(error))
         except protocols.UnsetError as error:
@@ -89,7 +96,7 @@ class Webhook:
         except StoreError as error:
             after = _PATIENCE if error.after is None else max(1, math.ceil(error.after))
             return _refused(503, f"{error.reason}: {error.message}", after=after)
-        return web.Response(body=orjson.dumps(reply), content_type=_JSON)
+        return web.Response(body=reply, content_type=_JSON)
 
     async def _reply(self, asked: protocols.Request) -> dict[str, object]:
         if not asked.enabled:
@@ -105,7 +112,7 @@ class Webhook:
     async def _mint(self, namespace: str) -> Credentials | None:
         """The namespace's key, made once however many requests ask before its Secret exists."""
         if not _NAME.fullmatch(namespace):
-            message = f"object.metadata.name is {namespace!r}, expected a namespace's name"
+            message = f"object.metadata.name is {namespace!r:.80}, expected a namespace's name"
             raise protocols.NonsenseError(message)
         lock = self._locks.setdefault(namespace, asyncio.Lock())
         async with lock:

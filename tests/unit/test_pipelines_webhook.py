@@ -381,14 +381,60 @@ JSON = st.recursive(
 
 @given(seen=JSON, kinds=JSON)
 def test_whatever_the_request_shows_it_is_answered_or_refused(seen: Any, kinds: Any) -> None:
-    body = {"object": {"metadata": {"name": "a", "labels": ENABLED}}, "attachments": seen}
-    for attachments in (seen, {"Secret.v1": kinds, "ConfigMap.v1": kinds}):
-        body["attachments"] = attachments
+    namespace = {"metadata": {"name": "a", "labels": ENABLED}}
+    keys = desired.Keys(access="minio", secret="minio123")
+    settings = PipelinesSettings.model_validate({"kfp_version": "2.4.0"})
+    for shown in (seen, {"Secret.v1": kinds, "ConfigMap.v1": kinds}):
         try:
-            request = protocols.read(body)
+            current = protocols.read({"object": namespace, "attachments": shown})
+            older = protocols.read({"parent": namespace, "children": shown})
         except protocols.NonsenseError:
+            assert not isinstance(shown, dict)
             continue
-        assert protocols.current(request, None, PipelinesSettings())["attachments"]
+        assert protocols.current(current, None, settings)["attachments"]
+        assert protocols.older(older, keys, settings)["children"]
+
+
+async def test_what_is_nested_too_deeply_to_be_given_back_is_400() -> None:
+    deep: Any = "end"
+    for _ in range(300):
+        deep = {"in": deep}
+    secret = {**SECRET, "data": deep}
+    seen = {"Secret.v1": {f"team-a/{names.SECRET}": secret}}
+    store = Store()
+    async with served(store) as client:
+        code, reply = await client.post(asked(seen=seen))
+
+    assert (code, bool(reply["error"])) == (400, True)
+    assert store.minted == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "data", "expected"),
+    [
+        ({"Content-Encoding": "gzip"}, b"no gzip", 400),
+        ({}, b" " * (64 * 2**20 + 1), 413),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
+    headers: dict[str, str], data: bytes, expected: int
+) -> None:
+    async with (
+        served() as client,
+        client.session.post(client.url, headers=headers, data=io.BytesIO(data)) as answer,
+    ):
+        assert answer.status == expected
+        assert "the body" in (await answer.json())["error"]
+    async with served() as client:
+        assert (await client.post(asked()))[0] == 200
+
+
+async def test_a_long_name_is_not_repeated_whole() -> None:
+    async with served() as client:
+        code, reply = await client.post(asked("x" * 10_000 + "/", secret=False))
+
+    assert code == 400
+    assert len(reply["error"]) < 300
 
 
 async def test_probes_and_metrics_are_on_the_same_port() -> None:
