@@ -209,7 +209,8 @@ def _counts(overview: Overview) -> str:
 
 
 def _troubles(overview: Overview) -> list[str]:
-    return [f"{trouble}; {RIGHTS}" for trouble in overview.troubles]
+    told = [f"{trouble}; {RIGHTS}" for trouble in overview.troubles]
+    return [*told, f"as last seen: {overview.stale}"] if overview.stale else told
 
 
 def _data(overview: Overview, *, unready: bool) -> dict[str, Any]:
@@ -217,6 +218,7 @@ def _data(overview: Overview, *, unready: bool) -> dict[str, Any]:
         "ready": overview.well,
         "profiles": overview.profiles,
         "troubles": list(overview.troubles),
+        "stale": overview.stale,
         "statuses": [_status_data(one) for one in _shown(overview, unready=unready)],
     }
 

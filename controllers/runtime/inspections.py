@@ -17,7 +17,7 @@ from controllers.runtime import informers, managers, processes, statuses, survey
 from controllers.runtime.changes import NOTHING
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.declarations import AnyController, Owned, nothing_outside
-from controllers.runtime.errors import ApiError
+from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.informers import Informer
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.managers import Assembly
@@ -40,8 +40,8 @@ async def inspect(
 ) -> AsyncGenerator[Overview]:
     """An overview, and another every INTERVAL seconds, for as long as somebody asks.
 
-    Raises ConfigurationError; ApiError and UnreachableError where the Profiles cannot be listed;
-    KeyError with the name of a profile that does not exist.
+    Raises ConfigurationError; ApiError where the Profiles cannot be listed, and UnreachableError
+    where they never could; KeyError with the name of a profile that does not exist.
     """
     options = replace(options, dry_run=True)
     metrics = Metrics()
@@ -61,14 +61,18 @@ async def overviews(
     """The same with a manager that was made for it."""
     sights = await _sights(cluster, manager.profiles)
     manager.start_informers()
+    stale = ""
     while True:
         await _settled(manager)
         for name in question.profiles:
             if name not in sights:
                 raise KeyError(name)
-        yield await _Inspection(question, manager, sights).overview()
+        yield replace(await _Inspection(question, manager, sights).overview(), stale=stale)
         await asyncio.sleep(INTERVAL)
-        sights = await _sights(cluster, manager.profiles)
+        try:
+            sights, stale = await _sights(cluster, manager.profiles), ""
+        except UnreachableError as error:  # who watches wants to see it come back
+            stale = f"API server unreachable: {error}"
 
 
 def assemblies(question: Question) -> list[Assembly]:

@@ -89,6 +89,8 @@ class Overview:
     """How many were looked at."""
     troubles: tuple[str, ...] = ()
     """What could not be read, a sentence each."""
+    stale: str = ""
+    """Why this is as it was last seen; "" when it is fresh."""
 
     @property
     def well(self) -> bool:

@@ -105,6 +105,7 @@ def test_programs_get_data(form: str) -> None:
         "ready": False,
         "profiles": 2,
         "troubles": ["no right"],
+        "stale": "",
         "statuses": [
             {
                 "profile": "alice",
@@ -135,6 +136,16 @@ def test_rights_that_are_missing_are_said_beside_the_table() -> None:
 
     assert done.exit_code == 0
     assert "! objects of x are not known; 'profiles-controller permissions status'" in done.stderr
+
+
+def test_what_was_last_seen_is_shown_as_such_while_the_api_server_is_away() -> None:
+    fresh = Overview(statuses=(READY,), profiles=1)
+    stale = Overview(statuses=(READY,), profiles=1, stale="API server unreachable: refused")
+
+    done = call("status", "--watch", runtime=samples.Runtime(overviews=(fresh, stale)))
+
+    assert done.stdout.count("1 profile: 1 ready") == 2
+    assert "! as last seen: API server unreachable: refused" in done.stderr
 
 
 def test_nobody_there_is_said_in_words() -> None:

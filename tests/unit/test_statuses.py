@@ -321,6 +321,19 @@ async def test_an_api_server_that_does_not_answer_is_no_reason_to_wait() -> None
         await overview(cluster)
 
 
+async def test_who_watches_sees_the_api_server_go_and_come_back() -> None:
+    cluster = told(GOOD)
+    async with asking(cluster) as found:
+        before = await anext(found)
+        cluster.down = True
+        away = await anext(found)
+        cluster.down = False
+        back = await anext(found)
+
+    assert before.statuses == away.statuses == back.statuses
+    assert ["", True, ""] == [before.stale, "unreachable" in away.stale, back.stale]
+
+
 @pytest.mark.parametrize(
     "body",
     [
