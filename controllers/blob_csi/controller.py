@@ -16,7 +16,17 @@ from controllers.blob_csi.listings import SecretRef
 from controllers.blob_csi.sources import Origin
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.declarations import Controller, IsGone, Owned, Part, View, Wake, Watched
+from controllers.runtime.declarations import (
+    Controller,
+    IsGone,
+    Named,
+    Owned,
+    Part,
+    Rule,
+    View,
+    Wake,
+    Watched,
+)
 
 _VOLUME, _CLAIM = "PersistentVolume", "PersistentVolumeClaim"
 
@@ -193,6 +203,10 @@ def as_set(settings: BlobCsiSettings) -> Controller[Any, Any]:
     return replace(CONTROLLER, watched=_watched(tuple(secrets), _config_map(settings)))
 
 
+def _reads(resource: str) -> Rule:
+    return Rule(groups=("",), resources=(resource,), verbs=("list", "watch"))
+
+
 CONTROLLER = Controller(
     name="blob-csi",
     summary="Each profile's containers in Azure, and the shared buckets that it was given",
@@ -212,4 +226,17 @@ CONTROLLER = Controller(
     trouble=trouble,
     chore=chore,
     variant=as_set,
+    # The same that follows from what is watched, told as data for the chart.
+    configured_rules=(
+        Named(setting="instances", key="secret_ref", rule=_reads("secrets")),
+        Named(
+            setting="config_map",
+            while_set=tuple(
+                f"fdi_{classification}_{origin}_storage_account"
+                for classification in ("unclass", "protected_b")
+                for origin in ("internal", "external")
+            ),
+            rule=_reads("configmaps"),
+        ),
+    ),
 )

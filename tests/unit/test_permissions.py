@@ -13,6 +13,7 @@ from controllers.runtime.declarations import (
     AnyController,
     Granted,
     Listed,
+    Named,
     Owned,
     Rule,
     Watched,
@@ -111,14 +112,26 @@ def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    secret: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     mode: str = "view"
     people: tuple[str, ...] = ()
     verbs: Mapping[str, Mapping[str, tuple[str, ...]]] = dataclasses.field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+    store: str = "shared"
+    account: str = ""
 
 
 def binding(role: str) -> Rule:
     return Rule(groups=("g",), resources=("roles",), verbs=("bind",), names=(role,))
+
+
+def reading(*names: str) -> Rule:
+    return Rule(groups=("g",), resources=("secrets",), verbs=("watch",), names=names)
 
 
 CONFIGURED = dataclasses.replace(
@@ -128,6 +141,8 @@ CONFIGURED = dataclasses.replace(
         Granted(setting="mode", values=("edit", "own"), rules=(binding("editor"),)),
         Granted(setting="people", rules=(binding("member"),)),
         Listed(setting="verbs"),
+        Named(setting="parts", key="secret", rule=reading()),
+        Named(setting="store", while_set=("account",), rule=reading()),
     ),
 )
 
@@ -138,6 +153,8 @@ CONFIGURED = dataclasses.replace(
         (None, ()),
         (Settings(mode="own"), (binding("editor"),)),
         (Settings(mode="edit", people=("jane",)), (binding("editor"), binding("member"))),
+        (Settings(parts=(Part("b/y"), Part("a"), Part("b/x"))), (reading("a", "b"),)),
+        (Settings(account="one"), (reading("shared"),)),
         (
             Settings(verbs={"g": {"a": ("get",), "b": ("list",), "c": ("get",)}}),
             (

@@ -7,14 +7,45 @@
   {{- $settings := get $process.settings $controller.name | default dict }}
   {{- range $controller.configured }}
     {{- $value := (include "pc.setting" (dict "one" . "settings" $settings) | fromJson).value }}
-    {{- if not (hasKey . "rules") }}
+    {{- if eq .kind "listed" }}
       {{- $rules = concat $rules (include "pc.listed" (dict "default" .default "given" $value) | fromJson).items }}
+    {{- else if eq .kind "named" }}
+      {{- $rules = concat $rules (include "pc.named" (dict "one" . "of" $controller.name "value" $value "settings" $settings) | fromJson).items }}
     {{- else if or (and .values (has (toString $value) .values)) (and (not .values) $value) }}
       {{- $rules = concat $rules .rules }}
     {{- end }}
   {{- end }}
 {{- end }}
 {{- dict "items" (concat $rules .root.Values.rbac.extraRules | uniq) | toJson }}
+{{- end }}
+
+{{/* The rule for the objects that a setting names, if it names any. */}}
+{{- define "pc.named" -}}
+{{- $one := .one }}
+{{- $settings := .settings }}
+{{- $needed := not $one.while }}
+{{- range $one.while }}
+  {{- if (include "pc.setting" (dict "one" . "settings" $settings) | fromJson).value }}{{ $needed = true }}{{ end }}
+{{- end }}
+{{- $names := list }}
+{{- if not $one.key }}
+  {{- $names = append $names .value }}
+{{- else if not (kindIs "slice" .value) }}
+  {{- fail (printf "controllers.%s.settings.%s has to be a list here, as the ClusterRole follows it" .of $one.setting) }}
+{{- else }}
+  {{- range .value }}
+    {{- range $key, $value := . }}
+      {{- if eq (lower $key | replace "_" "") (replace "_" "" $one.key) }}
+        {{- $names = append $names (ternary ($value | default dict) (dict "name" (splitList "/" (toString $value) | first)) (kindIs "map" $value)).name }}
+      {{- end }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- $items := list }}
+{{- if and $needed $names }}
+  {{- $items = append $items (merge (dict "resourceNames" ($names | uniq | sortAlpha)) $one.rule) }}
+{{- end }}
+{{- dict "items" $items | toJson }}
 {{- end }}
 
 {{/* The controller with the rights of one variant, as JSON: its names end in the variant's. */}}
