@@ -81,7 +81,7 @@ class Accounts:
         self._cluster = ""
         self._found: Mapping[SecretRef, keys.Found | None] = dict.fromkeys(self.secrets)
         self._keepers: Mapping[AccountKey, Keeper] = {}
-        self._asked: dict[tuple[AccountKey, Tenant], asyncio.Task[Withheld | None]] = {}
+        self._asked: dict[tuple[Keeper, Tenant], asyncio.Task[Withheld | None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._claims = containers.Claims()
 
@@ -112,13 +112,13 @@ class Accounts:
         """
         if names.container_name(profile.name) is None:
             return {}
-        groups: dict[SecretRef | AccountKey, list[Instance]] = {}
+        groups: dict[SecretRef | Keeper, list[Instance]] = {}
         for instance in self._settings.instances:
             found = self._found[instance.secret_ref]
-            key = found if isinstance(found, AccountKey) else instance.secret_ref
-            groups.setdefault(key, []).append(instance)
+            known = self._keepers[found] if isinstance(found, AccountKey) else instance.secret_ref
+            groups.setdefault(known, []).append(instance)
         answers = await asyncio.gather(
-            *(self._answer(key, group, profile, volumes, profiles) for key, group in groups.items())
+            *(self._answer(one, group, profile, volumes, profiles) for one, group in groups.items())
         )
         pairs = zip(groups.values(), answers, strict=True)
         return {one.name: answer for group, answer in pairs if answer is not None for one in group}
@@ -131,14 +131,9 @@ class Accounts:
         if not self._settings.delete_data or self._dry_run or not self._cluster:
             return
         troubles: list[Withheld] = []
-        for key in {
-            self._found[one.secret_ref] for one in self._settings.instances if not one.read_only
-        }:
-            if not isinstance(key, AccountKey):
-                continue
-            keeper = self._keepers[key]
+        days = self._settings.delete_data_after_days
+        for keeper in self._writable():
             try:
-                days = self._settings.delete_data_after_days
                 await sweeps.sweep(keeper, self._cluster, is_gone, days=days)
             except SparedError as error:
                 troubles.append(error.withheld)
@@ -187,30 +182,29 @@ class Accounts:
 
     async def _answer(
         self,
-        key: SecretRef | AccountKey,
+        keeper: SecretRef | Keeper,
         instances: list[Instance],
         profile: Profile,
         volumes: Mapping[str, observations.Volume],
         profiles: frozenset[str],
     ) -> Withheld | None:
-        if isinstance(key, SecretRef):
-            message = _unusable(key, self._found[key])
+        if isinstance(keeper, SecretRef):
+            message = _unusable(keeper, self._found[keeper])
             return Withheld(reason="StorageAccountUnknown", message=message)
         secrets = {(one.secret_ref.name, one.secret_ref.namespace) for one in instances}
         tenant = self._tenant(profile, secrets, volumes.values(), profiles)
-        keeper = self._keepers[key]
         if keeper.knows(tenant):
             return None
-        task = self._asked.get((key, tenant))
+        task = self._asked.get((keeper, tenant))
         if task is None:
             create = any(not one.read_only for one in instances)
             work = keeper.settle(tenant, create=create, profiles=profiles)
-            task = self._asked[key, tenant] = asyncio.create_task(work)
-            task.add_done_callback(lambda _: self._asked.pop((key, tenant), None))
+            task = self._asked[keeper, tenant] = asyncio.create_task(work)
+            task.add_done_callback(lambda _: self._asked.pop((keeper, tenant), None))
         await asyncio.wait({task}, timeout=_WORKER_SECONDS)
         if task.done():
             return task.result()
-        message = f"storage account {key.account}: no answer yet"
+        message = f"storage account {keeper.account}: no answer yet"
         return Withheld(reason="StorageAccountSlow", message=message, after=_SLOW_SECONDS)
 
     def _tenant(

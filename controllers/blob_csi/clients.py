@@ -48,6 +48,7 @@ class Client:
         self._timeout = timeout
         self._requests = requests
         self._slots = asyncio.Semaphore(requests)
+        self._closed = False
         self._service = BlobServiceClient(
             url,
             credential={"account_name": key.account, "account_key": key.key},
@@ -117,11 +118,19 @@ class Client:
             await self._container(name).delete_container(lease=lease)
 
     async def close(self) -> None:
-        """Lets what is under way end, for some seconds, and closes its connections."""
-        with contextlib.suppress(TimeoutError):
+        """Lets requests under way end, for some seconds; those that wait for a turn get none."""
+        self._closed = True
+        taken = 0
+        try:
             async with asyncio.timeout(_CLOSING_SECONDS):
-                for _ in range(self._requests):
+                while taken < self._requests:
                     await self._slots.acquire()
+                    taken += 1
+        except TimeoutError:
+            pass
+        finally:
+            for _ in range(taken):
+                self._slots.release()
         await self._service.close()
 
     def _container(self, name: str) -> ContainerClient:
@@ -131,6 +140,8 @@ class Client:
     async def _asking(self, what: str) -> AsyncIterator[None]:
         where = f"storage account {self.account}, {what}"
         async with self._slots:
+            if self._closed:
+                raise AccountError("StorageAccountAway", f"{where}: its key is another one by now")
             try:
                 async with asyncio.timeout(self._timeout):
                     yield

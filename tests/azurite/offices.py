@@ -16,7 +16,6 @@ from tests.azurite import Azurite, key_of
 
 T = TypeVar("T")
 JANE = "jane@example.ca"
-CLUSTER = "uid-of-the-cluster"
 _numbers = itertools.count(1)
 
 
@@ -55,6 +54,8 @@ class Office:
             "other": azurite.key("otheraccount"),
         }
         self.profiles: dict[str, Profile] = {}
+        self.cluster = f"uid-of-cluster-{next(_numbers)}"
+        """Its own, so that it sweeps no other test's containers."""
         self.runner = asyncio.Runner()
         self.accounts = Accounts(self.settings)
 
@@ -100,7 +101,7 @@ class Office:
 
     def kept(self, kind: str, namespace: str, name: str, /) -> Any | None:
         if (kind, name) == ("Namespace", CLUSTER_NAMESPACE):
-            return CLUSTER
+            return self.cluster
         if (kind, namespace) == ("Secret", names.AZURE_NAMESPACE):
             return self.secrets.get(name)
         raise KeyError(kind, namespace, name)

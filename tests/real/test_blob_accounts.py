@@ -15,7 +15,7 @@ from controllers.blob_csi.accounts import Accounts
 from controllers.blob_csi.grants import Withheld
 from tests import waits
 from tests.azurite import ACCOUNTS, Azurite, key_of
-from tests.azurite.offices import CLUSTER, Office, instance, volume_of, wrong_key
+from tests.azurite.offices import Office, instance, volume_of, wrong_key
 from tests.controlplane import ports
 
 pytestmark = pytest.mark.xdist_group("azurite")
@@ -73,7 +73,7 @@ def test_each_account_with_a_writable_instance_gets_a_marked_container(
         "profile": name,
         "profileuid": profile.uid,
         "profileowner": containers.owner_digest(profile),
-        "profilecluster": CLUSTER,
+        "profilecluster": office.cluster,
     }
     assert expected == metadata(office, name)
     assert expected == metadata(office, name, OTHER)

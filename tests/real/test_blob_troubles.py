@@ -1,5 +1,6 @@
 """Storage accounts that answer in every wrong way, over a real wire, beside one that is well."""
 
+import asyncio
 import contextlib
 import http.server
 import itertools
@@ -12,7 +13,7 @@ import pytest
 
 from tests import waits
 from tests.azurite import ACCOUNTS, Azurite
-from tests.azurite.offices import Office
+from tests.azurite.offices import Office, wrong_key
 from tests.controlplane import ports
 
 pytestmark = pytest.mark.xdist_group("azurite")
@@ -164,3 +165,30 @@ def test_many_profiles_do_not_wait_for_a_slow_account_one_after_the_other(
         assert {"other"} == set(office.withheld(profile))
     assert time.monotonic() - began < 8.0
     assert {one.name for one in profiles} <= set(office.azurite.containers())
+
+
+def test_a_key_that_changes_under_slow_requests_leaves_nothing_behind(
+    azurite: Azurite, account: Account, name: str
+) -> None:
+    office = Office(
+        azurite,
+        storage_endpoints={OTHER: account.url},
+        storage_timeout_seconds=1,
+        storage_requests=1,
+    )
+    account.answer = Answer(seconds=20.0)
+    profiles = [office.profile(f"{name}-{number}") for number in range(4)]
+
+    async def at_once() -> None:
+        office.accounts.read(office.kept)
+        names = frozenset(office.profiles)
+        asked = [asyncio.create_task(office.accounts.withheld(one, {}, names)) for one in profiles]
+        await asyncio.sleep(0)
+        office.secrets["other"] = wrong_key(OTHER)
+        assert office.accounts.read(office.kept)
+        for answer in await asyncio.gather(*asked):
+            assert {"other"} == set(answer)
+        assert {} == office.accounts._asked
+
+    office.run(at_once())
+    office.close()
