@@ -63,6 +63,7 @@ class Suite:
         self._process = process
         self._log = log
         self.port = port
+        self.pid = process.pid
 
     # Probes and metrics
 

@@ -22,7 +22,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         type=rows_of,
         default=frozenset(benches.DEFAULT_ROWS),
         metavar="ROW,...",
-        help=f"of {', '.join(benches.ROWS)} (default: all but growth, which takes ten minutes)",
+        help=f"of {', '.join(benches.ROWS)} (default: all but volume and growth, which take long)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also as Markdown")

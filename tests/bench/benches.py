@@ -15,14 +15,15 @@ from tests.bench import (
     restarts,
     synthetic,
     tenants,
+    volumes,
     webhooks,
 )
 from tests.bench.probes import Memory
 from tests.bench.reports import Row
 from tests.bench.stages import Stage, say
 
-ROWS = ("cold", "restart", "drift", "tenant", "memory", "webhook", "growth")
-DEFAULT_ROWS = ROWS[:-1]
+ROWS = ("cold", "restart", "drift", "tenant", "memory", "webhook", "volume", "growth")
+DEFAULT_ROWS = ROWS[:-2]
 RESTARTS_A_REPEAT = 2
 
 Take = Callable[[list[Row]], None]
@@ -42,6 +43,10 @@ class Bench:
         """Measures, and hands the rows over as they come."""
         if "webhook" in self.only:
             take(webhooks.rows())
+        if "volume" in self.only:
+            with self.opened(min(self.profiles, volumes.PROFILES)) as stage:
+                say(f"volumes of {len(stage.profiles)} profiles")
+                take(volumes.rows(stage, self.folder / "volumes"))
         if "memory" in self.only:
             say(f"memory: cold start of {memories.FEW} profiles")
             with self.opened(memories.FEW) as stage:
