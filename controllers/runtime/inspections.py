@@ -82,6 +82,7 @@ def assemblies(question: Question) -> list[Assembly]:
         judged.get(name) or (_counted(controller, name), None)
         for controller in question.registry
         for name in statuses.names_of(controller)
+        if not question.expected or not question.expected.isdisjoint({name, controller.name})
     ]
 
 
@@ -91,11 +92,19 @@ def _counted(controller: AnyController, name: str) -> AnyController:
         controller,
         name=name,
         variant_of=controller.name if controller.variants else "",
-        owned=tuple(Owned(kind=own.kind) for own in controller.owned),
+        owned=tuple(
+            Owned(kind=own.kind, names=_names_of_variant(own, controller, name))
+            for own in controller.owned
+        ),
         watched=(),
         connect=nothing_outside,
         chore=None,
     )
+
+
+def _names_of_variant(own: Owned, controller: AnyController, name: str) -> tuple[str, ...]:
+    variant = name.removeprefix(controller.name) if controller.variants else ""
+    return tuple(each for each in own.names if each.endswith(variant))
 
 
 async def _sights(cluster: Cluster, profiles: Profiles) -> dict[str, Sight]:

@@ -222,6 +222,19 @@ def test_a_controllers_own_rights_are_enough_for_its_own_rows(
     )
 
 
+def test_an_instances_own_rights_are_enough_for_its_own_rows(
+    control_plane: ControlPlane, suites: Suites
+) -> None:
+    kubeflow.create_tenants(control_plane, ["from-within-gitea"])
+    settings = registered.settings(registry.by_name()["gitea"])
+    own = suites.identity("status-of-gitea", "gitea", gitea=settings)
+
+    code, rows, said = status(own, "from-within-gitea", "--only", "gitea-unclassified")
+
+    assert (code, said) == (1, "")
+    assert rows["from-within-gitea", "gitea-unclassified"]["objects"] == {}
+
+
 def test_a_name_that_is_none_and_a_server_that_is_away_end_in_a_sentence(
     reader: Path, tmp_path: Path
 ) -> None:

@@ -203,6 +203,22 @@ async def test_variants_have_rows_of_their_own() -> None:
     assert rows["forge-closed"] == (State.UNKNOWN, {"ConfigMap": 1})
 
 
+async def test_one_variant_alone_is_looked_for_under_its_own_names() -> None:
+    names = ("account-open", "account-closed")
+    owned = (Owned(kind="Secret", names=names),)
+    forge = specimens.controller("forge", variants=("open", "closed"), owned=owned)
+    cluster = told()
+    for name in names:
+        labels = specimens.marks(f"forge-{name.partition('-')[2]}")
+        cluster.objects.put(specimens.object_body("Secret", name, uid=name, labels=labels))
+
+    found = await row(cluster, question(forge, expected=frozenset({"forge-open"})))
+
+    assert ("forge-open", {"Secret": 1}) == (found.controller, found.look.objects)
+    selectors = {one.query.get("fieldSelector") for one in cluster.requests if one.kind == "Secret"}
+    assert selectors == {"metadata.name=account-open,type!=helm.sh/release.v1"}
+
+
 async def test_a_variant_is_paused_by_its_controllers_plain_name() -> None:
     forge = specimens.controller("forge", variants=("open",))
     cluster = told({"type": "ForgeOpenReady", "status": "Unknown", "message": "paused"})
