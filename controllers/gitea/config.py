@@ -63,7 +63,9 @@ RootUrl = Annotated[
 ]
 Text = Annotated[str, _like(r"\S+", "a text without spaces")]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+# What a reconcile waits for with these must end before /livez takes it for stuck (300 s).
+Connecting = Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)]
+Stating = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
 
 _BY_CLASSIFICATION = {
     "service_url": "gitea-{}-http",
@@ -106,9 +108,11 @@ class GiteaSettings(BaseModel):
         description="logins are role@host, as Azure's single server wants them; unset: as the"
         " profile's Secret has it, and without one as the administrator's name has it",
     )
-    psql_connect_timeout: Seconds = Field(default=10.0, description="seconds to connect within")
-    psql_statement_timeout: Seconds = Field(
-        default=30.0, description="seconds that one statement may take"
+    psql_connect_timeout: Connecting = Field(
+        default=10.0, description="seconds to connect within, at most 30"
+    )
+    psql_statement_timeout: Stating = Field(
+        default=30.0, description="seconds that one statement may take, at most 60"
     )
     psql_verify_minutes: Annotated[float, Field(ge=0, le=10080, allow_inf_nan=False)] = Field(
         default=60.0,

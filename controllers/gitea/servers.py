@@ -114,6 +114,13 @@ class Server:
         left = max(self._patience.seconds, own.seconds if own else 0.0, FIRST_PAUSE)
         return left * random.uniform(1.0, 1.2)  # noqa: S311 - no secret
 
+    @property
+    def bound(self) -> float:
+        """Seconds after which work is given up, whatever it waits for."""
+        settings = self.settings
+        connecting = settings.psql_connect_timeout * _CONNECTIONS_OF_WORK
+        return connecting + settings.psql_statement_timeout * _STATEMENTS_OF_WORK
+
     async def _ask(self, name: str, work: Callable[[], Awaitable[_T]]) -> _T:
         """The work's answer in its turn, unless it failed a moment ago, here or for everybody."""
         own = self._patience_with.get(name)
@@ -122,7 +129,7 @@ class Server:
             if own is not None:
                 own.enter()
             try:
-                async with asyncio.timeout(self._bound):
+                async with asyncio.timeout(self.bound):
                     answer = await work()
             except TimeoutError:
                 where = self.settings.database_host
@@ -138,13 +145,6 @@ class Server:
         self._patience.succeeded()
         self._success = time.time()
         return answer
-
-    @property
-    def _bound(self) -> float:
-        """Seconds after which work is given up, whatever it waits for."""
-        settings = self.settings
-        connecting = settings.psql_connect_timeout * _CONNECTIONS_OF_WORK
-        return connecting + settings.psql_statement_timeout * _STATEMENTS_OF_WORK
 
     def _stumble(self, name: str, error: DatabaseError) -> None:
         if error.everybody:

@@ -70,6 +70,22 @@ def test_a_trouble_is_told_where_the_operator_looks_and_other_work_goes_on(
     assert "Postgres" not in told(suite)
 
 
+def test_out_with_keep_leaves_all_and_in_again_finds_the_password(
+    control_plane: ControlPlane, suite: Suite
+) -> None:
+    name = opt_in(control_plane, "kept-here")
+    before, found = present(control_plane, name), giteas.account(control_plane, name)
+
+    sights.patch_labels(control_plane, name, {LABEL: "false"})
+    waits.until(lambda: bool(sights.events(control_plane, name, reason="OptedOut")), "it is told")
+    assert before == present(control_plane, name)
+    assert suite.is_ready()
+
+    sights.patch_labels(control_plane, name, {LABEL: "true"})
+    waits.until(lambda: before == present(control_plane, name), "nothing has changed")
+    assert found == giteas.account(control_plane, name)
+
+
 def told(suite: Suite) -> str:
     return suite.get("/readyz?verbose")[1]
 

@@ -3,123 +3,34 @@
 The server itself is real in `tests/real/test_gitea_databases.py`.
 """
 
-import base64
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 
-from controllers.gitea import accounts, names
 from controllers.gitea.accounts import Account
-from controllers.gitea.config import GiteaSettings
-from controllers.gitea.controller import CONTROLLER, Outside
-from controllers.gitea.tenants import DatabaseError, Tenant
+from controllers.gitea.tenants import DatabaseError
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime.declarations import AnyController, IsGone, Part
 from controllers.runtime.options import Options
-from tests import clocks, harness, specimens
-from tests.fakes import FakeCluster
+from tests import clocks, specimens
+from tests.gitea_scenes import (
+    ALL,
+    APPLICATION,
+    ARGO,
+    PASSWORD,
+    ROUTE,
+    SECRET,
+    TYPE,
+    WELL,
+    Databases,
+    held,
+    running,
+    secret,
+    tenants,
+    there,
+)
 
 pytestmark = pytest.mark.virtual_time
-
-LABEL = "sourcecontrol.statcan.gc.ca/enabled"
-ARGO = "profiles-argocd-system"
-APPLICATION = Key("Application", ARGO, "gitea-alice-unclassified")
-SECRET = Key("Secret", "alice", "gitea-postgresql-secret-unclassified")
-BANNER = Key("ConfigMap", "alice", "gitea-banner-unclassified")
-ROUTE = Key("VirtualService", "alice", "gitea-virtualservice-unclassified")
-ENTRY = Key("ServiceEntry", "alice", "gitea-postgresql-service-entry-unclassified")
-ALL = (APPLICATION, BANNER, ENTRY, SECRET, ROUTE)
-TYPE = "GiteaUnclassifiedReady"
-WELL = ("True", "5 objects are in place")
-PASSWORD = "made-by-the-server-" + "x" * 24
-
-
-class Databases:
-    """Keeps what works; `error` is raised instead while it is set."""
-
-    def __init__(self) -> None:
-        self.asked: list[Account | None] = []
-        self.error: DatabaseError | None = None
-        self.swept: list[bool] = []
-        self.closed = False
-
-    async def ensure(self, tenant: Tenant, held: Account | None) -> Account:
-        self.asked.append(held)
-        if self.error is not None:
-            raise self.error
-        return held or Account(user=tenant.name, password=PASSWORD)
-
-    async def sweep(self, is_gone: IsGone) -> None:
-        self.swept.append(is_gone("alice", "uid-alice"))
-
-    def retry_seconds(self, _name: str) -> float:
-        return 60.0
-
-    def part(self) -> Part:
-        return Part(name="h:1", trouble=str(self.error or ""), success=None)
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-def settings(**changes: Any) -> GiteaSettings:
-    fields = {
-        "classification": "unclassified",
-        "psql_hostname": "postgres.example.ca",
-        "psql_admin_uname": "admin",
-        "psql_admin_passwd": "a-secret",
-        "argocd_source_repo_url": "https://git.example.ca/manifests.git",
-        **changes,
-    }
-    return GiteaSettings.model_validate(fields)
-
-
-def controller(databases: Databases, chosen: GiteaSettings) -> AnyController:
-    def connect(known: GiteaSettings, *, dry_run: bool) -> Outside:
-        return Outside(settings=known, databases=None if dry_run else databases)
-
-    return dataclasses.replace(CONTROLLER.with_settings(chosen), connect=connect)
-
-
-def tenants(label: str | None = "true") -> FakeCluster:
-    cluster = harness.tenants(labels={} if label is None else {LABEL: label})
-    cluster.objects.put(specimens.namespace_body(ARGO, owned=False))
-    return cluster
-
-
-def running(
-    databases: Databases | None = None,
-    cluster: FakeCluster | None = None,
-    options: Options | None = None,
-    **changes: Any,
-) -> Any:
-    chosen = settings(**changes)
-    assembly = (controller(databases or Databases(), chosen), chosen)
-    return harness.running(assembly, cluster=cluster or tenants(), options=options)
-
-
-def there(cluster: FakeCluster) -> list[Key]:
-    return [key for key in ALL if cluster.objects.get(key) is not None]
-
-
-def held(cluster: FakeCluster) -> Account | None:
-    return accounts.parse(cluster.objects.read(SECRET).get("data") or {}, "database")
-
-
-def secret(account: Account, **fields: Any) -> Body:
-    text = accounts.lines(account, database="gitea_alice", host="h:1", ssl_mode="require")
-    data = {"database": base64.b64encode(text.encode()).decode()}
-    return specimens.object_body("Secret", SECRET.name, type="Opaque", data=data, **fields)
-
-
-def label(cluster: FakeCluster, text: str | None) -> None:
-    labels = {} if text is None else {LABEL: text}
-    cluster.objects.edit(
-        Key("Profile", "", "alice"), lambda body: body["metadata"].update(labels=labels)
-    )
 
 
 async def test_who_opts_in_gets_five_objects_and_nothing_more_after() -> None:
@@ -264,70 +175,6 @@ async def test_an_older_suites_virtual_service_goes_from_who_never_opted_in() ->
     async with running(cluster=cluster) as process:
         assert [] == there(cluster)
         assert "True" == process.conditions()[TYPE][0]
-
-
-# Out, and in again
-
-
-async def test_keep_keeps_everything_in_shape_and_says_so() -> None:
-    databases, cluster = Databases(), tenants()
-    async with running(databases, cluster) as process:
-        label(cluster, "false")
-        await process.settled()
-        assert list(ALL) == there(cluster)
-        assert "OptedOut" in [event[1] for event in process.events()]
-        cluster.objects.edit(ENTRY, lambda body: body.pop("spec"))
-        await process.settled()
-        assert cluster.objects.read(ENTRY)["spec"]
-        cluster.objects.delete(BANNER)
-        await process.settled()
-        assert BANNER not in there(cluster)
-
-
-@pytest.mark.parametrize(
-    ("opt_out", "left"), [("stop", [SECRET]), ("detach", [BANNER, ENTRY, SECRET, ROUTE])]
-)
-async def test_out_removes_the_application_and_in_again_finds_the_password(
-    opt_out: str, left: list[Key]
-) -> None:
-    databases, cluster = Databases(), tenants()
-    async with running(databases, cluster, opt_out=opt_out) as process:
-        if opt_out == "detach":
-            cluster.objects.edit(
-                APPLICATION, lambda body: body["metadata"].update(finalizers=[names.FINALIZER])
-            )
-            await process.settled()
-        before = held(cluster)
-        label(cluster, None)
-        if opt_out == "stop":
-            await clocks.until(
-                lambda: "deletionTimestamp" in cluster.objects.read(APPLICATION)["metadata"],
-                "it waits for Argo CD",
-                seconds=20.0,
-            )
-            finalizers = cluster.objects.read(APPLICATION)["metadata"]["finalizers"]
-            assert [names.FINALIZER] == finalizers
-            cluster.objects.edit(APPLICATION, lambda body: body["metadata"].update(finalizers=[]))
-        await clocks.until(lambda: left == there(cluster), "the rest is gone", seconds=20.0)
-        await process.settled()
-        assert before == held(cluster)
-
-        label(cluster, "true")
-        await process.settled()
-        assert list(ALL) == there(cluster)
-        assert before == held(cluster)
-        assert WELL == process.conditions()[TYPE]
-
-
-async def test_a_wrong_label_is_told_and_removes_nothing() -> None:
-    cluster = tenants()
-    async with running(cluster=cluster, opt_out="stop") as process:
-        label(cluster, "ture")
-        await process.settled()
-        assert list(ALL) == there(cluster)
-        status, message = process.conditions()[TYPE]
-        assert "False" == status
-        assert f'{LABEL}: "ture"' in message
 
 
 async def test_the_server_hears_of_a_profile_that_goes() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from controllers.gitea.config import GiteaSettings
+from controllers.gitea.connections import Connector
+from controllers.gitea.servers import Server
+from controllers.runtime.options import Options
 from profiles_controller.faults import WrongSettingsError
 from profiles_controller.layers import Inputs, resolve
 from tests import builders
@@ -140,6 +143,13 @@ def test_all_that_is_wrong_is_told_at_once_and_no_password() -> None:
     told = {one.setting for one in refusal.value.faults}
     assert {f"gitea.{name.lower()}" for name in wrong} == told
     assert EXISTING["GITEA_PSQL_ADMIN_PASSWD"] not in str(refusal.value)
+
+
+def test_no_wait_for_postgres_is_taken_for_a_process_that_is_stuck() -> None:
+    longest = load(**EXISTING, GITEA_PSQL_CONNECT_TIMEOUT="30", GITEA_PSQL_STATEMENT_TIMEOUT="60")
+    server = Server(settings=longest, connector=Connector(settings=longest))
+
+    assert 0.9 * Options().hang_bound >= server.bound
 
 
 def test_unknown_settings_are_refused() -> None:
