@@ -1,0 +1,1 @@
+"""The Helm chart, and what writes those of its files that follow from something else."""
