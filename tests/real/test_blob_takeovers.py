@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests import kubeflow, sights, waits
 from tests.audits import Audit
-from tests.azurite import Azurite, stages
+from tests.azurite import Azurite, key_of, stages
 from tests.controlplane import ControlPlane, ports
-from tests.suites import Suite, Suites
+from tests.suites import Suite, Suites, run
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -119,6 +120,25 @@ def test_a_restart_while_azure_is_away_leaves_every_volume_as_it_is(
     stages.wait_for(control_plane, "newcomer", "False", stages.GOOD)
     assert {} == stages.found(control_plane, stages.own_paths("newcomer"))
     assert 0 == suite.total("profiles_controller_changes_total", controller="blob-csi")
+
+
+def test_a_look_ahead_asks_azure_and_changes_nothing_there(
+    control_plane: ControlPlane, azurite: Azurite, tmp_path: Path
+) -> None:
+    kubeflow.create_tenants(control_plane, ["looker", "taken"])
+    azurite.create("taken", metadata={"profile": "somebody-else"})
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"blob-csi": stages.settings(azurite)}))
+    before = azurite.containers(stages.GOOD), azurite.containers(stages.OTHER)
+
+    command = ["diff", "blob-csi", "--config", str(file)]
+    done = run(*command, "--kubeconfig", str(control_plane.kubeconfig), module="tests.previews")
+
+    assert "looker-standard" in done.stdout, done.stderr
+    assert "taken-standard" not in done.stdout
+    assert before == (azurite.containers(stages.GOOD), azurite.containers(stages.OTHER))
+    assert {} == stages.found(control_plane, stages.own_paths("looker"))
+    assert key_of(stages.GOOD) not in done.stdout + done.stderr
 
 
 def test_a_departed_profiles_containers_go_after_the_delay(
