@@ -111,14 +111,14 @@ CONTROLLER = Controller(
     # As of a namespace that takes part; `render` shows no key of a store.
     facts=desired.Facts(keys=desired.Keys(access="(of the store)", secret="(of the store)")),  # noqa: S106 - says so
     owned=(
-        Owned(kind="ConfigMap"),
-        Owned(kind="Secret"),
-        Owned(kind="Deployment"),
-        Owned(kind="Service"),
-        Owned(kind="ServiceAccount"),
-        Owned(kind="Role"),
-        Owned(kind="RoleBinding"),
-        Owned(kind="PodDefault", dispensable=True),
+        Owned(kind="ConfigMap", names=names.CONFIG_MAPS),
+        Owned(kind="Secret", names=names.SECRETS),
+        Owned(kind="Deployment", names=(names.PROXY,)),
+        Owned(kind="Service", names=(names.PROXY,)),
+        Owned(kind="ServiceAccount", names=(names.AGENT,)),
+        Owned(kind="Role", names=names.DRIVER_ROLES),
+        Owned(kind="RoleBinding", names=names.BINDINGS),
+        Owned(kind="PodDefault", names=(names.POD_DEFAULT,), dispensable=True),
     ),
     watched=(
         Watched(kind="Namespace", keep=tenants.keep_namespace, wakes=tenants.wakes_namespace),

@@ -54,3 +54,9 @@ def token_of(account: str) -> str:
 def binding_of(role: str) -> str:
     """The RoleBinding of one of DRIVER_ROLES."""
     return f"{role}-binding"
+
+
+CONFIG_MAPS = (LAUNCHER, METADATA, REPOSITORIES)
+SECRETS = (SECRET, token_of(AGENT), token_of(EDITOR))
+BINDINGS = (AGENT_BINDING, *map(binding_of, DRIVER_ROLES))
+"""All that there ever is of a kind, in whichever mode."""

@@ -111,8 +111,9 @@ class Owned:
     a label selector.
 
     ``names`` are those of all objects of the kind that it ever makes, where they are the same in
-    every namespace: it asks for no right on others, and where there is one name, and nobody else in
-    the process is interested in others, nothing else is listed. Those of a variant end in its name.
+    every namespace: it asks for no right on others but to list them, and where there is one name,
+    and nobody else in the process is interested in others, nothing else is listed. Those of a
+    variant end in its name.
 
     ``dispensable`` (for optional kinds) says that the controller's other objects do not wait for
     the kind: its manifests are left out while the cluster does not serve it.

@@ -51,7 +51,7 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
     read = dict.fromkeys(one.kind for one in controller.watched if one.kind not in owned)
     return (
         *COMMON,
-        *(rule for own in controller.owned for rule in _owned_rules(own)),
+        *(rule for own in controller.owned for rule in _owned_rules(controller, own)),
         *(_read_rule(controller, kind) for kind in read),
         *controller.rules,
         *configured(controller, settings),
@@ -163,14 +163,17 @@ def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
     return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
 
 
-def _owned_rules(own: Owned) -> Sequence[Rule]:
+def _owned_rules(controller: AnyController, own: Owned) -> Sequence[Rule]:
     """What is created has no name yet that a right could be bound to."""
     kind = KINDS[own.kind]
     rule = _rule(kind, _verbs(kind))
     if not own.names:
         return (rule,)
-    rest = tuple(verb for verb in rule.verbs if verb != "create")
-    return (replace(rule, verbs=rest, names=own.names), replace(rule, verbs=("create",)))
+    # A list that selects by name selects one: several are found among all. A variant has one.
+    several = len(own.names) > 1 and controller.variant is None
+    unnamed = (*_READ, "create") if several else ("create",)
+    rest = tuple(verb for verb in rule.verbs if verb not in unnamed)
+    return (replace(rule, verbs=rest, names=own.names), replace(rule, verbs=unnamed))
 
 
 def _read_rule(controller: AnyController, kind: str) -> Rule:

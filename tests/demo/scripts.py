@@ -46,9 +46,7 @@ EDITS: Mapping[str, Edit] = {
 }
 """By kind; for kinds whose content is the suite's, but for what is in USERS_OWN."""
 
-USERS_OWN = frozenset(
-    ("ConfigMap", name) for name in (pipelines.LAUNCHER, pipelines.METADATA, pipelines.REPOSITORIES)
-)
+USERS_OWN = frozenset(("ConfigMap", name) for name in pipelines.CONFIG_MAPS)
 """Kind and name of what users may edit: their edits are kept."""
 
 

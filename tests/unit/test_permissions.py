@@ -66,6 +66,17 @@ def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> No
     assert [(rest, ("one",)), (("create",), ())] == found
 
 
+def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
+    owned = [Owned(kind="Secret", names=("one", "two"))]
+    rules = permissions.rules(specimens.controller(owned=owned))
+    found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
+
+    assert [
+        (("get", "update", "delete"), ("one", "two")),
+        (("list", "watch", "create"), ()),
+    ] == [(tuple(verbs), names) for verbs, names in found]
+
+
 def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
     one, other, any_name = (
         specimens.controller(name, owned=[Owned(kind="Secret", names=names)])

@@ -68,6 +68,13 @@ def test_the_objects_are_those_of_the_golden_file(case: str) -> None:
     assert bodies == builders.golden("pipelines", case)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_every_object_has_a_name_that_the_rights_are_for(case: str) -> None:
+    known = {own.kind: own.names for own in controller.CONTROLLER.owned}
+
+    assert all(one.name in known[one.kind] for one in wanted(**CASES[case]))
+
+
 def test_a_namespace_that_takes_no_part_gets_nothing() -> None:
     assert wanted(desired.Facts(enabled=False, keys=KEYS), **CASES["proxy"], **CENTRAL) == []
 
