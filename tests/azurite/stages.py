@@ -53,7 +53,9 @@ def launch(suites: Suites, folder: Path, given: Mapping[str, Any], *arguments: s
     role = permissions.cluster_role([CONTROLLER], f"suite-{name}", {"blob-csi": parsed})
     kubeconfig = identities.bind(suites.plane, name, role)
     command = ("--config", str(file), *arguments)
-    started = suites.start("blob-csi", *command, kubeconfig=kubeconfig, module="tests.previews")
+    started = suites.start(
+        "blob-csi", *command, kubeconfig=kubeconfig, module="tests.previews", variables={}
+    )
     return started.wait_ready()
 
 
