@@ -108,6 +108,50 @@ def test_keys_of_a_controller_count_before_the_defaults() -> None:
     assert {"hard": {"pods": 200}} == charts.config(manifests, "quotas")["quotas"]
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, "r.example.org/suite@sha256:" + "0" * 64),
+        ({"tag": "try"}, "r.example.org/suite:try"),
+        ({"digest": "sha256:" + "1" * 64}, "r.example.org/suite@sha256:" + "1" * 64),
+        ({"registry": "", "repository": "mine", "tag": "try"}, "mine:try"),
+    ],
+)
+def test_an_image_of_ones_own_replaces_what_it_names(own: dict[str, str], expected: str) -> None:
+    common = {"registry": "r.example.org", "repository": "suite", "digest": "sha256:" + "0" * 64}
+    manifests = charts.render({"image": common, "controllers": {"quotas": {"image": own}}})
+
+    deployments = charts.of_kind(manifests, "Deployment")
+    assert expected == charts.container(deployments["quotas"])["image"]
+    other = charts.container(deployments["network"])["image"]
+    assert other == "r.example.org/suite@sha256:" + "0" * 64
+
+
+def test_false_and_empty_are_values_too() -> None:
+    settings = {"blockTransfer": False, "userPrefix": ""}
+    manifests = charts.render(
+        {
+            "controllers": {
+                "authz-policies": {
+                    "settings": settings,
+                    "securityContext": {"readOnlyRootFilesystem": False},
+                }
+            }
+        }
+    )
+
+    assert settings == charts.config(manifests, "authz-policies")["authz-policies"]
+    deployment = charts.of_kind(manifests, "Deployment")["authz-policies"]
+    assert charts.container(deployment)["securityContext"]["readOnlyRootFilesystem"] is False
+
+
+def test_an_older_cluster_is_refused() -> None:
+    done = charts.helm("template", "{chart}", "--kube-version", "1.26.0")
+
+    assert "requires kubeVersion: >=1.27.0-0" in done.stderr
+    assert charts.helm("template", "{chart}", "--kube-version", "v1.32.3-gke.100").returncode == 0
+
+
 def test_settings_roll_the_pods_of_their_controller_and_no_others() -> None:
     def checksums(values: charts.Values) -> dict[str, str]:
         deployments = charts.of_kind(charts.render(values), "Deployment")

@@ -260,6 +260,15 @@ def test_every_alert_has_its_case(rules: list[dict[str, Any]]) -> None:
     assert names == {case.alert for case in CASES}
 
 
+def test_no_pod_is_missed_where_none_is_wanted() -> None:
+    quotas = {"controllers": {"quotas": {"replicas": 0}, "network": {"enabled": True}}}
+    (found,) = (one for one in charts.render(VALUES, quotas) if one["kind"] == "PrometheusRule")
+    rules = found["spec"]["groups"][0]["rules"]
+
+    (down,) = (one for one in rules if one["alert"] == "ProfilesControllerDown")
+    assert 'job="suite-profiles-controller-network"' in down["expr"]
+
+
 def test_a_series_of_another_release_is_no_matter_of_ours(folder: Path) -> None:
     theirs = {"condition": [condition("True", "1x180"), condition("False", "1x180", ELSEWHERE)]}
     checks = [("60m", "ProfilesControllerProfilesFailing", False)]
