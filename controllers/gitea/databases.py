@@ -27,7 +27,9 @@ SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbyp
        shobj_description(oid, 'pg_authid') AS comment,
        pg_has_role(current_user, oid, 'USAGE') AS granted,
        ARRAY(SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members
-             WHERE member = pg_roles.oid) AS member_of,
+             WHERE member = pg_roles.oid
+               AND NOT starts_with(coalesce(shobj_description(roleid, 'pg_authid'), ''),
+                                   'profiles-controller gitea ')) AS member_of,
        ARRAY(SELECT pg_get_userbyid(member)::text FROM pg_auth_members
              WHERE roleid = pg_roles.oid
                AND pg_get_userbyid(member) <> current_user) AS members
@@ -106,6 +108,7 @@ def refusal(observed: Observed, tenant: Tenant, *, accept_former: bool) -> str |
     powers = [each.removeprefix("rol") for each in forbidden if role.get(each)]
     if powers:
         return f"role {tenant.name} is no tenant's: it has {', '.join(powers)}; take that away"
+    # Not of another tenant's role: up to Postgres 15 that one can grant its own, and is refused.
     if role.get("member_of"):
         theirs = ", ".join(role["member_of"])
         return f"role {tenant.name} is a member of {theirs} and could reach what is theirs; revoke"

@@ -73,6 +73,21 @@ async def test_a_tenant_that_holds_a_lock_keeps_nobody_else_waiting(
     await server.close()
 
 
+async def test_a_tenant_whose_role_is_granted_to_another_is_refused_and_the_other_is_not(
+    own_postgres: Postgres,
+) -> None:
+    """Up to Postgres 15 every role can grant itself, and must not get another into trouble."""
+    giver, taker = tenant(), tenant()
+    accounts = [await ensured(own_postgres, each) for each in (giver, taker)]
+    roles = [sql.Identifier(each.name) for each in (giver, taker)]
+    own_postgres.do(sql.SQL("GRANT {} TO {}").format(*roles))
+
+    assert accounts[1] == await ensured(own_postgres, taker, accounts[1])
+    with pytest.raises(DatabaseError, match=f"is granted to {taker.name}") as refusal:
+        await ensured(own_postgres, giver, accounts[0])
+    assert (True, False) == (refusal.value.lasting, refusal.value.everybody)
+
+
 async def test_what_a_tenant_puts_into_schema_public_is_never_called(
     own_postgres: Postgres,
 ) -> None:
