@@ -186,6 +186,15 @@ def test_mode_all_is_one_process_with_every_section_and_right() -> None:
     assert rights(role["rules"]) == rights(charts.of_kind(manifests, "ClusterRole")["all"]["rules"])
 
 
+def test_one_process_may_do_what_all_its_controllers_need() -> None:
+    together = [one for one in registry.CONTROLLERS if not one.apart]
+    values = {"mode": "all", "controllers": {one.name: {"enabled": True} for one in together}}
+
+    expected = permissions.cluster_role(together, "all")
+    rendered = charts.of_kind(charts.render(values), "ClusterRole")["all"]
+    assert rights(expected["rules"]) == rights(rendered["rules"])
+
+
 def default_on(name: str) -> bool:
     values = yaml.safe_load((charts.CHART / "values.yaml").read_text())
     return bool(values["controllers"][name]["enabled"])
