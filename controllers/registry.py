@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.authz_policies.controller import CONTROLLER as AUTHZ_POLICIES
+from controllers.blob_csi.controller import CONTROLLER as BLOB_CSI
 from controllers.gitea.controller import CONTROLLER as GITEA
 from controllers.limitranges.controller import CONTROLLER as LIMITRANGES
 from controllers.network.controller import CONTROLLER as NETWORK
@@ -22,6 +23,7 @@ CONTROLLERS: tuple[AnyController, ...] = (
     NOTEBOOK,
     AUTHZ_POLICIES,
     PIPELINES,
+    BLOB_CSI,
     GITEA,
 )
 

@@ -98,3 +98,96 @@ def left(known: Facts, decision: Decision) -> set[str]:
     there |= {volumes.claim_key("alice", name) for name in known.claims}
     accounted = decision.spared | set(decision.removed) | {m.key for m in decision.manifests}
     return {one.name for one in there - accounted}
+
+
+def older_suites(
+    name: str,
+    claim: str,
+    *,
+    container: str,
+    profile: str = "alice",
+    uid: str = ALICE.uid,
+    **attributes: str,
+) -> list[Body]:
+    """A volume and its claim as the Go suite made them and the API server and binder left them.
+
+    Its objects carry neither our labels nor what the API server fills in when it is not stated.
+    """
+    shared = bool(attributes)
+    options = [
+        *(option.replace("LOG_WARNING", "LOG_DEBUG") for option in PLATFORM.mount_options),
+        *(["-o ro", "--use-adls=true"] if shared else []),
+    ]
+    mode = "ReadOnlyMany" if shared else "ReadWriteMany"
+    secret = "lab-sp-secret" if shared else "azure-secret"
+    owner = {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "Profile",
+        "name": profile,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    classification = {"data.statcan.gc.ca/classification": "unclassified"}
+    size = "100Gi" if shared else "10T"
+    csi: Body = {
+        "driver": "blob.csi.azure.com",
+        "nodeStageSecretRef": {"name": secret, "namespace": "azure-blob-csi-system"},
+        "volumeAttributes": {"containerName": container, **attributes},
+        "volumeHandle": name,
+    }
+    if shared:
+        csi["readOnly"] = True
+    volume: Body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": name,
+            "uid": f"uid-{name}",
+            "resourceVersion": "7",
+            "labels": {**classification, "kubeflow-profile": profile},
+            "annotations": {"pv.kubernetes.io/bound-by-controller": "yes"},
+            "finalizers": ["kubernetes.io/pv-protection"],
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "accessModes": [mode],
+            "capacity": {"storage": size},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "name": claim,
+                "namespace": profile,
+                "resourceVersion": "5",
+                "uid": f"uid-{claim}",
+            },
+            "csi": csi,
+            "mountOptions": options,
+            "persistentVolumeReclaimPolicy": "Retain",
+            "volumeMode": "Filesystem",
+        },
+        "status": {"phase": "Bound"},
+    }
+    made_claim: Body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": claim,
+            "namespace": profile,
+            "uid": f"uid-{claim}",
+            "resourceVersion": "6",
+            "labels": {**classification, "blob.aaw.statcan.gc.ca/automount": "true"},
+            "annotations": {"pv.kubernetes.io/bind-completed": "yes"},
+            "finalizers": ["kubernetes.io/pvc-protection"],
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "accessModes": [mode],
+            "resources": {"requests": {"storage": size}},
+            "storageClassName": "",
+            "volumeMode": "Filesystem",
+            "volumeName": name,
+        },
+        "status": {"phase": "Bound"},
+    }
+    return [volume, made_claim]

@@ -25,8 +25,8 @@ HOST = "127.0.0.1"
 READY_SECONDS = waits.PATIENCE
 STOP_SECONDS = 60.0
 PROGRAM = "profiles_controller"
-NO_STORE = {"PIPELINES_PROVIDER": "none"}
-"""Where nothing else is said no object store is asked: there is none."""
+NO_STORE = {"PIPELINES_PROVIDER": "none", "BLOB_CSI_INSTANCES": "[]"}
+"""Where nothing else is said no store is asked: there is none."""
 
 
 def environment(**variables: str) -> dict[str, str]:

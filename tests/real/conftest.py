@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from controllers import registry
+from profiles_controller.assemblies import prefix_of
 from tests import identities, kubeflow
 from tests.controlplane import ControlPlane
-from tests.suites import Start, Suite, Suites, tails
+from tests.suites import NO_STORE, Start, Suite, Suites, tails
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,9 @@ def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
         parsed = registry.by_name()[name].settings.model_validate(dict(settings))
         kubeconfig = suites.identity(identities.name_of(name, settings), name, **{name: parsed})
         command = ("--config", str(file), *arguments)
-        running.append(suites.start(name, *command, kubeconfig=kubeconfig))
+        own = prefix_of(name)  # a variable goes before the file
+        others = {key: value for key, value in NO_STORE.items() if not key.startswith(own)}
+        running.append(suites.start(name, *command, kubeconfig=kubeconfig, variables=others))
         return running[0].wait_ready()
 
     yield begin

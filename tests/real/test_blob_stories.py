@@ -1,1 +1,322 @@
-"""Stories of blob-csi's sources; those of its containers and volumes: test_blob_processes.py."""
+"""blob-csi as a process with its own rights: binder, volume protection, Azurite and OPA are real.
+
+A test plays the kubelet: no node runs, so that a pod ends when somebody says so.
+"""
+
+import base64
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests import blobs, kubeflow, sights, waits
+from tests.azurite import Azurite
+from tests.controlplane import ControlPlane, Json
+from tests.opa import Opa
+from tests.suites import Start, Suite
+
+pytestmark = pytest.mark.xdist_group("azurite")
+
+CONDITION = "BlobCsiReady"
+PLATFORM = "azure-blob-csi-system"
+CONFIG_MAP = "/api/v1/namespaces/daaas-system/configmaps/fdi-aaw-configuration"
+KEYS = ("unclassified-internal", "unclassified-external", "protected-b-internal")
+LAB: Mapping[str, Any] = {"bucketName": "lab", "pvName": "lab-iunc", "spn": "lab-sp"}
+CLAIM = "fdi-lab-iunc-unclassified"
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def settings(control_plane: ControlPlane, azurite: Azurite) -> dict[str, Any]:
+    """One container and one shared account, and the Secret and ConfigMap that say of both."""
+    for namespace in (PLATFORM, "daaas-system"):
+        control_plane.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        )
+    account = azurite.key()
+    data = {"azurestorageaccountname": account.account, "azurestorageaccountkey": account.key}
+    control_plane.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "azure-secret", "namespace": PLATFORM},
+            "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
+        }
+    )
+    grant(control_plane)
+    standard = {
+        "name": "standard",
+        "classification": "unclassified",
+        "secretRef": "azure-secret",
+        "capacity": 10,
+    }
+    return {**blobs.GIVEN, "instances": [standard], "storage_endpoint": azurite.endpoint}
+
+
+@pytest.fixture
+def name(control_plane: ControlPlane) -> Iterator[str]:
+    """A tenant of the test's own."""
+    made = f"blob-{next(_numbers)}"
+    kubeflow.create_tenant(control_plane, made)
+    yield made
+    grant(control_plane)
+
+
+def grant(plane: ControlPlane, **lists: list[Any]) -> None:
+    """The ConfigMap says this, and nothing else."""
+    said = {f"fdi-{key}.json": lists.get(key.replace("-", "_"), []) for key in KEYS}
+    plane.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "fdi-aaw-configuration", "namespace": "daaas-system"},
+            "data": {key: json.dumps(listed) for key, listed in said.items()},
+        }
+    )
+
+
+def lab(*readers: str, **fields: Any) -> dict[str, Any]:
+    return {**LAB, "readers": list(readers), **fields}
+
+
+def volume_path(name: str) -> str:
+    return f"/api/v1/persistentvolumes/{name}"
+
+
+def claim_path(name: str, claim: str = CLAIM) -> str:
+    return f"/api/v1/namespaces/{name}/persistentvolumeclaims/{claim}"
+
+
+def shared(name: str) -> str:
+    return volume_path(f"{name}-fdi-unclassified-lab-iunc")
+
+
+def is_bound(plane: ControlPlane, path: str) -> bool:
+    found = sights.find(plane, path)
+    return bool(found and (found.get("status") or {}).get("phase") == "Bound")
+
+
+def wait_bound(plane: ControlPlane, name: str, *claims: str) -> None:
+    waits.until(
+        lambda: all(is_bound(plane, claim_path(name, claim)) for claim in claims),
+        f"{claims} of {name} are bound",
+    )
+
+
+def wait_message(plane: ControlPlane, name: str, *parts: str) -> None:
+    waits.until(
+        lambda: all(part in sights.message(plane, name, CONDITION) for part in parts),
+        f"the condition of {name} says {parts}",
+    )
+
+
+def identities(plane: ControlPlane, *paths: str) -> list[tuple[str, str]]:
+    bodies = [plane.request("GET", path)["metadata"] for path in paths]
+    return [(one["uid"], one["resourceVersion"]) for one in bodies]
+
+
+def uid(plane: ControlPlane, path: str) -> str:
+    found = sights.find(plane, path)
+    return str(found["metadata"]["uid"]) if found else ""
+
+
+def start_pod(plane: ControlPlane, name: str, claim: str = CLAIM) -> str:
+    """On a node that is none: it holds its claim, and ends when the test says so."""
+    pod: Json = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "notebook-0", "namespace": name},
+        "spec": {
+            "nodeName": "node",
+            "containers": [{"name": "notebook", "image": "notebook"}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+        },
+    }
+    plane.apply(pod)
+    return f"/api/v1/namespaces/{name}/pods/notebook-0"
+
+
+def is_leaving(plane: ControlPlane, path: str) -> bool:
+    found = sights.find(plane, path)
+    return found is not None and "deletionTimestamp" in found["metadata"]
+
+
+def end_pod(plane: ControlPlane, path: str) -> None:
+    plane.request("DELETE", path, {"gracePeriodSeconds": 0})
+
+
+def written(suite: Suite) -> float:
+    return sum(suite.requests(method=method) for method in WRITES)
+
+
+def test_volumes_are_made_and_bound_and_then_nobody_writes_again(
+    control_plane: ControlPlane, azurite: Azurite, start: Start, settings: Any, name: str
+) -> None:
+    grant(control_plane, unclassified_internal=[lab(name)])
+    start("blob-csi", settings)
+    wait_bound(control_plane, name, "standard", CLAIM)
+    wait_message(control_plane, name, "4 objects are in place")
+    assert name in azurite.containers()
+    assert name == azurite.containers()[name]["profile"]
+    paths = (
+        claim_path(name), claim_path(name, "standard"), shared(name),
+        volume_path(f"{name}-standard"),
+    )  # fmt: skip
+    before = identities(control_plane, *paths)
+
+    suite = start("blob-csi", settings)
+    waits.until(
+        lambda: suite.series("profiles_controller_last_success_timestamp_seconds", profile=name),
+        "it has looked at the profile again",
+    )
+    assert before == identities(control_plane, *paths)
+    assert 0 == written(suite)
+
+
+def test_a_withdrawn_bucket_goes_by_claim_pod_and_volume(
+    control_plane: ControlPlane, start: Start, settings: Any, name: str
+) -> None:
+    grant(control_plane, unclassified_internal=[lab(name)])
+    start("blob-csi", settings)
+    wait_bound(control_plane, name, CLAIM)
+    pod = start_pod(control_plane, name)
+    bystander = {**LAB, "readers": []}
+    grant(control_plane, unclassified_internal=[bystander])
+
+    waits.until(lambda: is_leaving(control_plane, pod), "the pod is told to go")
+    assert is_leaving(control_plane, claim_path(name))
+    assert not is_leaving(control_plane, shared(name))
+    wait_message(control_plane, name, f"PersistentVolumeClaim {name}/{CLAIM}", "is being deleted")
+
+    end_pod(control_plane, pod)
+    waits.until(lambda: sights.is_gone(control_plane, shared(name)), "the volume is gone")
+    assert sights.is_gone(control_plane, claim_path(name))
+    wait_message(control_plane, name, "2 objects are in place")
+    assert is_bound(control_plane, claim_path(name, "standard"))
+
+
+def test_a_reader_who_may_write_now_gets_another_volume_and_claim(
+    control_plane: ControlPlane, start: Start, settings: Any, name: str
+) -> None:
+    grant(control_plane, unclassified_internal=[lab(name)])
+    start("blob-csi", settings)
+    wait_bound(control_plane, name, CLAIM)
+    before = {path: uid(control_plane, path) for path in (shared(name), claim_path(name))}
+    grant(control_plane, unclassified_internal=[lab(name, writers=[name])])
+
+    waits.until(
+        lambda: all(uid(control_plane, path) not in ("", was) for path, was in before.items()),
+        "both are made anew",
+    )
+    wait_bound(control_plane, name, CLAIM)
+    volume = control_plane.request("GET", shared(name))
+    assert ["ReadWriteMany"] == volume["spec"]["accessModes"]
+
+
+@pytest.mark.parametrize("how", ["claim deleted", "volume deleted"])
+def test_what_somebody_deleted_comes_back(
+    control_plane: ControlPlane, start: Start, settings: Any, name: str, how: str
+) -> None:
+    grant(control_plane, unclassified_internal=[lab(name)])
+    start("blob-csi", settings)
+    wait_bound(control_plane, name, CLAIM)
+    before = uid(control_plane, shared(name))
+    path = claim_path(name) if how == "claim deleted" else shared(name)
+    control_plane.request("DELETE", path)
+    if how == "volume deleted":  # its protection waits for the claim
+        control_plane.request("DELETE", claim_path(name))
+
+    waits.until(lambda: uid(control_plane, shared(name)) not in ("", before), "made anew")
+    wait_bound(control_plane, name, CLAIM)
+
+
+def test_an_older_suites_volumes_are_adopted_and_not_one_is_replaced(
+    control_plane: ControlPlane, azurite: Azurite, start: Start, settings: Any, name: str
+) -> None:
+    profile = control_plane.request("GET", f"{kubeflow.PROFILES}/{name}")
+    whose = {"profile": name, "uid": profile["metadata"]["uid"]}
+    attributes = {
+        "storageAccount": "internal",
+        "resourceGroup": "group",
+        "AzureStorageAuthType": "spn",
+        "AzureStorageSPNClientId": "client-of-lab",
+        "AzureStorageSPNTenantId": "tenant",
+        "protocol": "fuse2",
+    }
+    azurite.create(name)
+    older = [
+        *blobs.older_suites(f"{name}-standard", "standard", container=name, **whose),
+        *blobs.older_suites(
+            f"{name}-fdi-unclassified-lab-iunc", CLAIM, container="lab", **whose, **attributes
+        ),
+    ]
+    for body in older:
+        for key in ("uid", "resourceVersion", "finalizers"):
+            body["metadata"].pop(key)
+        for key in ("uid", "resourceVersion"):
+            body["spec"].get("claimRef", {}).pop(key, None)
+        body["metadata"].pop("annotations")
+        control_plane.apply(body)
+    wait_bound(control_plane, name, "standard", CLAIM)
+    paths = (
+        claim_path(name), claim_path(name, "standard"), shared(name),
+        volume_path(f"{name}-standard"),
+    )  # fmt: skip
+    before = [one for one, _ in identities(control_plane, *paths)]
+    grant(control_plane, unclassified_internal=[lab(name)])
+
+    start("blob-csi", settings)
+    wait_message(control_plane, name, "4 objects are in place")
+    assert before == [one for one, _ in identities(control_plane, *paths)]
+    for path in paths:
+        body = control_plane.request("GET", path)
+        assert "blob-csi" == body["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert "Bound" == body["status"]["phase"]
+    assert azurite.containers()[name]["profile"] == name
+
+
+def test_a_gateway_grants_is_away_and_withdraws(
+    control_plane: ControlPlane, opa: Opa, start: Start, settings: Any, name: str
+) -> None:
+    document = f"story-{name}"
+    listed = {"readers": [name], "writers": [name], "spn": "lab-sp", "name": "gate"}
+    opa.put(document, {"lab/raw": listed})
+    gateway = {
+        "fdi_unclass_opa_endpoint": opa.url(document),
+        "fdi_unclass_storage_account": "gateway",
+        "fdi_opa_daemon_ticker_millis": 200,
+    }
+    suite = start("blob-csi", {**settings, **gateway})
+    volume, claim = volume_path(f"{name}-fdi-unclassified-gate"), "fdi-gate-unclassified"
+    wait_bound(control_plane, name, claim)
+    assert "--subdirectory=raw" in control_plane.request("GET", volume)["spec"]["mountOptions"]
+
+    opa.put(document, {"lab/raw": {**listed, "readers": "everybody"}})
+    part = {"controller": "blob-csi", "part": "fdi-unclassified-gateway"}
+    waits.until(
+        lambda: suite.total("profiles_controller_outside_up", **part) == 0, "the metric says so"
+    )
+    assert "readers is 'everybody': expected a list" in suite.page("/readyz?verbose")
+    assert is_bound(control_plane, claim_path(name, claim))
+
+    opa.put(document, {})
+    waits.until(lambda: sights.is_gone(control_plane, volume), "withdrawn")
+    assert sights.is_gone(control_plane, claim_path(name, claim))
+
+
+def test_a_profile_that_goes_takes_its_volumes_and_leaves_its_container(
+    control_plane: ControlPlane, azurite: Azurite, start: Start, settings: Any, name: str
+) -> None:
+    grant(control_plane, unclassified_internal=[lab(name)])
+    start("blob-csi", settings)
+    wait_bound(control_plane, name, CLAIM, "standard")
+    kubeflow.delete_profile(control_plane, name)
+    gone: list[Callable[[], bool]] = [
+        lambda path=path: sights.is_gone(control_plane, path)  # type: ignore[misc]
+        for path in (shared(name), volume_path(f"{name}-standard"), claim_path(name))
+    ]
+    waits.until(lambda: all(check() for check in gone), "volumes and claims are gone")
+    assert name in azurite.containers()

@@ -36,7 +36,7 @@ def test_once_reconciles_every_profile_and_ends_with_0(
     kubeflow.create_tenants(control_plane, ["once"])
 
     once = ("all", "--once", "--kubeconfig", kubeconfig, "--output", "json")
-    first = running.run(*once, PIPELINES_PROVIDER="none")
+    first = running.run(*once, PIPELINES_PROVIDER="none", BLOB_CSI_INSTANCES="[]")
     again = running.run("quotas", "--once", "--kubeconfig", kubeconfig)
 
     assert first.returncode == again.returncode == 0, first.stderr

@@ -4,98 +4,23 @@ import pytest
 
 from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants import Facts
-from controllers.manifests import Body
 from controllers.runtime import comparisons, projections, reconciling
 from controllers.runtime.changes import Action
 from controllers.runtime.kinds import KINDS
 from controllers.runtime.memories import Records
-from tests.blobs import ALICE, LAB, PLATFORM, PV, PVC, SHARED, decide, facts, left, seen
-
-
-def older_suites(name: str, claim: str, *, container: str, **attributes: str) -> list[Body]:
-    """A volume and its claim as the Go suite made them and the API server and binder left them.
-
-    Its objects carry neither our labels nor what the API server fills in when it is not stated.
-    """
-    shared = bool(attributes)
-    options = [
-        *(option.replace("LOG_WARNING", "LOG_DEBUG") for option in PLATFORM.mount_options),
-        *(["-o ro", "--use-adls=true"] if shared else []),
-    ]
-    mode = "ReadOnlyMany" if shared else "ReadWriteMany"
-    secret = "lab-sp-secret" if shared else "azure-secret"
-    owner = {
-        "apiVersion": "kubeflow.org/v1",
-        "kind": "Profile",
-        "name": "alice",
-        "uid": ALICE.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-    classification = {"data.statcan.gc.ca/classification": "unclassified"}
-    size = "100Gi" if shared else "10T"
-    csi: Body = {
-        "driver": "blob.csi.azure.com",
-        "nodeStageSecretRef": {"name": secret, "namespace": "azure-blob-csi-system"},
-        "volumeAttributes": {"containerName": container, **attributes},
-        "volumeHandle": name,
-    }
-    if shared:
-        csi["readOnly"] = True
-    volume: Body = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {
-            "name": name,
-            "uid": f"uid-{name}",
-            "resourceVersion": "7",
-            "labels": {**classification, "kubeflow-profile": "alice"},
-            "annotations": {"pv.kubernetes.io/bound-by-controller": "yes"},
-            "finalizers": ["kubernetes.io/pv-protection"],
-            "ownerReferences": [owner],
-        },
-        "spec": {
-            "accessModes": [mode],
-            "capacity": {"storage": size},
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "name": claim,
-                "namespace": "alice",
-                "resourceVersion": "5",
-                "uid": f"uid-{claim}",
-            },
-            "csi": csi,
-            "mountOptions": options,
-            "persistentVolumeReclaimPolicy": "Retain",
-            "volumeMode": "Filesystem",
-        },
-        "status": {"phase": "Bound"},
-    }
-    made_claim: Body = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": claim,
-            "namespace": "alice",
-            "uid": f"uid-{claim}",
-            "resourceVersion": "6",
-            "labels": {**classification, "blob.aaw.statcan.gc.ca/automount": "true"},
-            "annotations": {"pv.kubernetes.io/bind-completed": "yes"},
-            "finalizers": ["kubernetes.io/pvc-protection"],
-            "ownerReferences": [owner],
-        },
-        "spec": {
-            "accessModes": [mode],
-            "resources": {"requests": {"storage": size}},
-            "storageClassName": "",
-            "volumeMode": "Filesystem",
-            "volumeName": name,
-        },
-        "status": {"phase": "Bound"},
-    }
-    return [volume, made_claim]
-
+from tests.blobs import (
+    ALICE,
+    LAB,
+    PLATFORM,
+    PV,
+    PVC,
+    SHARED,
+    decide,
+    facts,
+    left,
+    older_suites,
+    seen,
+)
 
 OLDER = {
     "platform": (
