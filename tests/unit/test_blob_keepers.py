@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,6 +33,7 @@ class Account:
         self.stored = {name: dict(one) for name, one in (containers or {}).items()}
         self.leased_by: dict[str, object] = {}
         self.failures: Iterator[str] = iter(())
+        self.before_lease: Callable[[], Awaitable[object]] | None = None
         self.asked = 0
 
     def later(self, failures: Sequence[str] = ()) -> None:
@@ -70,7 +71,9 @@ class Account:
 
     @contextlib.asynccontextmanager
     async def leased(self, name: str) -> AsyncIterator[object]:
-        await asyncio.sleep(0)
+        meanwhile, self.before_lease = self.before_lease, None
+        if meanwhile is not None:
+            await meanwhile()
         lease = object()
         with self.request():
             if name in self.leased_by or name not in self.stored:
@@ -211,3 +214,26 @@ async def test_who_is_refused_is_looked_at_again_each_time(tenant: Tenant) -> No
     assert await process.keeper.settle(tenant, create=True, profiles=frozenset()) is None
     mark = containers.mark_of(account.stored[NAME])
     assert mark == tenant.mark
+
+
+async def test_who_is_quicker_between_a_look_and_the_lease_has_it() -> None:
+    account = Account({NAME: {}})
+    slow, quick = Process(account), Process(account)
+    account.before_lease = lambda: quick.settle(RIVAL)
+    refused = await slow.settle(JANE)
+    assert refused is not None
+    assert "ContainerTaken" == refused.reason
+    assert RIVAL.mark == containers.mark_of(account.stored[NAME])
+
+
+async def test_who_comes_back_before_the_lease_is_neither_orphaned_nor_deleted() -> None:
+    long_ago = dataclasses.replace(JANE.mark, gone=NOW - timedelta(days=99))
+    back = dataclasses.replace(JANE, uid="uid-back")
+    for mark in (JANE.mark, long_ago):
+        account = Account({NAME: mark.metadata()})
+        sweeping, working = Process(account), Process(account)
+        account.before_lease = lambda one=working: one.settle(back)
+        await sweeps.sweep(
+            sweeping.keeper, "here", lambda _, uid: uid != "uid-back", days=30, now=lambda: NOW
+        )
+        assert back.mark == containers.mark_of(account.stored[NAME])
