@@ -53,9 +53,7 @@ def launch(suites: Suites, folder: Path, given: Mapping[str, Any], *arguments: s
     role = permissions.cluster_role([CONTROLLER], f"suite-{name}", {"blob-csi": parsed})
     kubeconfig = identities.bind(suites.plane, name, role)
     command = ("--config", str(file), *arguments)
-    started = suites.start(
-        "blob-csi", *command, kubeconfig=kubeconfig, module="tests.previews", variables={}
-    )
+    started = suites.start("blob-csi", *command, kubeconfig=kubeconfig, variables={})
     return started.wait_ready()
 
 

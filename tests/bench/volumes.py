@@ -83,9 +83,7 @@ def starting(
     file.write_text(yaml.safe_dump({BLOB: stages.settings(azurite)}))
     before, began = counts.writes(stage.plane), time.monotonic()
     command = ("--config", str(file), "--resync", "600")
-    suite = suites.start(
-        BLOB, *command, kubeconfig=stage.plane.kubeconfig, module="tests.previews", variables={}
-    )
+    suite = suites.start(BLOB, *command, kubeconfig=stage.plane.kubeconfig, variables={})
     suite.wait_ready()
     profiles = len(stage.profiles)
     waits.until(lambda: reconciled(suite) >= profiles, "all are reconciled", seconds=SECONDS)

@@ -132,7 +132,7 @@ def test_a_look_ahead_asks_azure_and_changes_nothing_there(
     before = azurite.containers(stages.GOOD), azurite.containers(stages.OTHER)
 
     command = ["diff", "blob-csi", "--config", str(file)]
-    done = run(*command, "--kubeconfig", str(control_plane.kubeconfig), module="tests.previews")
+    done = run(*command, "--kubeconfig", str(control_plane.kubeconfig))
 
     assert "looker-standard" in done.stdout, done.stderr
     assert "taken-standard" not in done.stdout
