@@ -47,6 +47,19 @@ def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> N
     assert set(own.get("instances", {})) == set(controller.variants)
 
 
+def test_everything_is_on_in_the_example_that_says_so() -> None:
+    example = yaml.safe_load((charts.CHART / "ci" / "everything-values.yaml").read_text())
+    own = {name: VALUES["controllers"][name] | given for name, given in on(example).items()}
+
+    assert registry.by_name().keys() == {name for name in own if own[name]["enabled"]}, (
+        "switch it on in ci/everything-values.yaml, which is installed in the tests"
+    )
+
+
+def on(example: Any) -> dict[str, Any]:
+    return {name: example["controllers"].get(name, {}) for name in VALUES["controllers"]}
+
+
 def test_no_other_controller_has_a_key() -> None:
     assert VALUES["controllers"].keys() <= registry.by_name().keys()
 
