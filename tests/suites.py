@@ -36,11 +36,11 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(
-    *arguments: str, seconds: float = 60.0, module: str = PROGRAM, **variables: str
+    *arguments: str, seconds: float = 60.0, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """A command line that ends by itself, with its exit code, output and error output."""
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", PROGRAM, *arguments],
         env=environment(**variables),
         capture_output=True,
         text=True,

@@ -8,14 +8,13 @@ from typing import Any
 import yaml
 
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.controller import CONTROLLER
-from controllers.runtime import permissions
 from tests import builders, identities, kubeflow, sights, waits
 from tests.azurite import ACCOUNTS, Azurite, key_of
 from tests.azurite.offices import instance
 from tests.controlplane import ControlPlane, Json
 from tests.suites import Suite, Suites
 
+BLOB = "blob-csi"
 CONDITION = "BlobCsiReady"
 SYSTEM = "blob-stories"
 """Namespace of the Secrets and of the ConfigMap."""
@@ -46,20 +45,18 @@ def settings(azurite: Azurite, **changes: Any) -> dict[str, Any]:
 
 def launch(suites: Suites, folder: Path, given: Mapping[str, Any], *arguments: str) -> Suite:
     """A process with these settings, and exactly the rights that follow from them; ready."""
-    name = identities.name_of("blob-csi", given)
+    name = identities.name_of(BLOB, given)
     file = folder / f"{name}.yaml"
-    file.write_text(yaml.safe_dump({"blob-csi": dict(given)}))
-    parsed = BlobCsiSettings.model_validate(given)
-    role = permissions.cluster_role([CONTROLLER], f"suite-{name}", {"blob-csi": parsed})
-    kubeconfig = identities.bind(suites.plane, name, role)
+    file.write_text(yaml.safe_dump({BLOB: dict(given)}))
+    parsed = {BLOB: BlobCsiSettings.model_validate(given)}
+    kubeconfig = suites.identity(name, BLOB, **parsed)
     command = ("--config", str(file), *arguments)
-    started = suites.start("blob-csi", *command, kubeconfig=kubeconfig, variables={})
-    return started.wait_ready()
+    return suites.start(BLOB, *command, kubeconfig=kubeconfig, variables={}).wait_ready()
 
 
 def user(given: Mapping[str, Any]) -> str:
     """What the API server calls the process of these settings."""
-    return identities.user(identities.name_of("blob-csi", given))
+    return identities.user(identities.name_of(BLOB, given))
 
 
 def install(plane: ControlPlane) -> None:

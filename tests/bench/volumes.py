@@ -28,7 +28,6 @@ PROFILES = 1000
 SECONDS = 1800.0
 CHANGES = 20
 POLL_SECONDS = 0.01
-BLOB = "blob-csi"
 VOLUMES = "/api/v1/persistentvolumes"
 
 
@@ -80,10 +79,10 @@ def starting(
 ) -> Iterator[tuple[Suite, Start]]:
     """A process that has looked at every profile and written all that it has to write."""
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump({BLOB: stages.settings(azurite)}))
+    file.write_text(yaml.safe_dump({stages.BLOB: stages.settings(azurite)}))
     before, began = counts.writes(stage.plane), time.monotonic()
     command = ("--config", str(file), "--resync", "600")
-    suite = suites.start(BLOB, *command, kubeconfig=stage.plane.kubeconfig, variables={})
+    suite = suites.start(stages.BLOB, *command, kubeconfig=stage.plane.kubeconfig, variables={})
     suite.wait_ready()
     profiles = len(stage.profiles)
     waits.until(lambda: reconciled(suite) >= profiles, "all are reconciled", seconds=SECONDS)
@@ -104,7 +103,7 @@ def starting(
 
 
 def reconciled(suite: Suite) -> float:
-    return suite.total("controller_runtime_reconcile_total", controller=BLOB)
+    return suite.total("controller_runtime_reconcile_total", controller=stages.BLOB)
 
 
 def change(stage: Stage, suite: Suite, grants: list[Json]) -> tuple[list[float], list[float]]:
