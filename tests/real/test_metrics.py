@@ -112,9 +112,15 @@ def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
     sights.tenant(control_plane, "written-down")
     sights.wait_told_by_all(control_plane, "written-down")
 
+    # blob-csi has no storage account here, and so nothing to make.
+    writers = CONTROLLERS - {"blob-csi"}
+    waits.until(
+        lambda: len(suite.lines(profile="written-down", message="reconciled")) >= len(writers),
+        "each has written",
+    )
     lines = suite.lines(profile="written-down", message="reconciled")
 
-    assert {line["controller"] for line in lines} == CONTROLLERS
+    assert {line["controller"] for line in lines} == writers
     for line in lines:
         assert list(line)[:4] == ["timestamp", "level", "logger", "message"]
         assert line["namespace"] == "written-down"
