@@ -128,6 +128,8 @@ class Knowledge:
         if before is not None and before.uid == uid:
             self._buried[uid] = _FOR_EVER
             self._records.forget(namespace, name)
+        else:  # its end was heard of first
+            self._buried.pop(uid, None)
 
     # -- what the API server tells ---------------------------------------------------------------
 
@@ -157,10 +159,12 @@ class Knowledge:
     def end(self, namespace: str, name: str, metadata: Body) -> None:
         """It was deleted, or has left the selector: then a later version may come back."""
         uid = metadata["uid"]
-        if self._expected.get((namespace, name)) is None:
-            self._buried.pop(uid, None)
-        else:  # the answer to our write may still bring it back
+        if (namespace, name) in self._expected:
+            # The answer to our write may still bring it back; to our deletion, too, where
+            # finalizers put it off.
             self._buried[uid] = int(metadata["resourceVersion"])
+        else:
+            self._buried.pop(uid, None)
         before = self.get(namespace, name)
         if before is not None and before.uid == uid:
             self._vanish(namespace, name)

@@ -560,6 +560,22 @@ async def test_what_is_made_anew_after_we_deleted_it_is_known_at_once(office: Ma
     assert uid != record.uid
 
 
+async def test_a_late_answer_to_a_deletion_does_not_bring_back_what_has_gone(
+    office: Make,
+) -> None:
+    one = await open_office(office)
+    informer = one["ConfigMap"]
+    body = one.cluster.objects.read(KEY)
+    informer.expect("alice", "settings", None)
+    one.cluster.objects.delete(KEY)
+    await one.quiet()
+    going = {**body["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+    assert informer.settle("alice", "settings", {**body, "metadata": going}) is None
+    assert informer.get("alice", "settings") is None
+    assert {} == informer._buried
+
+
 async def test_the_late_end_of_an_object_leaves_the_new_one_of_its_name(office: Make) -> None:
     one = await open_office(office)
     informer = one["ConfigMap"]
