@@ -5,16 +5,18 @@ labels, no fewer owner references. Nothing here reacts; a test says when Kubeflo
 """
 
 import concurrent.futures
+import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from tests import waits
 from tests.controlplane import ControlPlane, Json, StatusError, modules
 
+T = TypeVar("T")
 CRDS = Path(__file__).parent / "controlplane" / "crds"
 VERSION = "kubeflow.org/v1"
 PROFILES = f"/apis/{VERSION}/profiles"
@@ -289,6 +291,21 @@ def delete_profile(plane: ControlPlane, name: str) -> None:
     patch_profile(plane, name, {"metadata": {"finalizers": None}})
 
 
+def delete_profiles(plane: ControlPlane) -> None:
+    """Deletes all, as `delete_profile` does."""
+
+    def delete(name: str) -> None:
+        try:
+            delete_profile(plane, name)
+        except StatusError as error:
+            if error.status != http.client.NOT_FOUND:  # one without a finalizer goes at once
+                raise
+
+    in_parallel(
+        delete, [one["metadata"]["name"] for one in plane.request("GET", PROFILES)["items"]]
+    )
+
+
 def mark_deleted(plane: ControlPlane, name: str) -> None:
     """Leaves the Profile with a deletionTimestamp: Kubeflow has not finalized it yet."""
     plane.request("DELETE", f"{PROFILES}/{name}")
@@ -392,7 +409,7 @@ def create_furnished_tenants(plane: ControlPlane, names: Iterable[str]) -> list[
     return in_parallel(lambda name: create_tenant(plane, name), names)
 
 
-def in_parallel(create: Callable[[str], Json], names: Iterable[str]) -> list[Json]:
+def in_parallel(create: Callable[[str], T], names: Iterable[str]) -> list[T]:
     """Each thread keeps its connection; the first error is raised after what was begun."""
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         return list(pool.map(create, names))

@@ -19,9 +19,10 @@ from tests.suites import NO_STORE, Start, Suite, Suites, tails
 def suites(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Suites]:
-    """Starts suites against the shared control plane; all end with the module."""
+    """Starts suites against the shared control plane; all end with the module, and all Profiles."""
     with Suites(control_plane, tmp_path_factory.mktemp("suites")) as made:
         yield made
+    kubeflow.delete_profiles(control_plane)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
 TENANTS = [f"tenant-{number:03}" for number in range(500)]
 OURS = "app.kubernetes.io/managed-by=profiles-controller"
 RESOURCES = ("resourcequotas", "limitranges")
+CONTROLLERS = "quotas,limitranges"
 CONVERGED_SECONDS = 120.0
 
 
@@ -87,9 +88,14 @@ def wait_converged(plane: ControlPlane) -> None:
     waits.until(converged, "all profiles are in shape", seconds=CONVERGED_SECONDS, pause=0.5)
 
 
+def start(suites: Suites, *arguments: str, kubeconfig: Path | None = None) -> Suite:
+    """Two controllers of one process: what fails here concerns the base."""
+    return suites.start("all", "--only", CONTROLLERS, *arguments, kubeconfig=kubeconfig)
+
+
 def settled(suites: Suites) -> Suite:
     """A suite over tenants that are all in shape."""
-    suite = suites.start("all").wait_ready()
+    suite = start(suites).wait_ready()
     wait_converged(suites.plane)
     return suite
 
@@ -175,12 +181,12 @@ def newcomer_of(number: int) -> str:
 def test_a_suite_killed_in_a_cold_start_of_500_profiles_goes_on_where_it_ended(
     plane: ControlPlane, suites: Suites
 ) -> None:
-    slowed = suites.start("all", "--qps", "300")
+    slowed = start(suites, "--qps", "300")
     waits.until(lambda: sights.count(plane, "resourcequotas") >= 100, "a part is done", pause=0.01)
     slowed.kill()
     made = {resource: {uid(item) for item in listed(plane, resource)} for resource in RESOURCES}
 
-    suites.start("all").wait_ready()
+    start(suites).wait_ready()
 
     wait_converged(plane)
     for resource in RESOURCES:
@@ -194,7 +200,7 @@ def test_what_happens_while_the_suite_is_down_is_repaired_when_it_is_back(
     assert settled(suites).stop() == 0
     happen(plane, 1)
 
-    suites.start("all").wait_ready()
+    start(suites).wait_ready()
 
     wait_converged(plane)
     assert_happened(plane, 1)
@@ -204,7 +210,7 @@ def test_what_happens_while_the_watch_is_broken_is_repaired_when_it_is_back(
     plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
-    suite = suites.start("all", kubeconfig=kubeconfig).wait_ready()
+    suite = start(suites, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
 
     cable.cut()
@@ -220,7 +226,7 @@ def test_a_watch_that_has_expired_is_begun_anew(
     plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
-    suite = suites.start("all", kubeconfig=kubeconfig).wait_ready()
+    suite = start(suites, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
     cable.cut()
     happen(plane, 3)

@@ -126,7 +126,7 @@ def wait_well(storm: Storm, name: str) -> None:
     waits.until(is_well, f"{name} has a key that works", seconds=PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_after_the_storm_each_tenant_has_one_key_that_works(
     fresh_suites: Callable[..., Suites], store: SeaweedFS, seed: int
 ) -> None:

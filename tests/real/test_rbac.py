@@ -103,26 +103,26 @@ def test_support_groups_come_by_flag_and_go_when_they_are_empty(
 
 def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, start: Start) -> None:
     plane = control_plane
-    kubeflow.create_tenant(plane, "handed-over")
+    kubeflow.create_tenant(plane, "new-owner")
     old, new = (
-        accesses.Ability(plane, who, "list", "secrets", namespace="handed-over")
+        accesses.Ability(plane, who, "list", "secrets", namespace="new-owner")
         for who in (OWNER, JOE)
     )
     start("rbac", {})
     roles.wait_for(old)
-    uid = roles.binding(plane, "handed-over", "ml-pipeline")["metadata"]["uid"]
+    uid = roles.binding(plane, "new-owner", "ml-pipeline")["metadata"]["uid"]
 
-    kubeflow.patch_profile(plane, "handed-over", {"spec": {"owner": kubeflow.user(JOE.name)}})
+    kubeflow.patch_profile(plane, "new-owner", {"spec": {"owner": kubeflow.user(JOE.name)}})
 
     roles.wait_for(new)
     roles.wait_for(old, allowed=False)
-    assert roles.binding(plane, "handed-over", "ml-pipeline")["metadata"]["uid"] == uid
+    assert roles.binding(plane, "new-owner", "ml-pipeline")["metadata"]["uid"] == uid
     account = {"kind": "ServiceAccount", "name": "robot", "namespace": "x", "apiGroup": None}
-    kubeflow.patch_profile(plane, "handed-over", {"spec": {"owner": account}})
+    kubeflow.patch_profile(plane, "new-owner", {"spec": {"owner": account}})
     robot = accesses.account("x", "robot")
-    roles.wait_for(accesses.Ability(plane, robot, "list", "secrets", namespace="handed-over"))
+    roles.wait_for(accesses.Ability(plane, robot, "list", "secrets", namespace="new-owner"))
     roles.wait_for(new, allowed=False)
-    roles.wait_well(plane, "handed-over")
+    roles.wait_well(plane, "new-owner")
 
 
 def test_another_role_means_another_binding(control_plane: ControlPlane, start: Start) -> None:
