@@ -16,6 +16,7 @@ CENSUS = "census"
 """The trace context of these requests, so that they are told from kopf's own."""
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 500
+_TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 _RETRY = Backoff(first=0.5, longest=10.0)
 
 
@@ -29,6 +30,18 @@ async def take(session: aiohttp.ClientSession, url: str) -> tuple[dict[str, str]
             failures += 1
             logger.warning("Profiles not listed; trying again", error=str(error))
             await asyncio.sleep(_RETRY.delay(failures))
+
+
+async def is_served(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether Profiles can be listed there. Raises as aiohttp does when no answer comes."""
+    async with session.get(
+        url,
+        params={"limit": "1"},
+        headers={"Accept": _METADATA_ONLY},
+        trace_request_ctx=CENSUS,
+        timeout=_TIMEOUT,
+    ) as response:
+        return response.status == 200  # noqa: PLR2004
 
 
 async def _listed(session: aiohttp.ClientSession, url: str) -> tuple[dict[str, str], str]:

@@ -34,6 +34,9 @@ _PAGE = 500
 _RESTART = Backoff(first=0.5, longest=10.0)
 _STOP_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 2.0
+_LOOKS = 2
+"""How often the CRD is seen before kopf counts as having overlooked it."""
 # kopf tells of every attempt as an error, for each of its watches; ours is told once (_down).
 _CHATTY = (
     "kopf._cogs.clients.fetching",
@@ -60,6 +63,8 @@ class ProfileWatch:
         self._mailbox = Mailbox()
         self._stop = threading.Event()
         self._relisted = False
+        self._asked = False
+        """Whether the kopf that runs has found the CRD."""
         self._told_down = False
         self._censuses: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="profile-watch", daemon=True)
@@ -107,23 +112,60 @@ class ProfileWatch:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._login)
         kopf.on.event(f"{_PROFILES.plural}.{_PROFILES.group}", registry=registry)(self._take)
-        await kopf.operator(
-            registry=registry,
-            settings=_settings(),
-            standalone=True,
-            clusterwide=True,
-            stop_flag=self._stop,
+        self._asked = False
+        operator = asyncio.create_task(
+            kopf.operator(
+                registry=registry,
+                settings=_settings(),
+                standalone=True,
+                clusterwide=True,
+                stop_flag=self._stop,
+            )
         )
+        overseer = asyncio.create_task(self._oversee(operator))
+        try:
+            await asyncio.wait({operator})
+        finally:
+            overseer.cancel()
+            operator.cancel()
+            await asyncio.gather(overseer, return_exceptions=True)
+        if not operator.cancelled():
+            operator.result()
+
+    async def _oversee(self, operator: asyncio.Task[None]) -> None:
+        """End a kopf that has overlooked the CRD, so that it begins anew and finds it.
+
+        It looks for a kind when some CRD changes and not again; the API server begins to serve a
+        new one a moment after the last change that it tells of.
+        """
+        looks = 0
+        async with self._session() as session:
+            while not self._asked and looks < _LOOKS:
+                await asyncio.sleep(_LOOK_SECONDS)
+                looks = looks + 1 if await self._is_served(session) else 0
+        if not self._asked:
+            self.trouble = "the CustomResourceDefinition is served, and was not found yet"
+            operator.cancel()
+
+    async def _is_served(self, session: aiohttp.ClientSession) -> bool:
+        for version in _PROFILES.versions:
+            url = self._credentials.server + _PROFILES.path(version=version)
+            try:
+                if await censuses.is_served(session, url):
+                    return True
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                return False
+        return False
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=self._credentials.server, aiohttp_session=self._session())
+
+    def _session(self) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._on_start)
         trace.on_request_end.append(self._on_end)
         trace.on_request_exception.append(self._on_exception)
-        return kopf.AiohttpSession(
-            server=self._credentials.server,
-            aiohttp_session=self._credentials.session([trace]),
-        )
+        return self._credentials.session([trace])
 
     async def _take(self, event: Mapping[str, Any], **_: Any) -> None:
         body = dict(event["object"])
@@ -157,7 +199,9 @@ class ProfileWatch:
             return
         if not _is_profiles(params.url.path):
             self._discovered(params.url.path, params.response.status)
-        elif params.response.status != 200:  # noqa: PLR2004
+            return
+        self._asked = True
+        if params.response.status != 200:  # noqa: PLR2004
             self._down(f"answer {params.response.status} to the Profile watch")
         elif "watch" not in params.url.query:
             self._relisted = True

@@ -134,7 +134,7 @@ def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
         return dict(found.get("annotations") or {})
 
     with run(disable_istio_sidecar=True) as suite:
-        assert annotations()["sidecar.istio.io/inject"] == "false"
+        waits.until(lambda: annotations().get("sidecar.istio.io/inject") == "false", "it is stated")
         theirs = {"metadata": {"annotations": {"restarted": "by hand"}}}
         sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
         wait_for_looks(suite, 4)

@@ -12,11 +12,11 @@ from tests.controlplane import ControlPlane
 from tests.seaweedfs import SeaweedFS
 from tests.suites import Suite, Suites
 
-pytestmark = [pytest.mark.xdist_group("pipelines-outage"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("pipelines-storms"), pytest.mark.timeout(900)]
 
 BUCKET = "kfp-storm"
 TENANTS = [f"kfp-storm-{number}" for number in range(6)]
-BLOWS = 25
+BLOWS = 15
 BREATHERS = 0.5
 PATIENCE_SECONDS = 240.0
 

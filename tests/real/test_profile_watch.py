@@ -1,0 +1,48 @@
+"""The Profile watch, where kopf alone would wait for good."""
+
+import asyncio
+import time
+from typing import Any
+
+import kopf
+import pytest
+
+from controllers.runtime import credentials, operators
+from controllers.runtime.options import Connection, Shard
+from controllers.runtime.stores import Profiles
+from tests import kubeflow
+from tests.controlplane import ControlPlane
+
+pytestmark = pytest.mark.xdist_group("profiles")
+
+SECONDS = 60.0
+
+
+async def test_a_crd_that_kopf_has_overlooked_is_found_all_the_same(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks for a kind when a CRD changes; one served a moment later it never finds."""
+    kubeflow.create_tenants(control_plane, ["overlooked"])
+    operator, begun = kopf.operator, []
+
+    async def overlooks_once(**settings: Any) -> None:
+        begun.append(settings)
+        if len(begun) == 1:
+            await asyncio.Event().wait()
+        await operator(**settings)
+
+    monkeypatch.setattr(kopf, "operator", overlooks_once)
+    profiles = Profiles(Shard(), lambda _name, _profile: None)
+    found = await credentials.load(Connection(kubeconfig=control_plane.kubeconfig))
+    watch = operators.ProfileWatch(found, profiles, clock=time.monotonic)
+    watch.start()
+    try:
+        async with asyncio.timeout(SECONDS):
+            while not profiles.synced:  # noqa: ASYNC110 - filled from another thread
+                await asyncio.sleep(0.05)
+    finally:
+        await watch.stop()
+        await found.close()
+
+    assert profiles.get("overlooked") is not None
+    assert 2 == len(begun)
