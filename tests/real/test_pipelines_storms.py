@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.xdist_group("pipelines-storms"), pytest.mark.timeout(9
 
 BUCKET = "kfp-storm"
 TENANTS = [f"kfp-storm-{number}" for number in range(6)]
-BLOWS = 15
+BLOWS = 10
 BREATHERS = 0.5
 PATIENCE_SECONDS = 240.0
 
