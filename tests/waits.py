@@ -15,11 +15,9 @@ def until(
 ) -> T:
     """The first true answer of `check`; AssertionError naming `what` after `seconds`.
 
-    It looks again after `pause` seconds, and less and less often: up to six times that. An
-    AssertionError of `check` counts as not yet, and is the cause of the final one.
+    An AssertionError of `check` counts as not yet, and is the cause of the final one.
     """
     deadline = time.monotonic() + seconds
-    longest = 6 * pause
     while True:
         reason: AssertionError | None = None
         try:
@@ -30,4 +28,3 @@ def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}") from reason
         time.sleep(pause)
-        pause = min(1.1 * pause, longest)

@@ -57,8 +57,9 @@ def test_a_trouble_is_told_where_the_operator_looks_and_other_work_goes_on(
         assert address in sights.message(control_plane, newcomer, CONDITION)
         assert suite.is_ready()
         if trouble.everybody:
-            assert f"outside/gitea-unclassified ok: Postgres {address}" in told(suite)
-            assert up(suite) == 0
+            outside = f"outside/gitea-unclassified ok: Postgres {address}"
+            waits.until(lambda: outside in told(suite), "the probe says so")
+            waits.until(lambda: up(suite) == 0, "the metric says so")
 
         sights.delete(control_plane, paths(neighbour)[2])
         waits.until(lambda: len(present(control_plane, neighbour)) == 5, "a banner is made anew")
