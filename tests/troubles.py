@@ -1,6 +1,7 @@
 """What befalls a Postgres server, and its cure: context managers, for tests of what follows."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -107,6 +108,17 @@ def _well(_postgres: Postgres) -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def _cured(cause: Callable[[Postgres], Iterator[None]], postgres: Postgres) -> Iterator[None]:
+    """What follows the cause's `yield` is done also when a test failed: others go on with it."""
+    steps = cause(postgres)
+    next(steps)
+    try:
+        yield
+    finally:
+        next(steps, None)
+
+
 def _trouble(
     reason: str,
     cause: Callable[[Postgres], Iterator[None]],
@@ -116,7 +128,7 @@ def _trouble(
 ) -> Trouble:
     return Trouble(
         reason=reason,
-        cause=contextlib.contextmanager(cause),
+        cause=functools.partial(_cured, cause),
         everybody=everybody,
         settings=tuple(settings.items()),
     )
