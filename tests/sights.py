@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tests import kubeflow, registered, waits
 from tests.controlplane import ControlPlane, Json, StatusError
+from tests.suites import Suite
 
 MERGE_PATCH = "application/merge-patch+json"
 QUOTA = "quotas"
@@ -163,3 +164,10 @@ def add_condition(plane: ControlPlane, profile: str, condition: Json) -> None:
         return True
 
     waits.until(added, f"{profile} has condition {condition['type']}")
+
+
+def wait_for_looks(suite: Suite, looks: int) -> None:
+    """Until it has ended so many more reconciles, of whatever controller and profile."""
+    total = "controller_runtime_reconcile_total"
+    goal = suite.total(total) + looks
+    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")

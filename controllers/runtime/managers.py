@@ -98,7 +98,7 @@ class Manager:
         self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
         for informer in self.informers.values():
             informer.recovered = self._recovered
-            informer.listed = self._listed_late
+            informer.listed = self._wake_all  # whoever waited for a kind looks again
             informer.noticed = self._noticed
         self.health = Health(
             self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
@@ -150,10 +150,6 @@ class Manager:
             reconciler.queue.hurry()
         if self.world.conditions is not None:
             self.world.conditions.hurry()
-
-    def _listed_late(self) -> None:
-        """A kind that the cluster lacked is served: whoever waited for it looks again."""
-        self._wake_all()
 
     def _noticed(self, controller: str) -> None:
         outside = self.reconcilers[controller].outside

@@ -47,12 +47,6 @@ def container(plane: ControlPlane) -> Json:
     return found
 
 
-def wait_for_looks(suite: Suite, looks: int) -> None:
-    total = "controller_runtime_reconcile_total"
-    goal = suite.total(total) + looks
-    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")
-
-
 def writes(suite: Suite) -> float:
     """How many requests of the process have changed something, or tried to."""
     verbs = ("POST", "PUT", "PATCH", "DELETE")
@@ -101,9 +95,9 @@ def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
     kubeflow.create_tenant(plane, TENANT)
     with run() as suite:
         add_by_hand(plane)
-        wait_for_looks(suite, 4)
+        sights.wait_for_looks(suite, 4)
         before, written = versions(plane), writes(suite)
-        wait_for_looks(suite, 12)
+        sights.wait_for_looks(suite, 12)
         assert versions(plane) == before
         assert writes(suite) == written
         (_, own) = plane.request("GET", path(DEPLOYMENT))["spec"]["template"]["spec"]["containers"]
@@ -137,13 +131,13 @@ def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
         waits.until(lambda: annotations().get("sidecar.istio.io/inject") == "false", "it is stated")
         theirs = {"metadata": {"annotations": {"restarted": "by hand"}}}
         sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
-        wait_for_looks(suite, 4)
+        sights.wait_for_looks(suite, 4)
     with run(disable_istio_sidecar=False) as suite:
         waits.until(lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone")
         assert annotations()["restarted"] == "by hand"
-        wait_for_looks(suite, 4)
+        sights.wait_for_looks(suite, 4)
         before, written = versions(plane), writes(suite)
-        wait_for_looks(suite, 8)
+        sights.wait_for_looks(suite, 8)
         assert (versions(plane), writes(suite)) == (before, written)
 
 

@@ -129,10 +129,7 @@ def wait_told(plane: ControlPlane, name: str) -> None:
 
 def wait_for_resyncs(suite: Suite, plane: ControlPlane) -> None:
     """Until it has looked twice more at each profile, those of other tests included."""
-    profiles = len(plane.request("GET", kubeflow.PROFILES)["items"])
-    total = functools.partial(suite.total, "controller_runtime_reconcile_total")
-    goal = total() + 2 * profiles
-    waits.until(lambda: total() >= goal, "two resyncs")
+    sights.wait_for_looks(suite, 2 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 @pytest.fixture

@@ -59,9 +59,7 @@ def tenant(plane: ControlPlane, name: str) -> Json:
 
 def wait_for_resyncs(plane: ControlPlane, suite: Suite) -> None:
     """Until it has looked thrice more at each profile, those of other tests included."""
-    total = functools.partial(suite.total, "controller_runtime_reconcile_total")
-    goal = total() + 3 * len(plane.request("GET", kubeflow.PROFILES)["items"])
-    waits.until(lambda: total() >= goal, "resyncs")
+    sights.wait_for_looks(suite, 3 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:

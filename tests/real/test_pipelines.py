@@ -88,12 +88,6 @@ def path(kind: str, namespace: str, name: str) -> str:
     return KINDS[kind].path(namespace, name)
 
 
-def wait_for_looks(suite: Suite, looks: int) -> None:
-    total = "controller_runtime_reconcile_total"
-    goal = suite.total(total) + looks
-    waits.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_the_api_server_adds_nothing_that_would_be_written_again(
     control_plane: ControlPlane, suites: Suites, mode: str
@@ -105,7 +99,7 @@ def test_the_api_server_adds_nothing_that_would_be_written_again(
     suite = start(suites, f"pipelines-{mode}", variables, "--resync", "0.01")
     before = wait_well(control_plane, tenant, ALWAYS + 2 + extra)
 
-    wait_for_looks(suite, 6)
+    sights.wait_for_looks(suite, 6)
     assert versions(ours(control_plane, tenant)) == versions(before)
     suite.stop()
 

@@ -35,14 +35,9 @@ def versions(plane: ControlPlane, prefix: str, *besides: str) -> dict[str, str]:
     }
 
 
-def reconciles(suite: Suite) -> float:
-    return suite.total("controller_runtime_reconcile_total")
-
-
 def wait_for_resyncs(suite: Suite, profiles: int) -> None:
     """Until every controller has looked twice more at each profile."""
-    goal = reconciles(suite) + 2 * len(registered.TOGETHER) * profiles
-    waits.until(lambda: reconciles(suite) >= goal, "two resyncs")
+    sights.wait_for_looks(suite, 2 * len(registered.TOGETHER) * profiles)
 
 
 def test_the_steady_state_makes_no_request_but_the_watches(
