@@ -63,7 +63,7 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
 
 
 def main() -> None:
-    both = (*registry.CONTROLLERS, *HANGING)
+    both = (*registry.controllers(), *HANGING)
     build(World(registry=both, environment=os.environ, run=run))()
 
 

@@ -17,7 +17,7 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
 """What has no default, by the names of the controllers that need it."""
 SECRETS: Mapping[str, Mapping[str, str]] = {"gitea": {"psql_admin_passwd": "a-sample-password"}}
 """The same of what belongs into no file."""
-TOGETHER = tuple(one for one in registry.CONTROLLERS if not one.apart)
+TOGETHER = tuple(one for one in registry.controllers() if not one.apart)
 """Those that `all` runs."""
 
 
@@ -30,4 +30,4 @@ def settings(controller: AnyController) -> Any:
 
 def as_they_run() -> list[AnyController]:
     """Every controller, by these settings the variant that a process runs."""
-    return [controller.with_settings(settings(controller)) for controller in registry.CONTROLLERS]
+    return [controller.with_settings(settings(controller)) for controller in registry.controllers()]

@@ -39,10 +39,12 @@ class Loaded:
 class Loader:
     """Reads the settings of controllers out of a registry.
 
+    ``others`` are controllers that this process need not know but by name, with their variants;
     ``pod_namespace`` is the file that tells a pod its namespace.
     """
 
     registry: Sequence[AnyController]
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     pod_namespace: Path = POD_NAMESPACE
 
     def load(
@@ -52,7 +54,7 @@ class Loader:
 
         Raises WrongSettingsError with everything that is wrong anywhere.
         """
-        reading = _Reading(registry=self.registry)
+        reading = _Reading(registry=self.registry, others=self.others)
         own = {name: value for name, value in inputs.flags.items() if name in location.model_fields}
         rest = {name: value for name, value in inputs.flags.items() if name not in own}
         placed = reading.resolve(location, replace(inputs, flags=own), SECTION, PREFIX)
@@ -78,7 +80,7 @@ class Loader:
             common=common,
             assemblies=[(each.with_settings(own), own) for each, own in assemblies],
             connection=common.connection(),
-            options=common.options(namespace=namespace, known=_names(self.registry)),
+            options=common.options(namespace=namespace, known=_names(self.registry, self.others)),
         )
 
 
@@ -92,6 +94,7 @@ class _Reading:
     """Goes on after a fault, so that all of them are told at once."""
 
     registry: Sequence[AnyController]
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def resolve(
@@ -120,7 +123,7 @@ class _Reading:
             what = f"{len(found)} documents" if len(found) > 1 else type(content).__name__
             self._refuse(str(file), f"expected one mapping of sections, not {what}")
             return {}
-        known = [SECTION, *(controller.name for controller in self.registry)]
+        known = [SECTION, *(controller.name for controller in self.registry), *self.others]
         for key in content:
             if key not in known:
                 hint = suggestion(str(key), known)
@@ -152,12 +155,13 @@ class _Reading:
         self.faults.append(Fault(setting="--config", origin=origin, problem=problem))
 
 
-def _names(registry: Sequence[AnyController]) -> list[str]:
+def _names(registry: Sequence[AnyController], others: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Every name that a controller may run by."""
+    variants = {each.name: each.variants for each in registry} | dict(others)
     return [
         name
-        for each in registry
-        for name in (each.name, *(f"{each.name}-{variant}" for variant in each.variants))
+        for each, theirs in variants.items()
+        for name in (each, *(f"{each}-{variant}" for variant in theirs))
     ]
 
 

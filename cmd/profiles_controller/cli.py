@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -61,7 +62,15 @@ def main() -> None:
     """The program ``profiles-controller``."""
     from controllers import registry  # noqa: PLC0415 - nothing is read at import
 
-    build(World(registry=registry.CONTROLLERS, environment=os.environ))()
+    # What runs one controller knows of the others no more than their names.
+    alone = [name for name in sys.argv[1:2] if name in registry.NAMES]
+    others = {name: variants for name, variants in registry.NAMES.items() if name not in alone}
+    world = World(
+        registry=[registry.load(name) for name in alone or registry.NAMES],
+        environment=os.environ,
+        others=others if alone else {},
+    )
+    build(world)()
 
 
 def build(world: World) -> typer.Typer:

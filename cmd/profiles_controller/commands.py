@@ -196,7 +196,7 @@ def _load(
     # A flag without text is like a variable without: templates write both for "not set".
     given = {name: value for name, value in flags.items() if value not in (None, "")}
     inputs = Inputs(flags=given, environment=world.environment)
-    loaded = Loader(registry=world.registry).load(names, inputs, location)
+    loaded = Loader(registry=world.registry, others=world.others).load(names, inputs, location)
     if level is None or "log_level" in loaded.common.model_fields_set:
         level = loaded.common.log_level
     world.configure_logs(form=loaded.common.log_format, level=level)

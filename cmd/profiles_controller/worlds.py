@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from controllers.manifests import Body
@@ -137,6 +137,8 @@ class World:
 
     registry: Sequence[AnyController]
     environment: Mapping[str, str]
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Controllers beside the registry's that are known by name only, with their variants."""
     run: Callable[[Assemblies, Connection, Options], Coroutine[Any, Any, int]] = _run
     run_once: Callable[[Assemblies, Connection, Options], Coroutine[Any, Any, Summary]] = _run_once
     diff: Callable[

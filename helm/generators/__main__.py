@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         return 2
     stale = []
     for make in _FILES:
-        path, content = make(registry.CONTROLLERS)
+        path, content = make(registry.controllers())
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue
         stale.append(path.name)

@@ -20,7 +20,7 @@ NETWORK = "network"
 ALL = "all"
 OTHERS = "others"
 REAL = (NETWORK, "quotas", "limitranges", "rbac", "notebook", "authz-policies")
-NETWORK_CONTROLLER: AnyController = registry.by_name()[NETWORK]
+NETWORK_CONTROLLER: AnyController = registry.load(NETWORK)
 
 
 class Settings(BaseModel):
@@ -34,7 +34,7 @@ def assemblies(which: str) -> Sequence[Assembly]:
         return [(NETWORK_CONTROLLER, NETWORK_CONTROLLER.settings())]
     if which == OTHERS:
         return assemblies(ALL)[1:]
-    chosen = [*(registry.by_name()[name] for name in REAL), *STAND_INS]
+    chosen = [*(registry.load(name) for name in REAL), *STAND_INS]
     return [(controller, controller.settings()) for controller in chosen]
 
 

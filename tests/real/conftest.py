@@ -60,7 +60,7 @@ def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
             assert running.pop().stop() == 0
         file = tmp_path / "config.yaml"
         file.write_text(yaml.safe_dump({name: dict(settings)}))
-        parsed = registry.by_name()[name].settings.model_validate(dict(settings))
+        parsed = registry.load(name).settings.model_validate(dict(settings))
         kubeconfig = suites.identity(identities.name_of(name, settings), name, **{name: parsed})
         command = ("--config", str(file), *arguments)
         own = prefix_of(name)  # a variable goes before the file

@@ -67,7 +67,7 @@ def test_a_controller_has_a_deployment_account_role_and_config_of_its_own() -> N
 
 def plain() -> list[str]:
     """The controllers without variants."""
-    return [one.name for one in registry.CONTROLLERS if not one.variants]
+    return [one.name for one in registry.controllers() if not one.variants]
 
 
 def test_a_controller_that_values_do_not_know_is_told(tmp_path: Path) -> None:
@@ -182,12 +182,12 @@ def test_mode_all_is_one_process_with_every_section_and_right() -> None:
     assert f"--only={','.join(enabled)}" == charts.container(deployment)["args"][1]
     assert {"common", *enabled} == charts.config(manifests, "all").keys()
     assert [{"name": "A", "value": "1"}] == charts.container(deployment)["env"]
-    role = permissions.cluster_role([registry.by_name()[name] for name in enabled], "all")
+    role = permissions.cluster_role([registry.load(name) for name in enabled], "all")
     assert rights(role["rules"]) == rights(charts.of_kind(manifests, "ClusterRole")["all"]["rules"])
 
 
 def test_one_process_may_do_what_all_its_controllers_need() -> None:
-    together = [one for one in registry.CONTROLLERS if not one.apart]
+    together = [one for one in registry.controllers() if not one.apart]
     values = {"mode": "all", "controllers": {one.name: {"enabled": True} for one in together}}
 
     expected = permissions.cluster_role(together, "all")
@@ -258,13 +258,13 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
-    for one in registry.CONTROLLERS:
+    for one in registry.controllers():
         if not one.variants:
             yield from ((one.name, given) for given in SETTINGS.get(one.name, [{}]))
 
 
 def test_every_controller_whose_rights_follow_settings_has_its_cases() -> None:
-    assert {one.name for one in registry.CONTROLLERS if one.configured_rules} <= SETTINGS.keys()
+    assert {one.name for one in registry.controllers() if one.configured_rules} <= SETTINGS.keys()
 
 
 def snake(given: dict[str, Any]) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def test_the_cluster_role_is_what_the_program_says_it_needs(
         {"controllers": {**others, name: {"enabled": True, "settings": given}}}
     )
 
-    controller = registry.by_name()[name]
+    controller = registry.load(name)
     settings = controller.settings.model_validate(snake(given))
     expected = permissions.cluster_role([controller], name, {name: settings})
     rendered = charts.of_kind(manifests, "ClusterRole")
@@ -300,7 +300,7 @@ GITEA = {
 
 @pytest.mark.parametrize(
     ("controller", "variant"),
-    [(one, variant) for one in registry.CONTROLLERS for variant in one.variants],
+    [(one, variant) for one in registry.controllers() for variant in one.variants],
     ids=lambda each: str(getattr(each, "name", each)),
 )
 def test_an_instance_is_a_process_of_its_own_with_its_rights(

@@ -22,7 +22,7 @@ from tests.suites import Suites
 pytestmark = pytest.mark.xdist_group("status")
 
 PEOPLE = "status-reader"
-JUDGED = {one.name for one in registry.CONTROLLERS if not one.asks_outside}
+JUDGED = {one.name for one in registry.controllers() if not one.asks_outside}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def writer(suites: Suites) -> Path:
 def reader(control_plane: ControlPlane) -> Path:
     """Who may do what `permissions status` prints, and nothing else."""
     role = yaml.safe_load(suites.run("permissions", "status").stdout)
-    assert role["rules"] == reader_role(registry.CONTROLLERS, "any")["rules"]
+    assert role["rules"] == reader_role(registry.controllers(), "any")["rules"]
     role["metadata"]["name"] = PEOPLE
     return identities.bind(control_plane, PEOPLE, role)
 
@@ -190,7 +190,7 @@ def test_rights_that_are_missing_are_named(
 ) -> None:
     in_shape(control_plane, writer, "half-seen")
     assert status(reader, "half-seen")[0] == 0
-    role = reader_role(registry.CONTROLLERS, "status-half")
+    role = reader_role(registry.controllers(), "status-half")
     role["rules"] = [one for one in role["rules"] if one["resources"] != ["resourcequotas"]]
     half = identities.bind(control_plane, "status-half", role)
     blind = identities.bind(
@@ -233,7 +233,7 @@ def test_an_instances_own_rights_are_enough_for_its_own_rows(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     kubeflow.create_tenants(control_plane, ["from-within-gitea"])
-    settings = registered.settings(registry.by_name()["gitea"])
+    settings = registered.settings(registry.load("gitea"))
     own = suites.identity("status-of-gitea", "gitea", gitea=settings)
 
     code, rows, said = status(own, "from-within-gitea", "--only", "gitea-unclassified")

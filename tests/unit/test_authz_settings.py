@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from controllers import registry
 from controllers.authz_policies import desired
 from controllers.authz_policies.config import AuthzPoliciesSettings
-from controllers.registry import CONTROLLERS
 from profiles_controller.assemblies import Loader
 from profiles_controller.faults import WrongSettingsError
 from tests import builders
@@ -221,7 +221,7 @@ def test_whatever_is_configured_is_refused_or_admits_nobody_unnamed(given_value:
 
 
 def test_an_unknown_key_of_an_operation_is_told_with_those_that_there_are() -> None:
-    loader = Loader(registry=CONTROLLERS, pod_namespace=reading.NOWHERE)
+    loader = Loader(registry=registry.controllers(), pod_namespace=reading.NOWHERE)
     text = '[{"method": ["GET"], "paths": ["/a"]}]'
     environment = {"AUTHZ_POLICIES_BLOCKED_OPERATIONS": text}
     with pytest.raises(WrongSettingsError) as caught:

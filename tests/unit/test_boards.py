@@ -265,7 +265,7 @@ def test_a_terminal_gets_the_counts_above_and_long_messages_cut() -> None:
 
 
 def test_a_persons_role_reads_and_nothing_else() -> None:
-    role = reader_role(registry.CONTROLLERS, "reader")
+    role = reader_role(registry.controllers(), "reader")
     resources = {name for rule in role["rules"] for name in rule["resources"]}
 
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list", "watch"}

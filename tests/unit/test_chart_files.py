@@ -39,7 +39,7 @@ def test_another_argument_is_wrong_usage() -> None:
     assert generators.main(["--write"]) == 2
 
 
-@pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
 def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> None:
     assert controller.name in VALUES["controllers"], "add a key to values.yaml"
     own = VALUES["controllers"][controller.name]

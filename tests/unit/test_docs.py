@@ -47,7 +47,7 @@ METRIC = re.compile(
     r"\b(?:controller_runtime|workqueue|rest_client|leader_election|profiles_controller)_[a-z_]+"
 )
 each_controller = pytest.mark.parametrize(
-    "controller", registry.CONTROLLERS, ids=lambda controller: controller.name
+    "controller", registry.controllers(), ids=lambda controller: controller.name
 )
 
 
@@ -124,7 +124,7 @@ def test_the_runbook_knows_every_condition() -> None:
 
     running = [
         dataclasses.replace(each, name=name)
-        for each in registry.CONTROLLERS
+        for each in registry.controllers()
         for name in statuses.names_of(each)
     ]
     assert {each.condition for each in running} <= told
@@ -184,10 +184,10 @@ def test_options_and_variables_that_are_named_exist(document: Document) -> None:
         for name, field in FIELDS.items()
         for variable in flags.variables(name, field, PREFIX)
     }
-    for each in registry.CONTROLLERS:
+    for each in registry.controllers():
         options |= set(map(flags.spelling, each.flags))
         variables |= {prefix_of(each.name) + name.upper() for name in each.settings.model_fields}
-    prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.CONTROLLERS)])
+    prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.controllers())])
 
     assert set(re.findall(r"(?<![-\w])--[a-z][-a-z]+", document.text)) <= options
     assert set(re.findall(rf"\b(?:{prefixes})[A-Z_]+\b", document.text)) <= variables
@@ -242,8 +242,8 @@ def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None =
     file.write_text(yaml.safe_dump(sections))
     namespace.write_text("platform")
     inputs = Inputs(flags={"config": str(file)}, environment=given)
-    loader = Loader(registry=registry.CONTROLLERS, pod_namespace=namespace)
-    names = [ALL, *(one.name for one in registry.CONTROLLERS if one.apart)]
+    loader = Loader(registry=registry.controllers(), pod_namespace=namespace)
+    names = [ALL, *(one.name for one in registry.controllers() if one.apart)]
     return loader.load(names, inputs, Selection)
 
 

@@ -26,13 +26,13 @@ GOLDEN = Path(__file__).parent / "golden" / "permissions"
 
 @pytest.mark.parametrize("name", list(registry.by_name()))
 def test_a_controller_may_do_what_it_declares_and_nothing_else(name: str) -> None:
-    role = permissions.cluster_role([registry.by_name()[name]], f"profiles-controller-{name}")
+    role = permissions.cluster_role([registry.load(name)], f"profiles-controller-{name}")
     golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
 
     assert golden == role
 
 
-@pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
 def test_no_controller_may_do_everything(controller: AnyController) -> None:
     """Every verb of a resource only where a Role that it writes hands that rule on."""
     handed_on = [
@@ -182,7 +182,7 @@ def test_rules_follow_the_settings_and_without_any_the_defaults(
     assert expected == permissions.rules(CONFIGURED, settings)[len(permissions.rules(PLAIN)) :]
 
 
-@pytest.mark.parametrize("controller", registry.CONTROLLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
 def test_rules_follow_from_settings_that_there_are(controller: AnyController) -> None:
     named = {one.setting for one in controller.configured_rules}
 

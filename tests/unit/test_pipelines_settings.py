@@ -40,7 +40,8 @@ ORIGINAL = {
 def load(**variables: str) -> PipelinesSettings:
     """What the program makes of an environment."""
     inputs = Inputs(environment=variables)
-    ((_, settings),) = Loader(registry=registry.CONTROLLERS).load(["pipelines"], inputs).assemblies
+    loader = Loader(registry=[registry.load("pipelines")])
+    ((_, settings),) = loader.load(["pipelines"], inputs).assemblies
     assert isinstance(settings, PipelinesSettings)
     return settings
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from controllers import registry
 from controllers.manifests import Manifest
 from controllers.rbac import controller, desired
 from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
-from controllers.registry import CONTROLLERS
 from controllers.runtime import permissions
 from profiles_controller import cli
 from profiles_controller.assemblies import Loader
@@ -22,7 +22,7 @@ from tests import builders, samples
 from tests import settings as reading
 
 ARGO = "argoproj.io"
-LOADER = Loader(registry=CONTROLLERS, pod_namespace=reading.NOWHERE)
+LOADER = Loader(registry=registry.controllers(), pod_namespace=reading.NOWHERE)
 
 
 def groups(value: object) -> tuple[str, ...]:
@@ -177,7 +177,7 @@ def test_the_printed_cluster_role_follows_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     given = {"support_groups": ["a"], "ml_pipeline": "none", "pipeline_verbs": {ARGO: None}}
     file.write_text(yaml.safe_dump({"rbac": given}))
-    app = cli.build(samples.world(registry=CONTROLLERS))
+    app = cli.build(samples.world(registry=registry.controllers()))
     result = CliRunner().invoke(app, ["permissions", "rbac", "--config", str(file)])
 
     assert result.exit_code == 0, result.output

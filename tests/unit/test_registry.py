@@ -1,3 +1,9 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from controllers import registry
 from controllers.runtime import permissions
 from controllers.runtime.kinds import KINDS
@@ -5,15 +11,33 @@ from tests import registered
 
 
 def test_every_controller_is_found_by_its_name() -> None:
-    assert tuple(registry.by_name().values()) == registry.CONTROLLERS
+    assert tuple(registry.by_name().values()) == registry.controllers()
     for name, controller in registry.by_name().items():
         assert controller.name == name
+
+
+def test_a_name_that_is_not_in_the_list_is_no_controller() -> None:
+    with pytest.raises(KeyError):
+        registry.load("registry")
+
+
+def test_a_process_of_one_controller_imports_no_other() -> None:
+    code = (
+        "import contextlib, sys; from profiles_controller import cli\n"
+        "with contextlib.suppress(SystemExit): cli.main()\n"
+        "print(*(name for name in sys.modules if name.endswith('.controller')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "limitranges", "--help"],
+        capture_output=True, text=True, check=True, cwd=Path.cwd(),
+    )  # fmt: skip
+    assert "controllers.limitranges.controller" == done.stdout.splitlines()[-1]
 
 
 def test_names_aliases_and_conditions_are_used_once() -> None:
     names = [
         name
-        for controller in registry.CONTROLLERS
+        for controller in registry.controllers()
         for name in (
             *(controller.name, *controller.aliases),
             *(f"{controller.name}-{variant}" for variant in controller.variants),
@@ -37,7 +61,7 @@ def test_every_controller_that_all_runs_needs_no_settings() -> None:
 
 
 def test_the_samples_of_settings_are_of_those_that_have_no_default() -> None:
-    for controller in registry.CONTROLLERS:
+    for controller in registry.controllers():
         fields = controller.settings.model_fields.items()
         required = {name for name, one in fields if one.is_required()}
         samples = (registered.REQUIRED, registered.SECRETS)
@@ -47,6 +71,6 @@ def test_the_samples_of_settings_are_of_those_that_have_no_default() -> None:
 
 def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
     """The ClusterRole can be printed before it is known which variant will run."""
-    for controller, variant in zip(registry.CONTROLLERS, registered.as_they_run(), strict=True):
+    for controller, variant in zip(registry.controllers(), registered.as_they_run(), strict=True):
         chosen = registered.settings(controller)
         assert permissions.rules(controller, chosen) == permissions.rules(variant, chosen)

@@ -137,4 +137,5 @@ def test_a_controller_that_is_apart_is_picked_by_name_alone() -> None:
 
     assert ["others"] == [one.name for one in reading.pick([ALL], "controller", "argument")]
     assert ["samples"] == [one.name for one in reading.pick(["samples"], "controller", "argument")]
-    assert ["samples", "samples-a", "samples-b", "others"] == _names(registry)
+    known = ["samples", "samples-a", "samples-b", "others", "more", "more-x"]
+    assert known == _names(registry, {"more": ("x",)})
