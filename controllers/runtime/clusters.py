@@ -33,9 +33,10 @@ REQUEST_TIMEOUT = 60.0
 """Seconds after which a request that is not a watch counts as lost."""
 WATCH_SILENCE = 90.0
 """Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
-_MANY_ECHOES = 16
 _PAUSE = 0.005
-"""Seconds: while only we write, the watch is read in larger pieces, which costs less."""
+"""Seconds: while we write much, a watch is read in larger pieces and after the answers to what we
+wrote, so that their echoes are known for what they are before they are parsed.
+"""
 _THROTTLED_TRIES = 5
 _LONGEST_THROTTLE = 30.0
 
@@ -164,8 +165,9 @@ class KubeCluster:
                     raise answers.api_error(response.status, await response.read())
                 yield ()
                 rest_of_line = b""
-                echoes = 0
                 async for chunk in response.content.iter_any():
+                    if self._limiter.busy:
+                        await asyncio.sleep(_PAUSE)
                     *lines, rest_of_line = (rest_of_line + chunk).split(b"\n")
                     news = [
                         orjson.loads(line)
@@ -173,10 +175,7 @@ class KubeCluster:
                         if line and version_of(line) not in known
                     ]
                     if news:
-                        echoes = 0
                         yield news
-                    elif (echoes := echoes + 1) > _MANY_ECHOES:
-                        await asyncio.sleep(_PAUSE)
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             raise UnreachableError(answers.said(error)) from error
 

@@ -39,6 +39,8 @@ class Kind:
     keyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Of a merge kind, by dotted path, the lists that the API merges by the keys of their items
     (``x-kubernetes-list-map-keys`` in its OpenAPI document): others may add items to them."""
+    confidential: bool = False
+    """Its content is secret: not even the latest one is kept in memory beside its digest."""
     unread: str = ""
     """A field selector that lists and watches leave out by: what no controller makes or reads."""
     optional: bool = False
@@ -98,7 +100,7 @@ _TABLE = (
          content=("data", "binaryData", "immutable"), empties=("data", "binaryData")),
     Kind(name="Secret", versions=("v1",), plural="secrets",
          content=("type", "data", "immutable"), immutable=("type",), empties=("data",),
-         unread="type!=helm.sh/release.v1"),
+         confidential=True, unread="type!=helm.sh/release.v1"),
     Kind(name="VirtualService", group="networking.istio.io", versions=("v1", "v1beta1"),
          plural="virtualservices", optional=True),
     Kind(name="ServiceEntry", group="networking.istio.io", versions=("v1", "v1beta1"),

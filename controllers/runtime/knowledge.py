@@ -190,7 +190,8 @@ class Knowledge:
             del self._latest[next(iter(self._latest))]
 
     def _is_dead(self, metadata: Body) -> bool:
-        return int(metadata["resourceVersion"]) <= self._buried.get(metadata["uid"], -1)
+        version = self._buried.get(metadata["uid"])
+        return version is not None and int(metadata["resourceVersion"]) <= version
 
     def _is_echo(self, namespace: str, name: str, record: Record) -> bool:
         if (namespace, name) not in self._expected:

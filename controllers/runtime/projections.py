@@ -32,6 +32,10 @@ Texts = tuple[tuple[str, str], ...]
 _LONG = 128
 _UNREAD = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 _shared: dict[Texts, Texts] = {}
+_digests: dict[tuple[str, bytes], bytes] = {}
+"""Of the contents that were seen last: most tenants have the same, and hold one digest together."""
+_MOST_DIGESTS = 256
+_LARGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,17 @@ def content_of(kind: Kind, body: Mapping[str, Any]) -> Body:
 def digest(kind: Kind, content: Mapping[str, Any]) -> bytes:
     """Sixteen bytes that are equal for contents that mean the same."""
     raw = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    if kind.confidential or len(raw) > _LARGE:
+        return _digest(kind, content, raw)
+    found = _digests.get((kind.name, raw))
+    if found is None:
+        if len(_digests) >= _MOST_DIGESTS:
+            _digests.clear()
+        found = _digests[kind.name, raw] = _digest(kind, content, raw)
+    return found
+
+
+def _digest(kind: Kind, content: Mapping[str, Any], raw: bytes) -> bytes:
     if _may_be_respelled(kind, raw):
         raw = orjson.dumps(comparisons.normalise(kind, content), option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(raw, digest_size=16).digest()

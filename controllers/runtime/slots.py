@@ -23,9 +23,14 @@ class Slots:
     """So many writes at once, and in two lines: what an event woke goes before the backlog."""
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self._count = self._free = count
         self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         self._turn = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether half of them or more are taken."""
+        return 2 * self._free <= self._count
 
     async def acquire(self, line: Priority) -> None:
         """Wait for a slot; ``release`` must follow, but not when this raises."""
@@ -62,6 +67,11 @@ class Limiter:
         self._slots = Slots(max_writes)
         self._interval = 1 / qps if qps else 0.0
         self._next = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether half of the writes that may be in flight are, or more."""
+        return self._slots.busy
 
     async def enter(self, line: Priority) -> None:
         """Wait for a slot; ``leave`` must follow."""

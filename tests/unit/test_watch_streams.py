@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from controllers.runtime import clusters
 from controllers.runtime.clusters import KubeCluster, Limits
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
+from controllers.runtime.slots import Priority
 
 PATH = "/api/v1/configmaps"
 Told = list[bytes]
@@ -47,7 +48,7 @@ async def connect(tmp_path: Path) -> AsyncIterator[Connect]:
         await server.start_server()
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(config(str(server.make_url("")))))
-        cluster = await clusters.connect(Connection(kubeconfig=kubeconfig), Limits())
+        cluster = await clusters.connect(Connection(kubeconfig=kubeconfig), Limits(max_writes=2))
         opened.append((server, cluster))
         return cluster
 
@@ -66,7 +67,7 @@ def config(server: str) -> Body:
     }
 
 
-async def told(cluster: KubeCluster, known: Sequence[str] = ()) -> list[tuple[str, str]]:
+async def told(cluster: KubeCluster, known: Container[str] = ()) -> list[tuple[str, str]]:
     return [
         (event["type"], event["object"]["metadata"]["resourceVersion"])
         async for events in cluster.watch(PATH, {}, known)
@@ -85,12 +86,22 @@ async def test_known_versions_are_left_out_but_for_an_end(connect: Connect) -> N
 
 
 async def test_news_among_many_echoes_is_told(connect: Connect) -> None:
-    """Also when the stream is read in larger pieces, as after so many echoes."""
     versions = range(1, 201)
     cluster = await connect([line(version) for version in versions])
     known = [str(version) for version in versions if version % 50]
     expected = [("MODIFIED", str(version)) for version in (50, 100, 150, 200)]
     assert expected == await told(cluster, known)
+
+
+async def test_while_much_is_written_the_answers_come_before_their_echoes(
+    connect: Connect,
+) -> None:
+    cluster = await connect([line(1), line(2)])
+    known: set[str] = set()
+    await cluster._limiter.enter(Priority.EVENT)
+    asyncio.get_running_loop().call_later(0.004, known.add, "1")  # as an answer to a write
+
+    assert [("MODIFIED", "2")] == await told(cluster, known)
 
 
 async def test_a_line_in_pieces_is_one_event(connect: Connect) -> None:
