@@ -25,7 +25,7 @@ from controllers.runtime.queues import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
-PAGE = 500
+PAGE = 300
 """Objects per page of a list: a page is dropped as soon as it is digested."""
 _WATCH_SECONDS = (240, 360)
 """Bounds of a watch's life; the server ends it, so that load spreads over its replicas."""

@@ -2,7 +2,9 @@
 
 `python -m tests.bench.bare write ...` makes the writes of a cold start, with the same bodies, the
 same mix and as many in flight; `... list ...` lists what a restart lists, parses and digests it.
-Each prints one JSON object: seconds, processor seconds of that time, and how many.
+Each prints one JSON object: seconds, processor seconds of that time, and how many. `... repair ...`
+puts policies back as soon as a watch tells of a change, without a look at anything else; it says
+READY when the watch is up, and goes on until it is killed.
 """
 
 import argparse
@@ -32,6 +34,7 @@ Json = dict[str, Any]
 PAGE = 500
 JSON_TYPE = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+READY = "ready"
 
 
 class Write(NamedTuple):
@@ -185,6 +188,38 @@ async def list_all(server: Server, arguments: argparse.Namespace) -> int:
     return len(digests)
 
 
+async def repair(server: Server, arguments: argparse.Namespace) -> None:
+    writes = await plan(server, arguments.controllers, 0, 0)
+    kept = {
+        (one.body["metadata"]["namespace"], one.body["metadata"]["name"]): one for one in writes
+    }
+    gc.freeze()
+
+    async def put_back(session: aiohttp.ClientSession, event: Json) -> None:
+        found = event["object"]
+        metadata = found["metadata"]
+        write = kept[metadata["namespace"], metadata["name"]]
+        if event["type"] == "DELETED":
+            await send(session, iter([write]))
+        elif found["spec"] != write.body["spec"]:
+            path = KINDS["NetworkPolicy"].path(metadata["namespace"], metadata["name"])
+            body = {**found, "spec": write.body["spec"]}
+            await send(session, iter([Write("PUT", server.at(path), body)]))
+
+    path = KINDS["NetworkPolicy"].path()
+    async with server.session() as session, asyncio.TaskGroup() as group:
+        async with session.get(server.at(path, limit="1"), raise_for_status=True) as response:
+            version = orjson.loads(await response.read())["metadata"]["resourceVersion"]
+        async with session.get(
+            server.at(path, watch="1", resourceVersion=version),
+            timeout=aiohttp.ClientTimeout(total=None),
+            raise_for_status=True,
+        ) as response:
+            print(READY, flush=True)
+            async for line in response.content:
+                group.create_task(put_back(session, orjson.loads(line)))
+
+
 class Clock:
     """Wall and processor seconds since `start`."""
 
@@ -197,7 +232,7 @@ class Clock:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("write", "list"))
+    parser.add_argument("what", choices=("write", "list", "repair"))
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--controllers", default=synthetic.NETWORK)
     parser.add_argument("--events", type=int, default=0)
@@ -205,6 +240,9 @@ def main() -> int:
     parser.add_argument("--in-flight", type=int, default=16)
     arguments = parser.parse_args()
     arguments.clock = Clock()
+    if arguments.what == "repair":
+        asyncio.run(repair(Server(arguments.kubeconfig), arguments))
+        return 0
     work = write_all if arguments.what == "write" else list_all
     count = asyncio.run(work(Server(arguments.kubeconfig), arguments))
     print(json.dumps({"count": count, **arguments.clock.read()}))

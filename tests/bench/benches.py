@@ -84,12 +84,17 @@ class Bench:
     def _on_loaded(self, stage: Stage, take: Take, memory: list[Memory]) -> None:
         """Everything else, from what leaves the stage as it was to what does not."""
         if self.only & {"drift", "memory", "restart"}:
+            repaired: dict[str, list[float]] = {}
+            if "drift" in self.only:
+                with stage.bare_repairer():
+                    repaired = drifts.measured(stage)
             say("the suite on a loaded control plane")
             with resting(stage, synthetic.NETWORK) as rested:
                 if "memory" in self.only:
                     take(memories.rows(self.profiles, [*memory, rested()]))
                 if "drift" in self.only:
-                    take(drifts.rows(stage))
+                    ours = drifts.measured(stage)
+                    take(drifts.rows(ours, repaired, len(stage.profiles)))
         if "restart" in self.only:
             pairs = [restarts.pair(stage) for _ in range(RESTARTS_A_REPEAT * self.repeats)]
             take(restarts.rows(pairs, self.profiles))

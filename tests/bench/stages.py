@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests import kubeflow, waits
-from tests.bench import probes
+from tests.bench import bare, probes
 from tests.controlplane import ControlPlane, Json, ports, processes
 
 STOP_SECONDS = 30.0
@@ -133,6 +133,21 @@ class Stage:
         _, process = self._start_bare("write", **self.mix)
         try:
             yield process
+        finally:
+            processes.kill(process)
+
+    @contextlib.contextmanager
+    def bare_repairer(self) -> Iterator[None]:
+        """The bare client, putting back what is changed."""
+        name, process = self._start_bare("repair")
+        try:
+            waits.until(
+                lambda: self._group.last_words(name) == bare.READY or process.poll() is not None,
+                "the bare client's watch",
+            )
+            yield
+            if process.poll() is not None:
+                raise processes.ChildFailedError(self._group.last_words(name))
         finally:
             processes.kill(process)
 
