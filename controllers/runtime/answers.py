@@ -38,6 +38,15 @@ def parsed(code: int, payload: bytes) -> Body:
     return body
 
 
+def event(line: bytes) -> Body:
+    """The event that a watch's line holds. Raises UnreachableError where it holds none."""
+    try:
+        found: Body = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UnreachableError(f"the watch told what is no JSON: {error}") from error
+    return found
+
+
 def api_error(code: int, payload: bytes) -> ApiError:
     """The error that an answer tells of, from the API server or a proxy before it."""
     try:

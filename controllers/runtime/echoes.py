@@ -20,6 +20,8 @@ class Echoes:
     def __init__(self) -> None:
         """None yet."""
         self._versions: dict[str, None] = {}
+        self.heeded = True
+        """False while a list is under way: it must show everything that there is."""
 
     def add(self, version: str) -> None:
         """Expect no news of this version."""
@@ -29,7 +31,11 @@ class Echoes:
 
     def __contains__(self, version: object) -> bool:
         """Whether it is one of them."""
-        return version in self._versions
+        return self.heeded and version in self._versions
+
+    def __len__(self) -> int:
+        """How many there are to be left out."""
+        return len(self._versions) if self.heeded else 0
 
     def clear(self) -> None:
         """Forget all: the cluster's history may be another one now."""

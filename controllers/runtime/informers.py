@@ -1,4 +1,8 @@
-"""One informer per kind: lists in pages, watches with bookmarks, remembers records.
+"""One informer per kind: lists and watches in one stream, remembers records.
+
+The list is the beginning of the watch (``sendInitialEvents``, Kubernetes' WatchList): a half of the
+time and a third of our processor time that pages take, and no page is ever held in memory. An API
+server that has no such lists is asked for pages.
 
 No Python library holds 100,000 objects in the memory of a small pod or keeps quiet about its own
 writes; this one does both. Handlers get names, never objects: a reconcile looks for itself.
@@ -27,11 +31,16 @@ logger = structlog.stdlib.get_logger(__name__)
 
 PAGE = 300
 """Objects per page of a list: a page is dropped as soon as it is digested."""
+_STREAMED = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+_LIST_END = "k8s.io/initial-events-end"
+"""The annotation of the bookmark that ends a streamed list (k8s.io/apimachinery, metav1)."""
 _WATCH_SECONDS = (240, 360)
 """Bounds of a watch's life; the server ends it, so that load spreads over its replicas."""
 _GONE = 410
 _NOT_FOUND = 404
 _REFUSALS = (401, 403)
+_NO_STREAMS = (400, 403, 405, 422)
+"""What an API server or a proxy answers that knows no streamed lists, or allows a list alone."""
 OUTAGE = 5.0
 """Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
 UNLISTED = "not listed yet"
@@ -68,6 +77,10 @@ class Informer(Knowledge):
         self._cluster = cluster
         self._clock = clock
         self._resource_version = ""
+        self._seen: dict[str, set[str]] | None = None
+        """While a list is under way, what it has shown: names by namespace."""
+        self._in_pages = False
+        """The next list is not to be a stream: that was refused, or broke off."""
         self._expired = 0
         self._failures = 0
 
@@ -90,33 +103,68 @@ class Informer(Knowledge):
                     await self._stumble(str(error))
 
     async def _follow(self) -> None:
-        if not self._resource_version:
+        if self._resource_version:
+            await self._watch()
+        elif self._in_pages:
             await self._list()
-        query = {
-            "resourceVersion": self._resource_version,
-            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - no secret
-        }
-        async for events in self._cluster.watch(self._path(), self._query(query), self.echoes):
-            self._well()
+        else:
+            await self._list_and_watch()
+
+    async def _watch(self) -> None:
+        since = {"resourceVersion": self._resource_version} if self._resource_version else _STREAMED
+        seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - no secret
+        query = self._query({**since, "timeoutSeconds": str(seconds)})
+        async for events in self._cluster.watch(self._path(), query, self.echoes):
+            self._in_pages = self._seen is not None  # should it break off now
             for event in events:
                 self._take(event)
-            if events:
-                self._expired = 0
+            if self._seen is None:
+                self._well()
+                if events:
+                    self._expired = 0
         # A stream that the server ended in order is taken up again where it ended.
         await asyncio.sleep(_RECONNECT.first)
 
+    async def _list_and_watch(self) -> None:
+        """A list that goes over into the watch. Where it is refused, the next one is in pages."""
+        self._begin_list()
+        try:
+            await self._watch()
+        except ApiError as error:
+            self._in_pages = self._seen is not None and error.code in _NO_STREAMS
+            if not self._in_pages:
+                raise
+            logger.debug(
+                "no streamed list; asking for pages", kind=self.kind.name, error=str(error)
+            )
+
     async def _list(self) -> None:
-        seen: dict[str, set[str]] = {}
+        self._begin_list()
         metadata: Body = {}
         async with contextlib.aclosing(self._pages()) as pages:
             async for page in pages:
                 for body in page.get("items") or ():
-                    namespace, name = place_of(body)
-                    seen.setdefault(namespace, set()).add(name)
-                    self.absorb(body)
+                    self._show(body)
                 metadata = page["metadata"]
-        self.sweep(seen, int(metadata["resourceVersion"]))
-        self._resource_version = metadata["resourceVersion"]
+        self._end_list(metadata["resourceVersion"])
+
+    def _begin_list(self) -> None:
+        self._seen = {}
+        self.echoes.heeded = False
+
+    def _show(self, body: Body) -> None:
+        """An object of a list, or an event."""
+        if self._seen is not None:
+            namespace, name = place_of(body)
+            self._seen.setdefault(namespace, set()).add(name)
+        self.absorb(body)
+
+    def _end_list(self, version: str) -> None:
+        self.sweep(self._seen or {}, int(version))
+        self._seen = None
+        self.echoes.heeded = True
+        self._in_pages = False
+        self._resource_version = version
         self.absent = False
         self._well()
         if not self.synced:
@@ -143,14 +191,17 @@ class Informer(Knowledge):
         body = event["object"]
         match event["type"]:
             case "ADDED" | "MODIFIED":
-                self.absorb(body)
+                self._show(body)
+            case "BOOKMARK" if _LIST_END in (body["metadata"].get("annotations") or ()):
+                self._end_list(body["metadata"]["resourceVersion"])
             case "DELETED":
                 namespace, name = place_of(body)
                 self.end(namespace, name, body["metadata"])
             case "ERROR":
                 self._resource_version = ""
                 raise status_error(body)
-        self._resource_version = body["metadata"]["resourceVersion"]
+        if self._seen is None:  # before that, no version says how far the list has come
+            self._resource_version = body["metadata"]["resourceVersion"]
 
     # -- connection -----------------------------------------------------------------------------
 

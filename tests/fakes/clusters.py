@@ -7,14 +7,13 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Container,
+    Iterable,
     Mapping,
-    Sequence,
 )
 from typing import Any
 
 from controllers.manifests import Body, Key
-from controllers.runtime.clusters import APPLY_PATCH, JSON
+from controllers.runtime.clusters import APPLY_PATCH, JSON, Known
 from controllers.runtime.errors import ApiError, UnreachableError
 from tests.fakes.objects import Happening, Objects
 from tests.fakes.requests import (
@@ -52,6 +51,8 @@ class FakeCluster:
         self.down = False
         self.latency = 0.0
         """Seconds that every request takes before it has an effect."""
+        self.streams_lists = True
+        """Whether a watch can begin with a list, as of Kubernetes 1.34."""
         self.page_size = 0
         """Smaller pages than asked for; 0 gives what is asked for."""
         self._failures: list[tuple[Failure, Matching]] = []
@@ -148,18 +149,21 @@ class FakeCluster:
         return await self._answer(request, lambda: self._change(request))
 
     async def watch(
-        self, path: str, query: Mapping[str, str], known: Container[str] = ()
-    ) -> AsyncIterator[Sequence[Body]]:
+        self, path: str, query: Mapping[str, str], known: Known = ()
+    ) -> AsyncIterator[Iterable[Body]]:
         request = Request(method="WATCH", path=path, query=dict(query))
         await self._answer(request, dict)
-        since = int(query["resourceVersion"])
-        if since < self._compacted:
-            raise expired()
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         stream = Stream(request.target, labels, fields)
-        for happening in self.objects.history:
-            if happening.version > since:
-                stream.tell(happening)
+        if query.get("sendInitialEvents") == "true":
+            self._begin_with_list(stream, request)
+        else:
+            since = int(query["resourceVersion"])
+            if since < self._compacted:
+                raise expired()
+            for happening in self.objects.history:
+                if happening.version > since:
+                    stream.tell(happening)
         self._streams.append(stream)
         try:
             yield ()
@@ -167,6 +171,19 @@ class FakeCluster:
                 yield [event for event in events if not _is_old_news(event, known)]
         finally:
             self._streams.remove(stream)
+
+    def _begin_with_list(self, stream: Stream, request: Request) -> None:
+        if not self.streams_lists:
+            message = "sendInitialEvents: Forbidden: the WatchList feature gate is not enabled"
+            raise ApiError(code=422, reason="Invalid", message=message)
+        version, items = self._listed(request.target, request.query)
+        for item in items:
+            stream.put("ADDED", _served(item, request.target))
+        end: Body = {
+            "resourceVersion": str(version),
+            "annotations": {"k8s.io/initial-events-end": "true"},
+        }
+        stream.put("BOOKMARK", {"metadata": end})
 
     # How it answers
 
@@ -251,7 +268,7 @@ def _served(body: Body, target: Target) -> Body:
     return {**body, "apiVersion": target.kind.served(target.version)}
 
 
-def _is_old_news(event: Body, known: Container[str]) -> bool:
+def _is_old_news(event: Body, known: Known) -> bool:
     """As the real one: what tells of an end is never left out."""
     metadata = event["object"].get("metadata", {})
     return event["type"] != "DELETED" and metadata.get("resourceVersion") in known

@@ -11,7 +11,7 @@ from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.declarations import AnyController, Owned, Watched
 from controllers.runtime.errors import ApiError
-from controllers.runtime.informers import Informer, informers_for
+from controllers.runtime.informers import PAGE, Informer, informers_for
 from controllers.runtime.interests import interests
 from controllers.runtime.slots import Priority
 from tests import clocks, specimens
@@ -69,6 +69,13 @@ class Office:
         await clocks.turns()
         await clocks.until(lambda: self.cluster.delivered, "every event was taken")
 
+    async def quiet_but_for_events(self) -> None:
+        """Every watch is up, whatever it has to tell."""
+        await clocks.until(
+            lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
+        )
+        await clocks.turns()
+
     def __getitem__(self, kind: str) -> Informer:
         return self.informers[kind]
 
@@ -122,8 +129,66 @@ async def test_what_was_there_before_is_remembered_and_wakes_nobody(office: Make
     assert [] == one.woken
 
 
-async def test_a_list_comes_in_pages(office: Make) -> None:
+async def test_a_list_is_the_beginning_of_the_watch(office: Make) -> None:
     one = office()
+    one.put(**VALUE)
+    one.start()
+    await one.synced()
+    one.put(**EDITED)
+    await one.quiet()
+
+    assert {"WATCH"} == {request.method for request in one.cluster.requests}
+    assert {("alice", "samples")} == set(one.woken)
+
+
+async def test_a_list_that_breaks_off_is_made_in_pages_and_is_complete(office: Make) -> None:
+    one = office()
+    for number in range(3):
+        one.put(name=f"settings-{number}")
+    one.cluster.hold_watches()
+    one.start()
+    await one.quiet_but_for_events()
+    assert not one["ConfigMap"].synced
+    for stream in one.cluster._streams:
+        stream._waiting.pop()  # the bookmark that ends the list
+    one.cluster.lose_watches()
+    one.cluster.release_watches()
+    await one.synced()
+
+    assert 3 == len(one["ConfigMap"])
+    assert {"GET", "WATCH"} == {request.method for request in one.cluster.requests}
+
+
+async def test_who_may_list_and_not_watch_has_his_list(office: Make) -> None:
+    one = office()
+    one.put(**VALUE)
+    for _ in range(2):
+        one.cluster.fail_next(
+            Failure.FORBIDDEN,
+            lambda request: request.method == "WATCH" and request.kind == "ConfigMap",
+        )
+    one.start()
+    await clocks.until(lambda: one["ConfigMap"].synced, "the list is complete")
+
+    assert 1 == len(one["ConfigMap"])
+
+
+async def test_a_list_shows_also_what_was_just_written(office: Make) -> None:
+    """Its version is that of an answer, and yet no echo to be left out."""
+    one = await open_office(office)
+    informer = one["ConfigMap"]
+    written = one.put(name="second", **VALUE)
+    informer.settle("alice", "second", written)
+    one.cluster.expire_watches()
+    await one.quiet()
+
+    assert ["second", "settings"] == sorted(informer.named("alice"))
+    assert [] == one.woken
+
+
+async def test_a_list_comes_in_pages_where_there_are_no_streams(office: Make) -> None:
+    one = office()
+    one.cluster.streams_lists = False
     one.cluster.page_size = 2
     for number in range(5):
         one.put(name=f"settings-{number}")
@@ -137,11 +202,12 @@ async def test_a_list_comes_in_pages(office: Make) -> None:
 
     assert 5 == len(one["ConfigMap"])
     assert ["continue" in page.query for page in pages] == [False, True, True]
-    assert {"500"} == {page.query["limit"] for page in pages}
+    assert {str(PAGE)} == {page.query["limit"] for page in pages}
 
 
 async def test_a_list_whose_pages_expire_begins_anew(office: Make) -> None:
     one = office()
+    one.cluster.streams_lists = False
     one.cluster.page_size = 2
     for number in range(3):
         one.put(name=f"settings-{number}")
@@ -651,11 +717,13 @@ async def test_a_bookmark_moves_the_watch_on_and_wakes_nobody(office: Make) -> N
     assert {"WATCH"} == {request.method for request in one.cluster.requests}
 
 
+@pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("how", ["answer", "event"])
 async def test_a_watch_that_expired_lists_again_and_tells_what_changed(
-    office: Make, how: str
+    office: Make, how: str, *, streams: bool
 ) -> None:
     one = await open_office(office)
+    one.cluster.streams_lists = streams
     one.put(name="stays")
     await one.quiet()
     one.woken.clear()
@@ -670,12 +738,15 @@ async def test_a_watch_that_expired_lists_again_and_tells_what_changed(
 
     assert {("alice", "samples"), ("bob", "samples")} == set(one.woken)
     assert ["stays"] == list(one["ConfigMap"].named("alice"))
-    assert "GET ConfigMap" in {str(request) for request in one.cluster.requests}
+    lists = [one for one in one.cluster.requests if "sendInitialEvents" in one.query]
+    assert {"ConfigMap", "Namespace"} == {one.kind for one in lists}
+    assert streams is not any(request.method == "GET" for request in one.cluster.requests)
 
 
 async def test_what_we_wrote_while_it_was_listed_again_is_not_swept_away(office: Make) -> None:
     one = await open_office(office)
     informer = one["ConfigMap"]
+    one.cluster.streams_lists = False
     one.cluster.page_size = 1
     one.cluster.latency = 1.0
     one.put(name="second")

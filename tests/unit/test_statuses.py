@@ -268,6 +268,7 @@ def refuse(cluster: FakeCluster, kind: str, error: ApiError) -> None:
         return await original(path, query)
 
     cluster.get = get  # type: ignore[method-assign]
+    cluster.fail_next(Failure.FORBIDDEN, lambda one: one.method == "WATCH" and one.kind == kind)
 
 
 async def test_drift_of_a_profile_without_a_namespace_is_not_known() -> None:

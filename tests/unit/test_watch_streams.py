@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Container
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from controllers.manifests import Body
 from controllers.runtime import clusters
-from controllers.runtime.clusters import KubeCluster, Limits
+from controllers.runtime.clusters import Known, KubeCluster, Limits
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
 from controllers.runtime.slots import Priority
@@ -67,7 +67,7 @@ def config(server: str) -> Body:
     }
 
 
-async def told(cluster: KubeCluster, known: Container[str] = ()) -> list[tuple[str, str]]:
+async def told(cluster: KubeCluster, known: Known = ()) -> list[tuple[str, str]]:
     return [
         (event["type"], event["object"]["metadata"]["resourceVersion"])
         async for events in cluster.watch(PATH, {}, known)
