@@ -32,7 +32,8 @@ logger = structlog.stdlib.get_logger(__name__)
 Assembly = tuple[AnyController, Any]
 """A controller and its settings."""
 
-_THRESHOLDS = gc.get_threshold()
+_THRESHOLDS = (10_000, 10, 10)
+"""Fourteen times what Python begins with: a write leaves little that only a search would find."""
 _WHILE_LISTING = (100_000, 50, 50)
 _TICK = 0.02
 _STOP_SECONDS = 20.0
