@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from controllers.manifests import Body
+from controllers.runtime import lists
 from controllers.runtime.answers import status_error
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.declarations import AnyController
@@ -29,18 +30,11 @@ from controllers.runtime.queues import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
-PAGE = 300
-"""Objects per page of a list: a page is dropped as soon as it is digested."""
-_STREAMED = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-_LIST_END = "k8s.io/initial-events-end"
-"""The annotation of the bookmark that ends a streamed list (k8s.io/apimachinery, metav1)."""
 _WATCH_SECONDS = (240, 360)
 """Bounds of a watch's life; the server ends it, so that load spreads over its replicas."""
 _GONE = 410
 _NOT_FOUND = 404
 _REFUSALS = (401, 403)
-_NO_STREAMS = (400, 403, 405, 422)
-"""What an API server or a proxy answers that knows no streamed lists, or allows a list alone."""
 OUTAGE = 5.0
 """Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
 UNLISTED = "not listed yet"
@@ -111,7 +105,11 @@ class Informer(Knowledge):
             await self._list_and_watch()
 
     async def _watch(self) -> None:
-        since = {"resourceVersion": self._resource_version} if self._resource_version else _STREAMED
+        since = (
+            {"resourceVersion": self._resource_version}
+            if self._resource_version
+            else lists.STREAMED
+        )
         seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - no secret
         query = self._query({**since, "timeoutSeconds": str(seconds)})
         async for events in self._cluster.watch(self._path(), query, self.echoes):
@@ -131,7 +129,7 @@ class Informer(Knowledge):
         try:
             await self._watch()
         except ApiError as error:
-            self._in_pages = self._seen is not None and error.code in _NO_STREAMS
+            self._in_pages = self._seen is not None and error.code in lists.NO_STREAMS
             if not self._in_pages:
                 raise
             logger.debug(
@@ -141,7 +139,8 @@ class Informer(Knowledge):
     async def _list(self) -> None:
         self._begin_list()
         metadata: Body = {}
-        async with contextlib.aclosing(self._pages()) as pages:
+        found = lists.pages(self._cluster, self._path(), self._query({}))
+        async with contextlib.aclosing(found) as pages:
             async for page in pages:
                 for body in page.get("items") or ():
                     self._show(body)
@@ -172,27 +171,12 @@ class Informer(Knowledge):
             logger.info("informer synced", kind=self.kind.name, objects=len(self))
             self.listed()
 
-    async def _pages(self) -> AsyncGenerator[Body]:
-        """The pages of a list; the API server makes the next while one is digested."""
-        query = self._query({"limit": str(PAGE)})
-        page = await self._cluster.get(self._path(), query)
-        while onward := page["metadata"].get("continue"):
-            request = self._cluster.get(self._path(), {**query, "continue": onward})
-            following = asyncio.create_task(request)
-            try:
-                await asyncio.sleep(0)  # the request is on its way before the digesting begins
-                yield page
-                page = await following
-            finally:
-                following.cancel()
-        yield page
-
     def _take(self, event: Body) -> None:
         body = event["object"]
         match event["type"]:
             case "ADDED" | "MODIFIED":
                 self._show(body)
-            case "BOOKMARK" if _LIST_END in (body["metadata"].get("annotations") or ()):
+            case "BOOKMARK" if lists.is_end(body):
                 self._end_list(body["metadata"]["resourceVersion"])
             case "DELETED":
                 namespace, name = place_of(body)

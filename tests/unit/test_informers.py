@@ -11,8 +11,9 @@ from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.declarations import AnyController, Owned, Watched
 from controllers.runtime.errors import ApiError
-from controllers.runtime.informers import PAGE, Informer, informers_for
+from controllers.runtime.informers import Informer, informers_for
 from controllers.runtime.interests import interests
+from controllers.runtime.lists import PAGE
 from controllers.runtime.slots import Priority
 from tests import clocks, specimens
 from tests.fakes import Failure, FakeCluster
