@@ -34,6 +34,14 @@ class Audit:
         """How often each verb was used on each resource."""
         return Counter((event["verb"], resource(event)) for event in self.events())
 
+    def lists(self) -> Counter[str]:
+        """How often each resource was listed, be it as the beginning of a watch."""
+        return Counter(
+            resource(event)
+            for event in self.events()
+            if event["verb"] == "list" or "sendInitialEvents=true" in event["requestURI"]
+        )
+
     def writes(self) -> list[str]:
         """What was written, as `verb resource namespace/name`."""
         return [said(event) for event in self.events() if event["verb"] not in READS]

@@ -166,12 +166,14 @@ class KubeCluster:
     ) -> AsyncIterator[Iterable[Body]]:
         """See Cluster."""
         url = self._url(path, {**query, "watch": "1", "allowWatchBookmarks": "true"})
+        code = "<error>"
         try:
             headers = {**await self.credentials.headers(), **_ACCEPT}
             async with self._session.get(
                 url, headers=headers, timeout=self._watch_timeout
             ) as response:
-                self._observe(str(response.status), "GET", self.credentials.host)
+                code = str(response.status)
+                self._observe(code, "GET", self.credentials.host)
                 if response.status != 200:  # noqa: PLR2004
                     raise answers.api_error(response.status, await response.read())
                 yield ()
@@ -186,6 +188,8 @@ class KubeCluster:
                     if news:
                         yield map(answers.event, news)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if code == "<error>":
+                self._observe(code, "GET", self.credentials.host)
             raise UnreachableError(answers.said(error)) from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:

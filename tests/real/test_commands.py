@@ -73,7 +73,7 @@ def test_a_dry_run_writes_nothing_and_tells_what_it_would_do(
     assert done.returncode == 0, done.stderr
     assert "dry  quotas  changed  create=1" in done.stdout
     assert audit.writes() == []
-    assert audit.counts()["list", "resourcequotas"] == 1
+    assert audit.lists()["resourcequotas"] == 1
     assert sights.find(control_plane, sights.quota_path("dry")) is None
     assert sights.conditions(control_plane, "dry") == {}
 
