@@ -27,8 +27,15 @@ JUDGED = {one.name for one in registry.controllers() if not one.asks_outside}
 
 @pytest.fixture(scope="module")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """The module's own: what is installed follows from what anybody has left on any Profile."""
-    with ControlPlane.start(tmp_path_factory.mktemp("control-plane"), audit=True) as plane:
+    """The module's own: what is installed follows from what anybody has left on any Profile.
+
+    And an older one: lists come in pages alone.
+    """
+    with ControlPlane.start(
+        tmp_path_factory.mktemp("control-plane"),
+        audit=True,
+        extra_apiserver_args=["--feature-gates=WatchList=false"],
+    ) as plane:
         kubeflow.install(plane)
         yield plane
 
@@ -63,6 +70,16 @@ def serve(writer: Path) -> None:
         BLOB_CSI_INSTANCES="[]",
     )
     assert done.returncode in (0, 3), done.stderr
+
+
+def test_an_api_server_without_streamed_lists_is_asked_for_pages(
+    control_plane: ControlPlane, writer: Path
+) -> None:
+    audit = Audit(control_plane, identities.user("status-writer"))
+    in_shape(control_plane, writer, "paged")
+
+    assert audit.counts()["list", "resourcequotas"] == 1
+    assert sights.find(control_plane, sights.quota_path("paged")) is not None
 
 
 def status(reader: Path, *arguments: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]], str]:
