@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import LiteralString
 
+import psycopg
 from psycopg import sql
 
+from tests import waits
 from tests.postgres import ADMIN, ADMIN_PASSWORD, Postgres, give
 from tests.tlsfronts import Mood
 
@@ -90,10 +92,21 @@ def _full(postgres: Postgres) -> Iterator[None]:
         reserved_connections=0,
         max_wal_senders=0,
     )
-    with postgres.login(ADMIN, ADMIN_PASSWORD, "postgres"):
-        yield
-    postgres.pause()
-    postgres.resume()
+
+    def taken() -> psycopg.Connection | None:
+        with contextlib.suppress(psycopg.OperationalError):
+            return postgres.login(ADMIN, ADMIN_PASSWORD, "postgres")
+        return None
+
+    try:
+        # Whoever found the server up may not have let go of the one connection yet.
+        connection = waits.until(taken, "the one connection is free")
+        assert connection is not None
+        with connection:
+            yield
+    finally:
+        postgres.pause()
+        postgres.resume()
 
 
 def _locked(postgres: Postgres) -> Iterator[None]:
