@@ -26,7 +26,7 @@ class Audit:
                 if not line.endswith(b"\n") or self._user.encode() not in line:
                     continue
                 event = json.loads(line)
-                if event["user"]["username"] == self._user and event["auditID"] not in seen:
+                if event["user"].get("username") == self._user and event["auditID"] not in seen:
                     seen.add(event["auditID"])
                     yield event
 
