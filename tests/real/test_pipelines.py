@@ -289,7 +289,8 @@ def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_look
     deleted = [
         event
         for event in plane.audit_events()
-        if event["verb"] == "delete" and event["user"]["username"].endswith(":pipelines-pod")
+        if event["verb"] == "delete"
+        and event["user"].get("username", "").endswith(":pipelines-pod")
     ]
     assert deleted == []
     suite.stop()
