@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import structlog
-
 from controllers.runtime.changes import NOTHING, Action, ChangeSet
-from controllers.runtime.queues import Backoff
 from controllers.runtime.reports import Report
-
-logger = structlog.stdlib.get_logger(__name__)
-
-_PAGE = 500
-_RETRY = Backoff(first=0.5, longest=10.0)
-_NOT_FOUND = 404
-_REFUSALS = (400, 401, 403)
-_ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import structlog
 
 from controllers.manifests import Body
 from controllers.profiles import Profile, parse_profile
-from controllers.runtime import chores, managers, processes
+from controllers.runtime import chores, lists, managers, processes
 from controllers.runtime.clusters import Cluster
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.kinds import KINDS
@@ -25,7 +26,6 @@ from controllers.runtime.summaries import Row, Summary, row_of
 logger = structlog.stdlib.get_logger(__name__)
 
 _TICK = 0.02
-_PAGE = 500
 _RETRY = Backoff(first=0.5, longest=10.0)
 _NOT_FOUND = 404
 _REFUSALS = (400, 401, 403)
@@ -161,20 +161,17 @@ async def list_into(
     """
     kind = KINDS["Profile"]
     uids: dict[str, str] = {}
-    query = {"limit": str(_PAGE)}
-    while True:
-        page = await cluster.get(kind.path(version=version), query)
-        for item in page.get("items") or ():
-            try:
-                profile = parse_profile(item)
-            except ValueError as error:
-                logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
-                continue
-            uids[profile.name] = profile.uid
-            profiles.upsert(profile)
-            seen(profile, item)
-        metadata = page["metadata"]
-        if not metadata.get("continue"):
-            profiles.census(uids, metadata["resourceVersion"])
-            return
-        query = {**query, "continue": metadata["continue"]}
+    metadata: Body = {}
+    async with contextlib.aclosing(lists.pages(cluster, kind.path(version=version), {})) as pages:
+        async for page in pages:
+            for item in page.get("items") or ():
+                try:
+                    profile = parse_profile(item)
+                except ValueError as error:
+                    logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
+                    continue
+                uids[profile.name] = profile.uid
+                profiles.upsert(profile)
+                seen(profile, item)
+            metadata = page["metadata"]
+    profiles.census(uids, metadata["resourceVersion"])

@@ -64,10 +64,7 @@ class Office:
 
     async def quiet(self) -> None:
         """Every watch is up, and what it told was dealt with."""
-        await clocks.until(
-            lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
-        )
-        await clocks.turns()
+        await self.quiet_but_for_events()
         await clocks.until(lambda: self.cluster.delivered, "every event was taken")
 
     async def quiet_but_for_events(self) -> None:
