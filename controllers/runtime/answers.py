@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import orjson
 
 from controllers.manifests import Body
 from controllers.runtime.errors import ApiError, UnreachableError
 
 
-def retry_after(response: aiohttp.ClientResponse) -> float | None:
+def retry_after(code: int, text: str) -> float | None:
     """Seconds to wait, where the server asks for it (429, and 503 with Retry-After)."""
-    if response.status not in (429, 503):
-        return None
-    text = response.headers.get("Retry-After")
-    if text is None:
+    if code not in (429, 503) or not text:
         return None
     try:
         return max(0.0, float(text))

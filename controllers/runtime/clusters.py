@@ -1,7 +1,7 @@
 """The API server, as the base sees it: three calls with plain dicts and bytes.
 
-Requests are made on a session of kubernetes.aio (credentials.py). Its typed models and its generic
-serialisation stay off this path: they cost more than the request itself (docs/performance.md).
+Who we are and the way there are kubernetes.aio's (credentials.py). Its typed models, its generic
+serialisation and its client stay off this path (docs/designs/0005-connections.md).
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import urllib.parse
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
 import orjson
 import structlog
-import yarl
 
-from controllers.manifests import Body
+from controllers.manifests import MANAGED_BY, Body
 from controllers.runtime import answers, slots
 from controllers.runtime.credentials import Credentials, load
 from controllers.runtime.echoes import version_of
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
+from controllers.runtime.pools import Pool
 from controllers.runtime.slots import Priority
+from controllers.runtime.wires import Answer
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -41,8 +40,6 @@ _THROTTLED_TRIES = 5
 _LONGEST_THROTTLE = 30.0
 
 JSON = "application/json"
-# The API server compresses large lists, which costs more time than it saves next door.
-_ACCEPT = {"Accept": JSON, "Accept-Encoding": "identity"}
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -111,20 +108,19 @@ class KubeCluster:
         self._limits = limits
         self._limiter = slots.Limiter(max_writes=limits.max_writes, qps=limits.qps)
         self._observe = observer or (lambda _code, _method, _host: None)
-        self._session = credentials.session()
-        self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
-        self._watch_timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=10, sock_read=WATCH_SILENCE
-        )
+        self._route = credentials.route
+        self._pool = Pool(self._route)
+        self._identity: Mapping[str, str] = {}
+        self._fields = ""
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._pool.close()
         await self.credentials.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
         """See Cluster."""
-        return await self._request("GET", self._url(path, query), None, JSON)
+        return await self._request("GET", self._target(path, query), None, JSON)
 
     async def write(
         self,
@@ -157,7 +153,7 @@ class KubeCluster:
         data = None if body is None else orjson.dumps(body)
         await self._limiter.enter(line)
         try:
-            return await self._request(method, self._url(path, query), data, content_type)
+            return await self._request(method, self._target(path, query), data, content_type)
         finally:
             self._limiter.leave()
 
@@ -165,20 +161,19 @@ class KubeCluster:
         self, path: str, query: Mapping[str, str], known: Known = ()
     ) -> AsyncIterator[Iterable[Body]]:
         """See Cluster."""
-        url = self._url(path, {**query, "watch": "1", "allowWatchBookmarks": "true"})
+        query = {**query, "watch": "1", "allowWatchBookmarks": "true"}
         code = "<error>"
         try:
-            headers = {**await self.credentials.headers(), **_ACCEPT}
-            async with self._session.get(
-                url, headers=headers, timeout=self._watch_timeout
-            ) as response:
-                code = str(response.status)
-                self._observe(code, "GET", self.credentials.host)
-                if response.status != 200:  # noqa: PLR2004
-                    raise answers.api_error(response.status, await response.read())
+            request = await self._head("GET", self._target(path, query))
+            stream = self._pool.stream(f"{request}\r\n".encode(), silence=WATCH_SILENCE)
+            async with stream as (answer, chunks):
+                code = str(answer.code)
+                self._observe(code, "GET", self._route.netloc)
+                if answer.code != 200:  # noqa: PLR2004
+                    raise answers.api_error(answer.code, answer.payload)
                 yield ()
                 rest_of_line = b""
-                async for chunk in response.content.iter_any():
+                async for chunk in chunks:
                     if self._limiter.busy:
                         await asyncio.sleep(_PAUSE)
                     *lines, rest_of_line = (rest_of_line + chunk).split(b"\n")
@@ -187,44 +182,56 @@ class KubeCluster:
                     ]
                     if news:
                         yield map(answers.event, news)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except OSError as error:
             if code == "<error>":
-                self._observe(code, "GET", self.credentials.host)
+                self._observe(code, "GET", self._route.netloc)
             raise UnreachableError(answers.said(error)) from error
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
-        return _url(self.credentials.server, path, tuple(query.items()) if query else ())
+    def _target(self, path: str, query: Mapping[str, str] | None) -> str:
+        return _target(self._route.prefix, path, tuple(query.items()) if query else ())
 
     async def _request(
-        self, method: str, url: yarl.URL, data: bytes | None, content_type: str
+        self, method: str, target: str, data: bytes | None, content_type: str
     ) -> Body:
         for tries_left in reversed(range(_THROTTLED_TRIES)):
-            code, retry_after, payload = await self._send(method, url, data, content_type)
+            code, wait, payload = await self._send(method, target, data, content_type)
             if code < 400:  # noqa: PLR2004
                 return answers.parsed(code, payload)
-            if retry_after is None or not tries_left:
+            seconds = answers.retry_after(code, wait)
+            if seconds is None or not tries_left:
                 break
-            await asyncio.sleep(min(retry_after, _LONGEST_THROTTLE))
+            await asyncio.sleep(min(seconds, _LONGEST_THROTTLE))
         raise answers.api_error(code, payload)
 
     async def _send(
-        self, method: str, url: yarl.URL, data: bytes | None, content_type: str
-    ) -> tuple[int, float | None, bytes]:
+        self, method: str, target: str, data: bytes | None, content_type: str
+    ) -> Answer:
         code = "<error>"
         try:
-            headers = {**await self.credentials.headers(), **_ACCEPT}
-            if data is not None:
-                headers["Content-Type"] = content_type
-            async with self._session.request(
-                method, url, data=data, headers=headers, timeout=self._timeout
-            ) as response:
-                code = str(response.status)
-                payload = await response.read()
-                return response.status, answers.retry_after(response), payload
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            head = await self._head(method, target)
+            if data is None:
+                request = f"{head}\r\n".encode()
+            else:
+                length = len(data)
+                fields = f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+                request = f"{head}{fields}".encode() + data
+            answer = await self._pool.ask(request, seconds=REQUEST_TIMEOUT)
+        except OSError as error:
             raise UnreachableError(answers.said(error)) from error
+        else:
+            code = str(answer.code)
+            return answer
         finally:
-            self._observe(code, method, self.credentials.host)
+            self._observe(code, method, self._route.netloc)
+
+    async def _head(self, method: str, target: str) -> str:
+        """The request's first lines. Raises CredentialsError."""
+        identity = await self.credentials.headers()
+        if identity is not self._identity or not self._fields:
+            fields = {**self._route.fields, "User-Agent": MANAGED_BY, "Accept": JSON, **identity}
+            self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+            self._identity = identity
+        return f"{method} {target} HTTP/1.1\r\n{self._fields}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +263,10 @@ class _Backlog:
 
 
 @functools.lru_cache(maxsize=256)
-def _url(server: str, path: str, query: tuple[tuple[str, str], ...]) -> yarl.URL:
-    """A profile's objects of one kind are made at one URL, and its parts are worked out once."""
-    text = server + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
-    return yarl.URL(text, encoded=True)
+def _target(prefix: str, path: str, query: tuple[tuple[str, str], ...]) -> str:
+    """A profile's objects of one kind are made at one target, and it is worked out once."""
+    text = prefix + urllib.parse.quote(path, safe="/:")
+    return text + (f"?{urllib.parse.urlencode(query)}" if query else "")
 
 
 async def connect(

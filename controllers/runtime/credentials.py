@@ -22,6 +22,8 @@ from kubernetes.aio.client import ApiClient, Configuration, rest
 from kubernetes.aio.config import ConfigException
 
 from controllers.runtime.options import Connection
+from controllers.runtime.pools import IDLE
+from controllers.runtime.routes import Route
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -29,11 +31,6 @@ HEADERS_LIFE = 5.0
 """Seconds after which a token is looked up again."""
 REREAD = 60.0
 """Seconds after which a kubeconfig, and what it names, is read again for its token."""
-
-IDLE = 75.0
-"""Seconds for which an idle connection is kept. The API server ends one after 90 (IdleTimeout in
-k8s.io/apiserver); a repair after a quiet minute need not shake hands first.
-"""
 
 
 class ConfigurationError(Exception):
@@ -58,7 +55,7 @@ class _Sessions(rest.RESTClientObject):
 
 
 class Credentials:
-    """A loaded kubeconfig or service account: headers that are always fresh, and sessions."""
+    """A loaded kubeconfig or service account: the way, and headers that are always fresh."""
 
     def __init__(self, configuration: Configuration, refresher: asyncio.Task[None] | None) -> None:
         """Use ``load``."""
@@ -66,15 +63,20 @@ class Credentials:
         self._refresher = refresher
         self._sessions = _Sessions(configuration)
         self.server: str = configuration.host.rstrip("/")
-        self.host: str = urllib.parse.urlsplit(self.server).netloc
         self._headers: Mapping[str, str] = {}
         self._headers_end = 0.0
         self.proxy: str | None = configuration.proxy or _environment_proxy(self.server)
+        self.route = Route.to(
+            self.server,
+            self._sessions.ssl_context,
+            server_name=configuration.tls_server_name or "",
+            proxy=self.proxy,
+        )
 
     def session(
         self, trace_configs: list[aiohttp.TraceConfig] | None = None
     ) -> aiohttp.ClientSession:
-        """A session for the event loop that runs; the caller closes it."""
+        """A session of aiohttp, for libraries that need one; the caller closes it."""
         # An aiohttp session with trust_env hops into a thread twice per request (0.3 ms).
         extra: dict[str, Any] = {
             "trust_env": False,
@@ -113,8 +115,11 @@ class Credentials:
 
     async def _authorization(self) -> Mapping[str, str]:
         settings = await self._configuration.auth_settings()
-        token = settings.get("BearerToken", {}).get("value")
-        return {"Authorization": str(token)} if token else {}
+        token = str(settings.get("BearerToken", {}).get("value") or "")
+        if not (token.isascii() and token.isprintable()):
+            message = "the token holds characters that no header may"
+            raise CredentialsError(message)
+        return {"Authorization": token} if token else {}
 
     async def close(self) -> None:
         """Stop refreshing."""
@@ -138,13 +143,15 @@ async def load(connection: Connection) -> Credentials:
         else:
             loader = await _read(connection, configuration)
             refresher = asyncio.create_task(_refresh(connection, configuration, loader))
+        return Credentials(configuration, refresher)
     except Exception as error:
+        if refresher is not None:
+            refresher.cancel()
         where = connection.kubeconfig or "the pod's service account"
         message = f"cannot use {where}"
         message += f", context {connection.context!r}" if connection.context else ""
         message += f": {error}; give --kubeconfig FILE, or run in a pod with a service account"
         raise ConfigurationError(message) from error
-    return Credentials(configuration, refresher)
 
 
 async def _read(connection: Connection, configuration: Configuration) -> Any:
