@@ -15,6 +15,8 @@ k8s.io/apiserver); a repair after a quiet minute need not shake hands first.
 """
 _CONNECT = 10.0
 """Seconds for a connection to be made, TLS included."""
+_TICK = 1.0
+"""Seconds between two looks at what has taken too long."""
 _BUFFER = 1 << 18
 """Bytes that are read at once, at most: as many as asyncio's TLS takes from the socket."""
 _REPEATABLE = (b"GET ", b"PUT ", b"DELETE ")
@@ -30,6 +32,7 @@ class Pool:
         self._buffer = memoryview(bytearray(_BUFFER))
         self._wires: set[Wire] = set()
         self._idle: list[tuple[Wire, float]] = []
+        self._clock: asyncio.TimerHandle
         self._emptied = asyncio.Event()
         self._emptied.set()
 
@@ -42,9 +45,8 @@ class Pool:
         while True:
             kept = self._kept(loop.time())
             wire = kept or await self._open()
-            timer = loop.call_later(seconds, wire.expire, seconds)
             try:
-                answer = await wire.ask(request)
+                answer = await wire.ask(request, seconds)
             except ConnectionError:
                 wire.abort()
                 # The server may have ended a kept one in the moment in which it was asked.
@@ -54,8 +56,6 @@ class Pool:
             except BaseException:
                 wire.abort()
                 raise
-            finally:
-                timer.cancel()
             if wire.usable:
                 self._idle.append((wire, loop.time()))
             else:
@@ -71,14 +71,11 @@ class Pool:
         Raises OSError: ConnectionError, or TimeoutError after ``silence`` seconds without a byte.
         """
         wire = await self._open()
-        timer = asyncio.get_running_loop().call_later(silence, wire.expire, silence)
         try:
-            answer = await wire.ask(request, stream=True)
-            timer.cancel()
-            async with aclosing(wire.chunks(silence)) as chunks:
+            answer = await wire.ask(request, silence, stream=True)
+            async with aclosing(wire.chunks()) as chunks:
                 yield answer, chunks
         finally:
-            timer.cancel()
             wire.abort()
 
     async def close(self) -> None:
@@ -103,12 +100,24 @@ class Pool:
         except TimeoutError as error:
             message = f"cannot connect to {self._route.netloc} within {_CONNECT:g} s"
             raise TimeoutError(message) from error
+        if wire.lost:  # already: the next who asks on it hears so
+            return wire
+        if not self._wires:
+            self._emptied.clear()
+            self._look_at_the_clock()
         self._wires.add(wire)
-        self._emptied.clear()
         return wire
+
+    def _look_at_the_clock(self) -> None:
+        """One timer for all: one a request would be a twentieth of what a write costs."""
+        loop = asyncio.get_running_loop()
+        for wire in tuple(self._wires):
+            wire.look_at_the_clock(loop.time())
+        self._clock = loop.call_later(_TICK, self._look_at_the_clock)
 
     def _forget(self, wire: Wire) -> None:
         self._wires.discard(wire)
         self._idle = [one for one in self._idle if one[0] is not wire]
         if not self._wires:
             self._emptied.set()
+            self._clock.cancel()

@@ -15,6 +15,7 @@ import httptools
 _MOST_UNREAD = 4 << 20
 """Bytes of a stream that may wait to be taken; with more, the server is made to wait."""
 _OK = 200
+_CUT = "the connection ended before the answer did"
 
 
 class Answer(NamedTuple):
@@ -35,18 +36,22 @@ class Wire(asyncio.BufferedProtocol):
         ``buffer`` may be shared by all connections of one event loop: what is read into it is
         taken out again before anything else runs.
         """
-        self._buffer = buffer
         self.usable = False
         """Whether another thing may be asked."""
         self.heard = False
         """Whether anything came back of what was asked last."""
+        self.lost = False
+        """Whether the connection has ended."""
         self._ended = ended
+        self._buffer = buffer
         self._transport: Any = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Answer] | None = None
+        self._patience = self._deadline = 0.0
+        self._silent = True
         self._streams = False
         """Whether the body of what is asked is taken as it comes."""
-        self._keeps = False
+        self._keeps = self._unasked = False
         self._retry_after = ""
         self._parts: list[bytes] = []
         self._unread = 0
@@ -56,20 +61,28 @@ class Wire(asyncio.BufferedProtocol):
 
     # -- what the pool does ---------------------------------------------------------------------
 
-    def ask(self, request: bytes, *, stream: bool = False) -> asyncio.Future[Answer]:
-        """Send it. An answer of success to a ``stream`` comes without its body: see ``chunks``.
+    def ask(
+        self, request: bytes, patience: float, *, stream: bool = False
+    ) -> asyncio.Future[Answer]:
+        """Send it; the answer raises ConnectionError, or TimeoutError after ``patience`` seconds.
 
-        The answer raises ConnectionError, TimeoutError.
+        An answer of success to a ``stream`` comes without its body: see ``chunks``. There, each
+        silence may last that long.
         """
-        self._answer = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        self._patience, self._deadline = patience, loop.time() + patience
         self._streams = stream
         self.usable = self.heard = self._end = False
         self._retry_after = ""
-        self._transport.write(request)
+        if self.lost:
+            self._fail(ConnectionResetError(_CUT))
+        else:
+            self._transport.write(request)
         return self._answer
 
-    async def chunks(self, silence: float) -> AsyncGenerator[bytes]:
-        """The stream's body as it comes. Raises ConnectionError, TimeoutError after ``silence``."""
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """The stream's body as it comes. Raises ConnectionError, TimeoutError."""
         while True:
             if self._parts:
                 chunk = b"".join(self._parts)
@@ -85,18 +98,19 @@ class Wire(asyncio.BufferedProtocol):
             else:
                 self._news = asyncio.get_running_loop().create_future()
                 try:
-                    async with asyncio.timeout(silence):
-                        await self._news
-                except TimeoutError:
-                    message = f"nothing was heard for {silence:g} s"
-                    raise TimeoutError(message) from None
+                    await self._news
                 finally:
                     self._news = None
 
-    def expire(self, seconds: float) -> None:
-        """The answer has taken too long."""
-        self._fail(TimeoutError(f"no answer within {seconds:g} s"))
-        self.abort()
+    def look_at_the_clock(self, now: float) -> None:
+        """To be called every second or so: gives up what has taken too long."""
+        if self._streams and (self._parts or not self._silent):
+            self._silent = True
+            self._deadline = now + self._patience
+        if not self.usable and now >= self._deadline:
+            what = "nothing was heard for" if self._streams else "no answer within"
+            self._fail(TimeoutError(f"{what} {self._patience:g} s"))
+            self.abort()
 
     def abort(self) -> None:
         """End the connection, whatever is under way on it."""
@@ -111,8 +125,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.BaseProtocol."""
-        self.usable = False
-        self._fail(exc or ConnectionResetError("the connection ended before the answer did"))
+        self.usable, self.lost = False, True
+        self._fail(exc or ConnectionResetError(_CUT))
         self._ended(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -122,15 +136,15 @@ class Wire(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio.BufferedProtocol."""
         self.heard = True
-        if self.usable:  # nothing was asked
-            self.abort()
-            return
+        self._silent = False
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except httptools.HttpParserError as error:
             self._fail(ConnectionError(f"the answer is no HTTP: {error}"))
             self.abort()
             return
+        if self._unasked:
+            self.abort()
         if self._news is not None and not self._news.done() and (self._parts or self._end):
             self._news.set_result(None)
 
@@ -143,6 +157,10 @@ class Wire(asyncio.BufferedProtocol):
                 self._news.set_result(None)
 
     # -- what the parser finds ------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        self._unasked = self._answer is None or self._answer.done()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See httptools."""
@@ -172,8 +190,7 @@ class Wire(asyncio.BufferedProtocol):
             self._parts.clear()
             self.usable = self._keeps
             self._reply(payload)
-        else:
-            self._end = True
+        self._end = True
 
     def _reply(self, payload: bytes) -> None:
         if self._answer is not None and not self._answer.done():
