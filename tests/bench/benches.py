@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.bench import (
+    clients,
     cold,
     counts,
     drifts,
@@ -22,7 +23,7 @@ from tests.bench.probes import Memory
 from tests.bench.reports import Row
 from tests.bench.stages import Stage, say
 
-ROWS = ("cold", "restart", "drift", "tenant", "memory", "webhook", "volume", "growth")
+ROWS = ("request", "cold", "restart", "drift", "tenant", "memory", "webhook", "volume", "growth")
 DEFAULT_ROWS = ROWS[:-2]
 RESTARTS_A_REPEAT = 2
 
@@ -41,6 +42,9 @@ class Bench:
 
     def run(self, take: Take) -> None:
         """Measures, and hands the rows over as they come."""
+        if "request" in self.only:
+            with self.opened(1) as stage:
+                take(clients.rows(stage))
         if "webhook" in self.only:
             take(webhooks.rows())
         if "volume" in self.only:
@@ -79,10 +83,16 @@ class Bench:
                 memory.append(rested)
                 if number == self.repeats:
                     take(cold.rows(pairs, self.profiles))
-                    self._on_loaded(stage, take, memory)
+                    scale = bare.rate / cold.BUDGETED_RATE
+                    self._on_loaded(stage, take, memory, scale)
 
-    def _on_loaded(self, stage: Stage, take: Take, memory: list[Memory]) -> None:
-        """Everything else, from what leaves the stage as it was to what does not."""
+    def _on_loaded(
+        self, stage: Stage, take: Take, memory: list[Memory], scale: float | None = None
+    ) -> None:
+        """Everything else, from what leaves the stage as it was to what does not.
+
+        `scale` is how fast this machine is beside the budget's, where it was measured.
+        """
         if self.only & {"drift", "memory", "restart"}:
             repaired: dict[str, list[float]] = {}
             if "drift" in self.only:
@@ -94,7 +104,7 @@ class Bench:
                     take(memories.rows(self.profiles, [*memory, rested()]))
                 if "drift" in self.only:
                     ours = drifts.measured(stage)
-                    take(drifts.rows(ours, repaired, len(stage.profiles)))
+                    take(drifts.rows(ours, repaired, len(stage.profiles), scale))
         if "restart" in self.only:
             pairs = [restarts.pair(stage) for _ in range(RESTARTS_A_REPEAT * self.repeats)]
             take(restarts.rows(pairs, self.profiles))

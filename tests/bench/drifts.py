@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 
-from tests.bench import counts, synthetic
+from tests.bench import cold, counts, synthetic
 from tests.bench.reports import Row, at_most, spread
 from tests.bench.stages import Stage, say
 from tests.bench.watching import Json, Watcher
@@ -76,7 +76,12 @@ def measured(stage: Stage) -> dict[str, list[float]]:
     }
 
 
-def rows(ours: dict[str, list[float]], bare: dict[str, list[float]], profiles: int) -> list[Row]:
+def rows(
+    ours: dict[str, list[float]],
+    bare: dict[str, list[float]],
+    profiles: int,
+    scale: float | None = None,
+) -> list[Row]:
     budgets = [at_most(8), at_most(20, "p99")]
     result = []
     for name, samples in ours.items():
@@ -87,4 +92,11 @@ def rows(ours: dict[str, list[float]], bare: dict[str, list[float]], profiles: i
         )  # fmt: skip
         say(f"  {name}: {row.measured} ms, bare client {spread(row.bare)}")
         result.append(row)
+        if scale is not None:
+            result.append(
+                Row(
+                    name=f"drift.{name}.scaled", what=cold.SCALED, unit="ms", budgets=budgets,
+                    samples=[one * scale for one in samples],
+                )
+            )  # fmt: skip
     return result

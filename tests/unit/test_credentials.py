@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controllers.runtime import credentials
+from controllers.runtime import credentials, pools
 from controllers.runtime.options import Connection
 
 pytestmark = pytest.mark.virtual_time
@@ -90,4 +90,4 @@ async def test_idle_connections_are_kept_for_less_than_the_api_server_keeps_them
     write(file, token="a")
     async with loaded(file) as found, found.session() as session:
         assert session.connector is not None
-        assert session.connector._keepalive_timeout == credentials.IDLE < 90
+        assert session.connector._keepalive_timeout == pools.IDLE < 90
