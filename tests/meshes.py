@@ -136,7 +136,12 @@ def path_matches(pattern: str, path: str) -> bool:
     assert pattern.startswith("/")
     segments = pattern[1:].split("/")
     assert "{**}" not in segments[:-1], "Istio wants {**} last"
-    return re.fullmatch("/" + "/".join(map(_segment, segments)), path) is not None
+    if len(segments) > 1 and not segments[-1]:  # Envoy takes one "/" at the end literally
+        segments.pop()
+        end = "/"
+    else:
+        end = ""
+    return re.fullmatch("/" + "/".join(map(_segment, segments)) + end, path) is not None
 
 
 def _segment(segment: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -149,6 +149,7 @@ ENDS = ("", "/", "x", "/x", "/a/b", "team-a")
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=7).map("".join))
+@example("/{*}/")
 def test_a_path_that_is_taken_means_to_istio_what_it_looks_like(path: str) -> None:
     try:
         AuthzPoliciesSettings(open_paths=(path,))
