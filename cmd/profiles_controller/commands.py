@@ -193,8 +193,14 @@ def _load(
     level: str | None = None,
 ) -> Loaded:
     """Everything that is set; logs are at ``level`` unless a level is set somewhere."""
-    # A flag without text is like a variable without: templates write both for "not set".
-    given = {name: value for name, value in flags.items() if value not in (None, "")}
+    # A flag without text is like a variable without: templates write both for "not set". That of a
+    # list is given once it is there: an empty one means none, whatever a file or a variable lists.
+    lists = {flag for one in world.registry if one.name in names for flag in one.flags}
+    given = {
+        name: value
+        for name, value in flags.items()
+        if value is not None and (value != "" or name in lists)
+    }
     inputs = Inputs(flags=given, environment=world.environment)
     loaded = Loader(registry=world.registry, others=world.others).load(names, inputs, location)
     if level is None or "log_level" in loaded.common.model_fields_set:

@@ -27,5 +27,5 @@ _LEGACY = frozenset({BLOCK_TRANSFER, OWNER_ACCESS})
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an older suite's object of that name is ours to take over."""
-    return metadata.get("name") in _LEGACY
+    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    return metadata.get("name") in _LEGACY and not metadata.get("labels")

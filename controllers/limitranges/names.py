@@ -12,5 +12,5 @@ LABEL_PREFIX = "limitranges.statcan.gc.ca"
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an older suite's object of that name is ours to take over."""
-    return bool(metadata.get("name") == LIMIT_RANGE)
+    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    return bool(metadata.get("name") == LIMIT_RANGE) and not metadata.get("labels")

@@ -21,5 +21,5 @@ LABELS = MappingProxyType({"data.statcan.gc.ca/classification": "protected-b"})
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an older suite's object of that name is ours to take over."""
-    return bool(metadata.get("name") == POD_DEFAULT)
+    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    return bool(metadata.get("name") == POD_DEFAULT) and not metadata.get("labels")

@@ -15,5 +15,5 @@ LABEL_PREFIX = "quotas.statcan.gc.ca"
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an older suite's object of that name is ours to take over."""
-    return bool(metadata.get("name") == QUOTA)
+    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    return bool(metadata.get("name") == QUOTA) and not metadata.get("labels")

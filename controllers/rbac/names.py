@@ -38,5 +38,5 @@ def binding_from(source: str) -> str:
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an older suite's RoleBinding of that name is ours to take over."""
-    return metadata.get("name") in _LEGACY
+    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    return metadata.get("name") in _LEGACY and not metadata.get("labels")

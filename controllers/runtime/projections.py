@@ -29,6 +29,7 @@ from controllers.runtime.kinds import Kind, Mode
 Texts = tuple[tuple[str, str], ...]
 """A mapping of labels or annotations: sorted pairs, shared between objects that have the same."""
 
+_OURS = field_manager("")
 _LONG = 128
 _UNREAD = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 _shared: dict[Texts, Texts] = {}
@@ -69,6 +70,8 @@ class Record:
     finalizers: tuple[str, ...] = ()
     concerns: tuple[str, ...] = ()
     """Of an object without a namespace, the Profiles that it wakes where it is watched."""
+    relabelled: bool = False
+    """Whether it carries the label of a controller that never wrote it, and another of ours did."""
     applied: str = ""
     """Of a merge kind, the fields that the controller of its labels owns (``fieldsets``)."""
 
@@ -123,7 +126,7 @@ def project(
     merge = kind.mode is Mode.MERGE
     content = content_of(kind, body)
     labels = texts(metadata.get("labels"))
-    manager = _component(labels) if merge else None
+    component = _component(labels)
     return Record(
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
@@ -140,8 +143,19 @@ def project(
         kept=kept,
         legacy=legacy,
         finalizers=tuple(map(sys.intern, metadata.get("finalizers") or ())),
-        applied=fieldsets.applied(metadata, field_manager(manager)) if manager else "",
+        relabelled=component is not None and _is_relabelled(metadata, component),
+        applied=fieldsets.applied(metadata, field_manager(component))
+        if merge and component
+        else "",
     )
+
+
+def _is_relabelled(metadata: Mapping[str, Any], component: str) -> bool:
+    """By who wrote it (``managedFields``); where that is not told, nobody has."""
+    managers = {str(entry.get("manager")) for entry in metadata.get("managedFields") or ()}
+    if field_manager(component) in managers:
+        return False
+    return any(manager.startswith(_OURS) for manager in managers)
 
 
 def is_profile_reference(reference: Mapping[str, Any]) -> bool:

@@ -132,7 +132,7 @@ def _on_its_way_out(want: Wanted, record: Record) -> Verdict:
 
 
 def _another_controllers(want: Wanted, record: Record) -> Verdict:
-    other = record.component not in (None, want.component)
+    other = record.component not in (None, want.component) and not record.relabelled
     # A text that names no controller was put there by hand, and is put right again.
     if other and (not want.siblings or record.component in want.siblings):
         return Action.REFUSED, f"is kept by controller {record.component}"
@@ -214,7 +214,7 @@ def _is_ours(record: Record, component: str) -> bool:
     """By our labels, or by the list of an older suite's objects; others are only watched."""
     if record.component is None:
         return component in record.legacy
-    return record.component == component
+    return record.component == component and not record.relabelled
 
 
 def _removals(

@@ -62,6 +62,7 @@ def test_a_deleted_object_is_made_anew(control_plane: ControlPlane) -> None:
         ("unlabelled", {"labels": None}),
         ("unmanaged", {"labels": {"app.kubernetes.io/managed-by": None}}),
         ("claimed", {"labels": {"app.kubernetes.io/managed-by": "somebody"}}),
+        ("relabelled", {"labels": {"app.kubernetes.io/component": "limitranges"}}),
         ("disowned", {"ownerReferences": None}),
     ],
 )

@@ -50,9 +50,11 @@ def test_a_list_is_repeated_or_separated_by_commas(
     assert expected == teams(*arguments)
 
 
-def test_the_flag_counts_before_the_variable_and_one_without_text_is_not_given() -> None:
+def test_the_flag_counts_before_the_variable_and_one_without_text_means_none() -> None:
     assert teams("--support-teams", "flag", TEAMS_SUPPORT_TEAMS="variable") == "flag"
-    assert teams("--support-teams", "", TEAMS_SUPPORT_TEAMS="variable") == "variable"
+    assert teams("--support-teams", "", TEAMS_SUPPORT_TEAMS="variable") == ""
+    assert teams("--support-teams=", TEAMS_SUPPORT_TEAMS="variable") == ""
+    assert teams(TEAMS_SUPPORT_TEAMS="variable") == "variable"
 
 
 def test_help_shows_the_flag_with_its_variable() -> None:

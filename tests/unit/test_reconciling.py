@@ -8,8 +8,9 @@ import pytest
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL, Manifest
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime import reconciling
+from controllers.runtime import projections, reconciling
 from controllers.runtime.changes import Action
+from controllers.runtime.kinds import KINDS
 from controllers.runtime.projections import Record
 from tests import specimens
 
@@ -50,6 +51,28 @@ def planned(
         namespaces=namespaces,
     )
     return [str(change) for change in changes]
+
+
+@pytest.mark.parametrize(
+    ("managers", "action"),
+    [
+        (("profiles-controller-samples", "kubectl-label"), Action.UPDATE),
+        (("profiles-controller-others", "profiles-controller-samples"), Action.REFUSED),
+        (("profiles-controller-others",), Action.REFUSED),
+        (("velero",), Action.REFUSED),
+        ((), Action.REFUSED),
+    ],
+)
+def test_the_label_of_a_controller_that_never_wrote_it_is_put_right(
+    managers: Sequence[str], action: Action
+) -> None:
+    body = specimens.object_body("ConfigMap", labels=specimens.marks("others"))
+    body["metadata"]["managedFields"] = [{"manager": one} for one in managers]
+    record = projections.project(KINDS["ConfigMap"], body)
+
+    assert action is judged(record, name=body["metadata"]["name"])[0]
+    mine = planned(records=[("alice", body["metadata"]["name"], record)], component="others")
+    assert bool(mine) is (action is Action.REFUSED)  # who is only named by a label removes nothing
 
 
 def judged(record: Record | None, kind: str = "ConfigMap", **manifest: Any) -> tuple[Action, str]:

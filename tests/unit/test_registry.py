@@ -74,3 +74,21 @@ def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
     for controller, variant in zip(registry.controllers(), registered.as_they_run(), strict=True):
         chosen = registered.settings(controller)
         assert permissions.rules(controller, chosen) == permissions.rules(variant, chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("quotas", "quotas"),
+        ("limitranges", "default-container-limits"),
+        ("rbac", "profile-support"),
+        ("network", "s3proxy-allow-ingress"),
+        ("notebook", "protected-b"),
+        ("authz-policies", "protected-b-block-transfer"),
+    ],
+)
+def test_an_older_suites_object_is_ours_only_as_it_made_it(name: str, made: str) -> None:
+    owned = registry.by_name()[name].owned
+    found = [own.legacy for own in owned if own.legacy and own.legacy({"name": made})]
+    assert found, made
+    assert not any(legacy({"name": made, "labels": {"app": "mine"}}) for legacy in found)
