@@ -5,6 +5,8 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from tests import clocks
+
 HOST = "127.0.0.1"
 
 
@@ -74,6 +76,7 @@ async def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncI
     try:
         yield found
     finally:
+        await clocks.turns()  # who is just being let in is let in, and then out again
         listener.close()
         found.hang_up()
 

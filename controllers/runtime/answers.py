@@ -24,7 +24,7 @@ def retry_after(code: int, text: str) -> float | None:
 def parsed(code: int, payload: bytes) -> Body:
     """The object that an answer of success holds. Raises UnreachableError where it holds none."""
     try:
-        body = orjson.loads(payload) if payload else {}
+        body = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         message = f"the answer ({code}, {len(payload)} bytes) is no JSON: {error}"
         raise UnreachableError(message) from error
@@ -50,8 +50,10 @@ def api_error(code: int, payload: bytes) -> ApiError:
     except orjson.JSONDecodeError:
         status = None
     if not isinstance(status, dict):
-        text = payload[:200].decode("utf-8", "replace")
-        return ApiError(code=code, reason="", message=text or "no message")
+        text = payload[:200].decode("utf-8", "replace") or "no message"
+        if code < 400:  # noqa: PLR2004
+            text = f"no API server answers so; is another server before it? {text}"
+        return ApiError(code=code, reason="", message=text)
     return status_error(status, code)
 
 

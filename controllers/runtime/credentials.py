@@ -115,7 +115,7 @@ class Credentials:
 
     async def _authorization(self) -> Mapping[str, str]:
         settings = await self._configuration.auth_settings()
-        token = str(settings.get("BearerToken", {}).get("value") or "")
+        token = str(settings.get("BearerToken", {}).get("value") or "").strip()
         if not (token.isascii() and token.isprintable()):
             message = "the token holds characters that no header may"
             raise CredentialsError(message)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
+import re
 import socket
 import ssl
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from controllers.runtime import answers
 
@@ -17,6 +19,8 @@ _ATTEMPT_DELAY = 0.25
 """Seconds after which the next address of a name is tried beside the first (RFC 8305)."""
 _LONGEST_HEAD = 16_384
 _PORTS = {"https": 443, "http": 80}
+_LONGEST_STATUS = 100
+_TUNNELLED = re.compile(r"HTTP/1\.[01] 2\d\d\b")
 _END = b"\r\n\r\n"
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.BaseProtocol)
@@ -35,7 +39,7 @@ class Proxy:
     def parse(cls, url: str) -> Proxy:
         """``http://[user:password@]host[:port]``. Raises ValueError, which names no password."""
         parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme != "http" or not _is_host(parts.hostname):
             named = f"{parts.scheme}://{parts.hostname or ''}"
             message = f"the proxy {named} cannot be used: it must be http://HOST:PORT"
             raise ValueError(message)
@@ -70,14 +74,14 @@ class Route:
     ) -> Route:
         """The way to the server of this URL. Raises ValueError where that is none."""
         parts = urllib.parse.urlsplit(server)
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in _PORTS or not _is_host(parts.hostname):
             message = f"the server {server!r} must be https://HOST:PORT"
             raise ValueError(message)
         return cls(
             host=parts.hostname,
             port=parts.port or _PORTS[parts.scheme],
             netloc=parts.netloc.rpartition("@")[2],
-            base=parts.path.rstrip("/"),
+            base=urllib.parse.quote(parts.path.rstrip("/"), safe="/:%"),
             tls=tls if parts.scheme == "https" else None,
             server_name=server_name or parts.hostname,
             proxy=Proxy.parse(proxy) if proxy else None,
@@ -110,7 +114,7 @@ class Route:
                 self.port,
                 ssl=self.tls,
                 server_hostname=self.server_name if self.tls else None,
-                happy_eyeballs_delay=_ATTEMPT_DELAY,
+                happy_eyeballs_delay=_delay(self.host),
             )
         except OSError as error:
             message = f"cannot connect to {self.netloc}: {answers.said(error)}"
@@ -121,22 +125,21 @@ class Route:
         self, loop: asyncio.AbstractEventLoop, proxy: Proxy, make: Callable[[], AnyProtocol]
     ) -> AnyProtocol:
         if self.tls is None:
-            _, protocol = await loop.create_connection(make, proxy.host, proxy.port)
+            _, protocol = await loop.create_connection(
+                make, proxy.host, proxy.port, happy_eyeballs_delay=_delay(proxy.host)
+            )
             return protocol
         # The tunnel is asked for on the bare socket: TLS begins once it is there.
-        found = await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
-        family, kind, number, _, address = found[0]
-        connection = socket.socket(family, kind, number)
+        connection = await _connected(loop, proxy)
         try:
-            connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
-            await loop.sock_connect(connection, address)
             await self._tunnel(loop, proxy, connection)
-            _, protocol = await loop.create_connection(
-                make, sock=connection, ssl=self.tls, server_hostname=self.server_name
-            )
         except BaseException:
             connection.close()
             raise
+        # From here on the socket is asyncio's, which closes it whatever happens.
+        _, protocol = await loop.create_connection(
+            make, sock=connection, ssl=self.tls, server_hostname=self.server_name
+        )
         return protocol
 
     async def _tunnel(
@@ -155,7 +158,44 @@ class Route:
                 break
             head += chunk
         status = head.split(b"\r\n", 1)[0].decode("latin-1")
-        if status.split(" ")[1:2] != ["200"]:
-            answer = status or "no answer"
+        if not _TUNNELLED.match(status):
+            answer = ascii(status[:_LONGEST_STATUS]) if status else "no answer"
             message = f"the proxy {proxy.host}:{proxy.port} opens no tunnel: {answer}"
             raise ConnectionError(message)
+
+
+def _delay(host: str) -> float | None:
+    """None for an address: there is but one, and a cancelled race may leave its socket open."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _ATTEMPT_DELAY
+    return None
+
+
+def _is_host(name: str | None) -> TypeGuard[str]:
+    """Whether a resolver can be asked for it."""
+    try:
+        return bool(name and name.encode("idna") and name.isascii())
+    except UnicodeError:
+        return False
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, proxy: Proxy) -> socket.socket:
+    """A socket to the first of the proxy's addresses that takes one. Raises OSError."""
+    found = await loop.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
+    failures = []
+    for family, kind, number, _, address in found:
+        connection = socket.socket(family, kind, number)
+        try:
+            connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
+            await loop.sock_connect(connection, address)
+        except OSError as error:
+            connection.close()
+            failures.append(answers.said(error))
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise ConnectionError(f"the proxy {proxy.host}:{proxy.port}: {', '.join(failures)}")

@@ -7,6 +7,7 @@ needs (docs/designs/0005-connections.md). Answers are read by httptools, with No
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import httptools
 _MOST_UNREAD = 4 << 20
 """Bytes of a stream that may wait to be taken; with more, the server is made to wait."""
 _OK = 200
-_CUT = "the connection ended before the answer did"
+_NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
 class Answer(NamedTuple):
@@ -28,30 +29,34 @@ class Answer(NamedTuple):
 
 
 class Wire(asyncio.BufferedProtocol):
-    """A connection, and what is asked on it."""
+    """A connection, and what is asked on it. It is made by a ``Route``."""
 
-    def __init__(self, ended: Callable[[Wire], None], buffer: memoryview) -> None:
-        """``ended`` is told of the connection's end, whoever ended it.
+    def __init__(
+        self, begun: Callable[[Wire], None], ended: Callable[[Wire], None], buffer: memoryview
+    ) -> None:
+        """``begun`` is told when the connection is there, ``ended`` when it is no more.
 
         ``buffer`` may be shared by all connections of one event loop: what is read into it is
         taken out again before anything else runs.
         """
-        self.usable = False
-        """Whether another thing may be asked."""
         self.heard = False
         """Whether anything came back of what was asked last."""
-        self.lost = False
-        """Whether the connection has ended."""
+        self._begun = begun
         self._ended = ended
         self._buffer = buffer
         self._transport: Any = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = None
+        self._lost = self._given_up = False
+        self._free = False
+        """Whether the last answer is complete, and another may follow."""
         self._answer: asyncio.Future[Answer] | None = None
-        self._patience = self._deadline = 0.0
+        """What is waited for: a whole answer, or the beginning of a stream's."""
+        self._deadline = self._patience = 0.0
         self._silent = True
-        self._streams = False
-        """Whether the body of what is asked is taken as it comes."""
-        self._keeps = self._unasked = False
+        self._streams = self._flows = False
+        """Whether a stream is asked for, and whether its body is being told."""
+        self._keeps = self._framed = self._unasked = False
+        self._code = 0
         self._retry_after = ""
         self._parts: list[bytes] = []
         self._unread = 0
@@ -60,6 +65,16 @@ class Wire(asyncio.BufferedProtocol):
         """Of a stream: whether it came to its end, or why it broke off."""
 
     # -- what the pool does ---------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Whether another thing may be asked: all was sent and answered, and nobody hangs up."""
+        return (
+            self._free
+            and not self._lost
+            and not self._transport.is_closing()
+            and not self._transport.get_write_buffer_size()
+        )
 
     def ask(
         self, request: bytes, patience: float, *, stream: bool = False
@@ -70,16 +85,16 @@ class Wire(asyncio.BufferedProtocol):
         silence may last that long.
         """
         loop = asyncio.get_running_loop()
-        self._answer = loop.create_future()
+        answer = self._answer = loop.create_future()
         self._patience, self._deadline = patience, loop.time() + patience
         self._streams = stream
-        self.usable = self.heard = self._end = False
-        self._retry_after = ""
-        if self.lost:
-            self._fail(ConnectionResetError(_CUT))
+        self._free = self._flows = self.heard = self._end = False
+        self._code, self._retry_after = 0, ""
+        if self._lost:
+            self._fail(self._cut(None))
         else:
             self._transport.write(request)
-        return self._answer
+        return answer
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """The stream's body as it comes. Raises ConnectionError, TimeoutError."""
@@ -87,7 +102,7 @@ class Wire(asyncio.BufferedProtocol):
             if self._parts:
                 chunk = b"".join(self._parts)
                 self._parts.clear()
-                if self._unread > _MOST_UNREAD:
+                if self._unread > _MOST_UNREAD and not self._lost:
                     self._transport.resume_reading()
                 self._unread = 0
                 yield chunk
@@ -104,30 +119,49 @@ class Wire(asyncio.BufferedProtocol):
 
     def look_at_the_clock(self, now: float) -> None:
         """To be called every second or so: gives up what has taken too long."""
-        if self._streams and (self._parts or not self._silent):
+        if self._flows and (self._parts or not self._silent):
             self._silent = True
             self._deadline = now + self._patience
-        if not self.usable and now >= self._deadline:
-            what = "nothing was heard for" if self._streams else "no answer within"
+        waits = self._answer is not None or (self._flows and not self._end)
+        if waits and now >= self._deadline:
+            what = "nothing was heard for" if self._flows else "no answer within"
             self._fail(TimeoutError(f"{what} {self._patience:g} s"))
             self.abort()
 
     def abort(self) -> None:
-        """End the connection, whatever is under way on it."""
-        self.usable = False
-        self._transport.abort()
+        """End the connection, whatever is under way on it; also one that is still being made."""
+        self._given_up = True
+        self._free = False
+        if self._transport is not None:
+            self._transport.abort()
 
     # -- what the connection does ---------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.BaseProtocol."""
         self._transport = transport
+        self._parser = httptools.HttpResponseParser(self)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._begun(self)
+        if self._given_up:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.BaseProtocol."""
-        self.usable, self.lost = False, True
-        self._fail(exc or ConnectionResetError(_CUT))
+        self._lost = True
+        if exc is None and self._code and not self._framed and not self._flows:
+            self.on_message_complete()  # a body without a length ends with its connection
+        self._fail(self._cut(exc))
+        # Both point back to here; freed at once, and not when Python next looks for cycles, is what
+        # TLS keeps for each connection: a quarter of a mebibyte.
+        self._transport = self._parser = None
         self._ended(self)
+
+    def eof_received(self) -> None:
+        """See asyncio.BufferedProtocol."""
+        self._free = False
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """See asyncio.BufferedProtocol."""
@@ -139,60 +173,78 @@ class Wire(asyncio.BufferedProtocol):
         self._silent = False
         try:
             self._parser.feed_data(self._buffer[:nbytes])
-        except httptools.HttpParserError as error:
-            self._fail(ConnectionError(f"the answer is no HTTP: {error}"))
+        except _NOT_HTTP as error:
+            self._fail(ConnectionError(f"the answer is no HTTP/1.1 to a request: {error}"))
             self.abort()
             return
         if self._unasked:
             self.abort()
-        if self._news is not None and not self._news.done() and (self._parts or self._end):
-            self._news.set_result(None)
+        if self._parts or self._end:
+            self._tell()
+
+    def _cut(self, error: Exception | None) -> ConnectionError:
+        answer = f"the answer ({self._code})" if self._code else "the answer"
+        reason = f": {error}" if error is not None else ""
+        return ConnectionResetError(f"the connection ended before {answer} did{reason}")
 
     def _fail(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+        if self._answer is not None:
+            self._resolve(error)
         elif not self._end:
             self._end = error
-            if self._news is not None and not self._news.done():
-                self._news.set_result(None)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def _resolve(self, outcome: Answer | Exception) -> None:
+        answer, self._answer = self._answer, None
+        if answer is None or answer.done():  # nobody waits for it any more
+            return
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
 
     # -- what the parser finds ------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """See httptools."""
-        self._unasked = self._answer is None or self._answer.done()
+        self._unasked = self._answer is None
+        self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See httptools."""
-        if name.lower() == b"retry-after":
-            self._retry_after = value.decode("latin-1")
+        match name.lower():
+            case b"content-length" | b"transfer-encoding":
+                self._framed = True
+            case b"retry-after":
+                self._retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """See httptools."""
+        self._code = self._parser.get_status_code()
         self._keeps = self._parser.should_keep_alive()
-        if self._streams and self._parser.get_status_code() == _OK:
-            self._reply(b"")
+        if self._streams and self._code == _OK:
+            self._flows = True
+            self._resolve(Answer(_OK, self._retry_after, b""))
 
     def on_body(self, body: bytes) -> None:
         """See httptools."""
         self._parts.append(body)
-        if self._streams:
+        if self._flows:
             self._unread += len(body)
             if self._unread > _MOST_UNREAD:
                 self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """See httptools."""
-        if self._parser.get_status_code() < _OK:  # an interim answer; the real one follows
+        if self._code < _OK:  # an interim answer; the real one follows
             return
-        if self._answer is not None and not self._answer.done():
+        if self._answer is not None:
             payload = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
             self._parts.clear()
-            self.usable = self._keeps
-            self._reply(payload)
+            self._free = self._keeps
+            self._resolve(Answer(self._code, self._retry_after, payload))
         self._end = True
-
-    def _reply(self, payload: bytes) -> None:
-        if self._answer is not None and not self._answer.done():
-            code = self._parser.get_status_code()
-            self._answer.set_result(Answer(code, self._retry_after, payload))

@@ -64,7 +64,11 @@ class Watcher:
         follows = self._follow(f"{path}?watch=1&resourceVersion={version}", take, up)
         task = asyncio.create_task(follows)
         self._tasks.add(task)
-        await up.wait()
+        ready = asyncio.create_task(up.wait())
+        await asyncio.wait((task, ready), return_when=asyncio.FIRST_COMPLETED)
+        if not up.is_set():
+            ready.cancel()
+            await task
 
     async def stop(self) -> None:
         """Ends every watch."""

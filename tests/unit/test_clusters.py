@@ -72,6 +72,7 @@ async def test_a_read_is_as_small_as_it_can_be(tmp_path: Path) -> None:
         f"Host: {host}",
         "User-Agent: profiles-controller",
         "Accept: application/json",
+        "Accept-Encoding: identity",
         "Authorization: Bearer a-token",
         "",
     ]
@@ -108,7 +109,7 @@ async def test_no_name_gets_out_of_its_place_in_the_request(
         await asked.cluster.get(f"{PATH}/{name}", {"labelSelector": "a=b\r\nc"})
     line, *fields = asked.requests[0].splitlines()
     assert line == f"GET {PATH}/{sent}?labelSelector=a%3Db%0D%0Ac HTTP/1.1"
-    assert len(fields) == 5
+    assert len(fields) == 6
 
 
 @pytest.mark.parametrize("token", ["two\r\nX-Remote-User: admin", "t\u00f6ken", "a\x00b"])
@@ -136,6 +137,32 @@ async def test_an_answer_of_failure_is_told_in_its_own_words(
             await asked.cluster.get(PATH)
 
 
+@pytest.mark.parametrize(
+    "said", [answer(b"", "302 Found", "Location: https://login.example"), answer(b"", "304 No")]
+)
+async def test_a_redirect_is_no_success(tmp_path: Path, said: bytes) -> None:
+    async with cluster(tmp_path, said) as asked:
+        with pytest.raises(ApiError, match="no API server answers so"):
+            await asked.cluster.write("DELETE", PATH, {})
+        with pytest.raises(ApiError, match="no API server answers so"):
+            await asked.cluster.get(PATH)
+
+
+@pytest.mark.parametrize("said", [answer(b""), answer(b"", "204 No Content"), answer(b"[]")])
+async def test_a_success_that_tells_nothing_is_an_outage(tmp_path: Path, said: bytes) -> None:
+    async with cluster(tmp_path, said) as asked:
+        with pytest.raises(UnreachableError):
+            await asked.cluster.get(PATH)
+
+
+async def test_a_token_file_may_end_its_line(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("from-a-file\n")
+    async with cluster(tmp_path, answer(b"{}"), tokenFile=str(token)) as asked:
+        await asked.cluster.get(PATH)
+    assert "Authorization: Bearer from-a-file\r\n" in asked.requests[0]
+
+
 async def test_an_answer_that_asks_to_wait_is_waited_for(tmp_path: Path) -> None:
     said = iter([answer(b"{}", "429 Too Many Requests", "Retry-After: 0"), answer(b'{"a":1}')])
     taken: list[str] = []
@@ -161,6 +188,7 @@ async def test_an_answer_that_asks_to_wait_is_waited_for(tmp_path: Path) -> None
     ("cluster", "message"),
     [
         ({"server": "api.example"}, r"'api.example' must be https://HOST:PORT"),
+        ({"server": "https://api..example"}, r"must be https://HOST:PORT"),
         (
             {"server": "https://a.example", "proxy-url": "socks5://p:1"},
             r"the proxy socks5://p cannot be used: it must be http://HOST:PORT",

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from controllers.runtime.pools import Pool
 from controllers.runtime.routes import Proxy, Route
-from tests import scripted
+from controllers.runtime.wires import Wire
+from tests import clocks, scripted
 from tests.controlplane import certificates, ports
-from tests.scripted import Caller, Server, echoing
+from tests.scripted import Caller, Script, Server, answer, echoing, saying
 
 GET = b"GET /one HTTP/1.1\r\n\r\n"
 HOST = scripted.HOST
@@ -25,10 +27,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> certificates.Files:
 
 
 @contextlib.asynccontextmanager
-async def secured(files: certificates.Files) -> AsyncIterator[Server]:
+async def secured(files: certificates.Files, script: Script | None = None) -> AsyncIterator[Server]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(files.serving_certificate, files.serving_key)
-    async with scripted.serving(echoing(), tls=tls) as server:
+    async with scripted.serving(script or echoing(), tls=tls) as server:
         yield server
 
 
@@ -75,6 +77,26 @@ async def test_a_server_is_met_by_tls(files: certificates.Files) -> None:
     async with secured(files) as server:
         route = Route.to(f"https://{HOST}:{server.port}", trusting(files.ca))
         assert await asked(route) == b"GET /one HTTP/1.1"
+
+
+async def test_what_tls_kept_for_a_connection_is_freed_with_it(files: certificates.Files) -> None:
+    last = saying(answer(b"{}", "200 OK", "Connection: close"))
+    gc.collect()
+    gc.disable()
+    try:
+        async with secured(files, last) as server:
+            pool = Pool(Route.to(f"https://{HOST}:{server.port}", trusting(files.ca)))
+            for _ in range(5):
+                assert (await pool.ask(GET, seconds=5)).code == 200
+            await pool.close()
+            await clocks.until(lambda: not alive(), "none is left")
+            assert server.taken == 5
+    finally:
+        gc.enable()
+
+
+def alive() -> list[Wire]:
+    return [one for one in gc.get_objects() if isinstance(one, Wire)]
 
 
 async def test_a_certificate_of_a_stranger_is_refused_and_named(files: certificates.Files) -> None:
