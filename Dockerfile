@@ -3,9 +3,14 @@
 # Both stages are the same base: the environment's interpreter is a link into it.
 FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579 AS build
 
+# pip brings uv, which takes seconds for the rest; nothing is built but the suite itself.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_ONLY_BINARY=:all:
+    PIP_ONLY_BINARY=:all: \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_BUILD=1 \
+    UV_NO_CACHE=1
 WORKDIR /src
 
 # What changes seldom comes first, so that a change of the code builds in seconds.
@@ -13,13 +18,13 @@ COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/build && \
     python -m venv --without-pip /opt/venv && \
     python -m pip --python /opt/build install --require-hashes -r requirements-build.lock && \
-    python -m pip --python /opt/venv install --require-hashes -r requirements.lock
+    /opt/build/bin/uv pip install --python /opt/venv --require-hashes -r requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY cmd cmd
 COPY controllers controllers
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist && \
-    python -m pip --python /opt/venv install --no-deps --no-index /dist/*.whl
+    /opt/build/bin/uv pip install --python /opt/venv --no-deps --no-index /dist/*.whl
 
 FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
 
