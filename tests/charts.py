@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -94,12 +95,29 @@ def snapshot(example: Path) -> Path:
     return SNAPSHOTS / example.name.replace("-values", "")
 
 
-def main() -> None:
+def faults(example: Path) -> list[str]:
+    """What helm remarks of the chart with these values, and whether it renders as its snapshot."""
+    linted = helm("lint", "--strict", "{chart}", "--values", example)
+    found = [linted.stdout] if linted.returncode or "[WARNING]" in linted.stdout else []
+    rendered = template(example)
+    if rendered.returncode:
+        found.append(rendered.stderr)
+    elif snapshot(example).read_text() != rendered.stdout:
+        found.append(f"{snapshot(example).name} is not as the chart renders: ./taskw snapshots")
+    return found
+
+
+def main() -> int:
+    if sys.argv[1:] == ["--check"]:
+        found = [f"{example.name}: {fault}" for example in EXAMPLES for fault in faults(example)]
+        print(*found, sep="\n", end="\n" if found else "")
+        return bool(found)
     SNAPSHOTS.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
         snapshot(example).write_text(template(example).stdout)
         print(f"written: {snapshot(example).name}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

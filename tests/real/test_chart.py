@@ -27,20 +27,9 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("example", charts.EXAMPLES, ids=lambda path: str(path.stem))
-def test_helm_finds_nothing_to_remark(example: Path) -> None:
-    done = charts.helm("lint", "--strict", "{chart}", "--values", example)
-
-    assert done.returncode == 0, done.stdout
-    assert "[WARNING]" not in done.stdout
-
-
-@pytest.mark.parametrize("example", charts.EXAMPLES, ids=lambda path: str(path.stem))
-def test_it_renders_as_its_snapshot(example: Path) -> None:
+def test_helm_finds_nothing_to_remark_and_it_renders_as_its_snapshot(example: Path) -> None:
     """Looked at, a difference is written by `./taskw snapshots`."""
-    done = charts.template(example)
-
-    assert done.returncode == 0, done.stderr
-    assert charts.snapshot(example).read_text() == done.stdout
+    assert charts.faults(example) == []
 
 
 # One for each controller
