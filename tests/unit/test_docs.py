@@ -248,7 +248,30 @@ def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None =
 
 
 def variables_of(text: str) -> dict[str, str]:
-    return dict(re.findall(r"^([A-Z_]+)='(.*)'$", text, re.MULTILINE))
+    return dict(re.findall(r"^([A-Z0-9_]+)='(.*)'$", text, re.MULTILINE))
+
+
+def example_in_yaml(controller: AnyController) -> str:
+    section = CONTROLLERS.section(controller.name)
+    (text,) = (text for text in section.examples("yaml") if "kind:" not in text)
+    return text
+
+
+def example_in_variables(controller: AnyController) -> dict[str, str]:
+    section = CONTROLLERS.section(controller.name)
+    (variables,) = filter(None, map(variables_of, section.examples("sh")))
+    return variables
+
+
+def variables_by_setting(controller: AnyController) -> dict[str, tuple[str, ...]]:
+    prefix, fields = prefix_of(controller.name), controller.settings.model_fields
+    return {name: flags.variables(name, field, prefix) for name, field in fields.items()}
+
+
+def secrets_of(controller: AnyController) -> set[str]:
+    """The settings that belong into no file, and so into no example of one."""
+    fields = controller.settings.model_fields
+    return {name for name, field in fields.items() if "SecretStr" in str(field.annotation)}
 
 
 @pytest.mark.parametrize(
@@ -273,14 +296,34 @@ def test_every_example_in_yaml_is_right(document: Document, text: str, tmp_path:
 
 
 @each_controller
+def test_the_example_in_yaml_names_every_setting_that_is_no_secret(
+    controller: AnyController,
+) -> None:
+    named = yaml.safe_load(example_in_yaml(controller))[controller.name]
+
+    assert set(controller.settings.model_fields) - secrets_of(controller) == set(named)
+
+
+@each_controller
+def test_the_example_in_variables_names_every_setting(controller: AnyController) -> None:
+    given = example_in_variables(controller).keys()
+
+    known = variables_by_setting(controller)
+    named = {name for name, variables in known.items() if given & set(variables)}
+    assert set(controller.settings.model_fields) == named
+    assert len(given) == len(named)
+
+
+@each_controller
 def test_the_example_in_variables_says_what_the_one_in_yaml_says(
     controller: AnyController, tmp_path: Path
 ) -> None:
-    section = CONTROLLERS.section(controller.name)
-    (variables,) = filter(None, map(variables_of, section.examples("sh")))
-    (text,) = (text for text in section.examples("yaml") if "kind:" not in text)
+    variables = example_in_variables(controller)
+    known = variables_by_setting(controller)
+    secret = {each for name in secrets_of(controller) for each in known[name]} & variables.keys()
 
-    expected = dict_of(load(tmp_path, text))[controller.name]
+    file = load(tmp_path, example_in_yaml(controller), {each: variables[each] for each in secret})
+    expected = dict_of(file)[controller.name]
     assert expected == dict_of(load(tmp_path, environment=variables))[controller.name]
     assert expected != dict_of(load(tmp_path))[controller.name]
 
