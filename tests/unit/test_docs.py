@@ -79,6 +79,16 @@ def test_a_controller_is_in_every_list_of_controllers(controller: AnyController)
         assert f"`{condition}`" in ARCHITECTURE.section("Conditions").text
 
 
+def test_what_each_controller_takes_over_is_told() -> None:
+    told = OPERATIONS.section("Taking over from an older suite").prose
+
+    legacies = {
+        each.name for each in registry.controllers() if any(one.legacy for one in each.owned)
+    }
+    assert legacies
+    assert legacies <= set(re.findall(r"^\| (\S+) \|", told, re.MULTILINE))
+
+
 def test_every_module_has_its_words_in_the_architecture() -> None:
     folders = ("controllers", "controllers/runtime", "cmd/profiles_controller")
     paths = [path for folder in folders for path in (documents.ROOT / folder).glob("*.py")]
