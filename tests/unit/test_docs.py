@@ -420,3 +420,18 @@ def test_the_guides_folder_is_that_of_the_example() -> None:
 
     expected = {path.name for path in (documents.ROOT / folder).glob("*.py")}
     assert expected == {line.split()[1] for line in lines}
+
+
+def test_the_files_that_the_guide_names_are_there() -> None:
+    named = set(re.findall(r"`((?:controllers|docs|tests)/[\w/.-]+)`", GUIDE.prose))
+
+    assert named
+    assert {name for name in named if not (documents.ROOT / name).exists()} == set()
+
+
+def test_the_functions_that_the_guide_says_the_example_calls_are_called_there() -> None:
+    source = (documents.ROOT / "controllers/limitranges/desired.py").read_text(encoding="utf-8")
+
+    named = re.findall(r"`((?:quantities|rules)\.\w+)`", GUIDE.prose)
+    assert named
+    assert [name for name in named if f"{name}(" not in source] == []
