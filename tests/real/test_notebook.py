@@ -227,6 +227,9 @@ def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
     running = suites.start("all", "--only", "quotas,notebook").wait_ready()
     waits.until(lambda: sights.status(plane, "early", "QuotasReady") == "True", "quotas works")
     waits.until(lambda: sights.status(plane, "early", CONDITION) == "False", "notebook waits")
+    (warning,) = waits.until(
+        lambda: sights.events(plane, "early", reason="KindNotServed"), "an event says so"
+    )
     said = sights.message(plane, "early", CONDITION)
     page = running.page("/readyz?verbose")
     synced = running.series("profiles_controller_informer_synced", kind="PodDefault")
@@ -234,8 +237,12 @@ def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
     kubeflow.install_crd(plane, "poddefaults")
 
     wait_well(plane, "early")
-    assert "the cluster serves no poddefaults.kubeflow.org yet" in said
-    assert "[+]informer/PodDefault ok: waiting: the cluster serves no poddefaults" in page
+    lacking = "the cluster serves no poddefaults.kubeflow.org yet"
+    assert lacking in said
+    assert warning["type"] == "Warning"
+    assert warning["reportingComponent"] == "profiles-controller-notebook"
+    assert lacking in warning["message"]
+    assert f"[+]informer/PodDefault ok: waiting: {lacking}" in page
     assert [value for _, value in synced] == [0.0]
     assert running.lines(level="error") == []
     assert "Traceback" not in running.text()
