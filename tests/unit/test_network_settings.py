@@ -1,6 +1,7 @@
 """The settings of the network controller: what is merged, what is refused, all of it at once."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from controllers.network import desired, names, templates
+from controllers.network import desired, names, rules, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.controller import CONTROLLER
 from profiles_controller.assemblies import Loader
@@ -19,15 +20,23 @@ from profiles_controller.selections import Location
 from tests import builders
 
 PLAIN = {"metadata": {"name": "further"}, "spec": {"podSelector": {}}}
+ENTITLED = {
+    "sourcecontrol.statcan.gc.ca/enabled": "1",
+    "state.aaw.statcan.gc.ca/exists-non-cloud-main-user": "0",
+    "s3.statcan.gc.ca/enabled": "1",
+}
+"""Labels that entitle a profile to the policies of every group."""
+EVERY = [name for group in rules.Group for name in templates.read(group.value)]
 
 
 def network(**settings: object) -> NetworkSettings:
     return NetworkSettings.model_validate(settings)
 
 
-def made(**settings: object) -> dict[str, Any]:
-    """Name -> spec of a profile's policies."""
-    manifests = desired.desired(builders.profile(), desired.Facts(), network(**settings))
+def made(labels: Mapping[str, str] | None = None, /, **settings: object) -> dict[str, Any]:
+    """Name -> spec of the policies of a profile with these labels."""
+    profile = builders.profile(labels=dict(labels or {}))
+    manifests = desired.desired(profile, desired.Facts(), network(**settings))
     return {one.name: one.content["spec"] for one in manifests}
 
 
@@ -40,17 +49,25 @@ def refused(**settings: object) -> dict[str, str]:
 OFF_BY_DEFAULT = (names.DEFAULT_DENY, names.DRIVER, names.ARTIFACT_PROXY)
 
 
-@pytest.mark.parametrize(
-    "name", [*templates.read("profiles"), *templates.read("platform"), "further"]
-)
+@pytest.mark.parametrize("name", [*EVERY, "further"])
 def test_each_policy_is_on_or_off_by_name(name: str) -> None:
     further = [PLAIN]
-    without = made(policies={name: False}, extra_policies=further)
-    with_it = made(policies={name: True}, extra_policies=further)
+    without = made(ENTITLED, policies={name: False}, extra_policies=further)
+    with_it = made(ENTITLED, policies={name: True}, extra_policies=further)
     assert with_it.keys() - without.keys() == {name}
     expected = without if name in OFF_BY_DEFAULT else with_it
-    assert made(extra_policies=further) == expected
-    assert made(policies={name: None}, extra_policies=further) == expected
+    assert made(ENTITLED, extra_policies=further) == expected
+    assert made(ENTITLED, policies={name: None}, extra_policies=further) == expected
+
+
+@pytest.mark.parametrize(
+    "group", [one.group for one in rules.ENTITLEMENTS], ids=lambda one: one.value
+)
+def test_a_switch_gives_nobody_what_his_labels_do_not(group: rules.Group) -> None:
+    rows = templates.read(group.value)
+    assert rows
+    assert made(policies=dict.fromkeys(rows, True)) == made()
+    assert made(ENTITLED).keys() >= rows.keys()
 
 
 @pytest.mark.parametrize(
@@ -70,8 +87,8 @@ def test_a_switch_by_name_counts_before_what_pipelines_are_like(
 
 
 def test_with_every_policy_off_there_is_none() -> None:
-    every = [*templates.read("profiles"), *templates.read("platform")]
-    assert made(policies=dict.fromkeys(every, False)) == {}
+    assert made(ENTITLED).keys() <= set(EVERY)
+    assert made(ENTITLED, policies=dict.fromkeys(EVERY, False)) == {}
 
 
 # Peers and ports
@@ -87,12 +104,7 @@ def test_an_entry_changes_one_name_and_null_leaves_its_default() -> None:
 @pytest.mark.parametrize("name", sorted(templates.read("peers")))
 def test_every_peer_is_configuration(name: str) -> None:
     settings: dict[str, Any] = {"driver_mode": "central", "artifacts_proxy_enabled": True}
-    everything = {
-        "sourcecontrol.statcan.gc.ca/enabled": "1",
-        "state.aaw.statcan.gc.ca/exists-non-cloud-main-user": "0",
-        "s3.statcan.gc.ca/enabled": "1",
-    }
-    profile = builders.profile(labels=everything)
+    profile = builders.profile(labels=ENTITLED)
     before, after = (
         desired.desired(profile, desired.Facts(), network(**settings, peers=peers))
         for peers in ({}, {name: ["203.0.113.0/24"]})
