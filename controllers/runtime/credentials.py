@@ -1,6 +1,9 @@
 """Who we are to the API server, as kubernetes.aio reads it from a kubeconfig or a pod's files.
 
-Configuration, authentication and its refresh, TLS and the connection pool are kubernetes.aio's.
+Configuration, authentication and its refresh, and the TLS context are kubernetes.aio's. The
+suite's own requests go by ``route``, on connections of ``pools``
+(docs/designs/0005-connections.md). kopf and leader election, which need one, are given a session of
+aiohttp each, with a pool of its own.
 """
 
 from __future__ import annotations
@@ -97,7 +100,7 @@ class Credentials:
         return client
 
     async def headers(self) -> Mapping[str, str]:
-        """The Authorization header, or none: client certificates are in the session.
+        """The Authorization header, or none: client certificates are in the TLS context.
 
         Looked up again after HEADERS_LIFE seconds: a pod's token changes in its file. Raises
         CredentialsError.
@@ -135,7 +138,7 @@ async def load(connection: Connection) -> Credentials:
     Raises ConfigurationError.
     """
     configuration = Configuration()
-    configuration.connection_pool_maxsize = 0  # bounded by max_writes; watches hold one each
+    configuration.connection_pool_maxsize = 0  # of aiohttp's sessions: a watch holds one
     refresher: asyncio.Task[None] | None = None
     try:
         if connection.kubeconfig is None and connection.context is None:
