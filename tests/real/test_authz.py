@@ -25,6 +25,8 @@ BOTH = (names.BLOCK_TRANSFER, names.OWNER_ACCESS)
 JOHN = "john.doe@example.ca"
 (GATEWAY, *_) = AuthzPoliciesSettings().trusted_principals
 ROUNDS = 7
+TYPICAL_SECONDS = 1.0
+SLOWEST_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,11 @@ def test_istios_crd_refuses_a_selector_beside_target_refs(control_plane: Control
 def test_a_contributor_comes_in_within_a_second_and_is_out_as_fast(
     control_plane: ControlPlane,
 ) -> None:
+    """The median of the rounds is below a second, the slowest below five.
+
+    Other tests run beside it on the same cores, four on two in CI: a single round may have to wait
+    for them, and the median says what the suite takes.
+    """
     tenant(control_plane, "mesh-shared")
     came, went = [], []
     for _ in range(ROUNDS):
@@ -134,8 +141,9 @@ def test_a_contributor_comes_in_within_a_second_and_is_out_as_fast(
             seconds_until(lambda: not comes_in(control_plane, "mesh-shared", JOHN), "John is out")
         )
 
-    assert statistics.median(came) < 1.0
-    assert statistics.median(went) < 1.0
+    for seconds in (came, went):
+        assert statistics.median(seconds) < TYPICAL_SECONDS
+        assert max(seconds) < SLOWEST_SECONDS
     assert comes_in(control_plane, "mesh-shared", kubeflow.OWNER)
 
 
