@@ -54,6 +54,21 @@ def tenant(plane: ControlPlane, name: str) -> Json:
     return profile
 
 
+def older_block(profile: Json, name: str = names.BLOCK_TRANSFER) -> Json:
+    """What the older suite made against transfers: the Profile's, without labels."""
+    upload = {"methods": ["POST"], "paths": ["/rstudio/upload*"]}
+    return {
+        "apiVersion": "security.istio.io/v1beta1",
+        "kind": names.KIND,
+        "metadata": kubeflow.owned_metadata(profile, name),
+        "spec": {
+            "selector": {"matchLabels": dict(names.PROTECTED_B)},
+            "action": "DENY",
+            "rules": [{"to": [{"operation": upload}]}],
+        },
+    }
+
+
 def comes_in(plane: ControlPlane, namespace: str, email: str) -> bool:
     """Whether our policy lets this user in through the gateway."""
     spec = find(plane, namespace, names.OWNER_ACCESS)["spec"]
@@ -198,7 +213,7 @@ def test_what_is_edited_unmarked_or_deleted_is_put_right(
 
 
 @pytest.mark.usefixtures("suite")
-def test_the_older_suites_policy_is_adopted_without_an_owner_and_the_others_are_left(
+def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_others_are_left(
     control_plane: ControlPlane,
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "mesh-older")
@@ -214,22 +229,30 @@ def test_the_older_suites_policy_is_adopted_without_an_owner_and_the_others_are_
     control_plane.apply(
         namespace,
         older,
+        older_block(profile),
         kubeflow.owner_policy(profile),
         kubeflow.contributor_policy("mesh-older", JOHN, "edit"),
     )
     others = ("ns-owner-access-istio", kubeflow.contributor_name(JOHN, "edit"))
-    before = {one: find(control_plane, "mesh-older", one) for one in (*others, names.OWNER_ACCESS)}
+    before = {one: find(control_plane, "mesh-older", one) for one in (*others, *BOTH)}
 
     owned = {"metadata": {"ownerReferences": owners}}
     sights.patch(control_plane, "/api/v1/namespaces/mesh-older", owned)
 
     wait_well(control_plane, "mesh-older")
-    after = find(control_plane, "mesh-older", names.OWNER_ACCESS)
-    assert after["metadata"]["uid"] == before[names.OWNER_ACCESS]["metadata"]["uid"]
-    assert after["metadata"]["ownerReferences"] == owners
+    after = {one: find(control_plane, "mesh-older", one) for one in BOTH}
+    whole = parse_profile(profile)
+    wanted = desired.desired(whole, desired.Facts(), AuthzPoliciesSettings())
+    for expected in builders.bodies(wanted, whole, component="authz-policies"):
+        name = expected["metadata"]["name"]
+        found = after[name]
+        assert found["metadata"]["uid"] == before[name]["metadata"]["uid"]
+        assert found["metadata"]["ownerReferences"] == owners
+        assert found["metadata"]["labels"] == expected["metadata"]["labels"]
+        assert found["spec"] == expected["spec"]
     forged = Request(headers={"kubeflow-userid": kubeflow.OWNER}, path="/a")
     assert is_allowed([older["spec"]], forged)  # type: ignore[list-item]
-    assert not is_allowed([after["spec"]], forged)
+    assert not is_allowed([after[names.OWNER_ACCESS]["spec"]], forged)
     for one in others:
         assert find(control_plane, "mesh-older", one) == before[one]
 
@@ -245,10 +268,19 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     file.write_text(yaml.safe_dump({"authz-policies": settings}))
 
     assert suite.stop() == 0
+    inherited = kubeflow.create_tenant(control_plane, "mesh-inherited")
+    control_plane.apply(older_block(inherited), older_block(inherited, "block-transfer"))
+    unknown = find(control_plane, "mesh-inherited", "block-transfer")
     changed = suites.start("authz-policies", "--config", str(file)).wait_ready()
     waits.until(
         lambda: not find(control_plane, "mesh-changed", names.BLOCK_TRANSFER), "it is removed"
     )
+    waits.until(
+        lambda: not find(control_plane, "mesh-inherited", names.BLOCK_TRANSFER),
+        "the older suite's is removed",
+    )
+    wait_well(control_plane, "mesh-inherited")
+    assert find(control_plane, "mesh-inherited", "block-transfer") == unknown
     waits.until(
         lambda: "/ready" in str(find(control_plane, "mesh-changed", names.OWNER_ACCESS)),
         "the other one follows",
