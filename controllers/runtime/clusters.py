@@ -30,8 +30,11 @@ logger = structlog.stdlib.get_logger(__name__)
 
 REQUEST_TIMEOUT = 60.0
 """Seconds after which a request that is not a watch counts as lost."""
-WATCH_SILENCE = 90.0
-"""Seconds without a byte after which a watch counts as dead; bookmarks come every 60."""
+WATCH_SILENCE = 420.0
+"""Seconds without a byte after which a watch counts as dead. The API server ends each before that
+(informers), and of a kind that nobody changes it may say nothing until then, not even a bookmark.
+Who is no more at the other end is found by TCP within a minute and a half (wires).
+"""
 _PAUSE = 0.005
 """Seconds: while we write much, a watch is read in larger pieces and after the answers to what we
 wrote, so that their echoes are known for what they are before they are parsed.

@@ -9,6 +9,7 @@ was down: after each of its lists we take one of our own, of metadata only, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import types
@@ -62,6 +63,8 @@ class ProfileWatch:
         self._clock = clock
         self._mailbox = Mailbox()
         self._stop = threading.Event()
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        """The loop of the kopf that runs, and what ends it."""
         self._relisted = False
         self._asked = False
         """Whether the kopf that runs has found the CRD."""
@@ -76,6 +79,10 @@ class ProfileWatch:
     async def stop(self) -> None:
         """End the watch; waits for the thread, bounded."""
         self._stop.set()
+        if self._running is not None:
+            loop, ended = self._running
+            with contextlib.suppress(RuntimeError):  # that loop is closed already
+                loop.call_soon_threadsafe(ended.set)
         await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
 
     def health(self) -> str:
@@ -113,13 +120,19 @@ class ProfileWatch:
         kopf.on.login(registry=registry)(self._login)
         kopf.on.event(f"{_PROFILES.plural}.{_PROFILES.group}", registry=registry)(self._take)
         self._asked = False
+        # Not the threading.Event: kopf waits for that in a thread, which nothing but a stop ends,
+        # and so neither would the loop, when kopf is to begin anew.
+        ended = asyncio.Event()
+        self._running = (asyncio.get_running_loop(), ended)
+        if self._stop.is_set():
+            return
         operator = asyncio.create_task(
             kopf.operator(
                 registry=registry,
                 settings=_settings(),
                 standalone=True,
                 clusterwide=True,
-                stop_flag=self._stop,
+                stop_flag=ended,
             )
         )
         overseer = asyncio.create_task(self._oversee(operator))

@@ -15,6 +15,10 @@ import httptools
 
 _MOST_UNREAD = 4 << 20
 """Bytes of a stream that may wait to be taken; with more, the server is made to wait."""
+_PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""Seconds of silence before TCP asks whether the other end is there, seconds between two questions,
+and how many stay unanswered; where the system has them.
+"""
 _OK = 200
 _NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
@@ -144,6 +148,9 @@ class Wire(asyncio.BufferedProtocol):
         connection = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _PROBES.items():
+                if hasattr(socket, name):
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._begun(self)
         if self._given_up:
             self.abort()

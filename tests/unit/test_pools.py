@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -325,6 +326,17 @@ async def test_whenever_a_request_is_given_up_nothing_of_it_is_left(turns: int) 
         with pytest.raises(asyncio.CancelledError):
             await task
         await clocks.until(lambda: not found.connections, "the connection is ended")
+
+
+async def test_a_connection_whose_other_end_is_gone_is_found_by_tcp() -> None:
+    async with pool(echoing()) as (found, _):
+        await found.ask(GET, seconds=5)
+        (wire,) = found._wires
+        connection = wire._transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        idle, pause, count = (connection.getsockopt(socket.IPPROTO_TCP, one) for one in options)
+        assert idle + pause * count <= 90
 
 
 async def test_an_end_of_any_kind_is_repeated_where_it_may_be() -> None:
