@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import socket
 import time
@@ -193,6 +194,7 @@ class Manager:
         # What is remembered from here on lives long: never look for garbage in it again.
         gc.freeze()
         gc.set_threshold(*_THRESHOLDS)
+        _give_back()
         for name, reconciler in self.reconcilers.items():
             if isinstance(reconciler.outside, Active):
                 wake = partial(self._wake_for, name)
@@ -282,3 +284,10 @@ async def _ended_or(cut: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _give_back() -> None:
+    """What the lists needed for a moment goes back to the system, where malloc would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)

@@ -35,6 +35,8 @@ _PAGE = 500
 _RESTART = Backoff(first=0.5, longest=10.0)
 _STOP_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
+_FAREWELL_SECONDS = 0.25
+"""For TLS to end before the loop does; aiohttp does not wait for it."""
 _LOOK_SECONDS = 2.0
 _LOOKS = 2
 """How often the CRD is seen before kopf counts as having overlooked it."""
@@ -142,6 +144,8 @@ class ProfileWatch:
             overseer.cancel()
             operator.cancel()
             await asyncio.gather(overseer, return_exceptions=True)
+            if not self._stop.is_set():
+                await asyncio.sleep(_FAREWELL_SECONDS)
         if not operator.cancelled():
             operator.result()
 
