@@ -24,6 +24,7 @@ from tests.controlplane import ports, processes
 
 HOST = "127.0.0.1"
 ADMIN = "kubeflow-admin"
+_STARTS = 3
 PORTS = ("master", "volume", "filer", "s3", "iam")
 
 
@@ -46,14 +47,28 @@ class SeaweedFS:
 
         With a file of identities (`-s3.config`) it would refuse every change of IAM.
         """
-        made = cls(workdir)
-        made.resume()
+        made = cls._on_free_ports(workdir)
         made.shell(
             f"s3.configure -user {ADMIN} -access_key {made.admin.access_key}"
             f" -secret_key {made.admin.secret_key} -actions Admin -apply"
         )
         waits.until(lambda: made.succeeds(made.iam().list_users), "SeaweedFS knows its admin")
         return made
+
+    @classmethod
+    def _on_free_ports(cls, workdir: Path) -> Self:
+        """It wants ten, and another program may take one of them before it does."""
+        for number in range(_STARTS):
+            made = cls(workdir / f"start-{number}" if number else workdir)
+            try:
+                made.resume()
+            except processes.ChildFailedError:
+                made.stop()
+                if number == _STARTS - 1:
+                    raise
+            else:
+                return made
+        raise AssertionError("it was started or has failed")
 
     def resume(self) -> None:
         """Starts the program, again after `pause`, with the same data and ports."""

@@ -7,10 +7,12 @@ from pathlib import Path
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST = 20000
 TRIES = 200
+_GIVEN: set[int] = set()
+"""Those that were given out: their servers may not listen yet, or be down for a moment."""
 
 
 def free(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, below those that the kernel gives to clients.
+    """A port that nobody listens on, below those that the kernel gives to clients; never one twice.
 
     A client's own end would take an ephemeral port while its server is down, or even connect to
     itself.
@@ -18,7 +20,8 @@ def free(host: str = "127.0.0.1") -> int:
     highest = first_ephemeral() - 1
     for _ in range(TRIES):
         port = random.randint(LOWEST, highest)  # noqa: S311 -- only to stay out of each other's way
-        if is_free(host, port):
+        if port not in _GIVEN and is_free(host, port):
+            _GIVEN.add(port)
             return port
     raise OSError(f"{TRIES} ports of {LOWEST} to {highest} tried on {host}, and none is free")
 
