@@ -18,11 +18,11 @@ DOCKERFILE = documents.ROOT / "Dockerfile"
 IGNORED = documents.ROOT / ".dockerignore"
 _ELSEWHERE = ("/opt/", "/dist")
 """What the first stage writes beside its working directory."""
-_CACHED = ("PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE")
-"""Left out here: an image keeps no cache, a test that is run again and again does."""
+_LEFT_OUT = ("PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE", "UV_COMPILE_BYTECODE")
+"""Not set here: an image keeps no cache, a test that is run again and again does;
+and an image starts quicker with bytecode of everything, where a test needs that of little.
+"""
 _HASTE = {"PIP_NO_COMPILE": "1", "PIP_QUIET": "1", "UV_QUIET": "1"}
-_BYTECODE = "UV_COMPILE_BYTECODE"
-"""An image starts quicker with bytecode of everything; a test needs that of little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,7 @@ def run(stage: Sequence[Step], root: Path) -> None:
             case "FROM":
                 continue
             case "ENV":
-                left_out = (*_CACHED, _BYTECODE)
-                variables |= {key: text for key, text in step.pairs.items() if key not in left_out}
+                variables |= {k: text for k, text in step.pairs.items() if k not in _LEFT_OUT}
             case "WORKDIR":
                 where = root / step.value.lstrip("/")
                 where.mkdir(parents=True, exist_ok=True)
