@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from controllers import resources
+from controllers import resource_names
 from controllers.findings import Finding, Severity
 
 
@@ -36,7 +36,7 @@ def read(labels: Mapping[str, str], *, prefix: str, names: Mapping[str, str]) ->
         name, text = label.removeprefix(start), labels[label]
         if name not in names:
             unknown.append(name)
-        elif reason := resources.amount_refusal(names[name], text):
+        elif reason := resource_names.amount_refusal(names[name], text):
             refused[name] = reason
         else:
             asked[name] = text

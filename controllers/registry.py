@@ -10,7 +10,7 @@ import functools
 import importlib
 from collections.abc import Mapping
 
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.controller import AnyController
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "quotas": (),

@@ -13,9 +13,9 @@ from typing import Any
 import typer
 import yaml
 
-from controllers.blob_csi import listings
+from controllers.blob_csi import instances as blob_csi_instances
 from helm.generators import declarations
-from profiles_controller import documents
+from profiles_controller.config import yaml as config_yaml
 
 Values = dict[str, Any]
 USAGE = "usage: python -m helm.conversions FILE"
@@ -129,7 +129,7 @@ class Conversion:
     def _blob_csi(self, content: Mapping[str, Any]) -> None:
         place = ("controllers", "blob-csi")
         if content.get("config"):
-            instances = listings.parse(str(content["config"]))
+            instances = blob_csi_instances.parse(str(content["config"]))
             self._put(*place, "settings", "instances", value=instances)
         kept = []
         for one in content.get("env") or []:
@@ -164,15 +164,15 @@ def main(arguments: Sequence[str]) -> int:
         typer.echo(USAGE, err=True)
         return 2
     try:
-        (older,) = documents.parse(documents.read(Path(arguments[0]))) or [{}]
+        (older,) = config_yaml.parse(config_yaml.read(Path(arguments[0]))) or [{}]
         conversion = Conversion(older)
         values = conversion.convert()
-    except (documents.DocumentError, ValueError) as error:
+    except (config_yaml.DocumentError, ValueError) as error:
         typer.echo(f"{arguments[0]} cannot be converted: {error}", err=True)
         return 2
     for remark in conversion.remarks:
         typer.echo(f"look: {remark}", err=True)
-    typer.echo(documents.dump([values]), nl=False)
+    typer.echo(config_yaml.dump([values]), nl=False)
     return 0
 
 

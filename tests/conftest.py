@@ -7,12 +7,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import kubeflow
-from tests.azurite import Azurite
-from tests.controlplane import ControlPlane
-from tests.opa import Opa
-from tests.postgres import Postgres
-from tests.seaweedfs import SeaweedFS
+from tests.support.azure import Azurite
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import ControlPlane
+from tests.support.objectstore.seaweedfs import SeaweedFS
+from tests.support.opa import Opa
+from tests.support.postgres.server import Postgres
 
 # A busy machine is slow at times; that says nothing about the code.
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)

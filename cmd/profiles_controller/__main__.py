@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from profiles_controller.cli import main
+from profiles_controller.cli.app import main
 
 main()

@@ -6,7 +6,7 @@ from controllers.authz_policies import desired, names
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.declarations import Controller, Owned, View, Watched
+from controllers.runtime.controller import Controller, Owned, View, Watched
 
 
 def keep(body: Body) -> desired.Binding | None:

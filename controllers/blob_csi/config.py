@@ -19,10 +19,12 @@ from pydantic import (
     model_validator,
 )
 
-from controllers import tables
-from controllers.blob_csi import fields, listings, names, sources
-from controllers.blob_csi.account_settings import AccountSettings
-from controllers.blob_csi.sources import Origin
+from controllers import config_tables
+from controllers.blob_csi import config_fields, names
+from controllers.blob_csi import instances as blob_csi_instances
+from controllers.blob_csi.config_accounts import AccountSettings
+from controllers.blob_csi.grants import sources
+from controllers.blob_csi.grants.sources import Origin
 
 CLIENT_ID = "_AZURE_STORAGE_SPN_CLIENTID"
 INSTANCES_FILE = Path("instances.json")
@@ -56,30 +58,30 @@ class BlobCsiSettings(AccountSettings):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     instances: Annotated[
-        tuple[listings.Instance, ...], BeforeValidator(listings.read_instances)
+        tuple[blob_csi_instances.Instance, ...], BeforeValidator(blob_csi_instances.read_instances)
     ] = Field(default=(), description="the containers of each profile, instead of the file's")
     instances_file: Path = Field(
         default=INSTANCES_FILE,
         description="file that lists the containers of each profile; may be missing by default",
     )
-    mount_options: tuple[fields.MountOption, ...] = Field(
+    mount_options: tuple[config_fields.MountOption, ...] = Field(
         default=MOUNT_OPTIONS, description="of every volume, before those that it needs itself"
     )
-    config_map: fields.Name = Field(
+    config_map: config_fields.Name = Field(
         default="fdi-aaw-configuration", min_length=1, description="ConfigMap of shared buckets"
     )
-    config_map_namespace: fields.Namespace = Field(
+    config_map_namespace: config_fields.Namespace = Field(
         default="daaas-system", description="where that is"
     )
     fdi_opa_daemon_ticker_millis: int = Field(
         default=60_000, ge=100, description="milliseconds between two questions to a gateway"
     )
     fdi_global_sp_tenantid: str = Field(default="", description="tenant of service principals")
-    spn_client_ids: Annotated[Mapping[str, str], tables.Suffixed(CLIENT_ID)] = Field(
+    spn_client_ids: Annotated[Mapping[str, str], config_tables.Suffixed(CLIENT_ID)] = Field(
         default={}, description="service principal -> its client id"
     )
 
-    fdi_unclass_opa_endpoint: fields.Url = Field(
+    fdi_unclass_opa_endpoint: config_fields.Url = Field(
         default="", description="gateway of shared buckets"
     )
     fdi_unclass_storage_account: str = Field(default="", description="of the gateway's buckets")
@@ -90,22 +92,24 @@ class BlobCsiSettings(AccountSettings):
     fdi_unclass_azure_storage_spn_tenantid: str = Field(
         default="", description="tenant for the gateway's buckets; else the global one"
     )
-    fdi_unclass_spn_secret_name: fields.Name = Field(
+    fdi_unclass_spn_secret_name: config_fields.Name = Field(
         default="", description="Secret for the gateway's buckets; else by principal"
     )
     fdi_unclass_internal_storage_account: str = Field(default="", description="of the ConfigMap's")
     fdi_unclass_external_storage_account: str = Field(default="", description="of the ConfigMap's")
     fdi_unclass_cs_resource_group: str = Field(default="", description="of those two accounts")
-    fdi_unclass_spn_secret_namespace: fields.Namespace = Field(
+    fdi_unclass_spn_secret_namespace: config_fields.Namespace = Field(
         default=names.AZURE_NAMESPACE, description="where principals' Secrets are"
     )
-    fdi_unclass_pv_storage_cap: fields.Capacity = Field(
+    fdi_unclass_pv_storage_cap: config_fields.Capacity = Field(
         default="10T", description="terabytes, or a quantity"
     )
-    fdi_unclass_azure_storage_auth_type: fields.Spn = Field(default="spn", description="spn alone")
+    fdi_unclass_azure_storage_auth_type: config_fields.Spn = Field(
+        default="spn", description="spn alone"
+    )
     fdi_unclass_azure_storage_aad_endpoint: str = Field(default="", description="else Azure's own")
 
-    fdi_protected_b_opa_endpoint: fields.Url = Field(
+    fdi_protected_b_opa_endpoint: config_fields.Url = Field(
         default="", description="gateway of shared buckets"
     )
     fdi_protected_b_storage_account: str = Field(default="", description="of the gateway's buckets")
@@ -116,7 +120,7 @@ class BlobCsiSettings(AccountSettings):
     fdi_protected_b_azure_storage_spn_tenantid: str = Field(
         default="", description="tenant for the gateway's buckets; else the global one"
     )
-    fdi_protected_b_spn_secret_name: fields.Name = Field(
+    fdi_protected_b_spn_secret_name: config_fields.Name = Field(
         default="", description="Secret for the gateway's buckets; else by principal"
     )
     fdi_protected_b_internal_storage_account: str = Field(
@@ -126,13 +130,13 @@ class BlobCsiSettings(AccountSettings):
         default="", description="of the ConfigMap's"
     )
     fdi_protected_b_cs_resource_group: str = Field(default="", description="of those two accounts")
-    fdi_protected_b_spn_secret_namespace: fields.Namespace = Field(
+    fdi_protected_b_spn_secret_namespace: config_fields.Namespace = Field(
         default=names.AZURE_NAMESPACE, description="where principals' Secrets are"
     )
-    fdi_protected_b_pv_storage_cap: fields.Capacity = Field(
+    fdi_protected_b_pv_storage_cap: config_fields.Capacity = Field(
         default="10T", description="terabytes, or a quantity"
     )
-    fdi_protected_b_azure_storage_auth_type: fields.Spn = Field(
+    fdi_protected_b_azure_storage_auth_type: config_fields.Spn = Field(
         default="spn", description="spn alone"
     )
     fdi_protected_b_azure_storage_aad_endpoint: str = Field(
@@ -148,12 +152,12 @@ class BlobCsiSettings(AccountSettings):
         listed, problems = _listed(data)
         if isinstance(given, Mapping):
             problems += _contradictions(given)
-        tables.fail(cls.__name__, problems)
+        config_tables.fail(cls.__name__, problems)
         return {**data, "instances": listed}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        twice = listings.duplicates(self.instances)
+        twice = blob_csi_instances.duplicates(self.instances)
         if twice:
             raise ValueError(f"instances {', '.join(twice)} are listed twice: expected once each")
         for prefix in sources.PREFIXES.values():
@@ -206,21 +210,21 @@ class BlobCsiSettings(AccountSettings):
         )
 
 
-def _listed(data: Mapping[Any, Any]) -> tuple[object, list[tables.Problem]]:
+def _listed(data: Mapping[Any, Any]) -> tuple[object, list[config_tables.Problem]]:
     """The instances as set, else as the file says, else the built-in ones."""
     if "instances" in data:
         return data["instances"], []
     path = Path(str(data.get("instances_file", INSTANCES_FILE)))
     if "instances_file" not in data and not path.exists():
-        return listings.DEFAULT, []
+        return blob_csi_instances.DEFAULT, []
     try:
-        return listings.load(path), []
+        return blob_csi_instances.load(path), []
     except ValueError as error:
         why = [str(line) for line in error.args]
-        return (), [tables.problem(one, str(path), "instances_file") for one in why]
+        return (), [config_tables.problem(one, str(path), "instances_file") for one in why]
 
 
-def _contradictions(given: Mapping[Any, Any]) -> list[tables.Problem]:
+def _contradictions(given: Mapping[Any, Any]) -> list[config_tables.Problem]:
     """Two spellings of one service principal, with two client ids."""
     seen: dict[str, object] = {}
     problems = []
@@ -228,5 +232,5 @@ def _contradictions(given: Mapping[Any, Any]) -> list[tables.Problem]:
         key = names.principal_key(str(principal))
         if seen.setdefault(key, client_id) != client_id:
             why = f"{key} has two client ids, {seen[key]!r} and {client_id!r}: expected one"
-            problems.append(tables.problem(why, client_id, "spn_client_ids", str(principal)))
+            problems.append(config_tables.problem(why, client_id, "spn_client_ids", str(principal)))
     return problems

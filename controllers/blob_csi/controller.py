@@ -7,16 +7,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from controllers.blob_csi import accounts, desired, keys, listings, names, observations, troubles
-from controllers.blob_csi.accounts import Accounts
+from controllers.blob_csi import desired, names, observations
+from controllers.blob_csi import instances as blob_csi_instances
+from controllers.blob_csi.accounts import accounts, troubles
+from controllers.blob_csi.accounts import secrets as accounts_secrets
+from controllers.blob_csi.accounts.accounts import Accounts
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.followers import Followers, keep_config_map
-from controllers.blob_csi.grants import Facts, Withheld, granted
-from controllers.blob_csi.listings import SecretRef
-from controllers.blob_csi.sources import Origin
+from controllers.blob_csi.grants.poller import Followers, keep_config_map
+from controllers.blob_csi.grants.resolve import Facts, Withheld, granted
+from controllers.blob_csi.grants.sources import Origin
+from controllers.blob_csi.instances import SecretRef
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.declarations import (
+from controllers.runtime.controller import (
     Controller,
     IsGone,
     Named,
@@ -185,7 +188,7 @@ def _watched(
     def one(kind: str, keep: Any, only: tuple[str, str]) -> Watched:
         return Watched(kind=kind, keep=keep, wakes=None, only=only)
 
-    found = [one("Secret", keys.read, (ref.namespace, ref.name)) for ref in secrets]
+    found = [one("Secret", accounts_secrets.read, (ref.namespace, ref.name)) for ref in secrets]
     if config_map is not None:
         found.append(one("ConfigMap", keep_config_map, config_map))
     return (
@@ -216,7 +219,9 @@ CONTROLLER = Controller(
         Owned(kind=_VOLUME, legacy=names.is_legacy_volume),
         Owned(kind=_CLAIM, legacy=names.is_legacy_claim),
     ),
-    watched=_watched(tuple(dict.fromkeys(one.secret_ref for one in listings.DEFAULT)), None),
+    watched=_watched(
+        tuple(dict.fromkeys(one.secret_ref for one in blob_csi_instances.DEFAULT)), None
+    ),
     desired=desired.desired,
     findings=desired.findings,
     spared=desired.spared,

@@ -12,8 +12,8 @@ from enum import Enum
 
 from controllers.blob_csi import names, observations, volumes
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.grants import Facts, Wish, granted
-from controllers.blob_csi.sources import SOURCES
+from controllers.blob_csi.grants.resolve import Facts, Wish, granted
+from controllers.blob_csi.grants.sources import SOURCES
 from controllers.blob_csi.volumes import Volume
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key, Manifest

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from controllers.gitea import desired, names, observations
-from controllers.gitea.accounts import Account
+from controllers.gitea import desired, names, observe
 from controllers.gitea.config import GiteaSettings
-from controllers.gitea.tenants import DatabaseError, Tenant
+from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.tenants import DatabaseError, Tenant
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.declarations import Controller, IsGone, Owned, Part, View, Watched
-from controllers.runtime.outcomes import Waiting
+from controllers.runtime.controller import Controller, IsGone, Owned, Part, View, Watched
+from controllers.runtime.reconcile.result import Waiting
 
 _LEAVING_SECONDS = 1.0
 
@@ -63,8 +63,8 @@ def connect(settings: GiteaSettings, *, dry_run: bool) -> Outside:
     if dry_run:
         return Outside(settings=settings, databases=None)
     # psycopg and libpq are megabytes, and of no use to other controllers' processes.
-    from controllers.gitea.connections import Connector  # noqa: PLC0415
-    from controllers.gitea.servers import Server  # noqa: PLC0415
+    from controllers.gitea.postgres.connections import Connector  # noqa: PLC0415
+    from controllers.gitea.postgres.servers import Server  # noqa: PLC0415
 
     server = Server(settings=settings, connector=Connector(settings=settings))
     return Outside(settings=settings, databases=server)
@@ -90,7 +90,7 @@ async def gather(profile: Profile, view: View) -> desired.Facts:
 
 
 async def _with_account(
-    profile: Profile, outside: Outside, held: observations.Held | None, facts: desired.Facts
+    profile: Profile, outside: Outside, held: observe.Held | None, facts: desired.Facts
 ) -> desired.Facts:
     account = held.account if held is not None else None
     if held is not None and (held.hands_off or (held.owners and profile.uid not in held.owners)):
@@ -164,11 +164,11 @@ def variant(settings: GiteaSettings) -> Controller[Any, Any]:
         watched=(
             Watched(
                 kind="Application",
-                keep=observations.keep_application(settings),
+                keep=observe.keep_application(settings),
                 wakes=wakes_application,
             ),
-            Watched(kind="Secret", keep=observations.keep_secret(settings), wakes=_wakes),
-            Watched(kind="VirtualService", keep=observations.keep_route(settings), wakes=_wakes),
+            Watched(kind="Secret", keep=observe.keep_secret(settings), wakes=_wakes),
+            Watched(kind="VirtualService", keep=observe.keep_route(settings), wakes=_wakes),
         ),
     )
 

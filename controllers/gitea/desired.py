@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any
 
 from controllers.findings import Finding, Severity
-from controllers.gitea import accounts, names, routes
+from controllers.gitea import names, routes
 from controllers.gitea.config import GiteaSettings
+from controllers.gitea.postgres import accounts
 from controllers.manifests import Manifest
 from controllers.profiles import Profile, read_boolean
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from controllers import resources, tables
+from controllers import config_tables, resource_names
 from controllers.limitranges import rules
 
 DEFAULT = MappingProxyType({"cpu": "250m", "memory": "256M"})
@@ -39,15 +39,15 @@ class LimitRangesSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    default: Mapping[str, tables.Amount] = Field(
+    default: Mapping[str, config_tables.Amount] = Field(
         default=dict(DEFAULT), description="limit of a container that states none"
     )
-    default_request: Mapping[str, tables.Amount] = Field(
+    default_request: Mapping[str, config_tables.Amount] = Field(
         default=dict(DEFAULT), description="request of a container that states none"
     )
-    max: Mapping[str, tables.Amount] = Field(default={}, description="highest limit")
-    min: Mapping[str, tables.Amount] = Field(default={}, description="lowest request")
-    max_limit_request_ratio: Mapping[str, tables.Amount] = Field(
+    max: Mapping[str, config_tables.Amount] = Field(default={}, description="highest limit")
+    min: Mapping[str, config_tables.Amount] = Field(default={}, description="lowest request")
+    max_limit_request_ratio: Mapping[str, config_tables.Amount] = Field(
         default={}, description="how many times its request a limit may be, at least 1"
     )
 
@@ -56,22 +56,22 @@ class LimitRangesSettings(BaseModel):
     def _checked(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        merged: dict[str, tables.Table] = {}
+        merged: dict[str, config_tables.Table] = {}
         given: dict[str, Mapping[str, object]] = {}
-        problems = list(tables.unknown_problems(data, FIELDS))
+        problems = list(config_tables.unknown_problems(data, FIELDS))
         for setting in FIELDS:
             default = _DEFAULTS.get(setting, _NONE)
-            merged[setting], given[setting], wrong = tables.merge(
+            merged[setting], given[setting], wrong = config_tables.merge(
                 default, data.get(setting, {}), setting
             )
             problems += wrong
-            problems += tables.amount_problems(
-                merged[setting], setting, resources.container_name_refusal
+            problems += config_tables.amount_problems(
+                merged[setting], setting, resource_names.container_name_refusal
             )
         # What is no amount cannot be compared: the rules go by the resources that are right so far.
         wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}
         problems += _conflicts(merged, given, wrong_resources)
-        tables.fail(cls.__name__, problems)
+        config_tables.fail(cls.__name__, problems)
         return merged
 
     @cached_property
@@ -81,14 +81,14 @@ class LimitRangesSettings(BaseModel):
 
 
 def _conflicts(
-    merged: Mapping[str, tables.Table],
+    merged: Mapping[str, config_tables.Table],
     given: Mapping[str, Mapping[str, object]],
     excepted: Collection[str],
-) -> Iterator[tables.Problem]:
+) -> Iterator[config_tables.Problem]:
     item = {field: merged[setting] for setting, field in FIELDS.items()}
     for resource in sorted({resource for table in merged.values() for resource in table}):
         why = None if resource in excepted else rules.conflict(item, resource)
         if why:
             # The defaults alone are right: one of the settings that were given made them wrong.
             where = next((each for each in FIELDS if resource in given[each]), "default")
-            yield tables.problem(why, merged[where].get(resource), where, resource)
+            yield config_tables.problem(why, merged[where].get(resource), where, resource)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controllers.limitranges import desired, names
 from controllers.limitranges.config import LimitRangesSettings
-from controllers.runtime.declarations import Controller, Owned, no_facts
+from controllers.runtime.controller import Controller, Owned, no_facts
 
 CONTROLLER = Controller(
     name="limitranges",

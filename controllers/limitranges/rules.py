@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from controllers import quantities, resources
+from controllers import quantities, resource_names
 
 Item = Mapping[str, Mapping[str, str]]
 """An item less its type: field of the API -> resource -> amount."""
@@ -118,7 +118,7 @@ def _defaults_break_the_ratio(amounts: _Amounts) -> str | None:
 
 
 def _limit_of_a_device_differs_from_its_request(amounts: _Amounts) -> str | None:
-    if resources.allows_overcommit(amounts.resource):
+    if resource_names.allows_overcommit(amounts.resource):
         return None
     if not amounts.has("default", "defaultRequest"):
         return None

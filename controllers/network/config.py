@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from controllers import tables
+from controllers import config_tables
 from controllers.network import manifests, names, templates
 from controllers.network.manifests import PolicyManifest
 from controllers.network.rules import Group
@@ -106,7 +106,7 @@ class NetworkSettings(BaseModel):
         for table in ("peers", "ports"):
             checked[table], wrong = _merged(table, data.get(table))
             problems += wrong
-        return tables.together(cls.__name__, problems, lambda: handler(checked))
+        return config_tables.together(cls.__name__, problems, lambda: handler(checked))
 
     @cached_property
     def by_group(self) -> Mapping[Group, tuple[Policy, ...]]:
@@ -160,19 +160,21 @@ def _template_names() -> Iterable[str]:
     return (name for group in Group for name in templates.read(group.value))
 
 
-def _name_problems(extra: Iterable[PolicyManifest]) -> Iterable[tables.Problem]:
+def _name_problems(extra: Iterable[PolicyManifest]) -> Iterable[config_tables.Problem]:
     taken = set(_template_names())
     for number, one in enumerate(extra):
         name = one.metadata.name
         if name in taken:
             why = f"{name!r} is the name of another policy: expected one of its own"
-            yield tables.problem(why, name, "extra_policies", str(number), "metadata", "name")
+            yield config_tables.problem(
+                why, name, "extra_policies", str(number), "metadata", "name"
+            )
         taken.add(name)
 
 
 def _switches(
     given: object, known: Iterable[str]
-) -> tuple[dict[str, bool], Iterable[tables.Problem]]:
+) -> tuple[dict[str, bool], Iterable[config_tables.Problem]]:
     found, problems = _entries(given, "policies", frozenset(known))
     switches: dict[str, bool] = {}
     for name, value in found.items():
@@ -180,11 +182,11 @@ def _switches(
             switches[name] = _SWITCH.validate_python(value)
         except ValidationError:
             why = f"{value!r} is no switch: expected true or false"
-            problems.append(tables.problem(why, value, "policies", name))
+            problems.append(config_tables.problem(why, value, "policies", name))
     return switches, problems
 
 
-def _merged(table: str, given: object) -> tuple[dict[str, Any], list[tables.Problem]]:
+def _merged(table: str, given: object) -> tuple[dict[str, Any], list[config_tables.Problem]]:
     """The default with what is given in place of its entries, each read."""
     default = templates.read(table)
     found, problems = _entries(given, table, default)
@@ -194,7 +196,9 @@ def _merged(table: str, given: object) -> tuple[dict[str, Any], list[tables.Prob
             merged[name] = ANY
         elif not isinstance(value, list | tuple) or not value:
             what = "empty" if value in ([], ()) else f"{value!r}, no list"
-            problems.append(tables.problem(f"is {what}: {_EMPTY[table]}", value, table, name))
+            problems.append(
+                config_tables.problem(f"is {what}: {_EMPTY[table]}", value, table, name)
+            )
         else:
             merged[name], wrong = _items(table, name, value)
             problems += wrong
@@ -203,9 +207,9 @@ def _merged(table: str, given: object) -> tuple[dict[str, Any], list[tables.Prob
 
 def _items(
     table: str, name: str, given: Iterable[object]
-) -> tuple[tuple[Any, ...], list[tables.Problem]]:
+) -> tuple[tuple[Any, ...], list[config_tables.Problem]]:
     read: list[Any] = []
-    problems: list[tables.Problem] = []
+    problems: list[config_tables.Problem] = []
     for number, item in enumerate(given):
         try:
             read.append(_ITEM[table].validate_python(item))
@@ -216,13 +220,13 @@ def _items(
 
 def _entries(
     given: object, table: str, known: Iterable[str]
-) -> tuple[dict[str, object], list[tables.Problem]]:
+) -> tuple[dict[str, object], list[config_tables.Problem]]:
     """What was given, by name; null is nothing."""
     if given is None or isinstance(given, Mapping):
         entries = {str(name): value for name, value in (given or {}).items() if value is not None}
     else:
         why = f"{given!r} is not a table: expected a mapping of names"
-        return {}, [tables.problem(why, given, table)]
+        return {}, [config_tables.problem(why, given, table)]
     problems = []
     for name in sorted(entries.keys() - set(known)):
         nearest = difflib.get_close_matches(name, known, n=1)
@@ -231,6 +235,6 @@ def _entries(
         )
         value = entries.pop(name)
         problems.append(
-            tables.problem(f"{name!r} is not known in {table}; {hint}", value, table, name)
+            config_tables.problem(f"{name!r} is not known in {table}; {hint}", value, table, name)
         )
     return entries, problems

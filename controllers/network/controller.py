@@ -9,7 +9,7 @@ from controllers.manifests import Body
 from controllers.network import desired, names
 from controllers.network.config import NetworkSettings
 from controllers.profiles import Profile
-from controllers.runtime.declarations import EVERY_PROFILE, Controller, Owned, View, Watched
+from controllers.runtime.controller import EVERY_PROFILE, Controller, Owned, View, Watched
 
 
 def keep(body: Body) -> dict[str, Any] | None:

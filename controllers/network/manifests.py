@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from controllers import resources, tables
+from controllers import config_tables, resource_names
 from controllers.network import templates
 from controllers.network.selectors import LabelKey, LabelValue, Part
 from controllers.network.specs import Spec
@@ -16,7 +16,7 @@ _LONGEST_NAMESPACE = "n" * 63
 
 
 def _name(text: str) -> str:
-    if resources.is_subdomain(text):
+    if resource_names.is_subdomain(text):
         return text
     what = "a DNS subdomain: lower case letters, digits, '-' and '.', a letter or digit at the ends"
     raise ValueError(f"{text!r} cannot be a policy's name: expected {what}")
@@ -50,13 +50,13 @@ class PolicyManifest(Part):
         return Spec.model_validate(templates.addressed(self.spec, namespace)).completed()
 
 
-def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[tables.Problem]]:
+def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[config_tables.Problem]]:
     """The manifests of a list, and all that is wrong with it."""
     if not isinstance(given, list | tuple):
         why = f"{given!r} is not a list: expected NetworkPolicies as they are applied"
-        return [], [tables.problem(why, given, where)]
+        return [], [config_tables.problem(why, given, where)]
     found: list[PolicyManifest] = []
-    problems: list[tables.Problem] = []
+    problems: list[config_tables.Problem] = []
     for number, item in enumerate(given):
         wrong = list(_problems_of_spec(item, where, str(number), "spec"))
         try:
@@ -67,7 +67,7 @@ def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[table
     return found, problems
 
 
-def _problems_of_spec(item: object, *where: str) -> Iterator[tables.Problem]:
+def _problems_of_spec(item: object, *where: str) -> Iterator[config_tables.Problem]:
     """What is wrong with the spec of a manifest, where it has one."""
     spec = item.get("spec") if isinstance(item, Mapping) else None
     if not isinstance(spec, Mapping):
@@ -79,10 +79,10 @@ def _problems_of_spec(item: object, *where: str) -> Iterator[tables.Problem]:
         yield from problems_of(error, *where)
 
 
-def problems_of(error: ValidationError, *where: str) -> Iterator[tables.Problem]:
+def problems_of(error: ValidationError, *where: str) -> Iterator[config_tables.Problem]:
     """What pydantic found, at this place of the settings."""
     for each in error.errors(include_url=False):
-        why = tables.words(each)
+        why = config_tables.words(each)
         if each["type"] == "extra_forbidden":
             why = f"{why}: expected those of a NetworkPolicy, without namespace and status"
-        yield tables.problem(why, each["input"], *where, *map(str, each["loc"]))
+        yield config_tables.problem(why, each["input"], *where, *map(str, each["loc"]))

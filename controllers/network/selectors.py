@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from controllers import resources
+from controllers import resource_names
 
 _IN = ("In", "NotIn")
 _HAS_LENGTH = re.compile(r"/\d{1,3}\Z", re.ASCII)
@@ -26,13 +26,13 @@ class Part(BaseModel):
 
 
 def _key(text: str) -> str:
-    if resources.is_qualified(text):
+    if resource_names.is_qualified(text):
         return text
     raise ValueError(f"{text!r} is not a label's key: expected NAME or DOMAIN/NAME")
 
 
 def _value(text: str) -> str:
-    if not text or resources.is_name(text):
+    if not text or resource_names.is_name(text):
         return text
     what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
     raise ValueError(f"{text!r} is not a label's value: expected {what}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from controllers import resources, tables
+from controllers import config_tables, resource_names
 from controllers.notebook import names
 
 _SWITCH = TypeAdapter(bool)
@@ -40,7 +40,7 @@ class NotebookSettings(BaseModel):
         default=names.SELECTOR_LABEL,
         description=f'label that, with value "{names.SELECTOR_VALUE}", asks for it on a pod',
     )
-    labels: Mapping[str, tables.Amount] = Field(
+    labels: Mapping[str, config_tables.Amount] = Field(
         default=dict(names.LABELS),
         description="labels that such a pod gets; merged over the default, null drops one",
     )
@@ -50,29 +50,29 @@ class NotebookSettings(BaseModel):
     def _checked(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        labels, _, problems = tables.merge(names.LABELS, data.get("labels", {}), "labels")
+        labels, _, problems = config_tables.merge(names.LABELS, data.get("labels", {}), "labels")
         selector = data.get("selector_label", names.SELECTOR_LABEL)
         problems += _text_problems(data)
         problems += _label_problems(labels, selector)
         problems += _switch_problems(data)
-        problems += tables.unknown_problems(data, cls.model_fields)
-        tables.fail(cls.__name__, problems)
+        problems += config_tables.unknown_problems(data, cls.model_fields)
+        config_tables.fail(cls.__name__, problems)
         return {**data, "labels": labels}
 
 
-def _text_problems(data: Mapping[str, object]) -> Iterator[tables.Problem]:
+def _text_problems(data: Mapping[str, object]) -> Iterator[config_tables.Problem]:
     for setting, refusal in _TEXTS.items():
         value = data.get(setting)
         if setting not in data:
             continue
         if not isinstance(value, str):
-            yield tables.problem(f"{value!r} is not text: expected text", value, setting)
+            yield config_tables.problem(f"{value!r} is not text: expected text", value, setting)
         elif why := refusal(value):
-            yield tables.problem(f"{value!r} {why}", value, setting)
+            yield config_tables.problem(f"{value!r} {why}", value, setting)
 
 
 def _name_refusal(text: str) -> str:
-    return "" if resources.is_subdomain(text) else _NAME
+    return "" if resource_names.is_subdomain(text) else _NAME
 
 
 def _description_refusal(text: str) -> str:
@@ -80,7 +80,7 @@ def _description_refusal(text: str) -> str:
 
 
 def _selector_refusal(text: str) -> str:
-    return "" if resources.is_qualified(text) else _LABEL
+    return "" if resource_names.is_qualified(text) else _LABEL
 
 
 _TEXTS = {
@@ -90,26 +90,26 @@ _TEXTS = {
 }
 
 
-def _switch_problems(data: Mapping[str, object]) -> Iterator[tables.Problem]:
+def _switch_problems(data: Mapping[str, object]) -> Iterator[config_tables.Problem]:
     value = data.get("protected_b", True)
     try:
         _SWITCH.validate_python(value)
     except ValidationError:
-        yield tables.problem(
+        yield config_tables.problem(
             f"{value!r} is no switch: expected true or false", value, "protected_b"
         )
 
 
-def _label_problems(labels: Mapping[str, str], selector: object) -> Iterator[tables.Problem]:
+def _label_problems(labels: Mapping[str, str], selector: object) -> Iterator[config_tables.Problem]:
     if not labels:
         why = "no label is left: expected at least one, or protected_b: false"
-        yield tables.problem(why, labels, "labels")
+        yield config_tables.problem(why, labels, "labels")
     for key, value in labels.items():
-        if not resources.is_qualified(key):
-            yield tables.problem(f"{key!r} {_LABEL}", value, "labels", key)
-        elif value and not resources.is_name(value):
-            yield tables.problem(f"{value!r} {_VALUE}", value, "labels", key)
+        if not resource_names.is_qualified(key):
+            yield config_tables.problem(f"{key!r} {_LABEL}", value, "labels", key)
+        elif value and not resource_names.is_name(value):
+            yield config_tables.problem(f"{value!r} {_VALUE}", value, "labels", key)
         elif key == selector and value != names.SELECTOR_VALUE:
             # Kubeflow's webhook refuses a pod whose own labels the PodDefault contradicts.
             why = f"{key!r} asks for the PodDefault: expected other labels here"
-            yield tables.problem(why, value, "labels", key)
+            yield config_tables.problem(why, value, "labels", key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controllers.notebook import desired, names
 from controllers.notebook.config import NotebookSettings
-from controllers.runtime.declarations import Controller, Owned, no_facts
+from controllers.runtime.controller import Controller, Owned, no_facts
 
 CONTROLLER = Controller(
     name="notebook",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import structlog
 
 from controllers.findings import Finding
-from controllers.pipelines import desired, listeners, names, providers, tenants
+from controllers.pipelines import desired, names, observe
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.stores import Credentials, ObjectStore, Refusal, StoreError
+from controllers.pipelines.objectstore import providers
+from controllers.pipelines.objectstore.provider import Credentials, ObjectStore, Refusal, StoreError
+from controllers.pipelines.webhook import listen as webhook_listen
 from controllers.profiles import Profile
-from controllers.runtime.declarations import Controller, Granted, IsGone, Owned, Rule, View, Watched
-from controllers.runtime.outcomes import Terminal, Waiting
+from controllers.runtime.controller import Controller, Granted, IsGone, Owned, Rule, View, Watched
+from controllers.runtime.reconcile.result import Terminal, Waiting
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -37,8 +39,8 @@ async def gather(profile: Profile, view: View) -> desired.Facts:
     if not view.kept("Namespace", "", profile.namespace):
         return desired.Facts(enabled=False)
     outside: Outside = view.outside
-    secret: tenants.Held | None = view.kept("Secret", profile.namespace, names.SECRET)
-    tenant, findings = tenants.tenant(profile, outside.settings)
+    secret: observe.Held | None = view.kept("Secret", profile.namespace, names.SECRET)
+    tenant, findings = observe.tenant(profile, outside.settings)
     held = secret.credentials if secret else None
     if secret is not None and secret.why_not:
         # A key that nobody could keep would be made anew at every reconcile.
@@ -87,12 +89,12 @@ async def chore(outside: Outside, is_gone: IsGone) -> None:
 
 async def webhook(settings: PipelinesSettings, listen: tuple[str, int] | None) -> int:
     """The same objects, served to Metacontroller."""
-    stop = listeners.stop_signal()
-    sockets = listeners.listening(settings.controller_port, listen)
+    stop = webhook_listen.stop_signal()
+    sockets = webhook_listen.listening(settings.controller_port, listen)
     # Only now: it takes longer than all before, and a reconciler needs no server.
-    from controllers.pipelines import webhooks  # noqa: PLC0415
+    from controllers.pipelines.webhook import server  # noqa: PLC0415
 
-    return await webhooks.serve(settings, sockets, stop)
+    return await server.serve(settings, sockets, stop)
 
 
 _BINDS_AGENTS = Rule(
@@ -121,8 +123,8 @@ CONTROLLER = Controller(
         Owned(kind="PodDefault", names=(names.POD_DEFAULT,), dispensable=True),
     ),
     watched=(
-        Watched(kind="Namespace", keep=tenants.keep_namespace, wakes=tenants.wakes_namespace),
-        Watched(kind="Secret", keep=tenants.keep_secret, wakes=tenants.wakes_secret),
+        Watched(kind="Namespace", keep=observe.keep_namespace, wakes=observe.wakes_namespace),
+        Watched(kind="Secret", keep=observe.keep_secret, wakes=observe.wakes_secret),
     ),
     # Who binds a role or writes one must be allowed to, or have what it grants. What else the
     # central driver's Roles grant follows from the kinds that are owned.

@@ -7,13 +7,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from controllers import tables
+from controllers import config_tables
 
 
 def _matching(pattern: str, words: str) -> AfterValidator:
     """Takes a text that matches the whole pattern; ``words`` say what would be right."""
     right = re.compile(pattern)
-    return tables.refusing(lambda text: None if right.fullmatch(text) else f"expected {words}")
+    return config_tables.refusing(
+        lambda text: None if right.fullmatch(text) else f"expected {words}"
+    )
 
 
 _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

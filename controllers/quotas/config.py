@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from controllers import resources, tables
+from controllers import config_tables, resource_names
 from controllers.quotas import names
 
 DEFAULT_HARD = MappingProxyType(
@@ -37,11 +37,11 @@ class QuotasSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hard: Mapping[str, tables.Amount] = Field(
+    hard: Mapping[str, config_tables.Amount] = Field(
         default=dict(DEFAULT_HARD),
         description="spec.hard of the ResourceQuota; merged over the default, null drops a key",
     )
-    labels: Mapping[str, tables.Amount] = Field(
+    labels: Mapping[str, config_tables.Amount] = Field(
         default=dict(DEFAULT_LABELS),
         description=(
             f"a key of hard -> the NAME of its label {names.LABEL_PREFIX}/NAME; needed for keys"
@@ -54,13 +54,13 @@ class QuotasSettings(BaseModel):
     def _checked(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        hard, _, problems = tables.merge(DEFAULT_HARD, data.get("hard", {}), "hard")
-        labels, given, wrong = tables.merge(DEFAULT_LABELS, data.get("labels", {}), "labels")
+        hard, _, problems = config_tables.merge(DEFAULT_HARD, data.get("hard", {}), "hard")
+        labels, given, wrong = config_tables.merge(DEFAULT_LABELS, data.get("labels", {}), "labels")
         problems += wrong
-        problems += tables.amount_problems(hard, "hard", resources.quota_name_refusal)
+        problems += config_tables.amount_problems(hard, "hard", resource_names.quota_name_refusal)
         problems += _label_problems(hard, labels, given)
-        problems += tables.unknown_problems(data, cls.model_fields)
-        tables.fail(cls.__name__, problems)
+        problems += config_tables.unknown_problems(data, cls.model_fields)
+        config_tables.fail(cls.__name__, problems)
         return {"hard": hard, "labels": labels}
 
     @cached_property
@@ -71,18 +71,18 @@ class QuotasSettings(BaseModel):
 
 def _label_problems(
     hard: Mapping[str, str], labels: Mapping[str, str], given: Mapping[str, object]
-) -> Iterator[tables.Problem]:
+) -> Iterator[config_tables.Problem]:
     for key, name in labels.items():
         if key in given and key not in hard:
             why = f"{key!r} is not in hard: expected one of {', '.join(hard)}"
-            yield tables.problem(why, name, "labels", key)
+            yield config_tables.problem(why, name, "labels", key)
     owners: dict[str, str] = {}
     for key in hard:
         name = labels.get(key, key)
         refusal = _label_refusal(key, name, short=key in labels, taken=owners.get(name))
         owners.setdefault(name, key)
         if refusal:
-            yield tables.problem(refusal, name, "labels", key)
+            yield config_tables.problem(refusal, name, "labels", key)
 
 
 def _label_refusal(key: str, name: str, *, short: bool, taken: str | None) -> str | None:
@@ -90,7 +90,7 @@ def _label_refusal(key: str, name: str, *, short: bool, taken: str | None) -> st
     label = f"{names.LABEL_PREFIX}/{name}"
     if taken is not None:
         return f"{label!r} would override both {taken!r} and {key!r}: expected a name of its own"
-    if resources.is_name(name):
+    if resource_names.is_name(name):
         return None
     what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
     if short:

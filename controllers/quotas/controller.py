@@ -8,7 +8,7 @@ from controllers.manifests import Body
 from controllers.profiles import Profile
 from controllers.quotas import desired, names
 from controllers.quotas.config import QuotasSettings
-from controllers.runtime.declarations import Controller, Owned, View, Watched
+from controllers.runtime.controller import Controller, Owned, View, Watched
 
 
 def keep(body: Body) -> Mapping[str, str] | None:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from controllers import tables
+from controllers import config_tables
 from controllers.rbac import names, rules
 
 Verbs = tuple[str, ...]
@@ -91,11 +91,11 @@ def _some(verbs: Verbs) -> Verbs:
     return verbs
 
 
-Group = Annotated[str, tables.refusing(rules.group_refusal)]
+Group = Annotated[str, config_tables.refusing(rules.group_refusal)]
 Groups = Annotated[tuple[Group, ...], BeforeValidator(_entries), AfterValidator(_once)]
-ApiGroup = Annotated[str, tables.refusing(rules.api_group_refusal)]
-Resource = Annotated[str, tables.refusing(rules.resource_refusal)]
-Verb = Annotated[str, tables.refusing(rules.verb_refusal)]
+ApiGroup = Annotated[str, config_tables.refusing(rules.api_group_refusal)]
+Resource = Annotated[str, config_tables.refusing(rules.resource_refusal)]
+Verb = Annotated[str, config_tables.refusing(rules.verb_refusal)]
 VerbList = Annotated[
     tuple[Verb, ...], BeforeValidator(_entries), AfterValidator(_once), AfterValidator(_some)
 ]

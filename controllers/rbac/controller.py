@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controllers.rbac import desired, names
 from controllers.rbac.config import Bound, RbacSettings
-from controllers.runtime.declarations import Controller, Granted, Listed, Owned, Rule, no_facts
+from controllers.runtime.controller import Controller, Granted, Listed, Owned, Rule, no_facts
 
 
 def _bind(resource: str, role: str) -> tuple[Rule, ...]:

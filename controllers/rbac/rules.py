@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from controllers import resources
+from controllers import resource_names
 from controllers.profiles import Owner
 from controllers.rbac import names
 
@@ -38,7 +38,7 @@ def api_group_refusal(name: str) -> str | None:
     """Why the Role cannot have rules for such an API group; None when it can."""
     if name == names.API_GROUP:
         return f"{name!r} would let members hand on rights: expected a group such as argoproj.io"
-    if resources.is_subdomain(name) and "." in name:
+    if resource_names.is_subdomain(name) and "." in name:
         return None
     return f"{name!r} is not an API group: expected a name with a dot, such as argoproj.io"
 
@@ -87,7 +87,7 @@ def _api_group_is_wrong(owner: Owner) -> str | None:
 
 
 def _account_is_no_name(owner: Owner) -> str | None:
-    if owner.kind != SERVICE_ACCOUNT or resources.is_subdomain(owner.name):
+    if owner.kind != SERVICE_ACCOUNT or resource_names.is_subdomain(owner.name):
         return None
     return (
         f"spec.owner.name is {owner.name!r}, no name of a {SERVICE_ACCOUNT}: expected at most 253"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController, Granted, Listed, Named, Rule
-from profiles_controller import documents
-from profiles_controller.assemblies import prefix_of
-from profiles_controller.flags import spelling, variables
-from profiles_controller.layers import names_of
+from controllers.runtime import rbac
+from controllers.runtime.controller import AnyController, Granted, Listed, Named, Rule
+from profiles_controller.cli.options import spelling, variables
+from profiles_controller.config import yaml
+from profiles_controller.config.load import prefix_of
+from profiles_controller.config.sources import names_of
 
 CHART = Path(__file__).parents[1] / "profiles-controller"
 PATH = CHART / "files" / "controllers.yaml"
@@ -24,21 +24,21 @@ _HEADER = (
 def file(controllers: Sequence[AnyController]) -> tuple[Path, str]:
     """The file's path and content."""
     content = {
-        "common": _rules(permissions.COMMON),
-        "events": _rules([permissions.EVENTS]),
-        "leases": _rules([permissions.LEASES]),
-        "reader": permissions.reader_role(controllers, "reader")["rules"],
+        "common": _rules(rbac.COMMON),
+        "events": _rules([rbac.EVENTS]),
+        "leases": _rules([rbac.LEASES]),
+        "reader": rbac.reader_role(controllers, "reader")["rules"],
         "controllers": [_controller(one) for one in controllers],
     }
-    return PATH, _HEADER + documents.dump([content])
+    return PATH, _HEADER + yaml.dump([content])
 
 
 def _controller(controller: AnyController) -> dict[str, Any]:
-    common = set(permissions.COMMON)
-    configured = set(permissions.configured(controller))
+    common = set(rbac.COMMON)
+    configured = set(rbac.configured(controller))
     always = [
         rule
-        for rule in permissions.rules(controller)
+        for rule in rbac.rules(controller)
         if rule not in common and (rule not in configured or rule in controller.rules)
     ]
     named = dict.fromkeys(each for one in controller.configured_rules for each in _settings(one))
@@ -69,7 +69,7 @@ def _configured(controller: AnyController, one: Granted | Listed | Named) -> dic
             return {"kind": "listed", **found}
         case Named():
             whiles = [_setting(controller, each) for each in one.while_set]
-            rule = permissions.to_rbac(one.rule)
+            rule = rbac.to_rbac(one.rule)
             return {"kind": "named", **found, "key": one.key, "while": whiles, "rule": rule}
 
 
@@ -85,4 +85,4 @@ def _setting(controller: AnyController, name: str) -> dict[str, Any]:
 
 
 def _rules(rules: Iterable[Rule]) -> list[dict[str, Any]]:
-    return [permissions.to_rbac(rule) for rule in rules]
+    return [rbac.to_rbac(rule) for rule in rules]

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.controller import AnyController
 from helm.generators.declarations import CHART
 
 PATH = CHART / "README.md"

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.controller import AnyController
 from helm.generators.declarations import CHART
-from profiles_controller.layers import names_of
+from profiles_controller.config.sources import names_of
 
 Schema = dict[str, Any]
 PATH = CHART / "values.schema.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import benches, machines, tables
 from tests.bench.reports import Row
 from tests.bench.stages import say
-from tests.controlplane import PartMissingError
+from tests.support.controlplane import PartMissingError
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

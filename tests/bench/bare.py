@@ -27,7 +27,7 @@ import yarl
 
 from controllers.manifests import MANAGED_BY, to_body
 from controllers.profiles import Profile, parse_profile
-from controllers.runtime.kinds import KINDS
+from controllers.runtime.objects.kinds import KINDS
 from tests.bench import synthetic
 
 Json = dict[str, Any]

@@ -15,13 +15,13 @@ import orjson
 
 from controllers.manifests import to_body
 from controllers.profiles import parse_profile
-from controllers.runtime.kinds import KINDS
-from controllers.runtime.pools import Pool
-from controllers.runtime.routes import Route
+from controllers.runtime.client.pools import Pool
+from controllers.runtime.client.routes import Route
+from controllers.runtime.objects.kinds import KINDS
 from tests.bench import synthetic
 from tests.bench.reports import Row
 from tests.bench.stages import Stage, say
-from tests.controlplane import ControlPlane
+from tests.support.controlplane import ControlPlane
 
 REQUESTS = 2_000
 IN_FLIGHT = 16

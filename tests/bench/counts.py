@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from tests.controlplane import ControlPlane
+from tests.support.controlplane import ControlPlane
 
 POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
 EVENTS = "/api/v1/namespaces/default/events"

@@ -5,7 +5,7 @@ import platform
 import time
 from pathlib import Path
 
-from tests.controlplane import parts
+from tests.support.controlplane import parts
 
 
 def describe() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Self
 from tests.bench import counts, probes
 from tests.bench.counts import Sample
 from tests.bench.stages import Stage
-from tests.controlplane import ChildFailedError
+from tests.support.controlplane import ChildFailedError
 
 TURN_SECONDS = 1.0
 POLL_SECONDS = 0.05

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from tests import kubeflow, waits
 from tests.bench import bare, probes
-from tests.controlplane import ControlPlane, Json, ports, processes
+from tests.support.cluster import kubeflow, waiting
+from tests.support.controlplane import ControlPlane, Json, ports, processes
 
 STOP_SECONDS = 30.0
 
@@ -56,7 +56,9 @@ class Suite:
         return None
 
     def wait_for(self, name: str, seconds: float) -> Mark:
-        found = waits.until(lambda: self.mark(name), f"the suite's mark {name!r}", seconds=seconds)
+        found = waiting.until(
+            lambda: self.mark(name), f"the suite's mark {name!r}", seconds=seconds
+        )
         assert found is not None
         return found
 
@@ -141,7 +143,7 @@ class Stage:
         """The bare client, putting back what is changed."""
         name, process = self._start_bare("repair")
         try:
-            waits.until(
+            waiting.until(
                 lambda: self._group.last_words(name) == bare.READY or process.poll() is not None,
                 "the bare client's watch",
             )

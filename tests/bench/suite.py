@@ -16,10 +16,11 @@ from pathlib import Path
 
 from controllers.findings import Finding
 from controllers.profiles import Profile
-from controllers.runtime import processes
-from controllers.runtime.managers import Assembly
+from controllers.runtime.manager import process
+from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.options import Connection, Options
-from profiles_controller import cli, logs
+from profiles_controller import logs
+from profiles_controller.cli import app
 from tests.bench import synthetic
 
 
@@ -71,7 +72,7 @@ class Census:
 
 def main() -> int:
     # The command line's own modules are in memory, as they are in a pod.
-    parser = argparse.ArgumentParser(description=f"{cli.__name__} with the benchmark's controllers")
+    parser = argparse.ArgumentParser(description=f"{app.__name__} with the benchmark's controllers")
     parser.add_argument("controllers", choices=(synthetic.NETWORK, synthetic.ALL))
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--marks", type=Path, required=True)
@@ -84,7 +85,7 @@ def main() -> int:
     census = Census(marks, len(assemblies), arguments.expect)
     marks.write("began")
     return asyncio.run(
-        processes.run(
+        process.run(
             [census.observing(one) for one in assemblies],
             Connection(kubeconfig=arguments.kubeconfig),
             Options(listen=("127.0.0.1", arguments.port)),

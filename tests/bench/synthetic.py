@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from controllers import registry
 from controllers.manifests import Body, Manifest
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController, Controller, Owned, no_facts
-from controllers.runtime.managers import Assembly
+from controllers.runtime.controller import AnyController, Controller, Owned, no_facts
+from controllers.runtime.manager.manager import Assembly
 
 NETWORK = "network"
 ALL = "all"

@@ -5,12 +5,12 @@ import time
 from collections import Counter
 
 from controllers.profiles import parse_profile
-from controllers.runtime.kinds import KINDS
-from tests import kubeflow
+from controllers.runtime.objects.kinds import KINDS
 from tests.bench import synthetic
 from tests.bench.reports import Row, at_most
 from tests.bench.stages import Stage, Suite, say
 from tests.bench.watching import Json, Watcher
+from tests.support.cluster import kubeflow
 
 SAMPLES = 30
 SECONDS = 60.0

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import yaml
 
-from tests import waits
-from tests.azurite import Azurite, stages
 from tests.bench import counts, probes
 from tests.bench.reports import Row, at_most
 from tests.bench.stages import Stage, say
-from tests.controlplane import Json
-from tests.suites import Suite, Suites
+from tests.support.azure import Azurite, stages
+from tests.support.cluster import waiting
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import Json
 
 SHARED = 10
 OBJECTS = 2 * (SHARED + len(stages.VOLUMES))
@@ -85,8 +85,8 @@ def starting(
     suite = suites.start(stages.BLOB, *command, kubeconfig=stage.plane.kubeconfig, variables={})
     suite.wait_ready()
     profiles = len(stage.profiles)
-    waits.until(lambda: reconciled(suite) >= profiles, "all are reconciled", seconds=SECONDS)
-    waits.until(
+    waiting.until(lambda: reconciled(suite) >= profiles, "all are reconciled", seconds=SECONDS)
+    waiting.until(
         lambda: counts.total(stage.plane, VOLUMES) >= profiles * OBJECTS // 2,
         "all volumes are there",
         seconds=SECONDS,
@@ -117,7 +117,7 @@ def change(stage: Stage, suite: Suite, grants: list[Json]) -> tuple[list[float],
         path = stages.shared_paths(reader, bucket["bucketName"])[0]
         began = time.monotonic()
         stages.grant(stage.plane, grants)
-        waits.until(
+        waiting.until(
             lambda path=path: stages.found(stage.plane, [path]),  # type: ignore[misc]
             path,
             pause=POLL_SECONDS,

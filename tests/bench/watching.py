@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import orjson
 
-from controllers.runtime.pools import Pool
-from controllers.runtime.routes import Route
-from tests.controlplane import ControlPlane
+from controllers.runtime.client.pools import Pool
+from controllers.runtime.client.routes import Route
+from tests.support.controlplane import ControlPlane
 
 Json = dict[str, Any]
 Take = Callable[[float, str, Json], None]

@@ -11,13 +11,14 @@ import time
 
 import aiohttp
 
-from controllers.pipelines import desired, names, protocols
+from controllers.pipelines import desired, names
 from controllers.pipelines.config import PipelinesSettings
-from tests import suites
+from controllers.pipelines.webhook import protocol
 from tests.bench import probes
 from tests.bench.reports import Row, at_least
 from tests.bench.stages import say
-from tests.controlplane import ports
+from tests.support.cluster import suite
+from tests.support.controlplane import ports
 
 REQUESTS = 3000
 IN_FLIGHT = 16
@@ -34,7 +35,7 @@ def body(name: str) -> bytes:
     shown = {"object": {"metadata": {"name": name, "labels": labels}}, "attachments": {}}
     keys = desired.Keys(access="access", secret="secret")
     seen: dict[str, dict[str, object]] = {}
-    for one in protocols.current(protocols.read(shown), keys, settings)["attachments"]:
+    for one in protocol.current(protocol.read(shown), keys, settings)["attachments"]:
         kind = f"{one['kind']}.{one['apiVersion']}"
         seen.setdefault(kind, {})[f"{name}/{one['metadata']['name']}"] = one
     return json.dumps({**shown, "attachments": seen}).encode()
@@ -66,7 +67,7 @@ def rows() -> list[Row]:
     rates, costs = [], []
     with subprocess.Popen(
         [sys.executable, "-m", "profiles_controller", "pipelines", "--webhook"],
-        env=suites.environment(**variables),
+        env=suite.environment(**variables),
         stderr=subprocess.DEVNULL,
     ) as process:
         try:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from tests.controlplane import ChildFailedError, PartMissingError, StatusError
 from tests.demo import plays, watches
 from tests.demo.farewells import farewell
 from tests.demo.screens import Screen
 from tests.demo.stages import UnmetError
 from tests.demo.suites import SuiteError
+from tests.support.controlplane import ChildFailedError, PartMissingError, StatusError
 
 PACE_SECONDS = 0.7
 UNHEARD_SECONDS = 1.0

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from controllers.manifests import Key
 from controllers.profiles import PAUSED_ANNOTATION
-from tests import kubeflow
-from tests.controlplane import Json, StatusError
 from tests.demo import tenants
 from tests.demo.scenes import Restored, Scene, first_kept
 from tests.demo.scripts import OVERRIDES, Override
 from tests.demo.stages import Stage, UnmetError
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import Json, StatusError
 
 MODEL = tenants.BYSTANDERS[0].name
 NOT_FOUND = 404

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from controllers.runtime.kinds import KINDS
-from tests import kubeflow, registered
-from tests.controlplane import ControlPlane
+from controllers.runtime.objects.kinds import KINDS
 from tests.demo import episodes, scenes, tenants
 from tests.demo.scenes import Scene
 from tests.demo.screens import Screen, spell
@@ -18,6 +16,9 @@ from tests.demo.scripts import OVERRIDES
 from tests.demo.stages import Stage, UnmetError
 from tests.demo.suites import Suite
 from tests.demo.worlds import World
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import ControlPlane
 
 OPTIONAL = {name for name, kind in KINDS.items() if kind.optional}
 BYSTANDERS = (*(tenant.name for tenant in tenants.BYSTANDERS), tenants.OVERRIDDEN.name)

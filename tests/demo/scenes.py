@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from controllers.manifests import MANAGED_BY, MANAGED_BY_LABEL, Key
-from tests.controlplane import Json
 from tests.demo.scripts import EDITS, USERS_OWN, Edit
 from tests.demo.stages import Stage
 from tests.demo.worlds import said
+from tests.support.controlplane import Json
 
 TITLE_WIDTH = 47
 

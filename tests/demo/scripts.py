@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from controllers.manifests import Key
 from controllers.pipelines import names as pipelines
-from tests.controlplane import Json
+from tests.support.controlplane import Json
 
 Path = tuple[str | int, ...]
 

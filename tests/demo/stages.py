@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from controllers.manifests import COMPONENT_LABEL, Key
 from controllers.profiles import KIND
-from controllers.runtime.declarations import AnyController
-from controllers.runtime.kinds import KINDS
-from tests import kubeflow
-from tests.controlplane import ControlPlane, Json
+from controllers.runtime.controller import AnyController
+from controllers.runtime.objects.kinds import KINDS
 from tests.demo.suites import Suite
 from tests.demo.tenants import Tenant
 from tests.demo.worlds import World
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import ControlPlane, Json
 
 BOUND_SECONDS = 120.0  # a busy machine is slow at times; where all is well it takes milliseconds
 STATUS_OF_PAUSED = "Unknown"

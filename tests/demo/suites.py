@@ -10,12 +10,12 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController
-from tests import identities
-from tests.controlplane import ControlPlane
-from tests.controlplane.ports import free
-from tests.suites import NO_STORE
+from controllers.runtime import rbac
+from controllers.runtime.controller import AnyController
+from tests.support.cluster import service_account
+from tests.support.cluster.suite import NO_STORE
+from tests.support.controlplane import ControlPlane
+from tests.support.controlplane.ports import free
 
 NAME = "profiles-controller"
 READY_SECONDS = 60.0
@@ -35,7 +35,7 @@ class Suite:
     def __init__(
         self, plane: ControlPlane, controllers: Sequence[AnyController], folder: Path
     ) -> None:
-        kubeconfig = identities.bind(plane, NAME, permissions.cluster_role(controllers, NAME))
+        kubeconfig = service_account.bind(plane, NAME, rbac.cluster_role(controllers, NAME))
         self.log = folder / "suite.log"
         self.address = f"127.0.0.1:{free()}"
         self._group = plane.process_group

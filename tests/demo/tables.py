@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.controller import AnyController
 from tests.demo.stages import Stage
 from tests.demo.worlds import Change
 

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from controllers.runtime.kinds import KINDS, Kind
-from tests.controlplane import ControlPlane, Json, StatusError
+from controllers.runtime.objects.kinds import KINDS, Kind
+from tests.support.controlplane import ControlPlane, Json, StatusError
 
 PAUSE_SECONDS = 0.2
 OK = 200

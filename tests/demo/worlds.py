@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Key
 from controllers.profiles import KIND
-from tests.controlplane import Json
+from tests.support.controlplane import Json
 
 SPOKEN = ("labels", "annotations", "ownerReferences")
 GLANCE_SECONDS = 0.5

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from controllers import registry
-from profiles_controller.assemblies import prefix_of
-from tests import identities, kubeflow
-from tests.controlplane import ControlPlane
-from tests.suites import NO_STORE, Start, Suite, Suites, tails
+from profiles_controller.config.load import prefix_of
+from tests.support.cluster import kubeflow, service_account
+from tests.support.cluster.suite import NO_STORE, Start, Suite, Suites, tails
+from tests.support.controlplane import ControlPlane
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,9 @@ def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
         file = tmp_path / "config.yaml"
         file.write_text(yaml.safe_dump({name: dict(settings)}))
         parsed = registry.load(name).settings.model_validate(dict(settings))
-        kubeconfig = suites.identity(identities.name_of(name, settings), name, **{name: parsed})
+        kubeconfig = suites.identity(
+            service_account.name_of(name, settings), name, **{name: parsed}
+        )
         command = ("--config", str(file), *arguments)
         own = prefix_of(name)  # a variable goes before the file
         others = {key: value for key, value in NO_STORE.items() if not key.startswith(own)}

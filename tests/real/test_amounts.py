@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from controllers import quantities, resources
+from controllers import quantities, resource_names
 from controllers.limitranges import desired as limits
 from controllers.limitranges import rules
 from controllers.limitranges.config import LimitRangesSettings
 from controllers.manifests import Body
 from controllers.quotas import desired as quotas
 from controllers.quotas.config import QuotasSettings
-from tests import builders
-from tests.controlplane import ControlPlane, StatusError
+from tests.support.builders import inputs
+from tests.support.controlplane import ControlPlane, StatusError
 
 PATHS = {"ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}
 REFUSED = 422
@@ -64,7 +64,7 @@ def test_an_amount_is_taken_exactly_when_the_server_takes_it(
     control_plane: ControlPlane, resource: str
 ) -> None:
     for text in AMOUNTS:
-        refusal = resources.amount_refusal(resource, text)
+        refusal = resource_names.amount_refusal(resource, text)
         spelled = quantities.spell_amount(text)
         for sent in (text, spelled):
             stored = store(control_plane, "ResourceQuota", {"hard": {resource: sent}})
@@ -88,7 +88,7 @@ def test_a_resource_is_known_to_quotas_exactly_when_the_server_knows_it(
     control_plane: ControlPlane, name: str
 ) -> None:
     stored = store(control_plane, "ResourceQuota", {"hard": {name: "1"}})
-    assert (stored is None) is (resources.quota_name_refusal(name) is not None)
+    assert (stored is None) is (resource_names.quota_name_refusal(name) is not None)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_resource_is_known_to_containers_exactly_when_the_server_knows_it(
 ) -> None:
     spec = {"limits": [{"type": "Container", "default": {name: "1"}}]}
     stored = store(control_plane, "LimitRange", spec)
-    assert (stored is None) is (resources.container_name_refusal(name) is not None)
+    assert (stored is None) is (resource_names.container_name_refusal(name) is not None)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_server_returns_a_quota_as_it_was_stated(
 ) -> None:
     labels = {f"quotas.statcan.gc.ca/{name}": text for name, text in labels.items()}
     (manifest,) = quotas.desired(
-        builders.profile(labels=labels),
+        inputs.profile(labels=labels),
         quotas.Facts(),
         QuotasSettings.model_validate({"hard": hard}),
     )
@@ -145,7 +145,7 @@ def test_the_server_returns_a_limit_range_as_it_was_stated(
 ) -> None:
     label = {"limitranges.statcan.gc.ca/default.memory": "1024Mi"}
     (manifest,) = limits.desired(
-        builders.profile(labels=label), None, LimitRangesSettings.model_validate(settings)
+        inputs.profile(labels=label), None, LimitRangesSettings.model_validate(settings)
     )
     spec = manifest.content["spec"]
     assert store(control_plane, "LimitRange", spec) == spec

@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from tests import documents, kubeflow
-from tests.controlplane import ControlPlane, Json, modules
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import ControlPlane, Json, modules
+from tests.support.docs import markdown
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
@@ -21,7 +22,7 @@ def argocd(control_plane: ControlPlane) -> ControlPlane:
 
 
 def examples() -> list[Json]:
-    texts = documents.read("docs/installing.md").examples("yaml")
+    texts = markdown.read("docs/installing.md").examples("yaml")
     return [yaml.safe_load(text) for text in texts]
 
 

@@ -12,11 +12,12 @@ import yaml
 from controllers.authz_policies import desired, names
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.profiles import parse_profile
-from tests import builders, identities, kubeflow, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane, Json, StatusError
-from tests.meshes import Request, is_allowed
-from tests.suites import Suite, Suites
+from tests.support.builders import inputs
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json, StatusError
+from tests.support.istio.mesh import Request, is_allowed
 
 pytestmark = pytest.mark.xdist_group("authz")
 
@@ -41,11 +42,11 @@ def path(namespace: str, name: str = "", version: str = "v1") -> str:
 
 def find(plane: ControlPlane, namespace: str, name: str, version: str = "v1") -> Json:
     """The policy; nothing when there is none."""
-    return sights.find(plane, path(namespace, name, version)) or {}
+    return observe.find(plane, path(namespace, name, version)) or {}
 
 
 def wait_well(plane: ControlPlane, name: str) -> None:
-    waits.until(lambda: sights.status(plane, name, CONDITION) == "True", f"{name} is in shape")
+    waiting.until(lambda: observe.status(plane, name, CONDITION) == "True", f"{name} is in shape")
 
 
 def tenant(plane: ControlPlane, name: str) -> Json:
@@ -78,7 +79,7 @@ def comes_in(plane: ControlPlane, namespace: str, email: str) -> bool:
 
 def seconds_until(check: Callable[[], bool], what: str) -> float:
     began = time.monotonic()
-    waits.until(check, what, pause=0.01)
+    waiting.until(check, what, pause=0.01)
     return time.monotonic() - began
 
 
@@ -90,7 +91,7 @@ def test_a_new_tenant_gets_what_is_desired_and_istios_crd_keeps_it_so(
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/mesh-new"))
     manifests = desired.desired(profile, desired.Facts(), AuthzPoliciesSettings())
-    for expected in builders.bodies(manifests, profile, component="authz-policies"):
+    for expected in inputs.bodies(manifests, profile, component="authz-policies"):
         found = find(control_plane, "mesh-new", expected["metadata"]["name"])
         assert found["spec"] == expected["spec"]
         assert expected["metadata"].items() <= found["metadata"].items()
@@ -109,14 +110,14 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 def test_istios_crds_accept_what_is_rendered_and_change_nothing_of_it(
     control_plane: ControlPlane, version: str, case: str
 ) -> None:
-    profile = builders.profile("default")
+    profile = inputs.profile("default")
     settings = AuthzPoliciesSettings.model_validate(SETTINGS[case])
     subjects = (("User", JOHN), ("Group", "analysts"))
     known = desired.Facts(bindings=(("b", desired.Binding(role="edit", subjects=subjects)),))
     manifests = desired.desired(profile, known, settings)
 
     assert len(manifests) == 2
-    for body in builders.bodies(manifests, profile, component="authz-policies"):
+    for body in inputs.bodies(manifests, profile, component="authz-policies"):
         sent = {**body, "apiVersion": f"security.istio.io/{version}"}
         where = f"{path('default', version=version)}?dryRun=All&fieldValidation=Strict"
         assert control_plane.request("POST", where, sent)["spec"] == body["spec"]
@@ -170,12 +171,12 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
     kubeflow.add_contributor(control_plane, "mesh-starred", "view@example.ca", "view")
     control_plane.apply(kubeflow.contributor_binding("mesh-starred", "*"))
 
-    waits.until(
-        lambda: sights.status(control_plane, "mesh-starred", CONDITION) == "False", "it is told"
+    waiting.until(
+        lambda: observe.status(control_plane, "mesh-starred", CONDITION) == "False", "it is told"
     )
-    assert "'*' has * at an end" in sights.message(control_plane, "mesh-starred", CONDITION)
-    waits.until(
-        lambda: sights.events(control_plane, "mesh-starred", reason="SubjectLeftOut"),
+    assert "'*' has * at an end" in observe.message(control_plane, "mesh-starred", CONDITION)
+    waiting.until(
+        lambda: observe.events(control_plane, "mesh-starred", reason="SubjectLeftOut"),
         "an event says so",
     )
     for email in ("view@example.ca", "anybody@example.ca"):
@@ -204,12 +205,12 @@ def test_what_is_edited_unmarked_or_deleted_is_put_right(
 
     changes: list[Json] = [{"spec": {"rules": [{}]}}, {"metadata": {"labels": None}}]
     for change in changes:
-        sights.patch(control_plane, path(namespace, name), change)
-        waits.until(is_as_before, "it is as it was")
+        observe.patch(control_plane, path(namespace, name), change)
+        waiting.until(is_as_before, "it is as it was")
         after = find(control_plane, namespace, name)["metadata"]
         assert after["uid"] == before["metadata"]["uid"]
-    sights.delete(control_plane, path(namespace, name))
-    waits.until(is_as_before, "it is made anew")
+    observe.delete(control_plane, path(namespace, name))
+    waiting.until(is_as_before, "it is made anew")
 
 
 @pytest.mark.usefixtures("suite")
@@ -237,13 +238,13 @@ def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_othe
     before = {one: find(control_plane, "mesh-older", one) for one in (*others, *BOTH)}
 
     owned = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/mesh-older", owned)
+    observe.patch(control_plane, "/api/v1/namespaces/mesh-older", owned)
 
     wait_well(control_plane, "mesh-older")
     after = {one: find(control_plane, "mesh-older", one) for one in BOTH}
     whole = parse_profile(profile)
     wanted = desired.desired(whole, desired.Facts(), AuthzPoliciesSettings())
-    for expected in builders.bodies(wanted, whole, component="authz-policies"):
+    for expected in inputs.bodies(wanted, whole, component="authz-policies"):
         name = expected["metadata"]["name"]
         found = after[name]
         assert found["metadata"]["uid"] == before[name]["metadata"]["uid"]
@@ -272,16 +273,16 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     control_plane.apply(older_block(inherited), older_block(inherited, "block-transfer"))
     unknown = find(control_plane, "mesh-inherited", "block-transfer")
     changed = suites.start("authz-policies", "--config", str(file)).wait_ready()
-    waits.until(
+    waiting.until(
         lambda: not find(control_plane, "mesh-changed", names.BLOCK_TRANSFER), "it is removed"
     )
-    waits.until(
+    waiting.until(
         lambda: not find(control_plane, "mesh-inherited", names.BLOCK_TRANSFER),
         "the older suite's is removed",
     )
     wait_well(control_plane, "mesh-inherited")
     assert find(control_plane, "mesh-inherited", "block-transfer") == unknown
-    waits.until(
+    waiting.until(
         lambda: "/ready" in str(find(control_plane, "mesh-changed", names.OWNER_ACCESS)),
         "the other one follows",
     )
@@ -297,15 +298,15 @@ def test_the_steady_state_and_a_restart_write_nothing(
     kubeflow.create_tenant(control_plane, name)
     kubeflow.add_contributor(control_plane, name, JOHN)
     wait_well(control_plane, name)
-    waits.until(lambda: comes_in(control_plane, name, JOHN), "John comes in")
+    waiting.until(lambda: comes_in(control_plane, name, JOHN), "John comes in")
     assert first.stop() == 0
     before = [find(control_plane, name, one)["metadata"]["resourceVersion"] for one in BOTH]
 
     second = suites.start("authz-policies", "--resync", "0.01").wait_ready()
-    waits.until(lambda: second.total("controller_runtime_reconcile_total") > 0, "it has begun")
-    audit = Audit(control_plane, identities.user("authz-policies"))
+    waiting.until(lambda: second.total("controller_runtime_reconcile_total") > 0, "it has begun")
+    audit = Audit(control_plane, service_account.user("authz-policies"))
     goal = second.total("controller_runtime_reconcile_total") + 100
-    waits.until(
+    waiting.until(
         lambda: second.total("controller_runtime_reconcile_total") > goal,
         "some resyncs",
         seconds=60,
@@ -325,26 +326,28 @@ def test_without_istio_it_waits_aloud_serves_the_others_and_starts_when_the_crd_
     kubeflow.create_tenants(plane, ["mesh-less"])
     running = suites.start("all", "--only", "quotas,authz-policies").wait_ready()
 
-    waits.until(lambda: sights.status(plane, "mesh-less", "QuotasReady") == "True", "quotas works")
-    waits.until(lambda: sights.status(plane, "mesh-less", CONDITION) == "False", "it says so")
-    waits.until(
-        lambda: sights.events(plane, "mesh-less", reason="KindNotServed"), "an event says so"
+    waiting.until(
+        lambda: observe.status(plane, "mesh-less", "QuotasReady") == "True", "quotas works"
+    )
+    waiting.until(lambda: observe.status(plane, "mesh-less", CONDITION) == "False", "it says so")
+    waiting.until(
+        lambda: observe.events(plane, "mesh-less", reason="KindNotServed"), "an event says so"
     )
     lacking = "the cluster serves no authorizationpolicies.security.istio.io yet"
-    assert lacking in sights.message(plane, "mesh-less", CONDITION)
+    assert lacking in observe.message(plane, "mesh-less", CONDITION)
     assert f"[+]informer/{names.KIND} ok: waiting: {lacking}" in running.page("/readyz?verbose")
     assert running.total("profiles_controller_informer_synced", kind=names.KIND) == 0
 
     kubeflow.install_istio(plane, "v1beta1")
 
-    waits.until(lambda: sights.status(plane, "mesh-less", CONDITION) == "True", "it starts")
+    waiting.until(lambda: observe.status(plane, "mesh-less", CONDITION) == "True", "it starts")
     assert running.total("profiles_controller_informer_synced", kind=names.KIND) == 1
     found = find(plane, "mesh-less", names.OWNER_ACCESS, "v1beta1")
     assert found["metadata"]["labels"]["app.kubernetes.io/component"] == "authz-policies"
-    sights.patch(
+    observe.patch(
         plane, path("mesh-less", names.OWNER_ACCESS, "v1beta1"), {"spec": {"action": "DENY"}}
     )
-    waits.until(
+    waiting.until(
         lambda: (
             find(plane, "mesh-less", names.OWNER_ACCESS, "v1beta1")["spec"]["action"] == "ALLOW"
         ),

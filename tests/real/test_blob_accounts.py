@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from controllers.blob_csi import containers, names
-from controllers.blob_csi.accounts import Accounts
-from controllers.blob_csi.grants import Withheld
-from controllers.blob_csi.keepers import Keeper
-from tests import waits
-from tests.azurite import ACCOUNTS, Azurite, key_of
-from tests.azurite.offices import Office, instance, volume_of, wrong_key
-from tests.controlplane import ports
+from controllers.blob_csi import names
+from controllers.blob_csi.accounts import ownership
+from controllers.blob_csi.accounts.account import Keeper
+from controllers.blob_csi.accounts.accounts import Accounts
+from controllers.blob_csi.grants.resolve import Withheld
+from tests.support.azure import ACCOUNTS, Azurite, key_of
+from tests.support.azure.offices import Office, instance, volume_of, wrong_key
+from tests.support.cluster import waiting
+from tests.support.controlplane import ports
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -74,7 +75,7 @@ def test_each_account_with_a_writable_instance_gets_a_marked_container(
     expected = {
         "profile": name,
         "profileuid": profile.uid,
-        "profileowner": containers.owner_digest(profile),
+        "profileowner": ownership.owner_digest(profile),
         "profilecluster": office.cluster,
     }
     assert expected == metadata(office, name)
@@ -249,7 +250,7 @@ def test_two_processes_that_know_nothing_of_each_other_never_share(
         answers = zip((one.name, other.name), office.run(at_once()), strict=True)
         return [profile for profile, answer in answers if "standard" not in answer]
 
-    first = waits.until(winners, "one has it")
+    first = waiting.until(winners, "one has it")
     for _ in range(3):
         assert winners() == first == [metadata(office, f"{name}-x")["profile"]]  # type: ignore[index]
     office.run(second.close())
@@ -285,7 +286,7 @@ def test_a_profile_that_changes_hands_takes_its_data_along(office: Office, name:
     changed = dataclasses.replace(office.profile(name, owner="eve@example.ca"), uid=profile.uid)
     office.profiles[name] = changed
     assert {} == office.withheld(changed)
-    expected = containers.owner_digest(changed)
+    expected = ownership.owner_digest(changed)
     assert expected == (metadata(office, name) or {})["profileowner"]
 
 
@@ -442,10 +443,10 @@ def test_a_leased_container_is_not_deleted_and_the_next_look_does_it(
         office.sweep()
         return metadata(office, container) is None
 
-    waits.until(lambda: is_swept(f"{name}-next"), "the other one goes")
+    waiting.until(lambda: is_swept(f"{name}-next"), "the other one goes")
     assert metadata(office, name) is not None
     release()
-    waits.until(lambda: is_swept(name), "it goes")
+    waiting.until(lambda: is_swept(name), "it goes")
 
 
 def test_no_key_is_in_anything_that_is_said(

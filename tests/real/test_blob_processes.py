@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import kubeflow, sights, waits
-from tests.audits import Audit
-from tests.azurite import Azurite, key_of, stages
-from tests.controlplane import ControlPlane
-from tests.suites import Suite, Suites
+from tests.support.azure import Azurite, key_of, stages
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -78,7 +78,7 @@ def test_nothing_is_written_or_asked_once_the_binder_has_written(
 
     seen = reconciles(suite)
     profiles = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
-    waits.until(lambda: reconciles(suite) > seen + 4 * profiles, "some resyncs", seconds=60)
+    waiting.until(lambda: reconciles(suite) > seen + 4 * profiles, "some resyncs", seconds=60)
 
     assert before == stages.versions(control_plane, paths)
     assert [] == [one for one in audit.writes() if name in one]
@@ -104,10 +104,10 @@ def test_a_withdrawn_bucket_goes_claim_first_then_the_pods_then_the_volume(
     stages.grant(control_plane, [stages.bucket(name, [other])])
 
     def pod_is_ending() -> bool:
-        found = sights.find(control_plane, stages.pod_path(name, "notebook"))
+        found = observe.find(control_plane, stages.pod_path(name, "notebook"))
         return found is not None and "deletionTimestamp" in found["metadata"]
 
-    waits.until(pod_is_ending, "the pod that holds the claim is deleted")
+    waiting.until(pod_is_ending, "the pod that holds the claim is deleted")
     held = stages.found(control_plane, [volume, claim])
     assert "deletionTimestamp" in held[claim]["metadata"]
     assert "kubernetes.io/pvc-protection" in held[claim]["metadata"]["finalizers"]
@@ -118,7 +118,7 @@ def test_a_withdrawn_bucket_goes_claim_first_then_the_pods_then_the_volume(
     order = deletions(audit, claim_name, "notebook", volume.rpartition("/")[2])
     kinds = list(dict.fromkeys(one.split()[1] for one in order))
     assert ["persistentvolumeclaims", "pods", "persistentvolumes"] == kinds
-    bystander = sights.find(control_plane, stages.pod_path(name, "bystander"))
+    bystander = observe.find(control_plane, stages.pod_path(name, "bystander"))
     assert bystander is not None
     assert "deletionTimestamp" not in bystander["metadata"]
     assert untouched == stages.versions(control_plane, stages.shared_paths(other, name))
@@ -143,7 +143,7 @@ def test_a_reader_who_may_write_gets_another_volume(
         modes = [body["spec"]["accessModes"] for body in found.values()]
         return modes == [["ReadWriteMany"]] * 2 and stages.are_bound(control_plane, paths)
 
-    waits.until(is_writable, "both are made anew", seconds=60)
+    waiting.until(is_writable, "both are made anew", seconds=60)
     assert not set(before.values()) & set(stages.uids(control_plane, paths).values())
     assert "readOnly" not in stages.found(control_plane, paths)[paths[0]]["spec"]["csi"]
 
@@ -157,7 +157,7 @@ def test_a_released_volume_is_made_anew(
     paths = stages.own_paths(name, ["standard"])
     before = stages.uids(control_plane, paths)
 
-    sights.delete(control_plane, paths[1])
+    observe.delete(control_plane, paths[1])
 
     def is_anew() -> bool:
         now = stages.uids(control_plane, paths)
@@ -165,7 +165,7 @@ def test_a_released_volume_is_made_anew(
             control_plane, paths
         )
 
-    waits.until(is_anew, "volume and claim are new and bound", seconds=60)
+    waiting.until(is_anew, "volume and claim are new and bound", seconds=60)
     assert "dear diary" == azurite.read(name, "diary")
     stages.wait_for(control_plane, name)
 
@@ -176,13 +176,13 @@ def test_a_failed_volume_is_made_anew(control_plane: ControlPlane, suite: Suite,
     (volume,) = stages.own_paths(name, ["standard"])[:1]
     before = stages.uids(control_plane, [volume])
     change = {"status": {"phase": "Failed"}}
-    control_plane.request("PATCH", f"{volume}/status", change, sights.MERGE_PATCH)
+    control_plane.request("PATCH", f"{volume}/status", change, observe.MERGE_PATCH)
 
     def is_anew() -> bool:
         now = stages.uids(control_plane, [volume])
         return bool(now) and now != before
 
-    waits.until(is_anew, "the volume is another one", seconds=60)
+    waiting.until(is_anew, "the volume is another one", seconds=60)
     stages.wait_bound(control_plane, stages.own_paths(name))
 
 
@@ -198,11 +198,11 @@ def test_of_two_profiles_that_map_to_one_container_the_second_is_refused(
     kubeflow.create_tenants(control_plane, [second])
     stages.wait_for(control_plane, second, "False", f"is that of profile {first}")
     assert {} == stages.found(control_plane, stages.own_paths(second))
-    reasons = {one["reason"] for one in sights.events(control_plane, second, type="Warning")}
+    reasons = {one["reason"] for one in observe.events(control_plane, second, type="Warning")}
     assert "ContainerTaken" in reasons
     assert before == stages.versions(control_plane, stages.own_paths(first))
     assert first == azurite.containers()[first]["profile"]
-    assert "True" == sights.status(control_plane, first, stages.CONDITION)
+    assert "True" == observe.status(control_plane, first, stages.CONDITION)
 
     kubeflow.delete_profile(control_plane, first)
     stages.wait_for(control_plane, second, "False", "which is gone")
@@ -243,8 +243,8 @@ def test_a_profile_that_goes_takes_its_volumes_along_and_leaves_its_data(
     assert "dear diary" == azurite.read(name, "diary")
     assert "profilegone" not in azurite.containers()[name]
 
-    waits.until(
-        lambda: sights.is_gone(control_plane, f"/api/v1/namespaces/{name}"),
+    waiting.until(
+        lambda: observe.is_gone(control_plane, f"/api/v1/namespaces/{name}"),
         "the namespace is gone",
         seconds=60,
     )

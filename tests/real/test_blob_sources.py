@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
 
-from controllers.blob_csi.followers import Followers
-from tests import rawhttp
-from tests.blobs import GATEWAY, settings_with
-from tests.opa import Opa
-from tests.rawhttp import RawServer, reply
+from controllers.blob_csi.grants.poller import Followers
+from tests.support.azure.buckets import GATEWAY, settings_with
+from tests.support.http import raw_server
+from tests.support.http.raw_server import RawServer, reply
+from tests.support.opa import Opa
 
 LAB = {"readers": ["alice", "bob"], "writers": ["bob"], "spn": "lab-sp"}
 SECONDS = 20.0
@@ -120,7 +120,7 @@ async def test_an_answer_without_a_result_and_a_gateway_that_is_away_change_noth
 
 
 async def test_one_that_never_answered_says_nothing_and_then_concerns_everybody() -> None:
-    with rawhttp.serving() as server:
+    with raw_server.serving() as server:
         server.answer = reply(b"<html>", "503 Service Unavailable")
         async with following(server.url) as one:
             assert (None, []) == (one.readers, one.woken)
@@ -131,7 +131,7 @@ async def test_one_that_never_answered_says_nothing_and_then_concerns_everybody(
 
 
 async def test_an_unchanged_answer_wakes_nobody_whether_it_has_a_tag_or_not() -> None:
-    with rawhttp.serving() as server:
+    with raw_server.serving() as server:
         server.answer = reply(b'{"result": {"lab": {"readers": ["alice"]}}}')
         async with following(server.url) as one:
             await one.until(lambda: len(server.requests) > 3, "asked again")
@@ -142,7 +142,7 @@ async def test_an_unchanged_answer_wakes_nobody_whether_it_has_a_tag_or_not() ->
             assert ([None], "") == (one.woken, one.trouble)
 
 
-def tagged(server: RawServer) -> rawhttp.Answer:
+def tagged(server: RawServer) -> raw_server.Answer:
     """A tag, and 304 for whoever names it: what OPA itself does not do, and a proxy may."""
     whole = reply(b'{"result": {"lab": {"readers": ["alice"]}}}', "200 OK", 'ETag: "one"')
     same = reply(b"", "304 Not Modified", 'ETag: "one"')

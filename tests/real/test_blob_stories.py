@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests import blobs, kubeflow, sights, waits
-from tests.azurite import Azurite
-from tests.controlplane import ControlPlane, Json
-from tests.opa import Opa
-from tests.suites import Start, Suite
+from tests.support.azure import Azurite, buckets
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Start, Suite
+from tests.support.controlplane import ControlPlane, Json
+from tests.support.opa import Opa
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -53,7 +53,7 @@ def settings(control_plane: ControlPlane, azurite: Azurite) -> dict[str, Any]:
         "secretRef": "azure-secret",
         "capacity": 10,
     }
-    return {**blobs.GIVEN, "instances": [standard], "storage_endpoint": azurite.endpoint}
+    return {**buckets.GIVEN, "instances": [standard], "storage_endpoint": azurite.endpoint}
 
 
 @pytest.fixture
@@ -95,20 +95,20 @@ def shared(name: str) -> str:
 
 
 def is_bound(plane: ControlPlane, path: str) -> bool:
-    found = sights.find(plane, path)
+    found = observe.find(plane, path)
     return bool(found and (found.get("status") or {}).get("phase") == "Bound")
 
 
 def wait_bound(plane: ControlPlane, name: str, *claims: str) -> None:
-    waits.until(
+    waiting.until(
         lambda: all(is_bound(plane, claim_path(name, claim)) for claim in claims),
         f"{claims} of {name} are bound",
     )
 
 
 def wait_message(plane: ControlPlane, name: str, *parts: str) -> None:
-    waits.until(
-        lambda: all(part in sights.message(plane, name, CONDITION) for part in parts),
+    waiting.until(
+        lambda: all(part in observe.message(plane, name, CONDITION) for part in parts),
         f"the condition of {name} says {parts}",
     )
 
@@ -119,7 +119,7 @@ def identities(plane: ControlPlane, *paths: str) -> list[tuple[str, str]]:
 
 
 def uid(plane: ControlPlane, path: str) -> str:
-    found = sights.find(plane, path)
+    found = observe.find(plane, path)
     return str(found["metadata"]["uid"]) if found else ""
 
 
@@ -140,7 +140,7 @@ def start_pod(plane: ControlPlane, name: str, claim: str = CLAIM) -> str:
 
 
 def is_leaving(plane: ControlPlane, path: str) -> bool:
-    found = sights.find(plane, path)
+    found = observe.find(plane, path)
     return found is not None and "deletionTimestamp" in found["metadata"]
 
 
@@ -168,7 +168,7 @@ def test_volumes_are_made_and_bound_and_then_nobody_writes_again(
     before = identities(control_plane, *paths)
 
     suite = start("blob-csi", settings)
-    waits.until(
+    waiting.until(
         lambda: suite.series("profiles_controller_last_success_timestamp_seconds", profile=name),
         "it has looked at the profile again",
     )
@@ -186,14 +186,14 @@ def test_a_withdrawn_bucket_goes_by_claim_pod_and_volume(
     bystander = {**LAB, "readers": []}
     grant(control_plane, unclassified_internal=[bystander])
 
-    waits.until(lambda: is_leaving(control_plane, pod), "the pod is told to go")
+    waiting.until(lambda: is_leaving(control_plane, pod), "the pod is told to go")
     assert is_leaving(control_plane, claim_path(name))
     assert not is_leaving(control_plane, shared(name))
     wait_message(control_plane, name, f"PersistentVolumeClaim {name}/{CLAIM}", "is being deleted")
 
     end_pod(control_plane, pod)
-    waits.until(lambda: sights.is_gone(control_plane, shared(name)), "the volume is gone")
-    assert sights.is_gone(control_plane, claim_path(name))
+    waiting.until(lambda: observe.is_gone(control_plane, shared(name)), "the volume is gone")
+    assert observe.is_gone(control_plane, claim_path(name))
     wait_message(control_plane, name, "2 objects are in place")
     assert is_bound(control_plane, claim_path(name, "standard"))
 
@@ -207,7 +207,7 @@ def test_a_reader_who_may_write_now_gets_another_volume_and_claim(
     before = {path: uid(control_plane, path) for path in (shared(name), claim_path(name))}
     grant(control_plane, unclassified_internal=[lab(name, writers=[name])])
 
-    waits.until(
+    waiting.until(
         lambda: all(uid(control_plane, path) not in ("", was) for path, was in before.items()),
         "both are made anew",
     )
@@ -229,7 +229,7 @@ def test_what_somebody_deleted_comes_back(
     if how == "volume deleted":  # its protection waits for the claim
         control_plane.request("DELETE", claim_path(name))
 
-    waits.until(lambda: uid(control_plane, shared(name)) not in ("", before), "made anew")
+    waiting.until(lambda: uid(control_plane, shared(name)) not in ("", before), "made anew")
     wait_bound(control_plane, name, CLAIM)
 
 
@@ -248,8 +248,8 @@ def test_an_older_suites_volumes_are_adopted_and_not_one_is_replaced(
     }
     azurite.create(name)
     older = [
-        *blobs.older_suites(f"{name}-standard", "standard", container=name, **whose),
-        *blobs.older_suites(
+        *buckets.older_suites(f"{name}-standard", "standard", container=name, **whose),
+        *buckets.older_suites(
             f"{name}-fdi-unclassified-lab-iunc", CLAIM, container="lab", **whose, **attributes
         ),
     ]
@@ -296,15 +296,15 @@ def test_a_gateway_grants_is_away_and_withdraws(
 
     opa.put(document, {"lab/raw": {**listed, "readers": "everybody"}})
     part = {"controller": "blob-csi", "part": "fdi-unclassified-gateway"}
-    waits.until(
+    waiting.until(
         lambda: suite.total("profiles_controller_outside_up", **part) == 0, "the metric says so"
     )
     assert "readers is 'everybody': expected a list" in suite.page("/readyz?verbose")
     assert is_bound(control_plane, claim_path(name, claim))
 
     opa.put(document, {})
-    waits.until(lambda: sights.is_gone(control_plane, volume), "withdrawn")
-    assert sights.is_gone(control_plane, claim_path(name, claim))
+    waiting.until(lambda: observe.is_gone(control_plane, volume), "withdrawn")
+    assert observe.is_gone(control_plane, claim_path(name, claim))
 
 
 def test_a_profile_that_goes_takes_its_volumes_and_leaves_its_container(
@@ -315,8 +315,8 @@ def test_a_profile_that_goes_takes_its_volumes_and_leaves_its_container(
     wait_bound(control_plane, name, CLAIM, "standard")
     kubeflow.delete_profile(control_plane, name)
     gone: list[Callable[[], bool]] = [
-        lambda path=path: sights.is_gone(control_plane, path)  # type: ignore[misc]
+        lambda path=path: observe.is_gone(control_plane, path)  # type: ignore[misc]
         for path in (shared(name), volume_path(f"{name}-standard"), claim_path(name))
     ]
-    waits.until(lambda: all(check() for check in gone), "volumes and claims are gone")
+    waiting.until(lambda: all(check() for check in gone), "volumes and claims are gone")
     assert name in azurite.containers()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import kubeflow, sights, waits
-from tests.azurite import Azurite, key_of, stages
-from tests.controlplane import ControlPlane, ports
-from tests.suites import Suite, Suites, run
+from tests.support.azure import Azurite, key_of, stages
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite, Suites, run
+from tests.support.controlplane import ControlPlane, ports
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -80,14 +80,14 @@ def test_not_one_of_a_go_suites_objects_is_replaced(
     for name in names:
         assert name == azurite.containers()[name]["profile"]
         assert "dear diary" == azurite.read(name, "diary")
-        pod = sights.find(control_plane, stages.pod_path(name, "notebook"))
+        pod = observe.find(control_plane, stages.pod_path(name, "notebook"))
         assert pod is not None
         assert "deletionTimestamp" not in pod["metadata"]
     settled = stages.versions(control_plane, paths)
 
     suite = start(stages.settings(azurite), "--resync", "0.025")
     profiles_there = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
-    waits.until(
+    waiting.until(
         lambda: suite.total("controller_runtime_reconcile_total") > 3 * profiles_there,
         "the next process has looked at all, again and again",
         seconds=60,
@@ -108,7 +108,7 @@ def test_a_restart_while_azure_is_away_leaves_every_volume_as_it_is(
     away = f"http://127.0.0.1:{ports.free()}/{{account}}"
     suite = start(stages.settings(azurite, storage_endpoint=away))
     stages.wait_for(control_plane, "stranded", "False", stages.GOOD)
-    assert stages.OTHER in sights.message(control_plane, "stranded", stages.CONDITION)
+    assert stages.OTHER in observe.message(control_plane, "stranded", stages.CONDITION)
     assert before == stages.versions(control_plane, paths)
     assert suite.is_ready()
 
@@ -151,11 +151,11 @@ def test_a_departed_profiles_containers_go_after_the_delay(
         azurite.put(name, "diary", "dear diary")
 
     kubeflow.delete_profile(control_plane, "leaver")
-    waits.until(
+    waiting.until(
         lambda: "profilegone" in azurite.containers().get("leaver", {}), "it is marked first"
     )
     for account in (stages.GOOD, stages.OTHER):
-        waits.until(
+        waiting.until(
             lambda account=account: "leaver" not in azurite.containers(account),  # type: ignore[misc]
             f"its container in {account} is gone",
             seconds=60,
@@ -174,11 +174,11 @@ def test_who_comes_back_within_the_delay_finds_the_data(
     stages.tenant(control_plane, "returner")
     azurite.put("returner", "diary", "dear diary")
     kubeflow.delete_profile(control_plane, "returner")
-    waits.until(
+    waiting.until(
         lambda: "profilegone" in azurite.containers()["returner"], "its container is marked"
     )
-    waits.until(
-        lambda: sights.is_gone(control_plane, "/api/v1/namespaces/returner"),
+    waiting.until(
+        lambda: observe.is_gone(control_plane, "/api/v1/namespaces/returner"),
         "the namespace is gone",
         seconds=60,
     )

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests import waits
-from tests.azurite import ACCOUNTS, Azurite
-from tests.azurite.offices import Office, wrong_key
-from tests.controlplane import ports
+from tests.support.azure import ACCOUNTS, Azurite
+from tests.support.azure.offices import Office, wrong_key
+from tests.support.cluster import waiting
+from tests.support.controlplane import ports
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
@@ -149,7 +149,7 @@ def test_an_account_that_is_back_is_used_without_a_restart(
     profile = office.profile(name)
     assert {"other"} == set(office.withheld(profile))
     account.answer = Answer()
-    waits.until(
+    waiting.until(
         lambda: office.reasons(profile).get("other") != "StorageAccountBusy", "it is asked again"
     )
 

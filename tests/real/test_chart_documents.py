@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import charts, documents, suites
+from tests.support.chart import templates
+from tests.support.cluster import suite
+from tests.support.docs import markdown
 
-RUNBOOK = documents.read("docs/runbook.md")
-INSTALLING = documents.read("docs/installing.md")
+RUNBOOK = markdown.read("docs/runbook.md")
+INSTALLING = markdown.read("docs/installing.md")
 ADDRESS = "https://git.example.ca/docs/runbook.md"
-EVERYTHING = charts.CHART / "ci" / "everything-values.yaml"
+EVERYTHING = templates.CHART / "ci" / "everything-values.yaml"
 
 
 def alerts() -> list[dict[str, Any]]:
     values = {"prometheusRule": {"runbookUrl": ADDRESS, "renderMode": "alwaysRender"}}
-    (rule,) = charts.of_kind(charts.render(EVERYTHING, values), "PrometheusRule").values()
+    (rule,) = templates.of_kind(templates.render(EVERYTHING, values), "PrometheusRule").values()
     return [one for one in rule["spec"]["groups"][0]["rules"] if "alert" in one]
 
 
@@ -28,8 +30,8 @@ def values_of(name: str) -> dict[str, Any]:
 
 
 def images(values: dict[str, Any]) -> dict[str, str]:
-    deployments = charts.of_kind(charts.render(values), "Deployment")
-    return {name: charts.container(one)["image"] for name, one in deployments.items()}
+    deployments = templates.of_kind(templates.render(values), "Deployment")
+    return {name: templates.container(one)["image"] for name, one in deployments.items()}
 
 
 def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
@@ -50,10 +52,10 @@ def test_the_runbook_has_no_entry_for_an_alert_that_is_not_there() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [text for each in documents.everything() for text in each.examples("yml")],
+    [text for each in markdown.everything() for text in each.examples("yml")],
 )
 def test_an_example_of_values_is_taken_by_the_chart(text: str) -> None:
-    assert charts.of_kind(charts.render(yaml.safe_load(text)), "Deployment")
+    assert templates.of_kind(templates.render(yaml.safe_load(text)), "Deployment")
 
 
 @pytest.mark.parametrize("text", INSTALLING.examples("yaml"))
@@ -73,22 +75,22 @@ def test_one_controllers_tag_changes_one_deployment() -> None:
 
 
 def test_the_settings_that_run_can_be_given_to_status(tmp_path: Path) -> None:
-    manifests = charts.render(EVERYTHING)
+    manifests = templates.render(EVERYTHING)
     maps = [one for one in manifests if "config.yaml" in (one.get("data") or {})]
 
     assert len(maps) > 5
     for number, one in enumerate(maps):
         file = tmp_path / f"{number}.yaml"
         file.write_text(one["data"]["config.yaml"])
-        done = suites.run("status", "--config", str(file), "--kubeconfig", "/nowhere/kubeconfig")
+        done = suite.run("status", "--config", str(file), "--kubeconfig", "/nowhere/kubeconfig")
         assert done.returncode == 2
         assert "cannot use /nowhere/kubeconfig" in done.stderr, done.stderr
 
 
 def test_the_settings_that_run_are_are_where_the_runbook_looks_for_them() -> None:
-    manifests = charts.render({})
+    manifests = templates.render({})
     names = {one["metadata"]["name"] for one in manifests if one["kind"] == "ConfigMap"}
 
-    assert f"{charts.RELEASE}-profiles-controller-quotas" in names
-    assert charts.config(manifests, "quotas")
+    assert f"{templates.RELEASE}-profiles-controller-quotas" in names
+    assert templates.config(manifests, "quotas")
     assert "configmap profiles-controller-quotas" in RUNBOOK.text

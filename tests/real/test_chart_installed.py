@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from controllers import registry
-from tests import charts, kubeflow, kubelets, schemas, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane, Json, StatusError, modules, tools
-from tests.suites import Suite
+from tests.support.chart import schemas, templates
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster import kubelet as cluster_kubelet
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite
+from tests.support.controlplane import ControlPlane, Json, StatusError, modules, tools
 
-EVERYTHING = charts.CHART / "ci" / "everything-values.yaml"
+EVERYTHING = templates.CHART / "ci" / "everything-values.yaml"
 PROFILE = "chart-jane"
 # What Prometheus adds to each sample, by the Prometheus Operator's relabelings.
 TARGET_LABELS = {"namespace", "job", "pod", "service", "endpoint", "container", "instance"}
@@ -46,13 +48,13 @@ def namespace(name: str, **labels: str) -> Json:
 
 
 def secret(name: str, **values: str) -> Json:
-    metadata = {"name": name, "namespace": charts.NAMESPACE}
+    metadata = {"name": name, "namespace": templates.NAMESPACE}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
 def helm(plane: ControlPlane, *words: str | Path) -> str:
-    where = ("--kubeconfig", plane.kubeconfig, "--namespace", charts.NAMESPACE)
-    done = charts.helm(*words, *where)
+    where = ("--kubeconfig", plane.kubeconfig, "--namespace", templates.NAMESPACE)
+    done = templates.helm(*words, *where)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -62,28 +64,28 @@ def notes(plane: ControlPlane) -> str:
     """Everything switched on is installed; what helm says then."""
     enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
     plane.apply(
-        namespace(charts.NAMESPACE, **enforced),
+        namespace(templates.NAMESPACE, **enforced),
         secret("object-store", accesskey="unused", secretkey="unused"),
         secret("postgres", password="unused"),
     )
-    return helm(plane, "install", charts.RELEASE, "{chart}", "--values", EVERYTHING)
+    return helm(plane, "install", templates.RELEASE, "{chart}", "--values", EVERYTHING)
 
 
 @pytest.fixture(scope="module")
 def manifests(plane: ControlPlane, notes: str) -> list[Json]:
     """What helm has applied."""
     assert notes
-    text = helm(plane, "get", "manifest", charts.RELEASE)
+    text = helm(plane, "get", "manifest", templates.RELEASE)
     return [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
 
 
 @pytest.fixture(scope="module")
 def deployments(plane: ControlPlane, manifests: list[Json]) -> Mapping[str, Json]:
     """The controllers' Deployments as the API server has them, by component."""
-    found = charts.of_kind(manifests, "Deployment")
+    found = templates.of_kind(manifests, "Deployment")
     found.pop("driver")
     return {
-        name: plane.get("Deployment", one["metadata"]["name"], charts.NAMESPACE, "apps/v1")
+        name: plane.get("Deployment", one["metadata"]["name"], templates.NAMESPACE, "apps/v1")
         for name, one in found.items()
     }
 
@@ -95,7 +97,7 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, Suite]]:
     """Every controller as its Deployment says."""
-    with kubelets.Kubelet(plane, tmp_path_factory.mktemp("chart-pods")) as kubelet:
+    with cluster_kubelet.Kubelet(plane, tmp_path_factory.mktemp("chart-pods")) as kubelet:
         yield {name: kubelet.start(one) for name, one in deployments.items()}
 
 
@@ -109,12 +111,12 @@ def test_helm_tells_what_to_look_at(notes: str, deployments: Mapping[str, Json])
 def test_every_pod_passes_the_restricted_standard(
     plane: ControlPlane, manifests: list[Json]
 ) -> None:
-    path = f"/api/v1/namespaces/{charts.NAMESPACE}/pods?dryRun=All"
+    path = f"/api/v1/namespaces/{templates.NAMESPACE}/pods?dryRun=All"
     for one in manifests:
         if one["kind"] == "Deployment":
             assert plane.request("POST", path, pod_of(one))
 
-    loose = pod_of(charts.of_kind(manifests, "Deployment")["quotas"])
+    loose = pod_of(templates.of_kind(manifests, "Deployment")["quotas"])
     del loose["spec"]["containers"][0]["securityContext"]
     with pytest.raises(StatusError, match="violates PodSecurity"):
         plane.request("POST", path, loose)
@@ -135,11 +137,11 @@ def test_every_controller_starts_as_its_deployment_says_and_works(
 
     kubeflow.create_tenant(plane, PROFILE)
     for name, suite in running.items():
-        probe = charts.container(deployments[name])["readinessProbe"]["httpGet"]["path"]
-        waits.until(lambda: suite.answers(probe) == 200, f"{name} is ready")  # noqa: B023
-        waits.until(lambda: suite.total("leader_election_master_status") == 1, f"{name} leads")  # noqa: B023
+        probe = templates.container(deployments[name])["readinessProbe"]["httpGet"]["path"]
+        waiting.until(lambda: suite.answers(probe) == 200, f"{name} is ready")  # noqa: B023
+        waiting.until(lambda: suite.total("leader_election_master_status") == 1, f"{name} leads")  # noqa: B023
     for condition in ("QuotasReady", "LimitrangesReady", "NotebookReady", "PipelinesReady"):
-        waits.until(lambda: sights.status(plane, PROFILE, condition) == "True", condition)  # noqa: B023
+        waiting.until(lambda: observe.status(plane, PROFILE, condition) == "True", condition)  # noqa: B023
     quota = plane.get("ResourceQuota", "quotas", PROFILE)
     assert "200" == quota["spec"]["hard"]["pods"]
 
@@ -150,7 +152,7 @@ def test_no_controller_asks_for_what_its_role_does_not_grant(
     for name, suite in running.items():
         suite.wait_ready()
         account = deployments[name]["spec"]["template"]["spec"]["serviceAccountName"]
-        audit = Audit(plane, f"system:serviceaccount:{charts.NAMESPACE}:{account}")
+        audit = Audit(plane, f"system:serviceaccount:{templates.NAMESPACE}:{account}")
         audit._start = 0
         asked = list(audit.events())
         assert asked, account
@@ -164,13 +166,13 @@ def test_one_process_for_all_starts_as_its_deployment_says(
     assert notes
     values = tmp_path / "values.json"
     values.write_text(json.dumps({"defaults": {"extraArgs": ["--dry-run"]}}))
-    example = charts.CHART / "ci" / "one-process-values.yaml"
+    example = templates.CHART / "ci" / "one-process-values.yaml"
     helm(plane, "install", "one", "{chart}", "--values", example, "--values", values)
     name = "one-profiles-controller-all"
-    deployment = plane.get("Deployment", name, charts.NAMESPACE, "apps/v1")
-    audit = Audit(plane, f"system:serviceaccount:{charts.NAMESPACE}:{name}")
+    deployment = plane.get("Deployment", name, templates.NAMESPACE, "apps/v1")
+    audit = Audit(plane, f"system:serviceaccount:{templates.NAMESPACE}:{name}")
 
-    with kubelets.Kubelet(plane, tmp_path / "pods") as kubelet:
+    with cluster_kubelet.Kubelet(plane, tmp_path / "pods") as kubelet:
         kubelet.start(deployment).wait_ready()
     assert audit.denied() == []
 
@@ -178,22 +180,22 @@ def test_one_process_for_all_starts_as_its_deployment_says(
 def test_an_upgrade_with_the_same_values_changes_nothing(
     plane: ControlPlane, deployments: Mapping[str, Json]
 ) -> None:
-    helm(plane, "upgrade", charts.RELEASE, "{chart}", "--values", EVERYTHING)
+    helm(plane, "upgrade", templates.RELEASE, "{chart}", "--values", EVERYTHING)
 
     for one in deployments.values():
         metadata = one["metadata"]
-        now = plane.get("Deployment", metadata["name"], charts.NAMESPACE, "apps/v1")
+        now = plane.get("Deployment", metadata["name"], templates.NAMESPACE, "apps/v1")
         assert metadata["resourceVersion"] == now["metadata"]["resourceVersion"]
 
 
-@pytest.mark.parametrize("example", charts.EXAMPLES, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("example", templates.EXAMPLES, ids=lambda path: str(path.stem))
 def test_the_api_server_would_take_every_example_to_the_letter(
     plane: ControlPlane, example: Path
 ) -> None:
     """A field that it does not know, or a wrong value, is refused."""
-    plane.apply(namespace(charts.NAMESPACE))
-    for one in charts.render(example):
-        where = {"namespace": charts.NAMESPACE}  # helm's, where a manifest names none
+    plane.apply(namespace(templates.NAMESPACE))
+    for one in templates.render(example):
+        where = {"namespace": templates.NAMESPACE}  # helm's, where a manifest names none
         metadata = {**where, **one["metadata"], "name": f"dry-{one['metadata']['name']}"}
         body = {**one, "metadata": metadata}
         path = f"{plane.client.collection(body)}?dryRun=All&fieldValidation=Strict"
@@ -212,7 +214,7 @@ def conform(location: str, text: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
-    text = "---\n".join(charts.template(example).stdout for example in charts.EXAMPLES)
+    text = "---\n".join(templates.template(example).stdout for example in templates.EXAMPLES)
     done = conform(schema_location, text)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -220,7 +222,7 @@ def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
 
 
 def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
-    (deployment, *_) = (one for one in charts.render({}) if one["kind"] == "Deployment")
+    (deployment, *_) = (one for one in templates.render({}) if one["kind"] == "Deployment")
     wrong: list[Json] = [{"replicas": "many"}, {"replica": 1}]
     bodies = ({**deployment, "spec": {**deployment["spec"], **one}} for one in wrong)
     done = conform(schema_location, "\n---\n".join(map(json.dumps, bodies)))

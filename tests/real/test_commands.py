@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from tests import identities, kubeflow, sights, waits
-from tests import suites as running
-from tests.audits import Audit
-from tests.controlplane import ControlPlane
-from tests.suites import Suites
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster import suite as running
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suites
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
@@ -21,7 +21,7 @@ def kubeconfig(suites: Suites) -> str:
 @pytest.fixture
 def audit(control_plane: ControlPlane, kubeconfig: str) -> Audit:
     assert kubeconfig
-    return Audit(control_plane, identities.user("commands"))
+    return Audit(control_plane, service_account.user("commands"))
 
 
 def rows(output: str) -> dict[tuple[str, str], str]:
@@ -43,7 +43,7 @@ def test_once_reconciles_every_profile_and_ends_with_0(
     assert rows(first.stdout)["once", "quotas"] == "changed"
     assert rows(first.stdout)["once", "limitranges"] == "changed"
     assert "once  quotas  ready" in again.stdout
-    assert sights.is_in_shape(control_plane, "once")
+    assert observe.is_in_shape(control_plane, "once")
 
 
 def test_once_ends_with_3_when_a_profile_failed(
@@ -60,7 +60,7 @@ def test_once_ends_with_3_when_a_profile_failed(
     kubeflow.delete_profile(control_plane, "once-foreign")
     assert done.returncode == 3, done.stderr
     assert "once-foreign  quotas  refused  namespace once-foreign is not controlled" in done.stdout
-    assert sights.is_in_shape(control_plane, "once-fine")
+    assert observe.is_in_shape(control_plane, "once-fine")
 
 
 def test_a_dry_run_writes_nothing_and_tells_what_it_would_do(
@@ -74,8 +74,8 @@ def test_a_dry_run_writes_nothing_and_tells_what_it_would_do(
     assert "dry  quotas  changed  create=1" in done.stdout
     assert audit.writes() == []
     assert audit.lists()["resourcequotas"] == 1
-    assert sights.find(control_plane, sights.quota_path("dry")) is None
-    assert sights.conditions(control_plane, "dry") == {}
+    assert observe.find(control_plane, observe.quota_path("dry")) is None
+    assert observe.conditions(control_plane, "dry") == {}
 
 
 def test_a_dry_run_that_goes_on_writes_nothing_either(
@@ -83,17 +83,17 @@ def test_a_dry_run_that_goes_on_writes_nothing_either(
 ) -> None:
     kubeflow.create_tenants(control_plane, ["drier"])
     path = suites.identity("drier")
-    audit = Audit(control_plane, identities.user("drier"))
+    audit = Audit(control_plane, service_account.user("drier"))
 
     suite = suites.start("all", "--dry-run", "--resync", "0.01", kubeconfig=path).wait_ready()
-    waits.until(
+    waiting.until(
         lambda: len(suite.lines(profile="drier", message="would reconcile")) >= 4,
         "it has looked at the profile more than once",
     )
 
     assert suite.stop() == 0
     assert audit.writes() == []
-    assert sights.find(control_plane, sights.quota_path("drier")) is None
+    assert observe.find(control_plane, observe.quota_path("drier")) is None
 
 
 def test_a_diff_tells_by_its_exit_code_what_would_change(
@@ -109,7 +109,7 @@ def test_a_diff_tells_by_its_exit_code_what_would_change(
     written = audit.writes()
     running.run("quotas", "--once", "--kubeconfig", kubeconfig)
     same = diff("different")
-    sights.patch(control_plane, sights.quota_path("different"), {"spec": {"hard": {"pods": "1"}}})
+    observe.patch(control_plane, observe.quota_path("different"), {"spec": {"hard": {"pods": "1"}}})
     edited = diff("different")
     unknown = diff("nobody-of-this-name")
 
@@ -141,7 +141,7 @@ def test_a_command_that_meets_a_refusal_says_which_right_is_missing(
         "metadata": {"name": "suite-powerless"},
         "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}],
     }
-    path = str(identities.bind(control_plane, "powerless", powerless))
+    path = str(service_account.bind(control_plane, "powerless", powerless))
 
     once = running.run("quotas", "--once", "--kubeconfig", path)
     diff = running.run("diff", "quotas", "--kubeconfig", path)

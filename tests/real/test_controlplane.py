@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import kubeflow, waits
-from tests.controlplane import Client, ControlPlane, StatusError
+from tests.support.cluster import kubeflow, waiting
+from tests.support.controlplane import Client, ControlPlane, StatusError
 
 Planes = Callable[..., ControlPlane]
 
@@ -78,7 +78,7 @@ def test_a_service_account_may_do_what_it_is_bound_to_and_nothing_else(
             return False
 
     assert denied.value.status == 403
-    assert waits.until(lists, "the binding is in force")
+    assert waiting.until(lists, "the binding is in force")
     with pytest.raises(StatusError):
         client.request("POST", kubeflow.PROFILES, kubeflow.profile_manifest("forbidden"))
     client.close()
@@ -126,7 +126,7 @@ def test_a_namespace_goes_with_its_profile(control_plane: ControlPlane) -> None:
         "namespaceAdmin",
         "user-john-example-ca-clusterrole-edit",
     ]
-    waits.until(
+    waiting.until(
         lambda: not kubeflow.answers(control_plane, "/api/v1/namespaces/leaving"),
         "the namespace is gone",
     )
@@ -167,7 +167,7 @@ def test_many_tenants_are_made_at_once(fresh_control_plane: Planes) -> None:
 def test_a_control_plane_ends_with_a_killed_starter(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, time\n"
-        "from tests.controlplane import ControlPlane\n"
+        "from tests.support.controlplane import ControlPlane\n"
         "plane = ControlPlane.start(pathlib.Path(sys.argv[1]))\n"
         "print(plane.process_group, flush=True)\n"
         "time.sleep(600)\n"
@@ -186,4 +186,4 @@ def test_a_control_plane_ends_with_a_killed_starter(tmp_path: Path) -> None:
             return True
         return False
 
-    waits.until(is_gone, f"process group {group} is gone")
+    waiting.until(is_gone, f"process group {group} is gone")

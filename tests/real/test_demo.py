@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import registered, waits
 from tests.demo import tenants
+from tests.support.builders import registered
+from tests.support.cluster import waiting
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
 
@@ -150,4 +151,4 @@ def test_keep_leaves_a_cluster_that_repairs_and_says_how_to_end_it(tmp_path: Pat
         )
     finally:
         os.killpg(group, signal.SIGKILL)
-    waits.until(lambda: running_below(tmp_path) == [], "cluster and suite have ended")
+    waiting.until(lambda: running_below(tmp_path) == [], "cluster and suite have ended")

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests import identities, kubeflow, registered, sights, waits
-from tests.cables import Cable
-from tests.controlplane import ControlPlane
-from tests.suites import Suite, Suites
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane
+from tests.support.network.tcp_proxy import Cable
 
 pytestmark = pytest.mark.xdist_group("elections")
 
-LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{identities.NAMESPACE}/leases"
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{service_account.NAMESPACE}/leases"
 LEASE = f"{LEASES}/profiles-controller-quotas"
 SLACK_SECONDS = 8.0  # for a busy machine: what matters is the order of magnitude
 RETRY_SECONDS = 1
@@ -38,7 +39,7 @@ def candidate(
 ) -> Suite:
     """A process that leads or stands by, and holds a Lease for that many seconds."""
     return suites.start(
-        "quotas", "--leader-elect", "--leader-elect-namespace", identities.NAMESPACE,
+        "quotas", "--leader-elect", "--leader-elect-namespace", service_account.NAMESPACE,
         "--leader-elect-identity", name, "--lease-duration", f"{duration}",
         "--renew-deadline", f"{deadline}", "--retry-period", f"{RETRY_SECONDS}",
         kubeconfig=kubeconfig,
@@ -46,7 +47,7 @@ def candidate(
 
 
 def holder(plane: ControlPlane) -> str:
-    lease = sights.find(plane, LEASE)
+    lease = observe.find(plane, LEASE)
     return str(lease["spec"].get("holderIdentity", "")) if lease else ""
 
 
@@ -62,18 +63,18 @@ def leads(suite: Suite) -> bool:
 def wait_leading(suite: Suite, seconds: float = 30.0) -> float:
     """How long it took."""
     began = time.monotonic()
-    waits.until(lambda: leads(suite), "it leads", seconds=seconds)
+    waiting.until(lambda: leads(suite), "it leads", seconds=seconds)
     return time.monotonic() - began
 
 
 def works(plane: ControlPlane, name: str) -> None:
     """Somebody makes the quota of a new tenant."""
     kubeflow.create_tenants(plane, [name])
-    waits.until(lambda: sights.hard(plane, name), "the quota is made")
+    waiting.until(lambda: observe.hard(plane, name), "the quota is made")
 
 
 def is_ready(plane: ControlPlane, profile: str) -> bool:
-    return sights.status(plane, profile, "QuotasReady") == "True"
+    return observe.status(plane, profile, "QuotasReady") == "True"
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +82,8 @@ def _no_lease(request: pytest.FixtureRequest) -> None:
     """Each story begins without a Lease of the one before."""
     if "control_plane" in request.fixturenames:
         plane = request.getfixturevalue("control_plane")
-        if sights.find(plane, LEASE):
-            sights.delete(plane, LEASE)
+        if observe.find(plane, LEASE):
+            observe.delete(plane, LEASE)
 
 
 def test_of_two_processes_one_leads_and_the_other_is_ready(
@@ -132,7 +133,7 @@ def test_a_leader_that_is_killed_is_followed_within_the_lease_duration(
     first = candidate(suites, "killed", duration=duration).wait_ready()
     wait_leading(first)
     second = candidate(suites, "heir", duration=duration).wait_ready()
-    waits.until(lambda: second.lines(message="waiting for the lease"), "it stands by")
+    waiting.until(lambda: second.lines(message="waiting for the lease"), "it stands by")
 
     first.kill()
     renewed, last = moment(control_plane, "renewTime"), holder(control_plane)
@@ -177,20 +178,22 @@ def test_a_leader_outlives_a_restart_of_the_api_server(
 
     plane.kill_apiserver()
     plane.start_apiserver()
-    waits.until(lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again")
+    waiting.until(
+        lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again"
+    )
 
     works(plane, "after-restart")
     assert holder(plane) == "steady"
     assert (leads(first), leads(second)) == (True, False)
-    waits.until(first.is_ready, "the leader is ready again")
-    waits.until(second.is_ready, "the other is ready again")
+    waiting.until(first.is_ready, "the leader is ready again")
+    waiting.until(second.is_ready, "the other is ready again")
     assert [second.stop(), first.stop()] == [0, 0]
 
 
 def test_of_two_processes_with_several_controllers_one_leads_them_all(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
-    flags = ("--leader-elect", "--leader-elect-namespace", identities.NAMESPACE)
+    flags = ("--leader-elect", "--leader-elect-namespace", service_account.NAMESPACE)
     both = [suites.start("all", *flags) for _ in range(2)]
     for suite in both:
         suite.wait_ready()
@@ -199,10 +202,10 @@ def test_of_two_processes_with_several_controllers_one_leads_them_all(
         return suite.total("leader_election_master_status")
 
     every = len(registered.TOGETHER)
-    waits.until(lambda: sum(leases(suite) for suite in both) == every, "every Lease is held")
+    waiting.until(lambda: sum(leases(suite) for suite in both) == every, "every Lease is held")
 
     kubeflow.create_tenants(control_plane, ["led-wholly"])
-    sights.wait_in_shape(control_plane, "led-wholly")
+    observe.wait_in_shape(control_plane, "led-wholly")
     assert sorted(leases(suite) for suite in both) == [0, every]
     assert [suite.stop() for suite in both] == [0, 0]
 
@@ -216,7 +219,7 @@ def test_two_shards_split_the_profiles_completely_and_disjointly(
     shards = [suites.start("quotas", "--shard", f"{index}/2").wait_ready() for index in (0, 1)]
 
     for name in names:
-        waits.until(
+        waiting.until(
             functools.partial(is_ready, control_plane, name),
             f"{name} is in shape",
         )

@@ -7,10 +7,18 @@ import pytest
 from psycopg import sql
 
 from controllers.gitea import names
-from controllers.gitea.accounts import Account
-from controllers.gitea.tenants import DatabaseError
-from tests.databases import SOUND, as_admin, changes_in, ensured, opens, serving, tenant
-from tests.postgres import Postgres
+from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.tenants import DatabaseError
+from tests.support.postgres.databases import (
+    SOUND,
+    as_admin,
+    changes_in,
+    ensured,
+    opens,
+    serving,
+    tenant,
+)
+from tests.support.postgres.server import Postgres
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

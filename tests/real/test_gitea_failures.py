@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from controllers.gitea.accounts import Account
-from controllers.gitea.tenants import DatabaseError
-from tests.databases import SOUND, Clock, ensured, server_of, tenant
-from tests.postgres import ADMIN_PASSWORD, Postgres
-from tests.tlsfronts import Mood
-from tests.troubles import TROUBLES
+from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.tenants import DatabaseError
+from tests.support.postgres.databases import SOUND, Clock, ensured, server_of, tenant
+from tests.support.postgres.outages import TROUBLES
+from tests.support.postgres.server import ADMIN_PASSWORD, Postgres
+from tests.support.postgres.tls_front import Mood
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

@@ -6,13 +6,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from controllers.gitea.accounts import Account
-from controllers.gitea.connections import Connector
-from controllers.gitea.servers import Server
-from controllers.gitea.tenants import DatabaseError
-from tests import waits
-from tests.databases import Clock, ensured, opens, server_of, serving, tenant
-from tests.postgres import ADMIN, ADMIN_PASSWORD, Postgres
+from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.connections import Connector
+from controllers.gitea.postgres.servers import Server
+from controllers.gitea.postgres.tenants import DatabaseError
+from tests.support.cluster import waiting
+from tests.support.postgres.databases import Clock, ensured, opens, server_of, serving, tenant
+from tests.support.postgres.server import ADMIN, ADMIN_PASSWORD, Postgres
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -141,7 +141,7 @@ async def test_no_connection_is_kept_for_longer_than_a_moment(own_postgres: Post
     await asyncio.gather(*(server.ensure(tenant(), None) for _ in range(4)))
     assert 1 <= own_postgres.front.open
     await asyncio.to_thread(
-        waits.until, lambda: own_postgres.front.open == 0, "all are closed", seconds=10
+        waiting.until, lambda: own_postgres.front.open == 0, "all are closed", seconds=10
     )
     await server.close()
 

@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 from controllers.gitea import desired
-from controllers.gitea.accounts import Account
 from controllers.gitea.config import GiteaSettings
+from controllers.gitea.postgres.accounts import Account
 from controllers.manifests import to_body
 from controllers.profiles import parse_profile
-from controllers.runtime import projections, reconciling
-from controllers.runtime.changes import Action
-from controllers.runtime.kinds import KINDS
-from tests import kubeflow
-from tests.controlplane import ControlPlane
+from controllers.runtime.apply import plan
+from controllers.runtime.apply.changeset import Action
+from controllers.runtime.objects import cached_object
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("gitea")
 
@@ -57,11 +58,11 @@ def test_the_api_server_keeps_every_object_as_it_was_sent(
         control_plane.request("POST", kind.path(manifest.namespace), sent)
         path = kind.path(manifest.namespace, manifest.name)
         live = control_plane.request("GET", path)
-        want = reconciling.wanted(manifest, profile, component)
+        want = plan.wanted(manifest, profile, component)
 
         assert sent.get("spec") == live.get("spec"), manifest.key
-        record = projections.project(kind, live)
-        assert Action.UNCHANGED is reconciling.judge(want, record).action, manifest.key
+        record = cached_object.project(kind, live)
+        assert Action.UNCHANGED is plan.judge(want, record).action, manifest.key
 
 
 def test_an_application_whose_policy_argo_cd_took_away_is_in_shape(
@@ -81,5 +82,5 @@ def test_an_application_whose_policy_argo_cd_took_away_is_in_shape(
     sent["operation"] = {"sync": {"revision": "main"}}
     live = control_plane.request("POST", kind.path(ARGO), sent)
 
-    want = reconciling.wanted(manifest, profile, component)
-    assert Action.UNCHANGED is reconciling.judge(want, projections.project(kind, live)).action
+    want = plan.wanted(manifest, profile, component)
+    assert Action.UNCHANGED is plan.judge(want, cached_object.project(kind, live)).action

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from controllers.gitea import names
-from tests import accesses, giteas, identities, kubeflow, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane
-from tests.giteas import LABEL, account, opens, opt_in, paths, versions
-from tests.postgres import Postgres
-from tests.suites import Suite, Suites
+from tests.support.cluster import access, kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane
+from tests.support.gitea import process
+from tests.support.gitea.process import LABEL, account, opens, opt_in, paths, versions
+from tests.support.postgres.server import Postgres
 
 pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")]
 
@@ -20,7 +21,7 @@ def suite(
     suites: Suites, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Suite]:
     folder = tmp_path_factory.mktemp("gitea")
-    with giteas.running(suites, own_postgres, folder, opt_out="stop") as started:
+    with process.running(suites, own_postgres, folder, opt_out="stop") as started:
         yield started
 
 
@@ -36,9 +37,9 @@ def test_who_opts_in_gets_a_database_and_what_leads_to_it(
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch", "update", "delete"])
 def test_no_other_secret_can_be_read_or_changed(control_plane: ControlPlane, verb: str) -> None:
-    who = accesses.Person(identities.user("gitea"))
+    who = access.Person(service_account.user("gitea"))
     ours, theirs = (
-        accesses.Ability(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
+        access.Ability(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
         for name in (names.secret("unclassified"), "mlpipeline-minio-artifact")
     )
     assert (True, False) == (ours(), theirs())
@@ -48,9 +49,9 @@ def test_a_deleted_secret_comes_back_with_the_same_password(control_plane: Contr
     name = opt_in(control_plane, "gitea-secret")
     before = account(control_plane, name)
 
-    sights.delete(control_plane, paths(name)[1])
+    observe.delete(control_plane, paths(name)[1])
 
-    waits.until(lambda: account(control_plane, name) == before, "the password is there again")
+    waiting.until(lambda: account(control_plane, name) == before, "the password is there again")
 
 
 def test_argo_cds_status_and_refreshes_are_left_alone(control_plane: ControlPlane) -> None:
@@ -58,13 +59,13 @@ def test_argo_cds_status_and_refreshes_are_left_alone(control_plane: ControlPlan
     path = paths(name)[0]
     refresh = {"argocd.argoproj.io/refresh": "normal"}
     change = {"metadata": {"annotations": refresh}, "operation": {"sync": {"revision": "main"}}}
-    sights.patch(control_plane, path, change)
-    sights.patch(control_plane, path, {"spec": {"syncPolicy": None}})
+    observe.patch(control_plane, path, change)
+    observe.patch(control_plane, path, {"spec": {"syncPolicy": None}})
     before = versions(control_plane, name)
 
-    sights.delete(control_plane, paths(name)[2])  # what is reconciled after, is after
+    observe.delete(control_plane, paths(name)[2])  # what is reconciled after, is after
 
-    waits.until(lambda: len(versions(control_plane, name)) == 5, "the banner is there again")
+    waiting.until(lambda: len(versions(control_plane, name)) == 5, "the banner is there again")
     assert before[0] == versions(control_plane, name)[0]
 
 
@@ -79,18 +80,18 @@ def test_out_with_stop_and_in_again_finds_the_same_database(
         connection.execute("CREATE TABLE repositories (name text)")
     application = paths(name)[0]
 
-    sights.patch_labels(control_plane, name, {LABEL: None})
+    observe.patch_labels(control_plane, name, {LABEL: None})
 
     def is_going() -> bool:
         metadata = control_plane.request("GET", application)["metadata"]
         return "deletionTimestamp" in metadata and metadata["finalizers"] == [names.FINALIZER]
 
-    waits.until(is_going, "the Application waits for Argo CD")
-    sights.patch(control_plane, application, {"metadata": {"finalizers": None}})
-    waits.until(lambda: len(versions(control_plane, name)) == 1, "only the Secret is left")
+    waiting.until(is_going, "the Application waits for Argo CD")
+    observe.patch(control_plane, application, {"metadata": {"finalizers": None}})
+    waiting.until(lambda: len(versions(control_plane, name)) == 1, "only the Secret is left")
 
-    sights.patch_labels(control_plane, name, {LABEL: "true"})
-    waits.until(lambda: len(versions(control_plane, name)) == 5, "all is there again")
+    observe.patch_labels(control_plane, name, {LABEL: "true"})
+    waiting.until(lambda: len(versions(control_plane, name)) == 5, "all is there again")
     assert before == account(control_plane, name)
     with own_postgres.login(found.user, found.password, names.identifier(name)) as connection:
         connection.execute("SELECT name FROM repositories")
@@ -101,8 +102,8 @@ def test_a_profile_that_goes_takes_its_application_along(control_plane: ControlP
 
     kubeflow.delete_profile(control_plane, name)
 
-    waits.until(
-        lambda: sights.is_gone(control_plane, paths(name)[0]), "the Application goes", seconds=60
+    waiting.until(
+        lambda: observe.is_gone(control_plane, paths(name)[0]), "the Application goes", seconds=60
     )
 
 
@@ -110,12 +111,15 @@ def test_the_steady_state_opens_no_connection_and_writes_nothing(
     control_plane: ControlPlane, own_postgres: Postgres, suite: Suite
 ) -> None:
     name = opt_in(control_plane, "gitea-steady")
-    waits.until(lambda: own_postgres.front.open == 0, "no connection is kept", seconds=30)
-    audit, before = Audit(control_plane, identities.user("gitea")), own_postgres.front.connections
+    waiting.until(lambda: own_postgres.front.open == 0, "no connection is kept", seconds=30)
+    audit, before = (
+        Audit(control_plane, service_account.user("gitea")),
+        own_postgres.front.connections,
+    )
     looks = suite.total("controller_runtime_reconcile_total")
     found = versions(control_plane, name)
 
-    waits.until(
+    waiting.until(
         lambda: suite.total("controller_runtime_reconcile_total") > looks + 20, "it looks again"
     )
     assert before == own_postgres.front.connections

@@ -5,15 +5,26 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from controllers.gitea import accounts, names
-from controllers.gitea.accounts import Account
-from controllers.runtime.kinds import KINDS
-from tests import giteas, kubeflow, sights, waits
-from tests.controlplane import ControlPlane, Json
-from tests.databases import as_admin
-from tests.giteas import ARGO, CONDITION, LABEL, account, opens, paths, present, wait_for
-from tests.postgres import Postgres
-from tests.suites import Suite, Suites
+from controllers.gitea import names
+from controllers.gitea.postgres import accounts
+from controllers.gitea.postgres.accounts import Account
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json
+from tests.support.gitea import process
+from tests.support.gitea.process import (
+    ARGO,
+    CONDITION,
+    LABEL,
+    account,
+    opens,
+    paths,
+    present,
+    wait_for,
+)
+from tests.support.postgres.databases import as_admin
+from tests.support.postgres.server import Postgres
 
 pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")]
 
@@ -25,7 +36,7 @@ def suite(
     suites: Suites, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Suite]:
     folder = tmp_path_factory.mktemp("gitea-takeover")
-    with giteas.running(suites, own_postgres, folder, opt_out="detach") as started:
+    with process.running(suites, own_postgres, folder, opt_out="detach") as started:
         yield started
 
 
@@ -121,8 +132,8 @@ def test_a_whole_installation_is_taken_over_and_nothing_is_lost(
     control_plane.apply(*older)
     before = uids(control_plane, name)
 
-    sights.patch_labels(control_plane, name, {LABEL: "true"})
-    waits.until(lambda: all_labelled(control_plane, name), "all are taken over")
+    observe.patch_labels(control_plane, name, {LABEL: "true"})
+    waiting.until(lambda: all_labelled(control_plane, name), "all are taken over")
 
     after = uids(control_plane, name)
     assert before == {kind: uid for kind, uid in after.items() if kind != "VirtualService"}
@@ -131,7 +142,7 @@ def test_a_whole_installation_is_taken_over_and_nothing_is_lost(
     assert {profile["metadata"]["uid"]} == {
         one["metadata"]["ownerReferences"][0]["uid"] for one in present(control_plane, name)
     }
-    other = giteas.opt_in(control_plane, "older-other")
+    other = process.opt_in(control_plane, "older-other")
     assert not opens(own_postgres, account(control_plane, other), name)
 
 
@@ -141,7 +152,7 @@ def test_a_database_without_a_secret_gets_a_password_and_keeps_its_content(
     name = "older-secretless"
     older_database(own_postgres, name)
 
-    giteas.opt_in(control_plane, name)
+    process.opt_in(control_plane, name)
 
     found = account(control_plane, name)
     assert found is not None
@@ -153,7 +164,7 @@ def test_a_route_of_somebody_who_never_opted_in_goes(control_plane: ControlPlane
     (profile,) = kubeflow.create_tenants(control_plane, ["older-route"])
     control_plane.apply(route(profile))
 
-    waits.until(lambda: not present(control_plane, "older-route"), "the route goes")
+    waiting.until(lambda: not present(control_plane, "older-route"), "the route goes")
 
 
 def test_an_application_that_deploys_elsewhere_is_refused_and_left(
@@ -164,29 +175,29 @@ def test_an_application_that_deploys_elsewhere_is_refused_and_left(
     control_plane.apply(application(profile, "somewhere-else"))
     before = present(control_plane, name)
 
-    sights.patch_labels(control_plane, name, {LABEL: "true"})
+    observe.patch_labels(control_plane, name, {LABEL: "true"})
     wait_for(control_plane, name, "False")
 
-    assert "Application" in sights.message(control_plane, name, CONDITION)
+    assert "Application" in observe.message(control_plane, name, CONDITION)
     assert before == present(control_plane, name)[:1]
 
 
 def test_out_with_detach_leaves_what_is_deployed_and_in_again_finds_the_password(
     control_plane: ControlPlane,
 ) -> None:
-    name = giteas.opt_in(control_plane, "older-detached")
+    name = process.opt_in(control_plane, "older-detached")
     before = account(control_plane, name)
     change = {"metadata": {"finalizers": [names.FINALIZER]}}
-    sights.patch(control_plane, paths(name)[0], change)
+    observe.patch(control_plane, paths(name)[0], change)
 
-    sights.patch_labels(control_plane, name, {LABEL: "false"})
-    waits.until(lambda: sights.is_gone(control_plane, paths(name)[0]), "the Application goes")
+    observe.patch_labels(control_plane, name, {LABEL: "false"})
+    waiting.until(lambda: observe.is_gone(control_plane, paths(name)[0]), "the Application goes")
     assert {"Secret", "ConfigMap", "ServiceEntry", "VirtualService"} == set(
         uids(control_plane, name)
     )
 
-    sights.patch_labels(control_plane, name, {LABEL: "true"})
-    waits.until(lambda: len(present(control_plane, name)) == 5, "all is there again")
+    observe.patch_labels(control_plane, name, {LABEL: "true"})
+    waiting.until(lambda: len(present(control_plane, name)) == 5, "all is there again")
     assert before == account(control_plane, name)
 
 
@@ -196,14 +207,14 @@ def test_the_other_classification_touches_nothing_of_this_one_on_its_server(
     suites: Suites,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    name = giteas.opt_in(control_plane, "older-secretive")
+    name = process.opt_in(control_plane, "older-secretive")
     before, found = present(control_plane, name), account(control_plane, name)
     folder = tmp_path_factory.mktemp("gitea-protected")
-    with giteas.running(suites, own_postgres, folder, classification="protected-b"):
-        waits.until(
+    with process.running(suites, own_postgres, folder, classification="protected-b"):
+        waiting.until(
             lambda: (
                 "each classification needs a Postgres server of its own"
-                in sights.message(control_plane, name, "GiteaProtectedBReady")
+                in observe.message(control_plane, name, "GiteaProtectedBReady")
             ),
             "it is refused",
         )

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from profiles_controller import DISTRIBUTION, version
-from tests import documents, images, kubeflow, sights, waits
-from tests.controlplane import ControlPlane
-from tests.suites import Suites, environment
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suites, environment
+from tests.support.controlplane import ControlPlane
+from tests.support.docs import markdown
+from tests.support.image import dockerfile
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("namespaces")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the final stage gets."""
     root = tmp_path_factory.mktemp("image")
-    images.run(images.stages()[0], root)
+    dockerfile.run(dockerfile.stages()[0], root)
     return root / "opt" / "venv"
 
 
@@ -27,7 +29,7 @@ def canonical(name: str) -> str:
 
 
 def test_it_holds_the_locked_requirements_and_the_suite_and_nothing_else(venv: Path) -> None:
-    lock = (documents.ROOT / "requirements.lock").read_text()
+    lock = (markdown.ROOT / "requirements.lock").read_text()
     pinned = re.findall(r"^([\w.-]+)==(\S+)( ; \S.*)? \\$", lock, re.MULTILINE)
 
     installed = {
@@ -59,8 +61,8 @@ def test_a_controller_of_it_keeps_a_tenant_in_shape(
     program = (str(venv / "bin" / "profiles-controller"),)
     suite = suites.start("quotas", program=program).wait_ready()
 
-    waits.until(
-        lambda: sights.status(control_plane, "imaged", "QuotasReady") == "True", "it is ready"
+    waiting.until(
+        lambda: observe.status(control_plane, "imaged", "QuotasReady") == "True", "it is ready"
     )
-    assert sights.hard(control_plane, "imaged")
+    assert observe.hard(control_plane, "imaged")
     assert suite.stop() == 0

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers import quantities
-from tests import sights, waits
-from tests.controlplane import ControlPlane, Json, StatusError
-from tests.suites import Suite
+from tests.support.cluster import observe, waiting
+from tests.support.cluster.suite import Suite
+from tests.support.controlplane import ControlPlane, Json, StatusError
 
 pytestmark = [pytest.mark.xdist_group("profiles")]
 
@@ -39,12 +39,12 @@ def counter() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def tenants(control_plane: ControlPlane, suite: Suite) -> Suite:
     for name in (WRONG, RIGHT):
-        sights.tenant(control_plane, name)
+        observe.tenant(control_plane, name)
     return suite
 
 
 def allows(plane: ControlPlane, profile: str, pods: str) -> bool:
-    return sights.hard(plane, profile)["pods"] == pods
+    return observe.hard(plane, profile)["pods"] == pods
 
 
 def accepted(plane: ControlPlane, key: str, value: str) -> str | None:
@@ -75,19 +75,19 @@ def test_no_label_value_stops_another_key_another_profile_or_the_process(
 ) -> None:
     key, pods = LABELS[label], str(next(counter))
 
-    sights.label(
+    observe.label(
         control_plane,
         WRONG,
         **{"requests.memory": None, "gpu": None, label: value, "pods": pods},
     )
-    sights.label(control_plane, RIGHT, pods=pods)
+    observe.label(control_plane, RIGHT, pods=pods)
 
     for name in (WRONG, RIGHT):
-        waits.until(
+        waiting.until(
             functools.partial(allows, control_plane, name, pods),
             f"the other key of {name} is in force beside {label}={value!r}",
         )
-    wrong, right = sights.hard(control_plane, WRONG), sights.hard(control_plane, RIGHT)
+    wrong, right = observe.hard(control_plane, WRONG), observe.hard(control_plane, RIGHT)
     if wrong[key] != DEFAULTS[key]:
         taken = accepted(control_plane, key, value)
         assert taken is not None
@@ -111,16 +111,16 @@ def test_no_label_value_stops_the_limit_range_of_another_profile(
     named = {**labels, f"{prefix}/defaultrequest.cpu": None, f"{prefix}/{name}": value}
     limit = f"{int(pods) + 250}m"
 
-    sights.patch_labels(control_plane, WRONG, {**named, "quotas.statcan.gc.ca/pods": pods})
-    sights.patch_labels(control_plane, RIGHT, {f"{prefix}/default.cpu": limit})
+    observe.patch_labels(control_plane, WRONG, {**named, "quotas.statcan.gc.ca/pods": pods})
+    observe.patch_labels(control_plane, RIGHT, {f"{prefix}/default.cpu": limit})
 
-    waits.until(
-        lambda: sights.limits(control_plane, RIGHT)["default"]["cpu"] == limit,
+    waiting.until(
+        lambda: observe.limits(control_plane, RIGHT)["default"]["cpu"] == limit,
         f"the neighbour's limit is in force beside {name}={value!r}",
     )
-    waits.until(
-        lambda: sights.hard(control_plane, WRONG)["pods"] == pods, "the other controller goes on"
+    waiting.until(
+        lambda: observe.hard(control_plane, WRONG)["pods"] == pods, "the other controller goes on"
     )
-    assert sights.limits(control_plane, WRONG)["type"] == "Container"
+    assert observe.limits(control_plane, WRONG)["type"] == "Container"
     assert tenants.code is None
     assert tenants.answers("/livez") == 200

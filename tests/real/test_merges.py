@@ -9,10 +9,11 @@ import pytest
 from controllers.manifests import Key
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.runtime.kinds import KINDS, Mode
-from tests import artifacts, kubeflow, sights, waits
-from tests.controlplane import ControlPlane, Json
-from tests.suites import Suite, Suites
+from controllers.runtime.objects.kinds import KINDS, Mode
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json
+from tests.support.objectstore import namespaces
 
 pytestmark = pytest.mark.xdist_group("pipelines")
 
@@ -65,7 +66,7 @@ def run(suites: Suites) -> Callable[..., contextlib.AbstractContextManager[Suite
             "pipelines", "--resync", "0.01", kubeconfig=kubeconfig, variables=variables
         ).wait_ready()
         plane = suites.plane
-        waits.until(lambda: artifacts.is_well(plane, TENANT), "it is ready")
+        waiting.until(lambda: namespaces.is_well(plane, TENANT), "it is ready")
         yield suite
         assert suite.stop() == 0
 
@@ -78,14 +79,14 @@ def add_by_hand(plane: ControlPlane) -> None:
     more = {"name": "HTTP_PROXY", "value": "http://proxy.example.ca"}
     sidecar = {"name": "logs", "image": "example.ca/logs:1"}
     pod = {"containers": [sidecar, {**own, "env": [more, *own["env"]]}]}
-    sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}, "replicas": 2}})
+    observe.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}, "replicas": 2}})
     port = {"name": "metrics", "port": 9090, "protocol": "TCP", "targetPort": 9090}
     service = plane.request("GET", path(SERVICE))
-    sights.patch(plane, path(SERVICE), {"spec": {"ports": [port, *service["spec"]["ports"]]}})
+    observe.patch(plane, path(SERVICE), {"spec": {"ports": [port, *service["spec"]["ports"]]}})
     account = plane.request("GET", path(ACCOUNT))
     pulls = [{"name": "agent-dockercfg-x7f2q"}]
     secrets = [*pulls, *account["secrets"]]
-    sights.patch(plane, path(ACCOUNT), {"secrets": secrets, "imagePullSecrets": pulls})
+    observe.patch(plane, path(ACCOUNT), {"secrets": secrets, "imagePullSecrets": pulls})
 
 
 def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
@@ -95,9 +96,9 @@ def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
     kubeflow.create_tenant(plane, TENANT)
     with run() as suite:
         add_by_hand(plane)
-        sights.wait_for_looks(suite, 4)
+        observe.wait_for_looks(suite, 4)
         before, written = versions(plane), writes(suite)
-        sights.wait_for_looks(suite, 12)
+        observe.wait_for_looks(suite, 12)
         assert versions(plane) == before
         assert writes(suite) == written
         (_, own) = plane.request("GET", path(DEPLOYMENT))["spec"]["template"]["spec"]["containers"]
@@ -106,8 +107,8 @@ def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
 
         wrong = [{**one, "value": "wrong"} if "value" in one else one for one in own["env"]]
         pod = {"containers": [{**own, "image": "example.ca/theirs:1", "env": wrong}]}
-        sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}}})
-        waits.until(
+        observe.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}}})
+        waiting.until(
             lambda: container(plane)["image"].startswith("ghcr.io/kubeflow/kfp-frontend:"),
             "what is ours is put right",
         )
@@ -120,7 +121,7 @@ def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
     control_plane: ControlPlane, run: Callable[..., contextlib.AbstractContextManager[Suite]]
 ) -> None:
     plane = control_plane
-    if sights.find(plane, f"{kubeflow.PROFILES}/{TENANT}") is None:
+    if observe.find(plane, f"{kubeflow.PROFILES}/{TENANT}") is None:
         kubeflow.create_tenant(plane, TENANT)
 
     def annotations() -> Json:
@@ -128,16 +129,18 @@ def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
         return dict(found.get("annotations") or {})
 
     with run(disable_istio_sidecar=True) as suite:
-        waits.until(lambda: annotations().get("sidecar.istio.io/inject") == "false", "it is stated")
+        waiting.until(
+            lambda: annotations().get("sidecar.istio.io/inject") == "false", "it is stated"
+        )
         theirs = {"metadata": {"annotations": {"restarted": "by hand"}}}
-        sights.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
-        sights.wait_for_looks(suite, 4)
+        observe.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
+        observe.wait_for_looks(suite, 4)
     with run(disable_istio_sidecar=False) as suite:
-        waits.until(lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone")
+        waiting.until(lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone")
         assert annotations()["restarted"] == "by hand"
-        sights.wait_for_looks(suite, 4)
+        observe.wait_for_looks(suite, 4)
         before, written = versions(plane), writes(suite)
-        sights.wait_for_looks(suite, 8)
+        observe.wait_for_looks(suite, 8)
         assert (versions(plane), writes(suite)) == (before, written)
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests import kubeflow, registered, sights, waits
-from tests.controlplane import ControlPlane
-from tests.suites import Suite
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("probes")
 
@@ -36,7 +37,7 @@ FAMILIES = {
 def test_the_metrics_have_the_names_types_and_labels_that_dashboards_know(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
-    sights.tenant(control_plane, "measured")
+    observe.tenant(control_plane, "measured")
 
     families = suite.families()
 
@@ -65,10 +66,10 @@ def test_the_metrics_count_what_was_done(control_plane: ControlPlane, suite: Sui
     owned = suite.total("profiles_controller_owned_objects", controller="quotas")
     posts = suite.requests(method="POST", code="201")
 
-    sights.tenant(control_plane, "counted")
-    sights.patch(control_plane, sights.quota_path("counted"), {"spec": {"hard": {"pods": "1"}}})
+    observe.tenant(control_plane, "counted")
+    observe.patch(control_plane, observe.quota_path("counted"), {"spec": {"hard": {"pods": "1"}}})
 
-    waits.until(lambda: changed("update") == updated + 1, "the repair is counted")
+    waiting.until(lambda: changed("update") == updated + 1, "the repair is counted")
     assert changed("create") == created + 1
     assert suite.total("profiles_controller_owned_objects", controller="quotas") == owned + 1
     assert suite.requests(method="POST", code="201") >= posts + 2
@@ -82,12 +83,12 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
 ) -> None:
     kubeflow.create_tenants(control_plane, ["watched"], labels={"quotas.statcan.gc.ca/pods": "x"})
     kubeflow.create_tenants(control_plane, ["neighbour"])
-    waits.until(
-        lambda: sights.status(control_plane, "watched", "QuotasReady") == "False", "it is refused"
+    waiting.until(
+        lambda: observe.status(control_plane, "watched", "QuotasReady") == "False", "it is refused"
     )
-    sights.wait_in_shape(control_plane, "neighbour")
+    observe.wait_in_shape(control_plane, "neighbour")
     for name in ("watched", "neighbour"):
-        sights.wait_told_by_all(control_plane, name)
+        observe.wait_told_by_all(control_plane, name)
     condition = "profiles_controller_profile_condition"
     success = "profiles_controller_last_success_timestamp_seconds"
     told = {
@@ -98,7 +99,7 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
 
     kubeflow.delete_profile(control_plane, "watched")
 
-    waits.until(lambda: "watched" not in suite.page("/metrics"), "its series are gone")
+    waiting.until(lambda: "watched" not in suite.page("/metrics"), "its series are gone")
     assert {name for name, _ in told} == CONTROLLERS
     assert told["quotas", "False"] == told["limitranges", "True"] == 1.0
     assert "quotas" not in successes
@@ -109,12 +110,12 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
 def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
-    sights.tenant(control_plane, "written-down")
-    sights.wait_told_by_all(control_plane, "written-down")
+    observe.tenant(control_plane, "written-down")
+    observe.wait_told_by_all(control_plane, "written-down")
 
     # blob-csi has no storage account here, and so nothing to make.
     writers = CONTROLLERS - {"blob-csi"}
-    waits.until(
+    waiting.until(
         lambda: len(suite.lines(profile="written-down", message="reconciled")) >= len(writers),
         "each has written",
     )
@@ -133,12 +134,12 @@ def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
 
 
 def test_changes_are_events_of_the_profile(control_plane: ControlPlane, suite: Suite) -> None:
-    profile = sights.tenant(control_plane, "announced")
+    profile = observe.tenant(control_plane, "announced")
 
-    found = waits.until(
+    found = waiting.until(
         lambda: [
             one
-            for one in sights.events(control_plane, "announced")
+            for one in observe.events(control_plane, "announced")
             if one["reason"] == "Reconciled"
         ][:2],
         "the changes are told",

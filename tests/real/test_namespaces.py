@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests import identities, kubeflow, registered, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane, Json
-from tests.suites import Suite, Suites
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
@@ -14,7 +15,7 @@ EVERY = {f"profiles-controller-{controller.name}" for controller in registered.T
 
 def warned_by(plane: ControlPlane, profile: str) -> set[str]:
     """Who has said that the namespace is not the Profile's."""
-    events = sights.events(plane, profile, reason="NamespaceNotOwned")
+    events = observe.events(plane, profile, reason="NamespaceNotOwned")
     return {one["reportingComponent"] for one in events}
 
 
@@ -34,57 +35,57 @@ def older_namespace(profile: Json) -> Json:
 def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
-    audit = Audit(control_plane, identities.user("all"))
-    sights.tenant(control_plane, "honest")
+    audit = Audit(control_plane, service_account.user("all"))
+    observe.tenant(control_plane, "honest")
 
     kubeflow.create_profile(control_plane, "kube-system")
-    waits.until(lambda: EVERY <= warned_by(control_plane, "kube-system"), "each controller warns")
-    waits.until(
+    waiting.until(lambda: EVERY <= warned_by(control_plane, "kube-system"), "each controller warns")
+    waiting.until(
         lambda: all(
-            "not controlled by Profile" in sights.message(control_plane, "kube-system", condition)
+            "not controlled by Profile" in observe.message(control_plane, "kube-system", condition)
             for condition in (one.condition for one in registered.TOGETHER)
         ),
         "the conditions tell of it",
     )
-    sights.label(control_plane, "kube-system", pods="1")
-    sights.label(control_plane, "honest", pods="1")
-    waits.until(
-        lambda: sights.hard(control_plane, "honest")["pods"] == "1", "a neighbour is served"
+    observe.label(control_plane, "kube-system", pods="1")
+    observe.label(control_plane, "honest", pods="1")
+    waiting.until(
+        lambda: observe.hard(control_plane, "honest")["pods"] == "1", "a neighbour is served"
     )
 
     touched = [write for write in audit.writes() if " kube-system/" in write]
     kubeflow.delete_profile(control_plane, "kube-system")
     assert touched == []
-    assert sights.find(control_plane, sights.quota_path("kube-system")) is None
+    assert observe.find(control_plane, observe.quota_path("kube-system")) is None
     assert suite.is_ready()
 
 
 def test_a_terminating_namespace_is_benign(control_plane: ControlPlane, suite: Suite) -> None:
-    profile = sights.tenant(control_plane, "closing")
+    profile = observe.tenant(control_plane, "closing")
     control_plane.apply(blocker("closing"))
-    sights.delete(control_plane, "/api/v1/namespaces/closing")
-    waits.until(
-        lambda: sights.find(control_plane, sights.quota_path("closing")) is None,
+    observe.delete(control_plane, "/api/v1/namespaces/closing")
+    waiting.until(
+        lambda: observe.find(control_plane, observe.quota_path("closing")) is None,
         "the namespace controller has emptied it",
-        seconds=sights.GONE_SECONDS,
+        seconds=observe.GONE_SECONDS,
     )
-    waits.until(
-        lambda: "is being deleted" in sights.message(control_plane, "closing", "QuotasReady"),
+    waiting.until(
+        lambda: "is being deleted" in observe.message(control_plane, "closing", "QuotasReady"),
         "the condition says so",
     )
     path = "/api/v1/namespaces/closing/configmaps/blocker"
 
-    sights.patch(control_plane, path, {"metadata": {"finalizers": None}})
-    waits.until(
-        lambda: sights.find(control_plane, "/api/v1/namespaces/closing") is None,
+    observe.patch(control_plane, path, {"metadata": {"finalizers": None}})
+    waiting.until(
+        lambda: observe.find(control_plane, "/api/v1/namespaces/closing") is None,
         "the namespace is gone",
-        seconds=sights.GONE_SECONDS,
+        seconds=observe.GONE_SECONDS,
     )
     kubeflow.create_namespace(control_plane, profile)
 
-    sights.wait_in_shape(control_plane, "closing")
+    observe.wait_in_shape(control_plane, "closing")
     assert suite.troubles("closing") == []
-    assert sights.events(control_plane, "closing", type="Warning") == []
+    assert observe.events(control_plane, "closing", type="Warning") == []
 
 
 def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
@@ -92,24 +93,24 @@ def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "veteran")
     control_plane.apply(older_namespace(profile))
-    waits.until(
-        lambda: "not controlled by" in sights.message(control_plane, "veteran", "QuotasReady"),
+    waiting.until(
+        lambda: "not controlled by" in observe.message(control_plane, "veteran", "QuotasReady"),
         "it is refused",
     )
-    refused = sights.find(control_plane, sights.quota_path("veteran"))
+    refused = observe.find(control_plane, observe.quota_path("veteran"))
     suite.stop()
 
     allowing = suites.start("all", "--allow-adopted-namespaces").wait_ready()
 
-    sights.wait_in_shape(control_plane, "veteran")
+    observe.wait_in_shape(control_plane, "veteran")
     assert refused is None
     stranger = kubeflow.create_profile(control_plane, "stranger", owner="eve@example.ca")
     foreign = older_namespace(stranger)
     foreign["metadata"]["annotations"]["owner"] = "somebody.else@example.ca"
     control_plane.apply(foreign)
-    waits.until(
-        lambda: "not controlled by" in sights.message(control_plane, "stranger", "QuotasReady"),
+    waiting.until(
+        lambda: "not controlled by" in observe.message(control_plane, "stranger", "QuotasReady"),
         "a namespace of another owner is refused all the same",
     )
     assert allowing.stop() == 0
-    assert sights.find(control_plane, sights.quota_path("stranger")) is None
+    assert observe.find(control_plane, observe.quota_path("stranger")) is None

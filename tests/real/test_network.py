@@ -11,10 +11,11 @@ import yaml
 from controllers.network import desired, names, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.rules import Group
-from tests import builders, identities, kubeflow, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane, Json, StatusError
-from tests.suites import Suite, Suites
+from tests.support.builders import inputs
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json, StatusError
 
 pytestmark = pytest.mark.xdist_group("network")
 
@@ -74,7 +75,7 @@ def expected(
     namespace: str, labels: Mapping[str, str] | None = None, **settings: Any
 ) -> dict[str, Json]:
     """Name -> spec of what a profile should have."""
-    profile = builders.profile(namespace, labels=labels)
+    profile = inputs.profile(namespace, labels=labels)
     manifests = desired.desired(profile, desired.Facts(), NetworkSettings.model_validate(settings))
     return {one.name: one.content["spec"] for one in manifests}
 
@@ -87,15 +88,15 @@ def is_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> bo
         for key, one in found.items()
         if MARKS.items() <= (one["metadata"].get("labels") or {}).items()
     }
-    return ours == specs and sights.status(plane, name, CONDITION) == "True"
+    return ours == specs and observe.status(plane, name, CONDITION) == "True"
 
 
 def wait_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> None:
-    waits.until(lambda: is_in_shape(plane, name, specs), f"{name} has its policies")
+    waiting.until(lambda: is_in_shape(plane, name, specs), f"{name} has its policies")
 
 
 def says(plane: ControlPlane, name: str, text: str) -> bool:
-    return text in sights.message(plane, name, CONDITION)
+    return text in observe.message(plane, name, CONDITION)
 
 
 def policy(name: str, namespace: str, spec: Json = DENY, **metadata: Any) -> Json:
@@ -124,12 +125,14 @@ def versions(plane: ControlPlane, namespace: str) -> dict[str, str]:
 
 def wait_told(plane: ControlPlane, name: str) -> None:
     """Until the event is posted too, which comes after everything else."""
-    waits.until(lambda: sights.events(plane, name, reason="Reconciled"), f"{name}'s event is told")
+    waiting.until(
+        lambda: observe.events(plane, name, reason="Reconciled"), f"{name}'s event is told"
+    )
 
 
 def wait_for_resyncs(suite: Suite, plane: ControlPlane) -> None:
     """Until it has looked twice more at each profile, those of other tests included."""
-    sights.wait_for_looks(suite, 2 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
+    observe.wait_for_looks(suite, 2 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 @pytest.fixture
@@ -200,7 +203,7 @@ def test_a_tenant_gets_its_policies_and_the_steady_state_is_silent(
     before = {name: versions(control_plane, name) for name in ("net-plain", "net-full")}
     for name in before:
         wait_told(control_plane, name)
-    audit = Audit(control_plane, identities.user("network"))
+    audit = Audit(control_plane, service_account.user("network"))
 
     wait_for_resyncs(running, control_plane)
     second = suites.start("network", "--resync", RESYNC_MINUTES).wait_ready()
@@ -220,11 +223,11 @@ def test_what_somebody_does_to_a_policy_is_put_right(
     wait_in_shape(control_plane, "net-touched", specs)
     before = uids(control_plane, "net-touched")
 
-    sights.patch(control_plane, path("net-touched", "vault-egress"), {"spec": {"egress": None}})
+    observe.patch(control_plane, path("net-touched", "vault-egress"), {"spec": {"egress": None}})
     unmarked = {"metadata": {"labels": None}}
-    sights.patch(control_plane, path("net-touched", "allow-jfrog-egress"), unmarked)
-    sights.patch(control_plane, path("net-touched", "allow-dns-egress"), unmarked)
-    sights.delete(control_plane, path("net-touched", "unclassified-allow-egress"))
+    observe.patch(control_plane, path("net-touched", "allow-jfrog-egress"), unmarked)
+    observe.patch(control_plane, path("net-touched", "allow-dns-egress"), unmarked)
+    observe.delete(control_plane, path("net-touched", "unclassified-allow-egress"))
 
     wait_in_shape(control_plane, "net-touched", specs)
     after = uids(control_plane, "net-touched")
@@ -238,16 +241,16 @@ def test_labels_give_and_take_policies_and_a_wrong_one_is_told(
     kubeflow.create_tenants(control_plane, ["net-labels"])
     wait_in_shape(control_plane, "net-labels", expected("net-labels"))
     for label, text in OPT_INS.items():
-        sights.patch_labels(control_plane, "net-labels", {label: text})
+        observe.patch_labels(control_plane, "net-labels", {label: text})
         wait_in_shape(control_plane, "net-labels", expected("net-labels", {label: text}))
-        sights.patch_labels(control_plane, "net-labels", {label: "maybe"})
+        observe.patch_labels(control_plane, "net-labels", {label: "maybe"})
         told = f"label {label} is refused: 'maybe' is not a boolean"
-        waits.until(functools.partial(says, control_plane, "net-labels", told), "that is told")
+        waiting.until(functools.partial(says, control_plane, "net-labels", told), "that is told")
         found = {name: one["spec"] for name, one in policies(control_plane, "net-labels").items()}
         assert found == expected("net-labels")
-        sights.patch_labels(control_plane, "net-labels", {label: None})
+        observe.patch_labels(control_plane, "net-labels", {label: None})
         wait_in_shape(control_plane, "net-labels", expected("net-labels"))
-    reasons = {one["reason"] for one in sights.events(control_plane, "net-labels", type="Warning")}
+    reasons = {one["reason"] for one in observe.events(control_plane, "net-labels", type="Warning")}
     assert {"InvalidBoolean"} == reasons
     assert [] == running.troubles("net-labels")
 
@@ -269,7 +272,7 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
 
     # Only now is it the Profile's namespace: the suite meets everything at once.
     owner = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/net-heir", owner)
+    observe.patch(control_plane, "/api/v1/namespaces/net-heir", owner)
 
     specs = expected("net-heir", {names.S3_LABEL: "true"})
     wait_in_shape(control_plane, "net-heir", specs)
@@ -295,10 +298,10 @@ def test_a_policy_of_nobody_under_our_name_is_refused_and_the_others_are_made(
     control_plane.apply(namespace, policy("vault-egress", "net-taken"))
     version = versions(control_plane, "net-taken")["vault-egress"]
     owner = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/net-taken", owner)
+    observe.patch(control_plane, "/api/v1/namespaces/net-taken", owner)
 
     told = "NetworkPolicy net-taken/vault-egress refused"
-    waits.until(lambda: says(control_plane, "net-taken", told), "the refusal is told")
+    waiting.until(lambda: says(control_plane, "net-taken", told), "the refusal is told")
     found = policies(control_plane, "net-taken")
     assert expected("net-taken").keys() == found.keys()
     assert version == found["vault-egress"]["metadata"]["resourceVersion"]
@@ -317,7 +320,7 @@ def endpoints(control_plane: ControlPlane) -> Iterator[Json]:
     made = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata}
     control_plane.apply({**made, **where, "ports": [port]})
     yield made
-    sights.delete(control_plane, f"{SLICE}/kubernetes")
+    observe.delete(control_plane, f"{SLICE}/kubernetes")
 
 
 @pytest.mark.usefixtures("endpoints")
@@ -333,12 +336,12 @@ def test_pipelines_reach_the_api_server_wherever_it_says_that_it_is(
 
     def waits_for(*addresses: str) -> None:
         due = ["10.96.0.1/32", *(f"{one}/32" for one in addresses)]
-        waits.until(lambda: reached() == due, f"{addresses} are reached")
+        waiting.until(lambda: reached() == due, f"{addresses} are reached")
 
-    waits.until(lambda: names.API_SERVER in policies(control_plane, "net-served"), "it is made")
+    waiting.until(lambda: names.API_SERVER in policies(control_plane, "net-served"), "it is made")
     waits_for("172.18.0.2", "172.18.0.3")
     other = {"endpoints": [{"addresses": ["172.18.0.4"]}]}
-    sights.patch(control_plane, f"{SLICE}/kubernetes", other)
+    observe.patch(control_plane, f"{SLICE}/kubernetes", other)
     waits_for("172.18.0.4")
     wait_told(control_plane, "net-served")
     before = versions(control_plane, "net-served")

@@ -10,10 +10,11 @@ import yaml
 from controllers.notebook import desired
 from controllers.notebook.config import NotebookSettings
 from controllers.profiles import parse_profile
-from tests import builders, identities, kubeflow, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane, Json
-from tests.suites import Suite, Suites
+from tests.support.builders import inputs
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("notebook")
 
@@ -38,16 +39,16 @@ def path(namespace: str, name: str = NAME) -> str:
 
 def find(plane: ControlPlane, namespace: str, name: str = NAME) -> Json:
     """The object; nothing when there is none."""
-    return sights.find(plane, path(namespace, name)) or {}
+    return observe.find(plane, path(namespace, name)) or {}
 
 
 def is_well(plane: ControlPlane, name: str) -> bool:
-    return sights.status(plane, name, CONDITION) == "True"
+    return observe.status(plane, name, CONDITION) == "True"
 
 
 def wait_well(plane: ControlPlane, name: str) -> Json:
     """The PodDefault of a profile that is ready."""
-    waits.until(lambda: is_well(plane, name) and find(plane, name), f"{name} is in shape")
+    waiting.until(lambda: is_well(plane, name) and find(plane, name), f"{name} is in shape")
     return find(plane, name)
 
 
@@ -59,7 +60,7 @@ def tenant(plane: ControlPlane, name: str) -> Json:
 
 def wait_for_resyncs(plane: ControlPlane, suite: Suite) -> None:
     """Until it has looked thrice more at each profile, those of other tests included."""
-    sights.wait_for_looks(suite, 3 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
+    observe.wait_for_looks(suite, 3 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
@@ -76,7 +77,7 @@ def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
     found = tenant(control_plane, "notes-marked")
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/notes-marked"))
-    (expected,) = builders.bodies(
+    (expected,) = inputs.bodies(
         desired.desired(profile, None, NotebookSettings()), profile, component="notebook"
     )
     assert found["spec"] == expected["spec"]
@@ -102,23 +103,23 @@ def test_an_edit_is_put_right_in_place(
 ) -> None:
     before = tenant(control_plane, name)
 
-    sights.patch(control_plane, path(name), change)
+    observe.patch(control_plane, path(name), change)
 
     def is_as_before() -> bool:
         found = find(control_plane, name)
         same = (found["spec"], found["metadata"].get("labels"), found["metadata"]["uid"])
         return same == (before["spec"], before["metadata"]["labels"], before["metadata"]["uid"])
 
-    waits.until(is_as_before, "it is as it was")
+    waiting.until(is_as_before, "it is as it was")
 
 
 @pytest.mark.usefixtures("suite")
 def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None:
     before = tenant(control_plane, "notes-tidied")
 
-    sights.delete(control_plane, path("notes-tidied"))
+    observe.delete(control_plane, path("notes-tidied"))
 
-    waits.until(lambda: find(control_plane, "notes-tidied"), "it is there again")
+    waiting.until(lambda: find(control_plane, "notes-tidied"), "it is there again")
     assert find(control_plane, "notes-tidied")["spec"] == before["spec"]
 
 
@@ -141,7 +142,7 @@ def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
     }
 
     owned = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/notes-bequeathed", owned)
+    observe.patch(control_plane, "/api/v1/namespaces/notes-bequeathed", owned)
 
     after = wait_well(control_plane, "notes-bequeathed")
     assert after["metadata"]["uid"] == before[NAME]["metadata"]["uid"]
@@ -162,15 +163,16 @@ def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
     before = find(control_plane, "notes-claimed")
 
     owned = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/notes-claimed", owned)
-    (warning,) = waits.until(
-        lambda: sights.events(control_plane, "notes-claimed", reason="Refused"), "a warning is told"
+    observe.patch(control_plane, "/api/v1/namespaces/notes-claimed", owned)
+    (warning,) = waiting.until(
+        lambda: observe.events(control_plane, "notes-claimed", reason="Refused"),
+        "a warning is told",
     )
 
     assert "PodDefault notes-claimed/protected-b" in warning["message"]
     assert find(control_plane, "notes-claimed") == before
 
-    sights.delete(control_plane, path("notes-claimed"))
+    observe.delete(control_plane, path("notes-claimed"))
 
     wait_well(control_plane, "notes-claimed")
 
@@ -179,10 +181,10 @@ def test_the_steady_state_makes_no_request_but_the_watches(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
     before = tenant(control_plane, "notes-still")
-    told = functools.partial(sights.events, control_plane, "notes-still", reason="Reconciled")
-    waits.until(told, "the event is told, which comes after everything else")
+    told = functools.partial(observe.events, control_plane, "notes-still", reason="Reconciled")
+    waiting.until(told, "the event is told, which comes after everything else")
     wait_for_resyncs(control_plane, suite)
-    audit = Audit(control_plane, identities.user("notebook"))
+    audit = Audit(control_plane, service_account.user("notebook"))
 
     wait_for_resyncs(control_plane, suite)
 
@@ -202,15 +204,17 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
 
     file.write_text(yaml.safe_dump({"notebook": {"name": "secret-b", "labels": {"level": 2}}}))
     second = suites.start("notebook", "--config", str(file)).wait_ready()
-    waits.until(lambda: find(control_plane, "notes-renamed", "secret-b"), "the new one is made")
-    waits.until(functools.partial(sights.is_gone, control_plane, path("notes-renamed")), "one went")
+    waiting.until(lambda: find(control_plane, "notes-renamed", "secret-b"), "the new one is made")
+    waiting.until(
+        functools.partial(observe.is_gone, control_plane, path("notes-renamed")), "one went"
+    )
     labels = find(control_plane, "notes-renamed", "secret-b")["spec"]["labels"]
     assert second.stop() == 0
 
     file.write_text("notebook: {protectedB: false}")
     third = suites.start("notebook", "--config", str(file)).wait_ready()
-    gone = functools.partial(sights.is_gone, control_plane, path("notes-renamed", "secret-b"))
-    waits.until(gone, "the other went too")
+    gone = functools.partial(observe.is_gone, control_plane, path("notes-renamed", "secret-b"))
+    waiting.until(gone, "the other went too")
     assert third.stop() == 0
 
     assert labels == {"data.statcan.gc.ca/classification": "protected-b", "level": "2"}
@@ -225,12 +229,12 @@ def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
     kubeflow.install_profiles(plane)
     kubeflow.create_tenants(plane, ["early"])
     running = suites.start("all", "--only", "quotas,notebook").wait_ready()
-    waits.until(lambda: sights.status(plane, "early", "QuotasReady") == "True", "quotas works")
-    waits.until(lambda: sights.status(plane, "early", CONDITION) == "False", "notebook waits")
-    (warning,) = waits.until(
-        lambda: sights.events(plane, "early", reason="KindNotServed"), "an event says so"
+    waiting.until(lambda: observe.status(plane, "early", "QuotasReady") == "True", "quotas works")
+    waiting.until(lambda: observe.status(plane, "early", CONDITION) == "False", "notebook waits")
+    (warning,) = waiting.until(
+        lambda: observe.events(plane, "early", reason="KindNotServed"), "an event says so"
     )
-    said = sights.message(plane, "early", CONDITION)
+    said = observe.message(plane, "early", CONDITION)
     page = running.page("/readyz?verbose")
     synced = running.series("profiles_controller_informer_synced", kind="PodDefault")
 

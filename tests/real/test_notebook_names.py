@@ -6,7 +6,7 @@ Everything is sent as a dry run: the server answers what it would store, and sto
 import pytest
 
 from controllers.notebook.config import NotebookSettings
-from tests.controlplane import ControlPlane, StatusError
+from tests.support.controlplane import ControlPlane, StatusError
 
 pytestmark = pytest.mark.xdist_group("notebook")
 

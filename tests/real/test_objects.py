@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests import kubeflow, sights, waits
-from tests.controlplane import ControlPlane, Json
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("suite")]
 
@@ -20,7 +20,7 @@ def uid(found: Json | None) -> Any:
 
 
 def quota(plane: ControlPlane, namespace: str) -> Json:
-    return plane.request("GET", sights.quota_path(namespace))
+    return plane.request("GET", observe.quota_path(namespace))
 
 
 def theirs(namespace: str, **metadata: Any) -> Json:
@@ -28,32 +28,32 @@ def theirs(namespace: str, **metadata: Any) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": {"name": sights.QUOTA, "namespace": namespace, **metadata},
+        "metadata": {"name": observe.QUOTA, "namespace": namespace, **metadata},
         "spec": {"hard": {"pods": "1"}},
     }
 
 
 def test_an_edited_object_is_put_right_in_place(control_plane: ControlPlane) -> None:
-    sights.tenant(control_plane, "edited")
+    observe.tenant(control_plane, "edited")
     before = quota(control_plane, "edited")
 
     change = {"spec": {"hard": {"pods": "1", "secrets": "3", "limits.cpu": None}}}
-    sights.patch(control_plane, sights.quota_path("edited"), change)
+    observe.patch(control_plane, observe.quota_path("edited"), change)
 
-    waits.until(
+    waiting.until(
         lambda: quota(control_plane, "edited")["spec"] == before["spec"], "the quota is as it was"
     )
     assert uid(quota(control_plane, "edited")) == uid(before)
 
 
 def test_a_deleted_object_is_made_anew(control_plane: ControlPlane) -> None:
-    sights.tenant(control_plane, "emptied")
-    before = sights.find(control_plane, sights.limits_path("emptied"))
+    observe.tenant(control_plane, "emptied")
+    before = observe.find(control_plane, observe.limits_path("emptied"))
 
-    sights.delete(control_plane, sights.limits_path("emptied"))
+    observe.delete(control_plane, observe.limits_path("emptied"))
 
-    waits.until(lambda: sights.limits(control_plane, "emptied"), "the limits are there again")
-    assert uid(sights.find(control_plane, sights.limits_path("emptied"))) != uid(before)
+    waiting.until(lambda: observe.limits(control_plane, "emptied"), "the limits are there again")
+    assert uid(observe.find(control_plane, observe.limits_path("emptied"))) != uid(before)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_a_deleted_object_is_made_anew(control_plane: ControlPlane) -> None:
 def test_a_mark_that_is_taken_away_is_put_back(
     control_plane: ControlPlane, name: str, metadata: Json
 ) -> None:
-    sights.tenant(control_plane, name)
+    observe.tenant(control_plane, name)
     before = quota(control_plane, name)
 
-    sights.patch(control_plane, sights.quota_path(name), {"metadata": metadata})
+    observe.patch(control_plane, observe.quota_path(name), {"metadata": metadata})
 
     def is_marked() -> bool:
         found: Json = quota(control_plane, name)["metadata"]
@@ -81,12 +81,12 @@ def test_a_mark_that_is_taken_away_is_put_back(
         assert found.get("labels") == MARKS
         return True
 
-    waits.until(is_marked, "labels and owner reference are back")
+    waiting.until(is_marked, "labels and owner reference are back")
     assert uid(quota(control_plane, name)) == uid(before)
 
 
 def test_what_others_added_survives_a_repair(control_plane: ControlPlane) -> None:
-    sights.tenant(control_plane, "decorated")
+    observe.tenant(control_plane, "decorated")
     control_plane.apply(
         {
             "apiVersion": "v1",
@@ -109,18 +109,20 @@ def test_what_others_added_survives_a_repair(control_plane: ControlPlane) -> Non
         "ownerReferences": [*before["metadata"]["ownerReferences"], reference],
     }
 
-    sights.patch(
+    observe.patch(
         control_plane,
-        sights.quota_path("decorated"),
+        observe.quota_path("decorated"),
         {"metadata": added, "spec": {"hard": {"pods": "1"}}},
     )
 
-    waits.until(
+    waiting.until(
         lambda: quota(control_plane, "decorated")["spec"] == before["spec"],
         "the quota is put right",
     )
     after = quota(control_plane, "decorated")["metadata"]
-    sights.patch(control_plane, sights.quota_path("decorated"), {"metadata": {"finalizers": None}})
+    observe.patch(
+        control_plane, observe.quota_path("decorated"), {"metadata": {"finalizers": None}}
+    )
     assert after["labels"] == MARKS | {"theirs": "label"}
     assert after["annotations"] == {"theirs": "note"}
     assert after["finalizers"] == ["example.ca/theirs"]
@@ -139,31 +141,31 @@ def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
     control_plane.apply(namespace, theirs("occupied"))
     before = quota(control_plane, "occupied")
 
-    sights.patch(
+    observe.patch(
         control_plane,
         "/api/v1/namespaces/occupied",
         {"metadata": {"ownerReferences": owners}},
     )
-    waits.until(lambda: sights.limits(control_plane, "occupied"), "the other object is made")
-    (warning,) = waits.until(
-        lambda: sights.events(control_plane, "occupied", reason="Refused"), "a warning is told"
+    waiting.until(lambda: observe.limits(control_plane, "occupied"), "the other object is made")
+    (warning,) = waiting.until(
+        lambda: observe.events(control_plane, "occupied", reason="Refused"), "a warning is told"
     )
-    waits.until(
-        lambda: "refused" in sights.message(control_plane, "occupied", "QuotasReady"),
+    waiting.until(
+        lambda: "refused" in observe.message(control_plane, "occupied", "QuotasReady"),
         "the condition tells of the refusal",
     )
 
     assert quota(control_plane, "occupied")["spec"] == before["spec"]
     assert "labels" not in quota(control_plane, "occupied")["metadata"]
-    assert sights.status(control_plane, "occupied", "QuotasReady") == "False"
-    message = sights.message(control_plane, "occupied", "QuotasReady")
+    assert observe.status(control_plane, "occupied", "QuotasReady") == "False"
+    message = observe.message(control_plane, "occupied", "QuotasReady")
     assert "ResourceQuota occupied/quotas" in message
     assert "was not made by us" in message
     assert (warning["type"], warning["message"]) == ("Warning", message)
 
-    sights.delete(control_plane, sights.quota_path("occupied"))
+    observe.delete(control_plane, observe.quota_path("occupied"))
 
-    sights.wait_in_shape(control_plane, "occupied")
+    observe.wait_in_shape(control_plane, "occupied")
 
 
 def test_an_object_of_another_owner_is_never_taken(control_plane: ControlPlane) -> None:
@@ -188,19 +190,19 @@ def test_an_object_of_another_owner_is_never_taken(control_plane: ControlPlane) 
     before = quota(control_plane, "lodging")
 
     owner = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/lodging", owner)
+    observe.patch(control_plane, "/api/v1/namespaces/lodging", owner)
 
-    waits.until(
+    waiting.until(
         lambda: (
-            sights.status(control_plane, "lodging", "LimitrangesReady") == "True"
-            and sights.status(control_plane, "lodging", "QuotasReady") == "False"
+            observe.status(control_plane, "lodging", "LimitrangesReady") == "True"
+            and observe.status(control_plane, "lodging", "QuotasReady") == "False"
         ),
         "the other object is made, and this one refused",
     )
     after = quota(control_plane, "lodging")
     assert after["metadata"]["ownerReferences"] == [landlord]
     assert after["spec"] == before["spec"]
-    assert "belongs to another owner" in sights.message(control_plane, "lodging", "QuotasReady")
+    assert "belongs to another owner" in observe.message(control_plane, "lodging", "QuotasReady")
 
 
 def test_an_older_suites_objects_are_adopted_in_place(control_plane: ControlPlane) -> None:
@@ -212,21 +214,21 @@ def test_an_older_suites_objects_are_adopted_in_place(control_plane: ControlPlan
     limits = {
         "apiVersion": "v1",
         "kind": "LimitRange",
-        "metadata": kubeflow.owned_metadata(profile, sights.LIMIT_RANGE),
+        "metadata": kubeflow.owned_metadata(profile, observe.LIMIT_RANGE),
         "spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]},
     }
     control_plane.apply(quotas, limits)
-    paths = (sights.quota_path("inherited"), sights.limits_path("inherited"))
-    before = [uid(sights.find(control_plane, path)) for path in paths]
+    paths = (observe.quota_path("inherited"), observe.limits_path("inherited"))
+    before = [uid(observe.find(control_plane, path)) for path in paths]
 
     owner = {"metadata": {"ownerReferences": owners}}
-    sights.patch(control_plane, "/api/v1/namespaces/inherited", owner)
+    observe.patch(control_plane, "/api/v1/namespaces/inherited", owner)
 
-    waits.until(
+    waiting.until(
         lambda: quota(control_plane, "inherited")["metadata"].get("labels") == MARKS,
         "the quota bears our labels",
     )
-    sights.wait_in_shape(control_plane, "inherited")
-    assert [uid(sights.find(control_plane, path)) for path in paths] == before
-    assert sights.hard(control_plane, "inherited")["pods"] == "100"
-    assert sights.limits(control_plane, "inherited")["default"]["memory"] == "256M"
+    observe.wait_in_shape(control_plane, "inherited")
+    assert [uid(observe.find(control_plane, path)) for path in paths] == before
+    assert observe.hard(control_plane, "inherited")["pods"] == "100"
+    assert observe.limits(control_plane, "inherited")["default"]["memory"] == "256M"

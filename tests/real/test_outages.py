@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import identities, kubeflow, sights, waits
-from tests.audits import Audit
-from tests.cables import Cable
-from tests.controlplane import ControlPlane, Json, StatusError
-from tests.suites import Suite, Suites
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json, StatusError
+from tests.support.network.tcp_proxy import Cable
 
 pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
 
@@ -72,7 +72,7 @@ def assert_converged(plane: ControlPlane) -> None:
         listed_there = body.get("status", {}).get("conditions", [])
         told = {one["type"]: one["status"] for one in listed_there}
         assert len(told) == len(listed_there), name
-        assert {told.get(condition) for condition in sights.CONDITIONS} == {"True"}, name
+        assert {told.get(condition) for condition in observe.CONDITIONS} == {"True"}, name
 
 
 def wait_converged(plane: ControlPlane) -> None:
@@ -85,7 +85,7 @@ def wait_converged(plane: ControlPlane) -> None:
             raise
         return True
 
-    waits.until(converged, "all profiles are in shape", seconds=CONVERGED_SECONDS, pause=0.5)
+    waiting.until(converged, "all profiles are in shape", seconds=CONVERGED_SECONDS, pause=0.5)
 
 
 def start(suites: Suites, *arguments: str, kubeconfig: Path | None = None) -> Suite:
@@ -112,7 +112,7 @@ def persistent(request: Callable[[], object]) -> None:
             return False
         return True
 
-    waits.until(answered, "the API server answers", seconds=60)
+    waiting.until(answered, "the API server answers", seconds=60)
 
 
 def compact(plane: ControlPlane) -> None:
@@ -130,7 +130,9 @@ def restart(plane: ControlPlane) -> None:
     """Returns when it also serves Profiles: it answers 429 until it has read its CRDs."""
     plane.kill_apiserver()
     plane.start_apiserver()
-    waits.until(lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again")
+    waiting.until(
+        lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again"
+    )
 
 
 def uid(item: Json) -> str:
@@ -140,18 +142,18 @@ def uid(item: Json) -> str:
 def happen(plane: ControlPlane, number: int) -> None:
     """One of everything that a suite could miss; another `number` for each test."""
     leaver, renewed = leaver_of(number), renewed_of(number)
-    sights.label(plane, renewed, pods="3")
+    observe.label(plane, renewed, pods="3")
     for name in (leaver, renewed):
         kubeflow.delete_profile(plane, name)
-    sights.delete(plane, sights.quota_path(TENANTS[10]))
-    sights.patch(plane, sights.limits_path(TENANTS[11]), {"metadata": {"labels": None}})
-    sights.patch(plane, sights.quota_path(TENANTS[12]), {"spec": {"hard": {"pods": "1"}}})
-    sights.label(plane, TENANTS[13], pods=str(number))
+    observe.delete(plane, observe.quota_path(TENANTS[10]))
+    observe.patch(plane, observe.limits_path(TENANTS[11]), {"metadata": {"labels": None}})
+    observe.patch(plane, observe.quota_path(TENANTS[12]), {"spec": {"hard": {"pods": "1"}}})
+    observe.label(plane, TENANTS[13], pods=str(number))
     for name in (leaver, renewed):
-        waits.until(
-            functools.partial(sights.is_gone, plane, f"/api/v1/namespaces/{name}"),
+        waiting.until(
+            functools.partial(observe.is_gone, plane, f"/api/v1/namespaces/{name}"),
             f"the namespace {name} goes with its Profile",
-            seconds=sights.GONE_SECONDS,
+            seconds=observe.GONE_SECONDS,
         )
     kubeflow.create_tenants(plane, [renewed, newcomer_of(number)])
 
@@ -161,9 +163,9 @@ def assert_happened(plane: ControlPlane, number: int) -> None:
     found = profiles(plane)
     assert leaver_of(number) not in found
     assert newcomer_of(number) in found
-    assert sights.hard(plane, renewed_of(number))["pods"] == "100", "it is another Profile"
-    assert sights.hard(plane, TENANTS[12])["pods"] == "100"
-    assert sights.hard(plane, TENANTS[13])["pods"] == str(number)
+    assert observe.hard(plane, renewed_of(number))["pods"] == "100", "it is another Profile"
+    assert observe.hard(plane, TENANTS[12])["pods"] == "100"
+    assert observe.hard(plane, TENANTS[13])["pods"] == str(number)
 
 
 def leaver_of(number: int) -> str:
@@ -182,7 +184,9 @@ def test_a_suite_killed_in_a_cold_start_of_500_profiles_goes_on_where_it_ended(
     plane: ControlPlane, suites: Suites
 ) -> None:
     slowed = start(suites, "--qps", "300")
-    waits.until(lambda: sights.count(plane, "resourcequotas") >= 100, "a part is done", pause=0.01)
+    waiting.until(
+        lambda: observe.count(plane, "resourcequotas") >= 100, "a part is done", pause=0.01
+    )
     slowed.kill()
     made = {resource: {uid(item) for item in listed(plane, resource)} for resource in RESOURCES}
 
@@ -232,13 +236,13 @@ def test_a_watch_that_has_expired_is_begun_anew(
     happen(plane, 3)
     compact(plane)
     restart(plane)  # its own memory of changes is as old as itself
-    audit = Audit(plane, identities.user("all"))
+    audit = Audit(plane, service_account.user("all"))
 
     cable.mend()
 
     wait_converged(plane)
     assert_happened(plane, 3)
-    waits.until(
+    waiting.until(
         lambda: not suite.series("profiles_controller_profile_condition", profile=leaver_of(3)),
         "the series of the deleted profile are gone",
     )
@@ -257,23 +261,23 @@ def test_an_api_server_killed_under_load_loses_nothing(plane: ControlPlane, suit
 
     def delete_all() -> None:
         for name in names:
-            persistent(functools.partial(sights.delete, plane, sights.quota_path(name)))
+            persistent(functools.partial(observe.delete, plane, observe.quota_path(name)))
             deleted.append(name)
 
     load = threading.Thread(target=delete_all)
     load.start()
     for share in (100, 250):
-        waits.until(functools.partial(has, deleted, share), "load", pause=0.01)
+        waiting.until(functools.partial(has, deleted, share), "load", pause=0.01)
         restart(plane)
     load.join()
 
-    waits.until(
+    waiting.until(
         lambda: not before & {uid(item) for item in listed(plane, "resourcequotas")},
         "every quota is another one",
         seconds=CONVERGED_SECONDS,
     )
     wait_converged(plane)
-    waits.until(suite.is_ready, "the suite is ready again")
+    waiting.until(suite.is_ready, "the suite is ready again")
     assert "Traceback" not in suite.text()
 
 

@@ -9,11 +9,11 @@ import pytest
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.rbac.config import RbacSettings
-from controllers.runtime.kinds import KINDS
-from tests import kubeflow, sights, waits
-from tests import suites as processes
-from tests.controlplane import ControlPlane, Json
-from tests.suites import Suite, Suites
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster import suite as processes
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("pipelines")
 
@@ -56,7 +56,7 @@ def start(made: Suites, name: str, variables: Mapping[str, str], *arguments: str
 
 
 def is_well(plane: ControlPlane, name: str) -> bool:
-    return sights.status(plane, name, CONDITION) == "True"
+    return observe.status(plane, name, CONDITION) == "True"
 
 
 def ours(plane: ControlPlane, namespace: str) -> dict[str, Json]:
@@ -77,7 +77,7 @@ def versions(objects: Mapping[str, Json]) -> dict[str, tuple[str, str]]:
 
 
 def wait_well(plane: ControlPlane, name: str, objects: int) -> dict[str, Json]:
-    waits.until(
+    waiting.until(
         lambda: is_well(plane, name) and len(ours(plane, name)) == objects,
         f"{name} has {objects} objects and is ready",
     )
@@ -99,7 +99,7 @@ def test_the_api_server_adds_nothing_that_would_be_written_again(
     suite = start(suites, f"pipelines-{mode}", variables, "--resync", "0.01")
     before = wait_well(control_plane, tenant, ALWAYS + 2 + extra)
 
-    sights.wait_for_looks(suite, 6)
+    observe.wait_for_looks(suite, 6)
     assert versions(ours(control_plane, tenant)) == versions(before)
     suite.stop()
 
@@ -114,7 +114,7 @@ def test_a_change_of_mode_removes_exactly_what_the_other_made(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     kubeflow.create_tenant(control_plane, "kfp-modes")
-    token = sights.find(control_plane, path("Secret", "kfp-modes", names.SECRET))
+    token = observe.find(control_plane, path("Secret", "kfp-modes", names.SECRET))
     assert token is None
     kept: dict[str, Any] = {}
     for mode in ("sidecar", "central", "pod", "central", "sidecar", "pod"):
@@ -129,7 +129,7 @@ def test_a_change_of_mode_removes_exactly_what_the_other_made(
         }
         assert always == (kept := kept or always)
     account = path("ServiceAccount", "kfp-modes", names.EDITOR)
-    assert sights.find(control_plane, account) is not None
+    assert observe.find(control_plane, account) is not None
 
 
 def test_edits_of_config_maps_survive_and_all_else_is_put_right(
@@ -141,19 +141,19 @@ def test_edits_of_config_maps_survive_and_all_else_is_put_right(
     before = wait_well(plane, "kfp-edited", ALWAYS + 2)
 
     launcher = path("ConfigMap", "kfp-edited", names.LAUNCHER)
-    sights.patch(plane, launcher, {"data": {"defaultPipelineRoot": "minio://of-ours"}})
+    observe.patch(plane, launcher, {"data": {"defaultPipelineRoot": "minio://of-ours"}})
     secret = path("Secret", "kfp-edited", names.SECRET)
     wrong = base64.b64encode(b"wrong").decode()
-    sights.patch(plane, secret, {"data": {names.ACCESS_KEY: wrong}})
+    observe.patch(plane, secret, {"data": {names.ACCESS_KEY: wrong}})
     pods = path("PodDefault", "kfp-edited", names.POD_DEFAULT)
-    sights.patch(plane, pods, {"spec": {"desc": "wrong"}})
+    observe.patch(plane, pods, {"spec": {"desc": "wrong"}})
     service = path("Service", "kfp-edited", names.PROXY)
-    sights.patch(plane, service, {"spec": {"selector": {"app": "wrong"}}})
-    sights.delete(plane, path("Deployment", "kfp-edited", names.PROXY))
+    observe.patch(plane, service, {"spec": {"selector": {"app": "wrong"}}})
+    observe.delete(plane, path("Deployment", "kfp-edited", names.PROXY))
     metadata = path("ConfigMap", "kfp-edited", names.METADATA)
-    sights.delete(plane, metadata)
+    observe.delete(plane, metadata)
 
-    waits.until(
+    waiting.until(
         lambda: (
             plane.request("GET", secret)["data"] == before[f"Secret {names.SECRET}"]["data"]
             and plane.request("GET", pods)["spec"]["desc"] != "wrong"
@@ -173,11 +173,11 @@ def test_the_namespaces_label_decides(control_plane: ControlPlane, suites: Suite
     wait_well(control_plane, "kfp-label", ALWAYS)
 
     namespace = "/api/v1/namespaces/kfp-label"
-    sights.patch(control_plane, namespace, {"metadata": {"labels": {names.ENABLED_LABEL: None}}})
+    observe.patch(control_plane, namespace, {"metadata": {"labels": {names.ENABLED_LABEL: None}}})
     wait_well(control_plane, "kfp-label", 0)
 
     labels = {"metadata": {"labels": {names.ENABLED_LABEL: "true"}}}
-    sights.patch(control_plane, namespace, labels)
+    observe.patch(control_plane, namespace, labels)
     wait_well(control_plane, "kfp-label", ALWAYS)
     suite.stop()
 
@@ -265,8 +265,8 @@ def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_look
     gone = {**namespace, "metadata": {"name": "kfp-taken", "uid": "0000-gone"}}
     stray = of_metacontroller(gone, "ConfigMap", "stray")
     plane.apply(stray)
-    waits.until(
-        lambda: sights.find(plane, path("ConfigMap", "kfp-taken", "stray")) is None,
+    waiting.until(
+        lambda: observe.find(plane, path("ConfigMap", "kfp-taken", "stray")) is None,
         "the garbage collector has looked",
         seconds=60,
     )
@@ -371,7 +371,7 @@ def test_a_notebook_is_let_in_to_its_own_pipelines_and_to_others_by_their_leave_
     def allowed(namespace: str) -> set[bool]:
         return {is_let_in(plane, user, namespace, *what) for what in ASKED}
 
-    waits.until(lambda: allowed("kfp-sdk") == {True}, "its own namespace lets it in")
+    waiting.until(lambda: allowed("kfp-sdk") == {True}, "its own namespace lets it in")
     assert allowed("kfp-other") == {False}
     assert not is_let_in(plane, user, "kfp-sdk", "delete", "runs")
 
@@ -381,4 +381,4 @@ def test_a_notebook_is_let_in_to_its_own_pipelines_and_to_others_by_their_leave_
     kubeconfig = made.identity("rbac", "rbac", rbac=sharing)
     variables = {"RBAC_CROSS_NAMESPACE_ACCESS": "true"}
     made.start("rbac", kubeconfig=kubeconfig, variables=variables).wait_ready()
-    waits.until(lambda: allowed("kfp-other") == {True}, "the other lets it in as well")
+    waiting.until(lambda: allowed("kfp-other") == {True}, "the other lets it in as well")

@@ -7,12 +7,13 @@ import pytest
 
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.runtime.kinds import KINDS
-from tests import artifacts, kubeflow, sights, waits
-from tests.controlplane import ControlPlane
-from tests.seaweedfs import SeaweedFS
-from tests.suites import Suite, Suites
-from tests.tunnels import Tunnel
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane
+from tests.support.http.tunnel import Tunnel
+from tests.support.objectstore import namespaces
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 pytestmark = [pytest.mark.xdist_group("pipelines-outage"), pytest.mark.timeout(600)]
 
@@ -37,29 +38,29 @@ def port(url: str) -> int:
 
 
 def wait(check: Callable[[], object], what: str) -> None:
-    waits.until(check, what, seconds=PATIENCE_SECONDS, pause=0.2)
+    waiting.until(check, what, seconds=PATIENCE_SECONDS, pause=0.2)
 
 
 def kept(plane: ControlPlane, name: str) -> bool:
     """Whether everything is there that needs no store, as it should be."""
-    launcher = sights.find(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
-    pods = sights.find(plane, KINDS["PodDefault"].path(name, names.POD_DEFAULT))
+    launcher = observe.find(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
+    pods = observe.find(plane, KINDS["PodDefault"].path(name, names.POD_DEFAULT))
     return launcher is not None and pods is not None and pods["spec"]["desc"] != "edited"
 
 
 def wait_well(plane: ControlPlane, name: str) -> None:
-    wait(lambda: artifacts.is_well(plane, name), f"{name} is well")
+    wait(lambda: namespaces.is_well(plane, name), f"{name} is well")
 
 
 def wait_kept(plane: ControlPlane, name: str) -> None:
     wait(lambda: kept(plane, name), f"{name} is kept without the store")
-    wait(lambda: sights.status(plane, name, artifacts.CONDITION) == "False", f"{name} is told")
+    wait(lambda: observe.status(plane, name, namespaces.CONDITION) == "False", f"{name} is told")
 
 
 def damage(plane: ControlPlane, name: str) -> None:
-    sights.delete(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
+    observe.delete(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
     path = KINDS["PodDefault"].path(name, names.POD_DEFAULT)
-    sights.patch(plane, path, {"spec": {"desc": "edited"}})
+    observe.patch(plane, path, {"spec": {"desc": "edited"}})
 
 
 def delays(suite: Suite) -> list[float]:
@@ -78,7 +79,7 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
     kubeconfig = made.identity("pipelines", "pipelines", pipelines=PipelinesSettings())
     with Tunnel(port(store.s3_url)) as s3, Tunnel(port(store.iam_url)) as iam:
         given: Mapping[str, str] = {
-            **artifacts.variables(store, BUCKET),
+            **namespaces.variables(store, BUCKET),
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3.port}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{iam.port}",
         }
@@ -87,23 +88,23 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         ).wait_ready()
         for name in TENANTS:
             wait_well(plane, name)
-        before = {name: artifacts.keys(plane, name) for name in TENANTS}
+        before = {name: namespaces.keys(plane, name) for name in TENANTS}
 
         store.pause()
         wait(lambda: "away" in suite.page("/readyz?verbose"), "the process has noticed")
         s3.forget()
         iam.forget()
         kubeflow.create_tenant(plane, LATE)
-        sights.delete(plane, artifacts.secret_path(TENANTS[0]))
+        observe.delete(plane, namespaces.secret_path(TENANTS[0]))
         for name in TENANTS:
             damage(plane, name)
         for name in (*TENANTS, LATE):
             wait_kept(plane, name)
         wait(lambda: max(delays(suite)) > 8.0, "the backoff grows")
-        assert {name: artifacts.keys(plane, name) for name in TENANTS[1:]} == {
+        assert {name: namespaces.keys(plane, name) for name in TENANTS[1:]} == {
             name: before[name] for name in TENANTS[1:]
         }
-        assert artifacts.keys(plane, LATE) is None
+        assert namespaces.keys(plane, LATE) is None
         assert suite.answers("/readyz") == 200
         # One asks for all: a resync every three seconds alone would have been hundreds.
         assert s3.taken + iam.taken <= len(TENANTS)
@@ -113,8 +114,8 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         store.resume()
         for name in (*TENANTS, LATE):
             wait_well(plane, name)
-        assert {name: artifacts.keys(plane, name) for name in TENANTS} == before
-        assert artifacts.keys(plane, LATE) is not None
+        assert {name: namespaces.keys(plane, name) for name in TENANTS} == before
+        assert namespaces.keys(plane, LATE) is not None
         assert iam.most <= WORKERS
         assert s3.most <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
         assert "away" not in suite.page("/readyz?verbose")

@@ -4,13 +4,14 @@ import pytest
 
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.stores import Credentials
-from controllers.runtime.kinds import KINDS
-from tests import artifacts, kubeflow, sights, waits
-from tests import suites as processes
-from tests.controlplane import ControlPlane, ports
-from tests.seaweedfs import SeaweedFS
-from tests.suites import Suites
+from controllers.pipelines.objectstore.provider import Credentials
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster import suite as processes
+from tests.support.cluster.suite import Suites
+from tests.support.controlplane import ControlPlane, ports
+from tests.support.objectstore import namespaces
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 pytestmark = pytest.mark.xdist_group("pipelines-store")
 
@@ -24,27 +25,27 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
     seaweedfs.make_bucket(BUCKET)
     kubeflow.create_tenant(plane, name)
     kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
-    given = artifacts.variables(seaweedfs, BUCKET)
+    given = namespaces.variables(seaweedfs, BUCKET)
     suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
-    waits.until(lambda: artifacts.is_well(plane, name), "it is ready")
-    first = artifacts.keys(plane, name)
+    waiting.until(lambda: namespaces.is_well(plane, name), "it is ready")
+    first = namespaces.keys(plane, name)
     assert first is not None
     assert seaweedfs.keys(name) == [first.access_key]
 
-    sights.delete(plane, artifacts.secret_path(name))
-    waits.until(
-        lambda: artifacts.keys(plane, name) is not None,
+    observe.delete(plane, namespaces.secret_path(name))
+    waiting.until(
+        lambda: namespaces.keys(plane, name) is not None,
         "the Secret is there again",
     )
-    assert artifacts.keys(plane, name) == first
+    assert namespaces.keys(plane, name) == first
     assert seaweedfs.keys(name) == [first.access_key]
 
     seaweedfs.iam().delete_access_key(UserName=name, AccessKeyId=first.access_key)
     kubeflow.patch_profile(plane, name, {"metadata": {"labels": {"look": "again"}}})
-    waits.until(lambda: seaweedfs.keys(name) == [first.access_key], "the key is back")
+    waiting.until(lambda: seaweedfs.keys(name) == [first.access_key], "the key is back")
 
     kubeflow.delete_profile(plane, name)
-    waits.until(lambda: name not in seaweedfs.users(), "its user is gone")
+    waiting.until(lambda: name not in seaweedfs.users(), "its user is gone")
     suite.stop()
     assert first.secret_key not in suite.text()
     assert seaweedfs.admin.secret_key not in suite.text()
@@ -58,20 +59,20 @@ def test_once_keeps_the_bucket_and_removes_who_is_gone(
     kubeflow.create_tenant(plane, name)
     kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     command = ("pipelines", "--once", "--kubeconfig", str(kubeconfig))
-    given = artifacts.variables(seaweedfs, bucket)
+    given = namespaces.variables(seaweedfs, bucket)
 
-    done = processes.run(*command, seconds=waits.PATIENCE, **given)
+    done = processes.run(*command, seconds=waiting.PATIENCE, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, True), done.stderr
     policy = seaweedfs.s3().get_bucket_policy(Bucket=bucket)["Policy"]
     assert "KubeflowDenyOthers" in policy
 
     kubeflow.delete_profile(plane, name)
-    done = processes.run(*command, seconds=waits.PATIENCE, **given)
+    done = processes.run(*command, seconds=waiting.PATIENCE, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, False), done.stderr
 
     nobody = f"http://127.0.0.1:{ports.free()}"
     away = {**given, "S3_ENDPOINT_URL": nobody, "AWS_ENDPOINT_URL": nobody}
-    done = processes.run(*command, seconds=waits.PATIENCE, **away)
+    done = processes.run(*command, seconds=waiting.PATIENCE, **away)
     assert done.returncode == 3
     assert "pipelines  failed  ObjectStoreUnavailable: " in done.stdout
 
@@ -86,7 +87,7 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
     tenants = {f"kfp-anew-{decision}": decision for decision in DECISIONS}
     kubeflow.create_furnished_tenants(plane, tenants)
     kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
-    given = artifacts.variables(seaweedfs, bucket)
+    given = namespaces.variables(seaweedfs, bucket)
     suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
     before = {name: granted(plane, seaweedfs, name) for name in tenants}
     for name in tenants:
@@ -100,10 +101,10 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
     kubeflow.create_furnished_tenants(plane, tenants)
     for name in tenants:
         wait_told(plane, name)
-        assert artifacts.keys(plane, name) is None
+        assert namespaces.keys(plane, name) is None
         assert name not in seaweedfs.users()
         launcher = KINDS["ConfigMap"].path(name, names.LAUNCHER)
-        assert sights.find(plane, launcher) is not None
+        assert observe.find(plane, launcher) is not None
 
     for name, decision in tenants.items():
         annotations = {names.OLD_OBJECTS_ANNOTATION: decision}
@@ -120,8 +121,8 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
 
 def granted(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
     """The tenant's key, once it has one; the only one that its user has."""
-    waits.until(lambda: artifacts.is_well(plane, name), f"{name} has its key")
-    found = artifacts.keys(plane, name)
+    waiting.until(lambda: namespaces.is_well(plane, name), f"{name} has its key")
+    found = namespaces.keys(plane, name)
     assert found is not None
     assert store.keys(name) == [found.access_key]
     return found
@@ -129,20 +130,20 @@ def granted(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
 
 def wait_gone(plane: ControlPlane, store: SeaweedFS, name: str) -> None:
     namespace = f"/api/v1/namespaces/{name}"
-    waits.until(lambda: sights.is_gone(plane, namespace), f"{name} is gone")
-    waits.until(lambda: name not in store.users(), f"user {name} is gone")
+    waiting.until(lambda: observe.is_gone(plane, namespace), f"{name} is gone")
+    waiting.until(lambda: name not in store.users(), f"user {name} is gone")
 
 
 def wait_told(plane: ControlPlane, name: str) -> None:
     """That there are old objects, and that nobody has decided about them."""
 
     def is_told() -> bool:
-        status, message = sights.conditions(plane, name).get(artifacts.CONDITION, ("", ""))
+        status, message = observe.conditions(plane, name).get(namespaces.CONDITION, ("", ""))
         return (status, "until it is decided" in message) == ("False", True)
 
-    waits.until(is_told, f"{name} is told of the old objects")
-    waits.until(
-        lambda: sights.events(plane, name, reason="OldObjects"),
+    waiting.until(is_told, f"{name} is told of the old objects")
+    waiting.until(
+        lambda: observe.events(plane, name, reason="OldObjects"),
         f"{name} has an event of it",
     )
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from controllers.pipelines.config import PipelinesSettings
-from tests import artifacts, kubeflow, sights, waits
-from tests.controlplane import ControlPlane
-from tests.seaweedfs import SeaweedFS
-from tests.suites import Suite, Suites
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane
+from tests.support.objectstore import namespaces
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 pytestmark = [pytest.mark.xdist_group("pipelines-storms"), pytest.mark.timeout(900)]
 
@@ -41,7 +42,7 @@ class Storm:
         self.suite = self._started()
 
     def _started(self) -> Suite:
-        given = artifacts.variables(self.store, BUCKET)
+        given = namespaces.variables(self.store, BUCKET)
         return self.made.start(
             "pipelines", "--resync", "0.02", kubeconfig=self._kubeconfig, variables=given
         )
@@ -70,13 +71,13 @@ class Storm:
         self.up = not self.up
 
     def lose_secret(self, name: str) -> None:
-        if sights.find(self.plane, artifacts.secret_path(name)) is not None:
-            sights.delete(self.plane, artifacts.secret_path(name))
+        if observe.find(self.plane, namespaces.secret_path(name)) is not None:
+            observe.delete(self.plane, namespaces.secret_path(name))
 
     def edit_secret(self, name: str) -> None:
-        if sights.find(self.plane, artifacts.secret_path(name)) is not None:
+        if observe.find(self.plane, namespaces.secret_path(name)) is not None:
             nonsense = {"data": {"accesskey": "bm9uc2Vuc2U="}}
-            sights.patch(self.plane, artifacts.secret_path(name), nonsense)
+            observe.patch(self.plane, namespaces.secret_path(name), nonsense)
 
     def lose_key(self, name: str) -> None:
         if self.up:
@@ -93,7 +94,7 @@ class Storm:
             total = "controller_runtime_reconcile_total"
             self.suite.wait_ready()
             goal = self.suite.total(total) + self.dice.randint(1, 2 * len(TENANTS))
-            waits.until(lambda: self.suite.total(total) >= goal, "it comes round")
+            waiting.until(lambda: self.suite.total(total) >= goal, "it comes round")
 
     def rotate(self, name: str) -> None:
         annotations = {"pipelines.statcan.gc.ca/key-generation": str(self.dice.random())}
@@ -112,7 +113,7 @@ class Storm:
 
 def works(storm: Storm, name: str) -> bool:
     """Whether the Secret's key is the only one and writes where the tenant may."""
-    found = artifacts.keys(storm.plane, name)
+    found = namespaces.keys(storm.plane, name)
     if found is None or storm.store.keys(name) != [found.access_key]:
         return False
     put = storm.store.s3(found).put_object
@@ -121,9 +122,9 @@ def works(storm: Storm, name: str) -> bool:
 
 def wait_well(storm: Storm, name: str) -> None:
     def is_well() -> bool:
-        return works(storm, name) and artifacts.is_well(storm.plane, name)
+        return works(storm, name) and namespaces.is_well(storm.plane, name)
 
-    waits.until(is_well, f"{name} has a key that works", seconds=PATIENCE_SECONDS)
+    waiting.until(is_well, f"{name} has a key that works", seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("seed", [1])

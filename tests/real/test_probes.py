@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from controllers.runtime import interests
-from tests import identities, impatient, kubeflow, registered, sights, waits
-from tests.cables import Cable
-from tests.controlplane import ControlPlane, ports
-from tests.suites import HOST, Suite, Suites
+from controllers.runtime.cache import subscriptions
+from tests.support.builders import registered
+from tests.support.cli import short_bounds
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.suite import HOST, Suite, Suites
+from tests.support.controlplane import ControlPlane, ports
+from tests.support.network.tcp_proxy import Cable
 
 pytestmark = pytest.mark.xdist_group("probes")
 
-SHORT = "tests.impatient"
+SHORT = "tests.support.cli.short_bounds"
 
 
 @pytest.fixture
@@ -36,8 +38,8 @@ def test_a_process_is_ready_once_every_list_is_complete(
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     cable.cut()
     suite = suites.start("all", kubeconfig=kubeconfig)
-    waits.until(lambda: suite.answers("/livez") == 200, "it serves probes")
-    waits.until(
+    waiting.until(lambda: suite.answers("/livez") == 200, "it serves probes")
+    waiting.until(
         lambda: says(
             suite,
             "/readyz?verbose",
@@ -74,10 +76,10 @@ def test_a_watch_that_is_down_for_too_long_makes_a_process_unready(
     kubeflow.create_tenants(control_plane, ["overheard"])
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     suite = suites.start("quotas", kubeconfig=kubeconfig, module=SHORT).wait_ready()
-    waits.until(lambda: sights.hard(control_plane, "overheard"), "the quota is made")
+    waiting.until(lambda: observe.hard(control_plane, "overheard"), "the quota is made")
 
     cable.cut()
-    waits.until(
+    waiting.until(
         lambda: says(suite, "/readyz", "informer/Namespace failed: watch down for", "profiles"),
         "it is not ready any more",
     )
@@ -85,9 +87,9 @@ def test_a_watch_that_is_down_for_too_long_makes_a_process_unready(
     cable.mend()
 
     suite.wait_ready()
-    sights.label(control_plane, "overheard", pods="4")
-    waits.until(
-        lambda: sights.hard(control_plane, "overheard")["pods"] == "4", "it goes on with its work"
+    observe.label(control_plane, "overheard", pods="4")
+    waiting.until(
+        lambda: observe.hard(control_plane, "overheard")["pods"] == "4", "it goes on with its work"
     )
     assert while_down == (503, 200)
     assert suite.stop() == 0
@@ -98,7 +100,7 @@ def test_a_reconcile_that_hangs_fails_the_liveness_probe(suites: Suites) -> None
     suite = suites.start("await", kubeconfig=suites.identity("all"), module=SHORT).wait_ready()
     alive = suite.answers("/livez")
 
-    waits.until(
+    waiting.until(
         lambda: says(suite, "/livez?verbose", "[-]workers/await failed: a reconcile runs for"),
         "the worker's hanging is told",
     )
@@ -114,7 +116,7 @@ def test_an_event_loop_that_is_blocked_fails_the_liveness_probe(suites: Suites) 
     kubeflow.create_tenants(suites.plane, ["blocking"])
     suite = suites.start("block", kubeconfig=suites.identity("all"), module=SHORT)
 
-    waits.until(
+    waiting.until(
         lambda: (
             suite.answers("/livez") == 503
             and says(suite, "/livez?verbose", "[-]loop failed: blocked for")
@@ -123,7 +125,7 @@ def test_an_event_loop_that_is_blocked_fails_the_liveness_probe(suites: Suites) 
         seconds=60,
     )
 
-    assert impatient.BLOCKED_SECONDS > impatient.HANG_BOUND
+    assert short_bounds.BLOCKED_SECONDS > short_bounds.HANG_BOUND
     suite.kill()
 
 
@@ -132,7 +134,7 @@ def test_a_process_waits_for_the_profile_crd_and_says_so(
 ) -> None:
     suites = fresh_suites(kubeflow_installed=False)
     suite = suites.start("all")
-    waits.until(
+    waiting.until(
         lambda: says(
             suite,
             "/readyz?verbose",
@@ -147,7 +149,7 @@ def test_a_process_waits_for_the_profile_crd_and_says_so(
     kubeflow.create_tenants(suites.plane, ["first"])
 
     suite.wait_ready()
-    sights.wait_in_shape(suites.plane, "first")
+    observe.wait_in_shape(suites.plane, "first")
     assert before == (503, 200)
     assert "Traceback" not in suite.text()
     assert suite.stop() == 0
@@ -169,12 +171,12 @@ def test_a_port_that_is_taken_is_named(suites: Suites) -> None:
 def test_an_unreachable_api_server_is_tried_again_and_told(
     suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
-    watched = interests.interests(registered.TOGETHER)
+    watched = subscriptions.interests(registered.TOGETHER)
     kinds = {"Profile", *(name.partition(" ")[0] for name in watched)}
     cable.cut()
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     suite = suites.start("all", kubeconfig=kubeconfig)
-    waits.until(
+    waiting.until(
         lambda: (
             suite.text().count("unreachable") >= len(kinds) and suite.requests(code="<error>") >= 6
         ),
@@ -193,10 +195,10 @@ def test_an_unreachable_api_server_is_tried_again_and_told(
 def test_a_token_that_nobody_knows_is_told_without_a_traceback(
     suites: Suites, control_plane: ControlPlane
 ) -> None:
-    token = identities.user("nobody")  # a token that no API server knows
+    token = service_account.user("nobody")  # a token that no API server knows
     kubeconfig = control_plane.kubeconfig_for("nobody", token)
     suite = suites.start("all", kubeconfig=kubeconfig)
-    waits.until(
+    waiting.until(
         lambda: says(
             suite,
             "/readyz?verbose",

@@ -7,11 +7,12 @@ from typing import Any
 import kopf
 import pytest
 
-from controllers.runtime import credentials, operators
+from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.client import config
+from controllers.runtime.manager.profile_watch import watch as profile_watch_watch
 from controllers.runtime.options import Connection, Shard
-from controllers.runtime.stores import Profiles
-from tests import kubeflow
-from tests.controlplane import ControlPlane
+from tests.support.cluster import kubeflow
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("profiles")
 
@@ -38,8 +39,8 @@ async def test_a_crd_that_kopf_has_overlooked_is_found_all_the_same(
 
     monkeypatch.setattr(kopf, "operator", overlooks_once)
     profiles = Profiles(Shard(), lambda _name, _profile: None)
-    found = await credentials.load(Connection(kubeconfig=control_plane.kubeconfig))
-    watch = operators.ProfileWatch(found, profiles, clock=time.monotonic)
+    found = await config.load(Connection(kubeconfig=control_plane.kubeconfig))
+    watch = profile_watch_watch.ProfileWatch(found, profiles, clock=time.monotonic)
     watch.start()
     try:
         async with asyncio.timeout(SECONDS):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests import kubeflow, registered, sights, waits
-from tests.controlplane import ControlPlane
-from tests.suites import Suite
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, observe, waiting
+from tests.support.cluster.suite import Suite
+from tests.support.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.xdist_group("profiles"), pytest.mark.usefixtures("suite")]
 
@@ -13,143 +14,143 @@ BETA = "/apis/kubeflow.org/v1beta1/profiles"
 
 def test_a_profile_may_come_before_its_namespace(control_plane: ControlPlane) -> None:
     profile = kubeflow.create_profile(control_plane, "early-profile")
-    waits.until(
-        lambda: sights.status(control_plane, "early-profile", "QuotasReady") == "False",
+    waiting.until(
+        lambda: observe.status(control_plane, "early-profile", "QuotasReady") == "False",
         "the profile says what it waits for",
     )
-    message = sights.message(control_plane, "early-profile", "QuotasReady")
+    message = observe.message(control_plane, "early-profile", "QuotasReady")
 
     kubeflow.create_namespace(control_plane, profile)
 
-    sights.wait_in_shape(control_plane, "early-profile")
+    observe.wait_in_shape(control_plane, "early-profile")
     assert message == "namespace early-profile does not exist"
-    assert not sights.events(control_plane, "early-profile", type="Warning")
+    assert not observe.events(control_plane, "early-profile", type="Warning")
 
 
 def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "early-namespace"}}
     control_plane.apply(namespace)
     profile = kubeflow.create_profile(control_plane, "early-namespace")
-    waits.until(
-        lambda: sights.status(control_plane, "early-namespace", "LimitrangesReady") == "False",
+    waiting.until(
+        lambda: observe.status(control_plane, "early-namespace", "LimitrangesReady") == "False",
         "the namespace is nobody's yet",
     )
 
     control_plane.apply(kubeflow.namespace_manifest(profile))
 
-    sights.wait_in_shape(control_plane, "early-namespace")
+    observe.wait_in_shape(control_plane, "early-namespace")
 
 
 def test_a_namespace_made_anew_is_furnished_anew(control_plane: ControlPlane) -> None:
-    profile = sights.tenant(control_plane, "renewed", {"quotas.statcan.gc.ca/pods": "7"})
-    before = control_plane.get("ResourceQuota", sights.QUOTA, "renewed")["metadata"]["uid"]
+    profile = observe.tenant(control_plane, "renewed", {"quotas.statcan.gc.ca/pods": "7"})
+    before = control_plane.get("ResourceQuota", observe.QUOTA, "renewed")["metadata"]["uid"]
 
-    sights.delete_namespace(control_plane, "renewed")
+    observe.delete_namespace(control_plane, "renewed")
     kubeflow.create_namespace(control_plane, profile)
 
-    waits.until(lambda: sights.hard(control_plane, "renewed"), "the quota is there again")
-    sights.wait_in_shape(control_plane, "renewed")
-    after = control_plane.get("ResourceQuota", sights.QUOTA, "renewed")
+    waiting.until(lambda: observe.hard(control_plane, "renewed"), "the quota is there again")
+    observe.wait_in_shape(control_plane, "renewed")
+    after = control_plane.get("ResourceQuota", observe.QUOTA, "renewed")
     assert after["spec"]["hard"]["pods"] == "7"
     assert after["metadata"]["uid"] != before
 
 
 def test_another_owner_changes_neither_object(control_plane: ControlPlane) -> None:
-    sights.tenant(control_plane, "sold")
-    before = control_plane.get("LimitRange", sights.LIMIT_RANGE, "sold")
+    observe.tenant(control_plane, "sold")
+    before = control_plane.get("LimitRange", observe.LIMIT_RANGE, "sold")
 
     kubeflow.patch_profile(
         control_plane, "sold", {"spec": {"owner": kubeflow.user("john@example.ca")}}
     )
-    sights.label(control_plane, "sold", pods="8")
+    observe.label(control_plane, "sold", pods="8")
 
-    waits.until(lambda: sights.hard(control_plane, "sold")["pods"] == "8", "the label is read")
-    assert control_plane.get("LimitRange", sights.LIMIT_RANGE, "sold") == before
-    assert sights.is_in_shape(control_plane, "sold")
+    waiting.until(lambda: observe.hard(control_plane, "sold")["pods"] == "8", "the label is read")
+    assert control_plane.get("LimitRange", observe.LIMIT_RANGE, "sold") == before
+    assert observe.is_in_shape(control_plane, "sold")
 
 
 def test_a_label_is_followed_as_it_is_added_changed_and_removed(
     control_plane: ControlPlane,
 ) -> None:
-    sights.tenant(control_plane, "labelled")
-    default = sights.hard(control_plane, "labelled")
+    observe.tenant(control_plane, "labelled")
+    default = observe.hard(control_plane, "labelled")
 
     def wait_for(gpus: str) -> None:
-        waits.until(
-            lambda: sights.hard(control_plane, "labelled")["requests.nvidia.com/gpu"] == gpus,
+        waiting.until(
+            lambda: observe.hard(control_plane, "labelled")["requests.nvidia.com/gpu"] == gpus,
             f"{gpus} GPUs are allowed",
         )
 
-    sights.label(control_plane, "labelled", gpu="4")
+    observe.label(control_plane, "labelled", gpu="4")
     wait_for("4")
-    sights.label(control_plane, "labelled", gpu="6")
+    observe.label(control_plane, "labelled", gpu="6")
     wait_for("6")
-    sights.label(control_plane, "labelled", gpu=None)
+    observe.label(control_plane, "labelled", gpu=None)
     wait_for("2")
 
-    assert sights.hard(control_plane, "labelled") == default
+    assert observe.hard(control_plane, "labelled") == default
 
 
 def test_a_bad_label_leaves_the_other_keys_in_force(control_plane: ControlPlane) -> None:
-    sights.tenant(control_plane, "mistaken")
+    observe.tenant(control_plane, "mistaken")
 
-    sights.label(control_plane, "mistaken", pods="many", gpu="1")
+    observe.label(control_plane, "mistaken", pods="many", gpu="1")
 
-    waits.until(
-        lambda: sights.status(control_plane, "mistaken", "QuotasReady") == "False",
+    waiting.until(
+        lambda: observe.status(control_plane, "mistaken", "QuotasReady") == "False",
         "the label is refused",
     )
-    message = sights.message(control_plane, "mistaken", "QuotasReady")
-    warnings = waits.until(
-        lambda: sights.events(control_plane, "mistaken", type="Warning"), "a warning is told"
+    message = observe.message(control_plane, "mistaken", "QuotasReady")
+    warnings = waiting.until(
+        lambda: observe.events(control_plane, "mistaken", type="Warning"), "a warning is told"
     )
-    hard = sights.hard(control_plane, "mistaken")
+    hard = observe.hard(control_plane, "mistaken")
     assert "quotas.statcan.gc.ca/pods" in message
     assert "many" in message
     assert [event["message"] for event in warnings] == [message]
     assert (hard["pods"], hard["requests.nvidia.com/gpu"]) == ("100", "1")
-    assert sights.status(control_plane, "mistaken", "LimitrangesReady") == "True"
+    assert observe.status(control_plane, "mistaken", "LimitrangesReady") == "True"
 
-    sights.label(control_plane, "mistaken", pods="9")
+    observe.label(control_plane, "mistaken", pods="9")
 
-    sights.wait_in_shape(control_plane, "mistaken")
-    assert sights.hard(control_plane, "mistaken")["pods"] == "9"
+    observe.wait_in_shape(control_plane, "mistaken")
+    assert observe.hard(control_plane, "mistaken")["pods"] == "9"
 
 
 def test_a_deleted_profile_takes_its_objects_and_its_series_along(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
-    sights.tenant(control_plane, "leaver")
+    observe.tenant(control_plane, "leaver")
     series = "profiles_controller_profile_condition"
-    sights.wait_told_by_all(control_plane, "leaver")
+    observe.wait_told_by_all(control_plane, "leaver")
     assert len(suite.series(series, profile="leaver")) == len(registered.TOGETHER)
 
     kubeflow.delete_profile(control_plane, "leaver")
 
-    waits.until(
-        lambda: sights.find(control_plane, "/api/v1/namespaces/leaver") is None,
+    waiting.until(
+        lambda: observe.find(control_plane, "/api/v1/namespaces/leaver") is None,
         "the namespace is gone",
-        seconds=sights.GONE_SECONDS,
+        seconds=observe.GONE_SECONDS,
     )
-    waits.until(lambda: not suite.series(series, profile="leaver"), "the series are gone")
+    waiting.until(lambda: not suite.series(series, profile="leaver"), "the series are gone")
     assert not suite.troubles("leaver")
 
 
 def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane, suite: Suite) -> None:
-    sights.tenant(control_plane, "lingering")
-    sights.tenant(control_plane, "staying")
+    observe.tenant(control_plane, "lingering")
+    observe.tenant(control_plane, "staying")
     seen = suite.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
-    waits.until(
+    waiting.until(
         lambda: suite.total("workqueue_adds_total") >= seen + len(registered.TOGETHER),
         "every controller knows of it",
     )
 
-    sights.delete(control_plane, sights.quota_path("lingering"))
-    sights.delete(control_plane, sights.quota_path("staying"))
+    observe.delete(control_plane, observe.quota_path("lingering"))
+    observe.delete(control_plane, observe.quota_path("staying"))
 
-    waits.until(lambda: sights.hard(control_plane, "staying"), "the neighbour is repaired")
-    assert not sights.hard(control_plane, "lingering")
+    waiting.until(lambda: observe.hard(control_plane, "staying"), "the neighbour is repaired")
+    assert not observe.hard(control_plane, "lingering")
     kubeflow.patch_profile(control_plane, "lingering", {"metadata": {"finalizers": None}})
 
 
@@ -161,13 +162,13 @@ def test_a_client_of_v1beta1_is_served_alike(control_plane: ControlPlane) -> Non
     namespace = kubeflow.namespace_manifest(profile)
     namespace["metadata"]["ownerReferences"][0]["apiVersion"] = "kubeflow.org/v1beta1"
     control_plane.apply(namespace)
-    sights.wait_in_shape(control_plane, "elder")
-    assert sights.hard(control_plane, "elder")["pods"] == "5"
+    observe.wait_in_shape(control_plane, "elder")
+    assert observe.hard(control_plane, "elder")["pods"] == "5"
 
     labels = {"metadata": {"labels": {"quotas.statcan.gc.ca/pods": "6"}}}
-    sights.patch(control_plane, f"{BETA}/elder", labels)
+    observe.patch(control_plane, f"{BETA}/elder", labels)
 
-    waits.until(lambda: sights.hard(control_plane, "elder")["pods"] == "6", "the label is read")
+    waiting.until(lambda: observe.hard(control_plane, "elder")["pods"] == "6", "the label is read")
 
 
 def test_what_others_wrote_on_a_profile_survives(control_plane: ControlPlane) -> None:
@@ -175,17 +176,17 @@ def test_what_others_wrote_on_a_profile_survives(control_plane: ControlPlane) ->
         control_plane, ["shared"], labels={"theirs": "label"}, annotations={"theirs": "note"}
     )
     foreign = {"type": "Foreign", "status": "True", "message": "theirs"}
-    sights.wait_in_shape(control_plane, "shared")
+    observe.wait_in_shape(control_plane, "shared")
 
-    sights.add_condition(control_plane, "shared", foreign)
-    sights.label(control_plane, "shared", pods="none")
-    waits.until(
-        lambda: sights.status(control_plane, "shared", "QuotasReady") == "False",
+    observe.add_condition(control_plane, "shared", foreign)
+    observe.label(control_plane, "shared", pods="none")
+    waiting.until(
+        lambda: observe.status(control_plane, "shared", "QuotasReady") == "False",
         "the suite has written its condition again",
     )
 
     body = control_plane.request("GET", f"{kubeflow.PROFILES}/shared")
-    assert sights.conditions(control_plane, "shared")["Foreign"] == ("True", "theirs")
+    assert observe.conditions(control_plane, "shared")["Foreign"] == ("True", "theirs")
     assert body["metadata"]["labels"]["theirs"] == "label"
     assert body["metadata"]["annotations"] == {"theirs": "note"}
     assert body["metadata"]["finalizers"] == [kubeflow.FINALIZER]

@@ -2,11 +2,12 @@
 
 import pytest
 
-from controllers.runtime.kinds import KINDS
-from tests import identities, kubeflow, registered, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane
-from tests.suites import Suite, Suites
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suite, Suites
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("quiet")
 
@@ -37,7 +38,7 @@ def versions(plane: ControlPlane, prefix: str, *besides: str) -> dict[str, str]:
 
 def wait_for_resyncs(suite: Suite, profiles: int) -> None:
     """Until every controller has looked twice more at each profile."""
-    sights.wait_for_looks(suite, 2 * len(registered.TOGETHER) * profiles)
+    observe.wait_for_looks(suite, 2 * len(registered.TOGETHER) * profiles)
 
 
 def test_the_steady_state_makes_no_request_but_the_watches(
@@ -53,16 +54,16 @@ def test_the_steady_state_makes_no_request_but_the_watches(
     kubeflow.create_profile(control_plane, "quiet-foreign")
     suite = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
     for name in TENANTS:
-        sights.wait_in_shape(control_plane, name)
-        sights.wait_told_by_all(control_plane, name)
+        observe.wait_in_shape(control_plane, name)
+        observe.wait_told_by_all(control_plane, name)
     wait_for_resyncs(suite, len(TENANTS) + 3)
-    waits.until(
-        lambda: sights.status(control_plane, "quiet-waiting", "QuotasReady") == "False",
+    waiting.until(
+        lambda: observe.status(control_plane, "quiet-waiting", "QuotasReady") == "False",
         "the profile without a namespace says so",
     )
     before = versions(control_plane, "quiet-", EVENTS)
     requests = suite.requests()
-    audit = Audit(control_plane, identities.user("all"))
+    audit = Audit(control_plane, service_account.user("all"))
 
     wait_for_resyncs(suite, len(TENANTS) + 3)
 
@@ -81,11 +82,11 @@ def test_a_process_that_starts_over_objects_in_shape_writes_nothing(
     kubeflow.create_tenants(control_plane, names)
     first = suites.start("all").wait_ready()
     for name in names:
-        sights.wait_in_shape(control_plane, name)
-        sights.wait_told_by_all(control_plane, name)
+        observe.wait_in_shape(control_plane, name)
+        observe.wait_told_by_all(control_plane, name)
     first.stop()
     before = versions(control_plane, "settled-")
-    audit = Audit(control_plane, identities.user("all"))
+    audit = Audit(control_plane, service_account.user("all"))
 
     second = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
     wait_for_resyncs(second, len(names))

@@ -5,19 +5,19 @@ import functools
 import pytest
 
 from controllers.rbac.config import RbacSettings
-from tests import accesses, kubeflow, roles, sights, waits
-from tests.controlplane import ControlPlane, Json
-from tests.suites import Start, Suites
+from tests.support.cluster import access, kubeflow, observe, roles, waiting
+from tests.support.cluster.suite import Start, Suites
+from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("rbac")
 
 ALLOW_FROM = "rbac.statcan.gc.ca/allow-from"
 WIDE = {"support_groups": ["support", "stewards"], "cross_namespace_access": True}
 SMALL = {"ml_pipeline": "Role"}
-HELPER = accesses.Person("helper@example.ca", groups=("stewards",))
-OWNER = accesses.Person(kubeflow.OWNER)
-JOE = accesses.Person("joe@example.ca")
-STRANGER = accesses.Person("stranger@example.ca", groups=("anybody",))
+HELPER = access.Person("helper@example.ca", groups=("stewards",))
+OWNER = access.Person(kubeflow.OWNER)
+JOE = access.Person("joe@example.ca")
+STRANGER = access.Person("stranger@example.ca", groups=("anybody",))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,12 +35,12 @@ def test_each_gets_what_the_settings_give_and_loses_what_they_no_longer_give(
     kubeflow.create_tenant(plane, "opened", annotations={ALLOW_FROM: "neighbour-in"})
     kubeflow.create_furnished_tenants(plane, ["neighbour-in", "neighbour-out"])
     kubeflow.add_contributor(plane, "opened", JOE.name)
-    editor = accesses.editor("neighbour-in")
-    can = functools.partial(accesses.Ability, plane, namespace="opened")
+    editor = access.editor("neighbour-in")
+    can = functools.partial(access.Ability, plane, namespace="opened")
     secrets, workflows = can(OWNER, "list", "secrets"), can(OWNER, "create", "workflows")
     helps, enters = can(HELPER, "list", "configmaps"), can(editor, "list", "pods")
-    everybody = (OWNER, JOE, HELPER, STRANGER, editor, accesses.editor("neighbour-out"))
-    rights = functools.partial(accesses.granted, plane, everybody)
+    everybody = (OWNER, JOE, HELPER, STRANGER, editor, access.editor("neighbour-out"))
+    rights = functools.partial(access.granted, plane, everybody)
     before = rights("opened")
     theirs = roles.bindings(plane, "opened")
 
@@ -58,7 +58,7 @@ def test_each_gets_what_the_settings_give_and_loses_what_they_no_longer_give(
     member = {"list pods"}
     assert before == {
         OWNER: member, JOE: member, HELPER: set(), STRANGER: set(), editor: set(),
-        accesses.editor("neighbour-out"): set(),
+        access.editor("neighbour-out"): set(),
     }  # fmt: skip
     assert wide == {
         **before,
@@ -84,7 +84,7 @@ def test_support_groups_come_by_flag_and_go_when_they_are_empty(
     kubeflow.create_tenant(plane, "helped")
     settings = RbacSettings(support_groups=("support",))
     kubeconfig = suites.identity("rbac-flagged", "rbac", rbac=settings)
-    helps = accesses.Ability(plane, HELPER, "list", "configmaps", namespace="helped")
+    helps = access.Ability(plane, HELPER, "list", "configmaps", namespace="helped")
     given: tuple[tuple[tuple[str, ...], list[str]], ...] = (
         (("--support-groups", "support,stewards"), ["support", "stewards"]),
         (("--support-groups", "stewards", "--support-groups", "it"), ["stewards", "it"]),
@@ -92,7 +92,7 @@ def test_support_groups_come_by_flag_and_go_when_they_are_empty(
     )
     for arguments, expected in given:
         suite = suites.start("rbac", *arguments, kubeconfig=kubeconfig).wait_ready()
-        waits.until(
+        waiting.until(
             lambda due=expected: roles.subjects(plane, "helped", "profile-support") == due,  # type: ignore[misc]
             f"{expected} are bound",
         )
@@ -105,8 +105,7 @@ def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, sta
     plane = control_plane
     kubeflow.create_tenant(plane, "new-owner")
     old, new = (
-        accesses.Ability(plane, who, "list", "secrets", namespace="new-owner")
-        for who in (OWNER, JOE)
+        access.Ability(plane, who, "list", "secrets", namespace="new-owner") for who in (OWNER, JOE)
     )
     start("rbac", {})
     roles.wait_for(old)
@@ -119,8 +118,8 @@ def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, sta
     assert roles.binding(plane, "new-owner", "ml-pipeline")["metadata"]["uid"] == uid
     account = {"kind": "ServiceAccount", "name": "robot", "namespace": "x", "apiGroup": None}
     kubeflow.patch_profile(plane, "new-owner", {"spec": {"owner": account}})
-    robot = accesses.account("x", "robot")
-    roles.wait_for(accesses.Ability(plane, robot, "list", "secrets", namespace="new-owner"))
+    robot = access.account("x", "robot")
+    roles.wait_for(access.Ability(plane, robot, "list", "secrets", namespace="new-owner"))
     roles.wait_for(new, allowed=False)
     roles.wait_well(plane, "new-owner")
 
@@ -138,7 +137,7 @@ def test_another_role_means_another_binding(control_plane: ControlPlane, start: 
         found = roles.binding(plane, "rebound", "ml-pipeline")
         return found if found.get("roleRef", {}).get("kind") == "Role" else {}
 
-    role = waits.until(second, "the owner is bound to the Role")
+    role = waiting.until(second, "the owner is bound to the Role")
     assert role["roleRef"]["name"] == "profile-pipelines"
     assert role["metadata"]["uid"] != first["metadata"]["uid"]
     assert role["subjects"] == first["subjects"]
@@ -154,20 +153,20 @@ def test_bad_entries_are_told_and_the_good_ones_follow_the_annotation(
     plane = control_plane
     kubeflow.create_tenant(plane, "hosting", annotations={ALLOW_FROM: "guest-a,Guest_B,hosting"})
     enters = {
-        name: accesses.Ability(plane, accesses.editor(name), "list", "pods", namespace="hosting")
+        name: access.Ability(plane, access.editor(name), "list", "pods", namespace="hosting")
         for name in ("guest-a", "guest-c")
     }
     start("rbac", WIDE)
     roles.wait_for(enters["guest-a"])
-    waits.until(
-        lambda: "'Guest_B'" in sights.message(plane, "hosting", roles.CONDITION),
+    waiting.until(
+        lambda: "'Guest_B'" in observe.message(plane, "hosting", roles.CONDITION),
         "the entry is told",
     )
     for reason in ("InvalidSource", "RedundantSource"):
-        waits.until(
-            functools.partial(sights.events, plane, "hosting", reason=reason), f"{reason} is told"
+        waiting.until(
+            functools.partial(observe.events, plane, "hosting", reason=reason), f"{reason} is told"
         )
-    assert sights.status(plane, "hosting", roles.CONDITION) == "False"
+    assert observe.status(plane, "hosting", roles.CONDITION) == "False"
 
     kubeflow.patch_profile(plane, "hosting", {"metadata": {"annotations": {ALLOW_FROM: "guest-c"}}})
     roles.wait_for(enters["guest-c"])
@@ -184,8 +183,8 @@ def test_nobody_is_let_in_where_the_platform_does_not_enable_it(
     plane = control_plane
     kubeflow.create_tenant(plane, "closed", annotations={ALLOW_FROM: "guest-a"})
     start("rbac", {})
-    waits.until(lambda: sights.events(plane, "closed", reason="AccessNotEnabled"), "it is told")
+    waiting.until(lambda: observe.events(plane, "closed", reason="AccessNotEnabled"), "it is told")
     roles.wait_well(plane, "closed")
-    enters = accesses.Ability(plane, accesses.editor("guest-a"), "list", "pods", namespace="closed")
+    enters = access.Ability(plane, access.editor("guest-a"), "list", "pods", namespace="closed")
     assert not enters()
     assert not any(name.startswith("allow-") for name in roles.bindings(plane, "closed"))

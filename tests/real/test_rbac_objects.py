@@ -4,10 +4,10 @@ import functools
 
 import pytest
 
-from tests import accesses, identities, kubeflow, roles, sights, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane
-from tests.suites import Start, Suites
+from tests.support.cluster import access, kubeflow, observe, roles, service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Start, Suites
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("rbac")
 
@@ -33,11 +33,15 @@ def test_what_somebody_adds_is_taken_away_again(control_plane: ControlPlane, sta
     role = plane.request("GET", roles.path("tampered", "profile-pipelines", "roles"))
     everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 
-    sights.patch(plane, roles.path("tampered", "ml-pipeline"), {"subjects": [kubeflow.user("eve")]})
-    sights.patch(plane, roles.path("tampered", "profile-pipelines", "roles"), {"rules": everything})
+    observe.patch(
+        plane, roles.path("tampered", "ml-pipeline"), {"subjects": [kubeflow.user("eve")]}
+    )
+    observe.patch(
+        plane, roles.path("tampered", "profile-pipelines", "roles"), {"rules": everything}
+    )
     marks = {"user": "eve", "role": "admin", "note": "theirs"}
     support = roles.path("tampered", "profile-support")
-    sights.patch(plane, support, {"metadata": {"annotations": marks}})
+    observe.patch(plane, support, {"metadata": {"annotations": marks}})
 
     def restored() -> bool:
         now = roles.bindings(plane, "tampered")
@@ -47,7 +51,7 @@ def test_what_somebody_adds_is_taken_away_again(control_plane: ControlPlane, sta
         assert rules == role["rules"]
         return True
 
-    waits.until(restored, "all is as it was")
+    waiting.until(restored, "all is as it was")
     assert roles.kfam_list(plane, "tampered") == {kubeflow.OWNER: "admin"}
 
 
@@ -63,12 +67,12 @@ def test_a_binding_of_somebody_else_under_our_name_is_refused_and_untouched(
 
     start("rbac", {})
 
-    waits.until(
-        lambda: "refused" in sights.message(plane, "squatted", roles.CONDITION),
+    waiting.until(
+        lambda: "refused" in observe.message(plane, "squatted", roles.CONDITION),
         "it is refused aloud",
     )
     assert roles.binding(plane, "squatted", "ml-pipeline") == before
-    assert sights.find(plane, roles.path("squatted", "profile-pipelines", "roles")) is not None
+    assert observe.find(plane, roles.path("squatted", "profile-pipelines", "roles")) is not None
 
 
 def test_the_older_suites_bindings_are_adopted_or_pruned_and_nothing_else_is_touched(
@@ -93,7 +97,7 @@ def test_the_older_suites_bindings_are_adopted_or_pruned_and_nothing_else_is_tou
     roles.wait_well(plane, *names)
     adopted = roles.bindings(plane, "entitled")
     start("rbac", {"ml_pipeline": "none"})
-    waits.until(
+    waiting.until(
         lambda: not old & roles.bindings(plane, "not-entitled").keys(), "the leftovers are pruned"
     )
 
@@ -119,10 +123,10 @@ def test_it_can_bind_what_it_is_set_to_bind_and_can_escalate_nothing(
     control_plane: ControlPlane, start: Start
 ) -> None:
     start("rbac", WIDE)
-    me = accesses.Person(identities.user(identities.name_of("rbac", WIDE)))
+    me = access.Person(service_account.user(service_account.name_of("rbac", WIDE)))
 
     def may_bind(role: str, resource: str = "clusterroles") -> bool:
-        return accesses.Ability(
+        return access.Ability(
             control_plane, me, "bind", resource, namespace="anywhere", name=role
         )()
 
@@ -133,28 +137,28 @@ def test_it_can_bind_what_it_is_set_to_bind_and_can_escalate_nothing(
     assert not may_bind("profile-pipelines", "roles")
     for resource in ("roles", "clusterroles"):
         for name in ("", "profile-pipelines"):
-            assert not accesses.Ability(
+            assert not access.Ability(
                 control_plane, me, "escalate", resource, namespace="anywhere", name=name
             )()
-    assert not accesses.Ability(control_plane, me, "get", "secrets", namespace="anywhere")()
+    assert not access.Ability(control_plane, me, "get", "secrets", namespace="anywhere")()
 
 
 def test_rights_of_other_settings_are_told_and_cost_only_what_they_lack(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     plane = control_plane
-    role = identities.cluster_role("rbac", name="suite-rbac-outdated")
-    kubeconfig = identities.bind(plane, "rbac-outdated", role)
+    role = service_account.cluster_role("rbac", name="suite-rbac-outdated")
+    kubeconfig = service_account.bind(plane, "rbac-outdated", role)
     kubeflow.create_tenant(plane, "outdated")
 
     suite = suites.start("rbac", "--support-groups", "support", kubeconfig=kubeconfig)
     suite.wait_ready()
 
-    waits.until(
-        lambda: "forbidden" in sights.message(plane, "outdated", roles.CONDITION),
+    waiting.until(
+        lambda: "forbidden" in observe.message(plane, "outdated", roles.CONDITION),
         "the condition names the missing right",
     )
-    message = sights.message(plane, "outdated", roles.CONDITION)
+    message = observe.message(plane, "outdated", roles.CONDITION)
     assert "RoleBinding outdated/profile-support create" in message
     assert "attempting to grant RBAC permissions not currently held" in message
     assert roles.subjects(plane, "outdated", "ml-pipeline") == [kubeflow.OWNER]
@@ -175,12 +179,12 @@ def test_the_steady_state_writes_nothing_and_a_restart_neither(
     start("rbac", settings)
     roles.wait_well(plane, *names)
     before = {name: roles.bindings(plane, name) for name in names}
-    audit = Audit(plane, identities.user(identities.name_of("rbac", settings)))
+    audit = Audit(plane, service_account.user(service_account.name_of("rbac", settings)))
 
     suite = start("rbac", settings, "--resync", "0.02")
     looks = functools.partial(suite.total, "controller_runtime_reconcile_total")
     everybody = len(plane.request("GET", kubeflow.PROFILES)["items"])
-    waits.until(lambda: looks() >= 3 * everybody, "it has looked thrice")
+    waiting.until(lambda: looks() >= 3 * everybody, "it has looked thrice")
 
     written = [one for one in audit.writes() if " events " not in one]
     assert [one for one in written if "/calm-" in one or " calm-" in one] == []

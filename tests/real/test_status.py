@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from controllers import registry
-from controllers.runtime.permissions import reader_role
-from tests import identities, kubeflow, registered, sights, suites, waits
-from tests.audits import Audit
-from tests.controlplane import ControlPlane
-from tests.suites import Suites
+from controllers.runtime.rbac import reader_role
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, observe, service_account, suite, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.cluster.suite import Suites
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("status")
 
@@ -48,10 +49,10 @@ def writer(suites: Suites) -> Path:
 @pytest.fixture(scope="module")
 def reader(control_plane: ControlPlane) -> Path:
     """Who may do what `permissions status` prints, and nothing else."""
-    role = yaml.safe_load(suites.run("permissions", "status").stdout)
+    role = yaml.safe_load(suite.run("permissions", "status").stdout)
     assert role["rules"] == reader_role(registry.controllers(), "any")["rules"]
     role["metadata"]["name"] = PEOPLE
-    return identities.bind(control_plane, PEOPLE, role)
+    return service_account.bind(control_plane, PEOPLE, role)
 
 
 def in_shape(plane: ControlPlane, writer: Path, *names: str) -> None:
@@ -61,7 +62,7 @@ def in_shape(plane: ControlPlane, writer: Path, *names: str) -> None:
 
 
 def serve(writer: Path) -> None:
-    done = suites.run(
+    done = suite.run(
         "all",
         "--once",
         "--kubeconfig",
@@ -75,17 +76,17 @@ def serve(writer: Path) -> None:
 def test_an_api_server_without_streamed_lists_is_asked_for_pages(
     control_plane: ControlPlane, writer: Path
 ) -> None:
-    audit = Audit(control_plane, identities.user("status-writer"))
+    audit = Audit(control_plane, service_account.user("status-writer"))
     in_shape(control_plane, writer, "paged")
 
     assert audit.counts()["list", "resourcequotas"] == 1
-    assert sights.find(control_plane, sights.quota_path("paged")) is not None
+    assert observe.find(control_plane, observe.quota_path("paged")) is not None
 
 
 def status(reader: Path, *arguments: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]], str]:
     """Exit code, rows by profile and controller, and what was said beside them."""
     command = ("status", *arguments, "--kubeconfig", str(reader), "-o", "json")
-    done = suites.run(*command)
+    done = suite.run(*command)
     assert "Traceback" not in done.stderr
     statuses = json.loads(done.stdout)["statuses"] if done.stdout else []
     return (
@@ -98,7 +99,7 @@ def status(reader: Path, *arguments: str) -> tuple[int, dict[tuple[str, str], di
 def test_a_profile_in_shape_is_ready_with_every_controller(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    audit = Audit(control_plane, identities.user(PEOPLE))
+    audit = Audit(control_plane, service_account.user(PEOPLE))
     in_shape(control_plane, writer, "shown")
 
     code, rows, said = status(reader, "shown")
@@ -132,15 +133,15 @@ def test_since_is_when_the_conditions_last_changed(
     path = f"{kubeflow.PROFILES}/dated"
     first = status(reader, "dated")[1]["dated", "quotas"]["since"]
     # A time is told in whole seconds: the next one must not fall into the same.
-    waits.until(
+    waiting.until(
         lambda: datetime.now(UTC) > datetime.fromisoformat(first) + timedelta(seconds=2),
         "the second is over",
     )
 
-    sights.annotate(control_plane, path, note="the spec and metadata change, no condition does")
+    observe.annotate(control_plane, path, note="the spec and metadata change, no condition does")
     serve(writer)
     unchanged = status(reader, "dated")[1]["dated", "quotas"]["since"]
-    sights.label(control_plane, "dated", pods="plenty")
+    observe.label(control_plane, "dated", pods="plenty")
     serve(writer)
     code, rows, _ = status(reader, "dated")
 
@@ -156,8 +157,8 @@ def test_what_nobody_repaired_is_drift_by_the_settings_that_are_given(
     control_plane: ControlPlane, writer: Path, reader: Path, tmp_path: Path
 ) -> None:
     in_shape(control_plane, writer, "drifted")
-    sights.patch(control_plane, sights.quota_path("drifted"), {"spec": {"hard": {"pods": "1"}}})
-    sights.delete(control_plane, sights.limits_path("drifted"))
+    observe.patch(control_plane, observe.quota_path("drifted"), {"spec": {"hard": {"pods": "1"}}})
+    observe.delete(control_plane, observe.limits_path("drifted"))
     file = tmp_path / "config.yaml"
     file.write_text("quotas: {hard: {pods: 1}}")
 
@@ -179,7 +180,7 @@ def test_a_paused_profile_is_shown_and_wakes_nobody(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
     in_shape(control_plane, writer, "dozing")
-    sights.annotate(control_plane, f"{kubeflow.PROFILES}/dozing", paused="quotas")
+    observe.annotate(control_plane, f"{kubeflow.PROFILES}/dozing", paused="quotas")
     serve(writer)
 
     code, rows, _ = status(reader, "dozing")
@@ -209,8 +210,8 @@ def test_rights_that_are_missing_are_named(
     assert status(reader, "half-seen")[0] == 0
     role = reader_role(registry.controllers(), "status-half")
     role["rules"] = [one for one in role["rules"] if one["resources"] != ["resourcequotas"]]
-    half = identities.bind(control_plane, "status-half", role)
-    blind = identities.bind(
+    half = service_account.bind(control_plane, "status-half", role)
+    blind = service_account.bind(
         control_plane,
         "status-blind",
         {**role, "metadata": {"name": "status-blind"}, "rules": role["rules"][1:]},
@@ -281,7 +282,7 @@ def test_the_default_kubeconfig_of_kubectl_is_enough(
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(reader.read_text())
 
-    done = suites.run("status", "plain", HOME=str(tmp_path))
+    done = suite.run("status", "plain", HOME=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[:3] == ["PROFILE", "CONTROLLER", "READY"]
@@ -296,14 +297,14 @@ def test_watching_goes_on_and_sees_what_happens(
     names = ("status", "watched-over", "--watch", "--only", "quotas", "--kubeconfig", str(reader))
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", suites.PROGRAM, *names],
-            env=suites.environment(), stdout=output, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", suite.PROGRAM, *names],
+            env=suite.environment(), stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        waits.until(lambda: "1 profile: 1 ready\n" in log.read_text(), "the first table is there")
-        path = sights.quota_path("watched-over")
-        sights.patch(control_plane, path, {"spec": {"hard": {"pods": "1"}}})
-        waits.until(lambda: "1 update" in log.read_text(), "the edit is shown")
+        waiting.until(lambda: "1 profile: 1 ready\n" in log.read_text(), "the first table is there")
+        path = observe.quota_path("watched-over")
+        observe.patch(control_plane, path, {"spec": {"hard": {"pods": "1"}}})
+        waiting.until(lambda: "1 update" in log.read_text(), "the edit is shown")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:
@@ -318,7 +319,7 @@ def test_a_variant_is_shown_under_its_own_name_once_it_has_spoken(
     """The last one of this plane: from here on gitea counts as installed."""
     in_shape(control_plane, writer, "with-gitea", "without-gitea")
     told = {"type": "GiteaUnclassifiedReady", "status": "True", "message": "5 objects are in place"}
-    sights.add_condition(control_plane, "with-gitea", told)
+    observe.add_condition(control_plane, "with-gitea", told)
 
     code, rows, _ = status(reader, "with-gitea", "without-gitea", "--only", "gitea-unclassified")
     both = status(reader, "with-gitea")[1]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controllers.pipelines.managed import ManagedStore
-from controllers.pipelines.stores import (
+from controllers.pipelines.objectstore.managed import ManagedStore
+from controllers.pipelines.objectstore.provider import (
     Credentials,
     Decision,
     Provider,
@@ -18,8 +18,8 @@ from controllers.pipelines.stores import (
     UnavailableError,
     UnfinishedError,
 )
-from tests.accounts import Trouble, World
-from tests.seaweedfs import SeaweedFS
+from tests.support.objectstore.accounts import Trouble, World
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 MOST = 40
 """More requests than any call makes."""

@@ -9,11 +9,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from controllers.pipelines import policies
-from controllers.pipelines.stores import Credentials
-from tests import waits
-from tests.accounts import World
-from tests.seaweedfs import SeaweedFS, client
+from controllers.pipelines.objectstore import policies
+from controllers.pipelines.objectstore.provider import Credentials
+from tests.support.cluster import waiting
+from tests.support.objectstore.accounts import World
+from tests.support.objectstore.seaweedfs import SeaweedFS, client
 
 DENIED = "AccessDenied"
 OK = "ok"
@@ -94,12 +94,12 @@ async def test_tenants_reach_their_own_and_what_is_shared_and_nothing_else(
     seaweedfs: SeaweedFS,
 ) -> None:
     pair = await Pair.make(seaweedfs)
-    waits.until(pair.check, "the policies are in force")
+    waiting.until(pair.check, "the policies are in force")
 
 
 async def test_who_gives_no_key_reaches_nothing(seaweedfs: SeaweedFS) -> None:
     pair = await Pair.make(seaweedfs)
-    waits.until(pair.check, "the policies are in force")
+    waiting.until(pair.check, "the policies are in force")
     import boto3  # noqa: PLC0415 - this test alone
 
     nobody = boto3.client(
@@ -182,7 +182,7 @@ async def test_isolation_comes_back_after_tampering(
     seaweedfs: SeaweedFS, tamper: Callable[[Pair], None]
 ) -> None:
     pair = await Pair.make(seaweedfs)
-    waits.until(pair.check, "the policies are in force")
+    waiting.until(pair.check, "the policies are in force")
     tamper(pair)
 
     def broken() -> bool:
@@ -192,10 +192,10 @@ async def test_isolation_comes_back_after_tampering(
             return True
         return False
 
-    waits.until(broken, "the tampering is in force")
+    waiting.until(broken, "the tampering is in force")
     await pair.ours.store.maintain()
     assert pair.keys[0] == await pair.ours.ensure()
-    waits.until(pair.check, "the policies are in force again")
+    waiting.until(pair.check, "the policies are in force again")
 
 
 async def test_others_statements_and_rules_survive(seaweedfs: SeaweedFS) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from controllers.pipelines import policies
-from controllers.pipelines.managed import ManagedStore
-from controllers.pipelines.stores import Credentials, Provider
-from tests.accounts import Trouble, World
-from tests.seaweedfs import SeaweedFS
+from controllers.pipelines.objectstore import policies
+from controllers.pipelines.objectstore.managed import ManagedStore
+from controllers.pipelines.objectstore.provider import Credentials, Provider
+from tests.support.objectstore.accounts import Trouble, World
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 
 async def test_a_new_tenant_gets_one_key_that_works(seaweedfs: SeaweedFS) -> None:

@@ -10,13 +10,13 @@ from controllers.manifests import Key
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.controller import CONTROLLER, Outside
-from controllers.pipelines.managed import ManagedStore
-from controllers.pipelines.stores import Provider, Tenant
-from tests import artifacts, harness
-from tests.accounts import World
-from tests.fakes import FakeCluster
-from tests.fakes.requests import Failure, Request
-from tests.seaweedfs import SeaweedFS
+from controllers.pipelines.objectstore.managed import ManagedStore
+from controllers.pipelines.objectstore.provider import Provider, Tenant
+from tests.support.fakes import FakeCluster, harness
+from tests.support.fakes.requests import Failure, Request
+from tests.support.objectstore import namespaces
+from tests.support.objectstore.accounts import World
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 PROVIDERS = [Provider.SEAWEEDFS, Provider.AWS]
 
@@ -76,7 +76,7 @@ async def running(cluster: FakeCluster, store: ManagedStore) -> AsyncIterator[ha
 
 def held(cluster: FakeCluster, name: str) -> str:
     secret = cluster.objects.read(Key("Secret", name, names.SECRET))
-    return artifacts.keys_of(secret).access_key
+    return namespaces.keys_of(secret).access_key
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.value)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from controllers.pipelines.stores import Credentials, RejectedError, UnavailableError
-from tests import waits
-from tests.accounts import World
-from tests.controlplane import ports
-from tests.seaweedfs import SeaweedFS
+from controllers.pipelines.objectstore.provider import Credentials, RejectedError, UnavailableError
+from tests.support.cluster import waiting
+from tests.support.controlplane import ports
+from tests.support.objectstore.accounts import World
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 LONGEST_DELAY = 60 * 1.25 + 60
 """Seconds: the longest backoff, and what the callers are spread over."""
@@ -53,7 +53,7 @@ async def test_a_store_that_comes_back_is_met_by_few_and_finds_all_as_it_was(
             else:
                 return
 
-    async with asyncio.timeout(waits.PATIENCE + LONGEST_DELAY):
+    async with asyncio.timeout(waiting.PATIENCE + LONGEST_DELAY):
         await asyncio.gather(*(again(number) for number in range(len(tenants))))
     assert all(1 == len(own_seaweedfs.keys(one.namespace)) for one in tenants)
 
@@ -129,4 +129,4 @@ async def test_who_stops_waiting_stops_nobody_else(seaweedfs: SeaweedFS) -> None
         await first
     assert [key.access_key] == world.keys
     await world.store.close()
-    waits.until(lambda: world.can_read(key), "S3 knows the key")
+    waiting.until(lambda: world.can_read(key), "S3 knows the key")

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from controllers.pipelines.stores import Decision, UnfinishedError
-from tests.accounts import World
-from tests.seaweedfs import SeaweedFS
+from controllers.pipelines.objectstore.provider import Decision, UnfinishedError
+from tests.support.objectstore.accounts import World
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 
 def gone(*uids: str) -> "Gone":

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from controllers.pipelines.stores import Credentials, UnavailableError
-from tests.accounts import World
-from tests.controlplane import certificates
-from tests.seaweedfs import SeaweedFS
-from tests.tunnels import Tunnel
+from controllers.pipelines.objectstore.provider import Credentials, UnavailableError
+from tests.support.controlplane import certificates
+from tests.support.http.tunnel import Tunnel
+from tests.support.objectstore.accounts import World
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 
 async def test_whoever_asks_the_store_trusts_the_bundle_that_is_named_and_nobody_else(

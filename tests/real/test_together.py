@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import identities, kubeflow, sights, waits
-from tests.controlplane import ControlPlane
-from tests.suites import Suites
+from tests.support.cluster import kubeflow, observe, service_account, waiting
+from tests.support.cluster.suite import Suites
+from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("quiet")
 
@@ -22,46 +22,46 @@ def test_two_processes_that_write_conditions_at_once_lose_none(
     profiles = kubeflow.create_tenants(control_plane, names[:20])
     foreign = {"type": "Foreign", "status": "True", "message": "theirs"}
     for name in names[:20]:
-        sights.add_condition(control_plane, name, foreign)
+        observe.add_condition(control_plane, name, foreign)
 
     both = [suites.start(controller) for controller in CONTROLLERS]
     for suite in both:
         suite.wait_ready()
     profiles += kubeflow.create_tenants(control_plane, names[20:])
     for name in names[20:]:
-        sights.add_condition(control_plane, name, foreign)
+        observe.add_condition(control_plane, name, foreign)
 
     for name in names:
-        sights.wait_in_shape(control_plane, name)
-    expected = {*sights.CONDITIONS, "Foreign"}
-    assert all(set(sights.conditions(control_plane, name)) == expected for name in names)
+        observe.wait_in_shape(control_plane, name)
+    expected = {*observe.CONDITIONS, "Foreign"}
+    assert all(set(observe.conditions(control_plane, name)) == expected for name in names)
     assert [suite.stop() for suite in both] == [0, 0]
 
 
 def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
-    role = identities.cluster_role("quotas", "limitranges", name="suite-crippled")
+    role = service_account.cluster_role("quotas", "limitranges", name="suite-crippled")
     for rule in role["rules"]:
         if rule["resources"] == ["limitranges"]:
             rule["verbs"].remove("create")
-    kubeconfig = identities.bind(control_plane, "crippled", role)
+    kubeconfig = service_account.bind(control_plane, "crippled", role)
     kubeflow.create_tenants(control_plane, ["crippled"])
 
     suite = suites.start("all", "--only", ",".join(CONTROLLERS), kubeconfig=kubeconfig).wait_ready()
 
-    waits.until(
-        lambda: "forbidden" in sights.message(control_plane, "crippled", "LimitrangesReady"),
+    waiting.until(
+        lambda: "forbidden" in observe.message(control_plane, "crippled", "LimitrangesReady"),
         "the condition names the missing right",
     )
-    (warning,) = waits.until(
-        lambda: sights.events(control_plane, "crippled", type="Warning"), "a warning is told"
+    (warning,) = waiting.until(
+        lambda: observe.events(control_plane, "crippled", type="Warning"), "a warning is told"
     )
     assert warning["reason"] == "Forbidden"
     assert 'cannot create resource "limitranges"' in warning["message"]
     assert suite.requests(code="403", method="POST") >= 3
     assert suite.total("controller_runtime_reconcile_errors_total", controller="limitranges") >= 3
-    assert sights.status(control_plane, "crippled", "QuotasReady") == "True"
+    assert observe.status(control_plane, "crippled", "QuotasReady") == "True"
     assert "Traceback" not in suite.text()
     suite.stop()
 
@@ -85,14 +85,14 @@ def test_what_the_settings_no_longer_want_is_deleted(
     untouched = control_plane.get("LimitRange", "theirs", "outgrown")
     before = suites.start("limitranges").wait_ready()
     for name in ("outgrown", "outgrown-twin"):
-        waits.until(functools.partial(sights.limits, control_plane, name), "the limits are made")
+        waiting.until(functools.partial(observe.limits, control_plane, name), "the limits are made")
     before.stop()
 
     after = suites.start("limitranges", "--config", str(settings)).wait_ready()
 
     for name in ("outgrown", "outgrown-twin"):
-        waits.until(
-            functools.partial(sights.is_gone, control_plane, sights.limits_path(name)),
+        waiting.until(
+            functools.partial(observe.is_gone, control_plane, observe.limits_path(name)),
             "the limits are deleted",
         )
     assert control_plane.get("LimitRange", "theirs", "outgrown") == untouched

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from controllers.pipelines import names
-from controllers.pipelines.stores import Credentials
-from tests import artifacts, suites, waits
-from tests.controlplane import ports
-from tests.seaweedfs import SeaweedFS
+from controllers.pipelines.objectstore.provider import Credentials
+from tests.support.cluster import suite, waiting
+from tests.support.controlplane import ports
+from tests.support.objectstore import namespaces
+from tests.support.objectstore.seaweedfs import SeaweedFS
 
 pytestmark = pytest.mark.xdist_group("pipelines-webhook")
 
@@ -37,7 +38,7 @@ class Webhook:
 
     def send(self, body: bytes) -> tuple[int, Mapping[str, str], Any]:
         """Status, headers and reply."""
-        connection = http.client.HTTPConnection(suites.HOST, self._port, timeout=60)
+        connection = http.client.HTTPConnection(suite.HOST, self._port, timeout=60)
         try:
             connection.request("POST", "/sync", body)
             answer = connection.getresponse()
@@ -66,21 +67,21 @@ def serving(store: SeaweedFS, folder: Path) -> Iterator[Webhook]:
     folder.mkdir(exist_ok=True)
     log = folder / "webhook.log"
     variables = {
-        **artifacts.variables(store, BUCKET),
+        **namespaces.variables(store, BUCKET),
         "HOME": str(folder),
         "CONTROLLER_PORT": str(port),
     }
-    command = (sys.executable, "-m", suites.PROGRAM, "pipelines", "--webhook")
+    command = (sys.executable, "-m", suite.PROGRAM, "pipelines", "--webhook")
     with (
         log.open("wb") as output,
         subprocess.Popen(
             [*command, "--log-level", "debug"],
-            env={**suites.environment(), **variables},
+            env={**suite.environment(), **variables},
             stderr=output,
         ) as process,
     ):
         try:
-            waits.until(lambda: is_open(process, port), "it listens", seconds=MAY_TAKE_SECONDS)
+            waiting.until(lambda: is_open(process, port), "it listens", seconds=MAY_TAKE_SECONDS)
             yield Webhook(process, port, log)
         finally:
             process.terminate()
@@ -90,7 +91,7 @@ def serving(store: SeaweedFS, folder: Path) -> Iterator[Webhook]:
 
 def is_open(process: subprocess.Popen[bytes], port: int) -> bool:
     assert process.poll() is None
-    return suites.is_open(port)
+    return suite.is_open(port)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def may_write(store: SeaweedFS, credentials: Credentials, key: str) -> bool:
 
 
 def wait_writable(store: SeaweedFS, credentials: Credentials, key: str) -> None:
-    waits.until(lambda: may_write(store, credentials, key), f"S3 lets {key} be written")
+    waiting.until(lambda: may_write(store, credentials, key), f"S3 lets {key} be written")
 
 
 def test_concurrent_calls_for_a_new_namespace_make_one_key_that_is_its_own(
@@ -123,7 +124,7 @@ def test_concurrent_calls_for_a_new_namespace_make_one_key_that_is_its_own(
 
     assert len(answers) == 40
     assert len({json.dumps(secret) for _, secret in answers}) == len(tenants)
-    made = {name: artifacts.keys_of(secret) for name, secret in answers}
+    made = {name: namespaces.keys_of(secret) for name, secret in answers}
     for name, other in zip(tenants, reversed(tenants), strict=True):
         assert store.keys(name) == [made[name].access_key]
         wait_writable(store, made[name], f"private-artifacts/{name}/mine")
@@ -136,7 +137,7 @@ def test_a_process_that_died_before_the_secret_was_written_leaves_one_key(
     made = []
     for number in range(3):
         with serving(store, tmp_path / str(number)) as webhook:
-            made.append(artifacts.keys_of(webhook.minted("hook-restarted")).access_key)
+            made.append(namespaces.keys_of(webhook.minted("hook-restarted")).access_key)
 
     assert len(set(made)) == 1
     assert store.keys("hook-restarted") == made[:1]
@@ -181,13 +182,13 @@ def test_while_the_store_is_down_new_namespaces_are_told_to_come_again(
             assert (status, reply["attachments"][-1]) == (200, secret)
 
             store.resume()
-            waits.until(
+            waiting.until(
                 lambda: webhook.ask("hook-meanwhile")[0] == 200, "it is answered", seconds=180
             )
-            made = artifacts.keys_of(webhook.minted("hook-meanwhile"))
+            made = namespaces.keys_of(webhook.minted("hook-meanwhile"))
             assert store.keys("hook-meanwhile") == [made.access_key]
         log = webhook.log.read_text()
-        for hidden in (artifacts.keys_of(secret), made, store.admin):
+        for hidden in (namespaces.keys_of(secret), made, store.admin):
             assert hidden.secret_key not in log
             assert base64.b64encode(hidden.secret_key.encode()).decode() not in log
     finally:
@@ -195,7 +196,7 @@ def test_while_the_store_is_down_new_namespaces_are_told_to_come_again(
 
 
 def test_no_secret_is_in_the_log(webhook: Webhook) -> None:
-    made = artifacts.keys_of(webhook.minted("hook-silent"))
+    made = namespaces.keys_of(webhook.minted("hook-silent"))
 
     log = webhook.log.read_text()
     assert "serving the webhook" in log

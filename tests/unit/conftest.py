@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests import clocks
+from tests.support.fakes import event_loop
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,5 +19,5 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     if item.get_closest_marker("virtual_time"):
-        return {"virtual": clocks.VirtualLoop}
+        return {"virtual": event_loop.VirtualLoop}
     return {"real": asyncio.new_event_loop}

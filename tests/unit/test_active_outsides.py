@@ -8,11 +8,11 @@ import pytest
 
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
-from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController, Owned, Part, View, Wake, Watched
+from controllers.runtime import rbac
+from controllers.runtime.controller import AnyController, Owned, Part, View, Wake, Watched
 from controllers.runtime.options import Options
-from tests import clocks, harness, specimens
-from tests.fakes import FakeCluster
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -65,7 +65,7 @@ def controller(reader: Reader, **fields: Any) -> AnyController:
         kind=POLICY.kind, keep=lambda body: body["data"], wakes=None, only=(POLICY[1], POLICY[2])
     )
     owned = fields.pop("owned", [Owned(kind="LimitRange")])
-    return specimens.controller(
+    return live_objects.controller(
         owned=owned,
         watched=[watched],
         gather=gather,
@@ -75,13 +75,13 @@ def controller(reader: Reader, **fields: Any) -> AnyController:
 
 
 def running(reader: Reader, cluster: FakeCluster, **fields: Any) -> Any:
-    settings = specimens.Settings(manifests=lambda _profile: [])
+    settings = live_objects.Settings(manifests=lambda _profile: [])
     assembly = (controller(reader, **fields.pop("controller", {})), settings)
     return harness.running(assembly, cluster=cluster, **fields)
 
 
 def policy(for_: str, key: Key = POLICY) -> Body:
-    return specimens.object_body(
+    return live_objects.object_body(
         key.kind, key.name, key.namespace, labels={}, owners=[], uid=f"uid-{key}",
         data={"for": for_},
     )  # fmt: skip
@@ -130,7 +130,7 @@ async def test_nothing_else_of_the_kind_is_listed_or_watched() -> None:
 async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("alice"))
-    ours = specimens.object_body()
+    ours = live_objects.object_body()
     cluster.objects.put(ours)
     declared: dict[str, Any] = {"owned": [Owned(kind="ConfigMap")]}
     async with running(reader, cluster, controller=declared) as process:
@@ -142,13 +142,13 @@ async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
 def test_only_that_object_may_be_read() -> None:
     one = controller(Reader())
     other = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=None, only=("x", "another"))
-    rules = permissions.rules(specimens.controller(owned=[], watched=[*one.watched, other]))
+    rules = rbac.rules(live_objects.controller(owned=[], watched=[*one.watched, other]))
     assert [(("list", "watch"), ("another", "policy"))] == [
         (rule.verbs, rule.names) for rule in rules if "configmaps" in rule.resources
     ]
 
     every = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=lambda _body: None)
-    rules = permissions.rules(specimens.controller(owned=[], watched=[other, every]))
+    rules = rbac.rules(live_objects.controller(owned=[], watched=[other, every]))
     assert [()] == [rule.names for rule in rules if "configmaps" in rule.resources]
 
 
@@ -156,7 +156,7 @@ async def test_a_standby_reads_it_too_and_wakes_nobody() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("all"))
     async with running(reader, cluster, leading=False):
-        await clocks.until(lambda: reader.read, "it has read")
+        await event_loop.until(lambda: reader.read, "it has read")
         assert [{"for": "all"}] == reader.read
         assert [] == reader.gathered
 
@@ -173,7 +173,7 @@ async def test_an_error_of_it_ends_the_process() -> None:
     async with running(reader, cluster) as process:
         reader.error = ValueError("a mistake of ours")
         reader.noticed()
-        await clocks.until(process.manager.failed.is_set, "the process knows")
+        await event_loop.until(process.manager.failed.is_set, "the process knows")
 
 
 async def test_how_its_parts_are_is_told_in_the_metrics() -> None:

@@ -10,15 +10,15 @@ import pytest
 import pytest_asyncio
 
 from controllers.manifests import Body, Key, Manifest
-from controllers.runtime import reconciling
-from controllers.runtime.applying import Applier
-from controllers.runtime.changes import Action
-from controllers.runtime.declarations import Owned
-from controllers.runtime.informers import informers_for
-from controllers.runtime.outcomes import Failed
-from controllers.runtime.slots import Priority
-from tests import clocks, harness, specimens
-from tests.fakes import Failure, FakeCluster, Request
+from controllers.runtime.apply import plan as apply_plan
+from controllers.runtime.apply.apply import Applier
+from controllers.runtime.apply.changeset import Action
+from controllers.runtime.cache.reflector import informers_for
+from controllers.runtime.client.ratelimit import Priority
+from controllers.runtime.controller import Owned
+from controllers.runtime.reconcile.result import Failed
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -50,10 +50,10 @@ class Bench:
         self.cluster: FakeCluster = harness.tenants()
         self.woken: list[str] = []
         self.informers = informers_for(
-            [specimens.controller(owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)])],
+            [live_objects.controller(owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)])],
             self.cluster,
             self._wake,
-            clock=clocks.now,
+            clock=event_loop.now,
         )
         self.tasks = [asyncio.create_task(one.run()) for one in self.informers.values()]
 
@@ -61,20 +61,20 @@ class Bench:
         self.woken.append(profile)
 
     async def ready(self) -> None:
-        await clocks.until(
+        await event_loop.until(
             lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
         )
         await self.quiet()
 
     async def quiet(self) -> None:
-        await clocks.turns()
-        await clocks.until(lambda: self.cluster.delivered, "every event was taken")
+        await event_loop.turns()
+        await event_loop.until(lambda: self.cluster.delivered, "every event was taken")
 
     async def bring(self, *manifests: Manifest, at_once: bool = True) -> list[str]:
         """Plan and apply; the changes as texts."""
         owned = {kind: self.informers[kind] for kind in (*KINDS, *VOLUMES)}
-        changes, wants = reconciling.plan(
-            manifests, profile=specimens.profile(), component="samples", memories=owned
+        changes, wants = apply_plan.plan(
+            manifests, profile=live_objects.profile(), component="samples", memories=owned
         )
         applier = Applier(
             cluster=self.cluster,
@@ -88,7 +88,7 @@ class Bench:
 
     def put(self, kind: str = "ConfigMap", name: str = "settings", **fields: Any) -> Body:
         """As `specimens.object_body`, by somebody else; nobody is woken by it in this test."""
-        body = specimens.object_body(kind, name, **fields)
+        body = live_objects.object_body(kind, name, **fields)
         del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
         return self.cluster.objects.put(body)
 
@@ -121,12 +121,12 @@ async def bench() -> AsyncIterator[Bench]:
 
 def binding(name: str = "view") -> Manifest:
     content = {"roleRef": ROLE | {"name": name}, "subjects": []}
-    return specimens.manifest("RoleBinding", "binding", content=content)
+    return live_objects.manifest("RoleBinding", "binding", content=content)
 
 
 def service(**spec: Any) -> Manifest:
-    content = {"spec": {**specimens.merged_content()["spec"], **spec}}
-    return specimens.manifest("Service", "web", content=content)
+    content = {"spec": {**live_objects.merged_content()["spec"], **spec}}
+    return live_objects.manifest("Service", "web", content=content)
 
 
 # Create
@@ -134,7 +134,7 @@ def service(**spec: Any) -> Manifest:
 
 async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
     assert ["ConfigMap alice/settings create"] == await bench.bring(
-        specimens.manifest(labels={"tier": "low"}, annotations={"note": "a"})
+        live_objects.manifest(labels={"tier": "low"}, annotations={"note": "a"})
     )
     (request,) = bench.cluster.writes()
 
@@ -148,9 +148,9 @@ async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
             "metadata": {
                 "name": "settings",
                 "namespace": "alice",
-                "labels": {"tier": "low", **specimens.marks()},
+                "labels": {"tier": "low", **live_objects.marks()},
                 "annotations": {"note": "a"},
-                "ownerReferences": [specimens.profile_reference()],
+                "ownerReferences": [live_objects.profile_reference()],
             },
             "data": {"key": "value"},
         },
@@ -159,20 +159,20 @@ async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
 
 
 async def test_what_is_in_place_costs_no_request(bench: Bench) -> None:
-    await bench.bring(specimens.manifest())
+    await bench.bring(live_objects.manifest())
     bench.cluster.requests.clear()
 
-    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(specimens.manifest())
+    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(live_objects.manifest())
     assert [] == bench.cluster.requests
 
 
 async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(bench: Bench) -> None:
     before = await bench.arranged(labels={"theirs": "yes"}, data={"old": "1"})
 
-    assert ["ConfigMap alice/settings adopt"] == await bench.bring(specimens.manifest())
+    assert ["ConfigMap alice/settings adopt"] == await bench.bring(live_objects.manifest())
     after = bench.cluster.objects.read(KEY)
     assert before["metadata"]["uid"] == after["metadata"]["uid"]
-    assert {"theirs": "yes", **specimens.marks()} == after["metadata"]["labels"]
+    assert {"theirs": "yes", **live_objects.marks()} == after["metadata"]["labels"]
     assert {"key": "value"} == after["data"]
     assert [
         "POST ConfigMap alice/settings",
@@ -183,7 +183,7 @@ async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(ben
 
 @pytest.mark.parametrize(
     "owners",
-    [(), (specimens.profile_reference("bob", "uid-bob"),), ({"kind": "Job", "uid": "uid-job"},)],
+    [(), (live_objects.profile_reference("bob", "uid-bob"),), ({"kind": "Job", "uid": "uid-job"},)],
     ids=["nobodys", "another_profiles", "a_jobs"],
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -191,7 +191,7 @@ async def test_a_create_that_meets_a_foreign_object_is_refused_and_leaves_it(
     bench: Bench, kind: str, owners: Sequence[Body]
 ) -> None:
     manifest = {
-        "ConfigMap": specimens.manifest(),
+        "ConfigMap": live_objects.manifest(),
         "RoleBinding": binding(),
         "Service": service(),
     }[kind]
@@ -206,17 +206,17 @@ async def test_what_is_adoptable_and_nobodys_is_taken_over(bench: Bench) -> None
     await bench.arranged(labels={}, owners=(), data={"old": "1"})
 
     assert ["ConfigMap alice/settings adopt"] == await bench.bring(
-        specimens.manifest(adoptable=True)
+        live_objects.manifest(adoptable=True)
     )
     metadata = bench.cluster.objects.read(KEY)["metadata"]
-    assert [specimens.profile_reference()] == metadata["ownerReferences"]
+    assert [live_objects.profile_reference()] == metadata["ownerReferences"]
 
 
 async def test_a_create_only_object_without_our_labels_gets_them_and_keeps_its_content(
     bench: Bench,
 ) -> None:
     await bench.arranged(labels={}, data={"mine": "1"})
-    manifest = specimens.manifest(create_only=True)
+    manifest = live_objects.manifest(create_only=True)
 
     assert ["ConfigMap alice/settings adopt"] == await bench.bring(manifest)
     assert {"mine": "1"} == bench.cluster.objects.read(KEY)["data"]
@@ -227,7 +227,7 @@ async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench)
     bench.cluster.fail_next(Failure.LOST_AFTER, is_write)
     bench.cluster.hold_watches()
     with pytest.raises(Failed):
-        await bench.bring(specimens.manifest())
+        await bench.bring(live_objects.manifest())
     assert ["ConfigMap alice/settings unchanged"] == await _again(bench)
 
     assert 1 == len(bench.cluster.objects.all_of("ConfigMap"))
@@ -235,8 +235,8 @@ async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench)
 
 async def _again(bench: Bench) -> list[str]:
     """A second try, while the watch has told nothing yet."""
-    task = asyncio.create_task(bench.bring(specimens.manifest()))
-    await clocks.turns()
+    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    await event_loop.turns()
     bench.cluster.release_watches()
     return await task
 
@@ -247,7 +247,7 @@ async def _again(bench: Bench) -> list[str]:
 async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
     before = await bench.arranged(data={"key": "edited", "more": "1"})
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(specimens.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.bring(live_objects.manifest())
     assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
     sent = bench.cluster.writes()[0].body
     assert sent is not None
@@ -257,9 +257,9 @@ async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
 
 
 async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench) -> None:
-    before = await bench.arranged(told=True, labels={**specimens.marks(), "their": "1"}, data={})
+    before = await bench.arranged(told=True, labels={**live_objects.marks(), "their": "1"}, data={})
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(specimens.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.bring(live_objects.manifest())
     assert ["PUT ConfigMap alice/settings"] == bench.requests()
     sent = bench.cluster.writes()[0].body
     assert sent is not None
@@ -270,10 +270,10 @@ async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench)
 
 async def test_an_event_is_good_for_one_update(bench: Bench) -> None:
     await bench.arranged(told=True, data={"key": "edited"})
-    await bench.bring(specimens.manifest())
+    await bench.bring(live_objects.manifest())
     bench.cluster.requests.clear()
 
-    assert await bench.bring(specimens.manifest(content={"data": {"key": "another"}}))
+    assert await bench.bring(live_objects.manifest(content={"data": {"key": "another"}}))
     assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
 
 
@@ -287,8 +287,8 @@ async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
         bench.cluster.objects.delete(KEY)
     else:
         bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
-    task = asyncio.create_task(bench.bring(specimens.manifest()))
-    await clocks.turns()
+    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    await event_loop.turns()
     bench.cluster.release_watches()
     await task
 
@@ -324,35 +324,35 @@ async def test_a_storm_of_edits_keeps_the_latest_bodies_only(bench: Bench) -> No
 async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -> None:
     other = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "uid-pod"}
     body = await bench.arranged(
-        labels={**specimens.marks(), "theirs": "yes"},
+        labels={**live_objects.marks(), "theirs": "yes"},
         annotations={"theirs": "yes", "note": "old"},
-        owners=[other, specimens.profile_reference()],
+        owners=[other, live_objects.profile_reference()],
         data={"key": "edited"},
         immutable=None,
     )
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(finalizers=["a/b"]))
     await bench.quiet()
-    await bench.bring(specimens.manifest(annotations={"note": "new"}))
+    await bench.bring(live_objects.manifest(annotations={"note": "new"}))
     metadata = bench.cluster.objects.read(KEY)["metadata"]
 
     assert body["metadata"]["uid"] == metadata["uid"]
-    assert {**specimens.marks(), "theirs": "yes"} == metadata["labels"]
+    assert {**live_objects.marks(), "theirs": "yes"} == metadata["labels"]
     assert {"theirs": "yes", "note": "new"} == metadata["annotations"]
-    assert [other, specimens.profile_reference()] == metadata["ownerReferences"]
+    assert [other, live_objects.profile_reference()] == metadata["ownerReferences"]
     assert ["a/b"] == metadata["finalizers"]
 
 
 async def test_a_barred_annotation_goes_and_others_stay(bench: Bench) -> None:
     await bench.arranged(annotations={"theirs": "yes", "role": "admin"}, data={"key": "value"})
 
-    assert await bench.bring(specimens.manifest(barred_annotations=("user", "role")))
+    assert await bench.bring(live_objects.manifest(barred_annotations=("user", "role")))
     assert bench.cluster.objects.read(KEY)["metadata"]["annotations"] == {"theirs": "yes"}
     assert [str(one) for one in bench.cluster.writes()] == ["PUT ConfigMap alice/settings"]
 
 
 async def test_a_field_that_we_do_not_state_goes(bench: Bench) -> None:
     await bench.arranged(data={"key": "value"}, binaryData={"more": "AA=="})
-    await bench.bring(specimens.manifest())
+    await bench.bring(live_objects.manifest())
 
     assert "binaryData" not in bench.cluster.objects.read(KEY)
 
@@ -361,7 +361,7 @@ async def test_a_conflict_is_read_again_and_written_over_what_is_there_now(bench
     await bench.arranged(data={"key": "edited"})
     bench.cluster.fail_next(Failure.CONFLICT, puts)
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(specimens.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.bring(live_objects.manifest())
     assert [
         "GET ConfigMap alice/settings",
         "PUT ConfigMap alice/settings",
@@ -379,7 +379,7 @@ async def test_an_edit_between_read_and_write_is_not_lost(bench: Bench) -> None:
         return False
 
     bench.cluster.fail_next(Failure.BROKEN, edit)
-    await bench.bring(specimens.manifest())
+    await bench.bring(live_objects.manifest())
 
     assert "1" == bench.cluster.objects.read(KEY)["metadata"]["labels"]["new"]
     assert 2 == len(bench.cluster.writes())
@@ -391,16 +391,16 @@ async def test_what_keeps_changing_is_left_for_later(bench: Bench) -> None:
         bench.cluster.fail_next(Failure.CONFLICT, puts)
 
     with pytest.raises(Failed, match="changed under our hands"):
-        await bench.bring(specimens.manifest())
+        await bench.bring(live_objects.manifest())
 
 
 async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench) -> None:
     await bench.arranged(data={"key": "edited"})
     bench.cluster.hold_watches()
-    bob = specimens.profile_reference("bob", "uid-bob")
+    bob = live_objects.profile_reference("bob", "uid-bob")
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(ownerReferences=[bob]))
-    task = asyncio.create_task(bench.bring(specimens.manifest()))
-    await clocks.turns()
+    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    await event_loop.turns()
     bench.cluster.release_watches()
 
     assert [
@@ -413,8 +413,8 @@ async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None
     await bench.arranged(data={"key": "edited"})
     bench.cluster.hold_watches()
     bench.cluster.objects.delete(KEY)
-    task = asyncio.create_task(bench.bring(specimens.manifest()))
-    await clocks.turns()
+    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    await event_loop.turns()
     bench.cluster.release_watches()
 
     assert ["ConfigMap alice/settings create"] == await task
@@ -446,7 +446,7 @@ async def test_another_object_of_that_name_is_not_deleted(bench: Bench) -> None:
     bench.cluster.objects.delete(KEY)
     other = bench.put(labels={}, owners=())
     task = asyncio.create_task(bench.bring())
-    await clocks.turns()
+    await event_loop.turns()
     bench.cluster.release_watches()
     with pytest.raises(Failed, match="uid is"):
         await task
@@ -461,7 +461,7 @@ async def test_deleting_what_is_gone_already_is_no_failure(bench: Bench) -> None
     bench.cluster.hold_watches()
     bench.cluster.objects.delete(KEY)
     task = asyncio.create_task(bench.bring())
-    await clocks.turns()
+    await event_loop.turns()
     bench.cluster.release_watches()
 
     assert ["ConfigMap alice/settings delete (no longer wanted)"] == await task
@@ -614,7 +614,7 @@ async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
         text = f"POST ConfigMap alice/{name}"
         bench.cluster.fail_next(Failure.BROKEN, functools.partial(is_request, text))
     with pytest.raises(Failed) as caught:
-        await bench.bring(*(specimens.manifest(name=name) for name in "abcd"))
+        await bench.bring(*(live_objects.manifest(name=name) for name in "abcd"))
 
     assert (
         "ConfigMap alice/a create: 500 InternalError: induced;"
@@ -633,11 +633,11 @@ async def test_writes_of_one_profile_go_side_by_side_where_asked(
     seconds: float,
 ) -> None:
     bench.cluster.latency = 1.0
-    began = clocks.now()
-    manifests = [specimens.manifest(name=name) for name in "abc"]
+    began = event_loop.now()
+    manifests = [live_objects.manifest(name=name) for name in "abc"]
     await bench.bring(*manifests, at_once=at_once)
 
-    assert seconds == pytest.approx(clocks.now() - began, abs=0.3)
+    assert seconds == pytest.approx(event_loop.now() - began, abs=0.3)
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -646,8 +646,8 @@ async def test_what_is_in_no_namespace_is_written_first(
     at_once: bool,  # noqa: FBT001
 ) -> None:
     bench.cluster.latency = 1.0
-    claim = specimens.manifest("PersistentVolumeClaim", "data")
-    volume = specimens.manifest("PersistentVolume", "alice-data", namespace="")
+    claim = live_objects.manifest("PersistentVolumeClaim", "data")
+    volume = live_objects.manifest("PersistentVolume", "alice-data", namespace="")
     changes = await bench.bring(claim, volume, at_once=at_once)
 
     written = [request.kind for request in bench.cluster.writes()]
@@ -660,7 +660,7 @@ async def test_what_is_in_no_namespace_is_written_first(
 
 async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> None:
     bench.informers["ConfigMap"].version = "v1beta1"
-    await bench.bring(specimens.manifest())
+    await bench.bring(live_objects.manifest())
     (request,) = bench.cluster.writes()
 
     assert "/api/v1beta1/namespaces/alice/configmaps" == request.path
@@ -670,8 +670,8 @@ async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> 
 
 async def test_a_cancellation_is_not_swallowed(bench: Bench) -> None:
     bench.cluster.latency = 100.0
-    task = asyncio.create_task(bench.bring(specimens.manifest()))
-    await clocks.turns()
+    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    await event_loop.turns()
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

@@ -13,8 +13,9 @@ from controllers.authz_policies.desired import Binding, Facts
 from controllers.findings import Finding, Severity
 from controllers.manifests import Body
 from controllers.profiles import Owner, Profile
-from tests import builders, kubeflow
-from tests.meshes import Request, is_allowed
+from tests.support.builders import inputs
+from tests.support.cluster import kubeflow
+from tests.support.istio.mesh import Request, is_allowed
 
 SETTINGS = AuthzPoliciesSettings()
 JANE, JOHN = "jane@example.ca", "john@example.ca"
@@ -72,9 +73,9 @@ CONTRIBUTORS = facts(("User", JOHN), ("Group", "analysts"))
 def test_the_policies_are_as_their_golden_file(
     name: str, known: Facts, settings: Mapping[str, Any]
 ) -> None:
-    profile = builders.profile()
+    profile = inputs.profile()
     manifests = desired.desired(profile, known, AuthzPoliciesSettings.model_validate(settings))
-    assert builders.golden("authz-policies", name) == builders.bodies(
+    assert inputs.golden("authz-policies", name) == inputs.bodies(
         manifests, profile, component="authz-policies"
     )
 
@@ -113,7 +114,7 @@ def test_an_access_policy_always_has_rules_as_none_would_admit_nobody() -> None:
 
 
 def test_only_the_access_policy_is_adopted_from_nobody() -> None:
-    wanted = desired.desired(builders.profile(), Facts(), SETTINGS)
+    wanted = desired.desired(inputs.profile(), Facts(), SETTINGS)
 
     assert [names.OWNER_ACCESS] == [one.name for one in wanted if one.adoptable]
 
@@ -167,7 +168,7 @@ def test_whose_role_is_not_admitted_is_no_finding() -> None:
 
 def test_without_the_access_policy_nobody_is_left_out_of_it() -> None:
     settings = AuthzPoliciesSettings(owner_access=False)
-    assert desired.findings(builders.profile(owner="*"), Facts(), settings) == []
+    assert desired.findings(inputs.profile(owner="*"), Facts(), settings) == []
 
 
 def test_who_writes_bindings_cannot_fill_the_events() -> None:
@@ -268,7 +269,7 @@ class View:
 
 
 async def test_contributors_are_gathered_from_memory_in_the_order_of_their_bindings() -> None:
-    gathered = await controller.gather(builders.profile(), View())
+    gathered = await controller.gather(inputs.profile(), View())
 
     assert ["a", "b"] == [name for name, _ in gathered.bindings]
 

@@ -10,7 +10,9 @@ from controllers.authz_policies import desired, names
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.authz_policies.controller import CONTROLLER
 from controllers.manifests import Body, Key
-from tests import clocks, harness, kubeflow, specimens
+from tests.support.builders import live_objects
+from tests.support.cluster import kubeflow
+from tests.support.fakes import event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -24,21 +26,21 @@ REFUSED = f"{BLOCK} refused (exists and was not made by us; rename or delete it)
 
 
 def wanted(key: Key) -> Mapping[str, Any]:
-    profile = specimens.profile()
+    profile = live_objects.profile()
     manifests = desired.desired(profile, desired.Facts(), SETTINGS)
     return next(one.content for one in manifests if one.key == key)
 
 
 def policy(key: Key, spec: Mapping[str, Any] | None = None, **fields: Any) -> Body:
-    fields.setdefault("labels", specimens.marks("authz-policies"))
+    fields.setdefault("labels", live_objects.marks("authz-policies"))
     fields.setdefault("uid", f"uid-{key.name}")
     content = wanted(key) if spec is None else {"spec": dict(spec)}
-    return specimens.object_body(names.KIND, key.name, **fields, **content)
+    return live_objects.object_body(names.KIND, key.name, **fields, **content)
 
 
 def older(**fields: Any) -> Body:
     """As the Go suite makes it: the header from anybody."""
-    spec = {"action": "ALLOW", "rules": [{"when": [kubeflow.header_condition(specimens.OWNER)]}]}
+    spec = {"action": "ALLOW", "rules": [{"when": [kubeflow.header_condition(live_objects.OWNER)]}]}
     return policy(ACCESS, spec, labels={}, **fields)
 
 
@@ -152,11 +154,11 @@ async def test_a_contributor_is_in_the_policy_while_the_binding_is_there() -> No
     async with harness.running((CONTROLLER, SETTINGS)) as process:
         objects = process.cluster.objects
         key = Key("RoleBinding", "alice", kubeflow.contributor_name(JOHN, "edit"))
-        assert [specimens.OWNER] == users(process)
+        assert [live_objects.OWNER] == users(process)
 
         objects.put(contributor())
         await process.settled()
-        assert [specimens.OWNER, JOHN] == users(process)
+        assert [live_objects.OWNER, JOHN] == users(process)
 
         process.cluster.requests.clear()
         objects.edit(key, lambda body: body["metadata"].update(labels={"seen": "yes"}))
@@ -165,15 +167,15 @@ async def test_a_contributor_is_in_the_policy_while_the_binding_is_there() -> No
 
         objects.edit(key, lambda body: body["metadata"]["annotations"].update(role="view"))
         await process.settled()
-        assert [specimens.OWNER] == users(process)
+        assert [live_objects.OWNER] == users(process)
 
         objects.edit(key, lambda body: body["metadata"]["annotations"].update(role="admin"))
         await process.settled()
-        assert [specimens.OWNER, JOHN] == users(process)
+        assert [live_objects.OWNER, JOHN] == users(process)
 
         objects.delete(key)
         await process.settled()
-        assert [specimens.OWNER] == users(process)
+        assert [live_objects.OWNER] == users(process)
 
 
 async def test_a_binding_that_waits_for_a_finalizer_admits_nobody_any_more() -> None:
@@ -182,16 +184,16 @@ async def test_a_binding_that_waits_for_a_finalizer_admits_nobody_any_more() -> 
     body["metadata"]["finalizers"] = ["test/hold"]
     cluster.objects.put(body)
     async with harness.running((CONTROLLER, SETTINGS), cluster=cluster) as process:
-        assert [specimens.OWNER, JOHN] == users(process)
+        assert [live_objects.OWNER, JOHN] == users(process)
         cluster.objects.delete(Key("RoleBinding", "alice", body["metadata"]["name"]))
         await process.settled()
 
-        assert [specimens.OWNER] == users(process)
+        assert [live_objects.OWNER] == users(process)
 
 
 async def test_another_owner_takes_the_old_ones_place_before_kubeflow_follows() -> None:
     cluster = harness.tenants()
-    admin = contributor(specimens.OWNER, "admin")
+    admin = contributor(live_objects.OWNER, "admin")
     admin["metadata"]["name"] = "namespaceAdmin"
     cluster.objects.put(admin)
     async with harness.running((CONTROLLER, SETTINGS), cluster=cluster) as process:
@@ -214,7 +216,7 @@ async def test_a_name_that_would_admit_others_is_told_and_the_others_come_in() -
 
         assert ("False", ("SubjectLeftOut", message)) == (status, warning[1:])
         assert "'*' has * at an end" in message
-        assert [specimens.OWNER, JOHN] == users(process)
+        assert [live_objects.OWNER, JOHN] == users(process)
 
 
 async def test_without_istio_it_waits_aloud_and_starts_when_the_crd_appears() -> None:
@@ -229,6 +231,8 @@ async def test_without_istio_it_waits_aloud_and_starts_when_the_crd_appears() ->
         assert ("", True) == (check.trouble, check.note.startswith("waiting: the cluster serves"))
 
         cluster.unserved.discard((names.KIND, "v1beta1"))
-        await clocks.until(lambda: cluster.objects.get(ACCESS) is not None, "the policy is made")
+        await event_loop.until(
+            lambda: cluster.objects.get(ACCESS) is not None, "the policy is made"
+        )
         await process.settled()
         assert WELL == process.conditions()["AuthzPoliciesReady"]

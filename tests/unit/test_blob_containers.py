@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.blob_csi import containers, keys, names, sweeps
-from controllers.blob_csi.containers import Mark, State, Tenant
-from controllers.blob_csi.keys import AccountKey, Unusable
-from controllers.blob_csi.sweeps import Fate
-from controllers.blob_csi.troubles import AccountError, Breaker, SparedError, waiting
-from tests import builders, specimens
-from tests.azurite import key_of
+from controllers.blob_csi import names
+from controllers.blob_csi.accounts import ownership, retention, secrets
+from controllers.blob_csi.accounts.ownership import Mark, State, Tenant
+from controllers.blob_csi.accounts.retention import Fate
+from controllers.blob_csi.accounts.secrets import AccountKey, Unusable
+from controllers.blob_csi.accounts.troubles import AccountError, Breaker, SparedError, waiting
+from tests.support.azure import key_of
+from tests.support.builders import inputs, live_objects
 
 TENANT = Tenant(profile="a-b", uid="uid-1", owner="jane", cluster="here")
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -58,20 +59,20 @@ STATES = [
 def test_the_state_follows_from_the_mark_and_what_is_known(
     who: Tenant, seen: Mark | None, expected: State
 ) -> None:
-    assert expected is containers.determine_state(who, seen, exists=True)
+    assert expected is ownership.determine_state(who, seen, exists=True)
 
 
 def test_every_state_is_covered() -> None:
     assert {*State} - {State.ABSENT} == {expected for *_, expected in STATES}
-    assert State.ABSENT is containers.determine_state(TENANT, None, exists=False)
+    assert State.ABSENT is ownership.determine_state(TENANT, None, exists=False)
 
 
-@pytest.mark.parametrize("state", sorted(containers.REFUSED, key=str))
+@pytest.mark.parametrize("state", sorted(ownership.REFUSED, key=str))
 def test_each_refusal_names_the_container_the_account_and_what_would_be_right(
     state: State,
 ) -> None:
     who = tenant(rivals=("a--b",))
-    said = containers.refusal(state, who, mark(profile="a--b"), account="acc", is_live=True)
+    said = ownership.refusal(state, who, mark(profile="a--b"), account="acc", is_live=True)
     assert said.after is None
     assert "container 'a-b' of storage account acc" in said.message
     assert any(word in said.message for word in ("expected", "set its metadata", "annotate"))
@@ -80,7 +81,7 @@ def test_each_refusal_names_the_container_the_account_and_what_would_be_right(
 def test_who_is_refused_is_told_whether_the_other_is_still_there() -> None:
     other = mark(profile="a--b")
     live, gone = (
-        containers.refusal(State.FOREIGN, TENANT, other, account="acc", is_live=there).message
+        ownership.refusal(State.FOREIGN, TENANT, other, account="acc", is_live=there).message
         for there in (True, False)
     )
     assert "is that of profile a--b: expected another name" in live
@@ -90,7 +91,7 @@ def test_who_is_refused_is_told_whether_the_other_is_still_there() -> None:
 
 
 def test_who_is_refused_is_told_nothing_of_another_owner() -> None:
-    said = containers.refusal(
+    said = ownership.refusal(
         State.FORMER, TENANT, mark(uid="uid-0", owner="eve"), account="acc", is_live=True
     )
     assert "eve" not in said.message
@@ -111,36 +112,36 @@ def test_a_mark_is_read_as_it_was_written_and_keeps_what_others_wrote(
     written = Mark(profile=profile, uid=uid, owner=owner, cluster=cluster, gone=gone)
     others = {"Team": "x", "PROFILE": "somebody", "profilegone": "2020-01-01T00:00:00+00:00"}
     metadata = written.metadata(others)
-    assert written == containers.mark_of(metadata)
+    assert written == ownership.mark_of(metadata)
     assert "x" == metadata["Team"]
     assert "PROFILE" not in metadata
 
 
 @given(st.dictionaries(st.sampled_from(["profile", "profileuid", "profilegone", "x"]), st.text()))
 def test_whatever_stands_in_the_metadata_is_read_without_an_error(metadata: dict[str, str]) -> None:
-    seen = containers.mark_of(metadata)
+    seen = ownership.mark_of(metadata)
     assert (seen is None) is (not metadata.get("profile"))
-    containers.determine_state(TENANT, seen, exists=True)
+    ownership.determine_state(TENANT, seen, exists=True)
 
 
 def test_a_mark_of_the_older_kind_says_the_profile_alone() -> None:
-    assert Mark(profile="a-b") == containers.mark_of({"Profile": "a-b"})
-    assert containers.mark_of({}) is None
-    assert containers.mark_of(None) is None
+    assert Mark(profile="a-b") == ownership.mark_of({"Profile": "a-b"})
+    assert ownership.mark_of({}) is None
+    assert ownership.mark_of(None) is None
 
 
 def test_owners_are_told_apart_and_not_named() -> None:
     jane, eve = (
-        containers.owner_digest(specimens.profile(owner=name))
+        ownership.owner_digest(live_objects.profile(owner=name))
         for name in ("jane@example.ca", "eve@example.ca")
     )
     assert jane != eve
     assert "jane" not in jane
-    assert jane == containers.owner_digest(specimens.profile("b", owner="jane@example.ca"))
+    assert jane == ownership.owner_digest(live_objects.profile("b", owner="jane@example.ca"))
 
 
 def test_rivals_are_the_others_that_map_to_one_name() -> None:
-    claims = containers.Claims()
+    claims = ownership.Claims()
     profiles = frozenset({"a-b", "a--b", "a---b", "c"})
     assert ("a---b", "a--b") == claims.rivals("a-b", profiles)
     assert () == claims.rivals("c", profiles)
@@ -151,7 +152,7 @@ def test_rivals_are_the_others_that_map_to_one_name() -> None:
 
 
 def fate(seen: Mark | None, name: str = "a-b", *, gone: bool = True, days: float = 30) -> Fate:
-    return sweeps.determine_fate(
+    return retention.determine_fate(
         name,
         seen,
         cluster="here",
@@ -188,7 +189,7 @@ def test_nothing_goes_of_a_profile_that_may_be_there(seen: Mark) -> None:
 
 
 def test_an_unreadable_moment_begins_the_delay_anew() -> None:
-    seen = containers.mark_of({**mark().metadata(), "profilegone": "yesterday"})
+    seen = ownership.mark_of({**mark().metadata(), "profilegone": "yesterday"})
     assert Fate.ORPHANED is fate(seen)
 
 
@@ -196,12 +197,12 @@ def test_an_unreadable_moment_begins_the_delay_anew() -> None:
 
 
 def secret(**data: str) -> dict[str, Any]:
-    return builders.secret_body("azure-secret", names.AZURE_NAMESPACE, data)
+    return inputs.secret_body("azure-secret", names.AZURE_NAMESPACE, data)
 
 
 def test_a_secret_holds_an_account_and_its_key() -> None:
     body = secret(azurestorageaccountname="goodaccount\n", azurestorageaccountkey=key_of("x"))
-    found = keys.read(body)
+    found = secrets.read(body)
     assert AccountKey(account="goodaccount", key=key_of("x")) == found
     assert key_of("x") not in repr(found)
 
@@ -219,7 +220,7 @@ def test_a_secret_holds_an_account_and_its_key() -> None:
     ],
 )
 def test_an_unusable_secret_is_told_without_quoting_it(data: dict[str, str]) -> None:
-    found = keys.read(secret(**data))
+    found = secrets.read(secret(**data))
     assert isinstance(found, Unusable)
     assert "azurestorageaccount" in found.why
     for value in filter(None, data.values()):
@@ -229,7 +230,7 @@ def test_an_unusable_secret_is_told_without_quoting_it(data: dict[str, str]) -> 
 def test_a_secret_that_is_no_text_is_told() -> None:
     body = secret()
     body["data"] = {"azurestorageaccountname": "/w==", "azurestorageaccountkey": "!"}
-    assert isinstance(keys.read(body), Unusable)
+    assert isinstance(secrets.read(body), Unusable)
 
 
 # -- patience --------------------------------------------------------------------------------
@@ -300,7 +301,7 @@ def test_calls_that_fail_together_count_once() -> None:
 def test_a_profile_waits_for_the_first_account_that_is_asked_again() -> None:
     away = AccountError("Away", "one").withheld(9.0)
     refuses = AccountError("Refuses", "two", lasting=True).withheld(3.0)
-    taken = containers.refusal(State.FOREIGN, TENANT, None, account="acc", is_live=False)
+    taken = ownership.refusal(State.FOREIGN, TENANT, None, account="acc", is_live=False)
     said = waiting([away, away, taken, refuses])
     assert said is not None
     assert ("one; two", 3.0, True) == (said.message, said.after, said.warn)

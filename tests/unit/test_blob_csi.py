@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from controllers.blob_csi import desired, names, observations, volumes
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.documents import Bucket
-from controllers.blob_csi.grants import Facts, Withheld
-from controllers.blob_csi.sources import Origin, Source
+from controllers.blob_csi.grants.parse import Bucket
+from controllers.blob_csi.grants.resolve import Facts, Withheld
+from controllers.blob_csi.grants.sources import Origin, Source
 from controllers.findings import Severity
 from controllers.manifests import Body, Key
-from tests import builders
-from tests.blobs import (
+from tests.support.azure.buckets import (
     ALICE,
     EXTERNAL,
     INTERNAL,
@@ -32,12 +31,13 @@ from tests.blobs import (
     seen,
     settings_with,
 )
+from tests.support.builders import inputs
 
 
 @pytest.mark.parametrize(
     ("name", "profile", "settings", "known"),
     [
-        ("platform", builders.profile("jane--doe"), PLATFORM, Facts()),
+        ("platform", inputs.profile("jane--doe"), PLATFORM, Facts()),
         (
             "shared",
             ALICE,
@@ -58,7 +58,7 @@ def test_volumes_and_claims_are_as_their_golden_file(
     name: str, profile: Any, settings: BlobCsiSettings, known: Facts
 ) -> None:
     manifests = desired.desired(profile, known, settings)
-    assert builders.golden("blob-csi", name) == builders.bodies(
+    assert inputs.golden("blob-csi", name) == inputs.bodies(
         manifests, profile, component="blob-csi"
     )
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.blob_csi import documents, names
-from controllers.blob_csi.documents import Bucket, DocumentError
+from controllers.blob_csi import names
+from controllers.blob_csi.grants import parse as grants_parse
+from controllers.blob_csi.grants.parse import Bucket, DocumentError
 
 ENTRY = {"readers": ["alice", "bob"], "writers": ["bob"], "spn": "lab-sp"}
 LISTED = {"bucketName": "lab", "pvName": "lab-iunc", "subfolder": "", **ENTRY}
@@ -22,12 +23,12 @@ LAB = Bucket(
 )
 
 
-def gateway(result: Any) -> documents.Answer:
-    return documents.parse_gateway(json.dumps({"result": result}))
+def gateway(result: Any) -> grants_parse.Answer:
+    return grants_parse.parse_gateway(json.dumps({"result": result}))
 
 
-def listed(*entries: Any) -> documents.Answer:
-    return documents.parse_list(json.dumps(entries))
+def listed(*entries: Any) -> grants_parse.Answer:
+    return grants_parse.parse_list(json.dumps(entries))
 
 
 def test_a_gateway_tells_of_buckets_by_their_keys() -> None:
@@ -70,7 +71,7 @@ def test_the_order_of_an_answer_does_not_matter() -> None:
 
 def test_readers_that_can_be_no_namespace_are_told() -> None:
     answer = listed({**LISTED, "readers": ["alice, bob", "alice"]})
-    assert ["alice, bob"] == list(documents.strangers(answer))
+    assert ["alice, bob"] == list(grants_parse.strangers(answer))
 
 
 BROKEN_REPLIES = {
@@ -103,7 +104,7 @@ BROKEN_REPLIES = {
 @pytest.mark.parametrize("text", BROKEN_REPLIES, ids=lambda text: text[:40])
 def test_a_broken_reply_is_refused_as_a_whole(text: str) -> None:
     with pytest.raises(DocumentError) as refusal:
-        documents.parse_gateway(text)
+        grants_parse.parse_gateway(text)
     assert BROKEN_REPLIES[text] in str(refusal.value)
     assert len(str(refusal.value)) < 300
 
@@ -132,7 +133,7 @@ def test_a_broken_bucket_breaks_its_list(change: dict[str, Any], said: str) -> N
 def test_a_list_that_is_none_is_refused() -> None:
     for text in ("{}", '"lab"', "null", "3", "[3]", "[[]]"):
         with pytest.raises(DocumentError, match="expected"):
-            documents.parse_list(text)
+            grants_parse.parse_list(text)
 
 
 def test_two_buckets_of_one_volume_break_a_list() -> None:
@@ -158,7 +159,7 @@ BUCKETS = st.fixed_dictionaries(
 )
 
 
-def held(answer: documents.Answer) -> None:
+def held(answer: grants_parse.Answer) -> None:
     """What an answer promises, wherever it comes from."""
     volumes = [bucket.volume.lower() for bucket in answer]
     assert sorted(set(volumes)) == volumes
@@ -183,7 +184,7 @@ def test_an_arbitrary_reply_is_good_as_a_whole_or_refused(result: Any) -> None:
 @given(st.one_of(st.lists(BUCKETS), JSON))
 def test_an_arbitrary_list_is_good_as_a_whole_or_refused(document: Any) -> None:
     try:
-        answer = documents.parse_list(json.dumps(document))
+        answer = grants_parse.parse_list(json.dumps(document))
     except DocumentError:
         return
     held(answer)
@@ -191,7 +192,7 @@ def test_an_arbitrary_list_is_good_as_a_whole_or_refused(document: Any) -> None:
 
 @given(st.binary(), st.text())
 def test_arbitrary_bytes_and_texts_never_crash(raw: bytes, text: str) -> None:
-    for parse in (documents.parse_gateway, documents.parse_list):
+    for parse in (grants_parse.parse_gateway, grants_parse.parse_list):
         for given_ in (raw, text):
             with contextlib.suppress(DocumentError):
                 held(parse(given_))

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.blob_csi import desired, names
-from controllers.blob_csi.documents import DocumentError, parse_gateway, parse_list
-from controllers.blob_csi.feeds import Feed, concerned_by
-from controllers.blob_csi.grants import Facts
-from controllers.blob_csi.sources import Source
-from tests import builders
-from tests.blobs import GATEWAY, INTERNAL, SHARED, bucket
+from controllers.blob_csi.grants.parse import DocumentError, parse_gateway, parse_list
+from controllers.blob_csi.grants.resolve import Facts
+from controllers.blob_csi.grants.sources import Source
+from controllers.blob_csi.grants.state import Feed, concerned_by
+from tests.support.azure.buckets import GATEWAY, INTERNAL, SHARED, bucket
+from tests.support.builders import inputs
 
 PEOPLE = ("alice", "bob", "carol")
 ODD: list[Any] = [None, "", "../x", "Alice, Bob", "ALICE", 5, True, [], {}, "x" * 300, "é", "a\nb"]
@@ -71,7 +71,7 @@ def test_whatever_a_source_says_only_those_it_concerns_see_a_difference_and_noth
             continue
         concerned = one.take(body, answer) if answer is not None else ()
         for name in PEOPLE:
-            profile = builders.profile(name)
+            profile = inputs.profile(name)
             was, now = (
                 desired.decide(profile, Facts(answers={granted: known or ()}), SETTINGS)
                 for known in (before, one.answer)

@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from controllers.blob_csi import gateways
-from controllers.blob_csi.documents import Answer, DocumentError, parse_gateway
-from controllers.blob_csi.feeds import Feed
-from controllers.blob_csi.gateways import Gateway, GatewayError, Reply
-from controllers.blob_csi.questions import Question
-from tests import rawhttp
-from tests.blobs import GATEWAY
-from tests.rawhttp import RawServer, raw, reply
+from controllers.blob_csi.grants import opa
+from controllers.blob_csi.grants.opa import Gateway, GatewayError, Reply
+from controllers.blob_csi.grants.parse import Answer, DocumentError, parse_gateway
+from controllers.blob_csi.grants.requests import Question
+from controllers.blob_csi.grants.state import Feed
+from tests.support.azure.buckets import GATEWAY
+from tests.support.http import raw_server
+from tests.support.http.raw_server import RawServer, raw, reply
 
 GOOD = b'{"result": {"lab": {"readers": ["alice"]}}}'
 
 
 @pytest.fixture
 def server() -> Iterator[RawServer]:
-    with rawhttp.serving() as one:
+    with raw_server.serving() as one:
         yield one
 
 
@@ -54,7 +54,7 @@ def test_a_packed_answer_is_unpacked(server: RawServer) -> None:
     assert Reply(body=GOOD) == ask(server)
 
 
-BROKEN: dict[str, tuple[Callable[[RawServer], rawhttp.Answer], str]] = {
+BROKEN: dict[str, tuple[Callable[[RawServer], raw_server.Answer], str]] = {
     "an error": (lambda _: reply(GOOD, "500 Internal Server Error"), "500 Internal Server Error"),
     "not found": (lambda _: reply(GOOD, "404 Not Found"), "404 Not Found: expected 200 OK"),
     "no content": (lambda _: reply(b"", "204 No Content"), "204 No Content"),
@@ -74,14 +74,14 @@ BROKEN: dict[str, tuple[Callable[[RawServer], rawhttp.Answer], str]] = {
         "more than 100000 bytes",
     ),
     "no end": (
-        lambda server: rawhttp.trickle(
+        lambda server: raw_server.trickle(
             server, b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b" ", seconds=0.02
         ),
         "no whole answer within 0.3 s",
     ),
-    "silence": (rawhttp.silence, "no whole answer within 0.3 s"),
+    "silence": (raw_server.silence, "no whole answer within 0.3 s"),
     "silence in the middle": (
-        lambda server: rawhttp.trickle(
+        lambda server: raw_server.trickle(
             server, b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{", b" ", seconds=60
         ),
         "no whole answer within 0.3 s",
@@ -180,7 +180,7 @@ async def test_a_bad_answers_tag_is_not_asked_for_again() -> None:
 
 async def test_one_that_hangs_is_given_up_and_not_asked_beside_itself(server: RawServer) -> None:
     """Headers that trickle are bounded by no timeout of an HTTP client."""
-    server.answer = rawhttp.trickle(server, b"HTTP/1.1 200 OK\r\nX: ", b"y", seconds=0.01)
+    server.answer = raw_server.trickle(server, b"HTTP/1.1 200 OK\r\nX: ", b"y", seconds=0.01)
     feed = Feed(source=GATEWAY, parse=parse_gateway, clock=lambda: 7.0)
     question = Question(Gateway(server.url, timeout=1.0), feed, timeout=0.2)
     for _ in range(3):
@@ -203,5 +203,5 @@ async def _ended(question: Question) -> None:
 
 
 def test_the_bounds_are_those_of_an_operator() -> None:
-    assert 10.0 == gateways.TIMEOUT
-    assert gateways.LONGEST > 8_000_000
+    assert 10.0 == opa.TIMEOUT
+    assert opa.LONGEST > 8_000_000

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.blob_csi import containers, sweeps
-from controllers.blob_csi.containers import Tenant
-from controllers.blob_csi.grants import Withheld
-from controllers.blob_csi.keepers import Keeper
-from controllers.blob_csi.troubles import AccountError, SparedError
+from controllers.blob_csi.accounts import ownership, retention
+from controllers.blob_csi.accounts.account import Keeper
+from controllers.blob_csi.accounts.ownership import Tenant
+from controllers.blob_csi.accounts.troubles import AccountError, SparedError
+from controllers.blob_csi.grants.resolve import Withheld
 
 JANE = Tenant(profile="a-b", uid="uid-jane", owner="jane", cluster="here")
 LATER = dataclasses.replace(JANE, uid="uid-later", owner="eve")
@@ -147,7 +147,7 @@ def test_whatever_fails_nobody_shares_a_container_and_in_the_end_one_has_it(
         return has_it
 
     (winner,) = asyncio.run(story())
-    mark = containers.mark_of(account.stored[NAME])
+    mark = ownership.mark_of(account.stored[NAME])
     assert mark is not None
     assert winner == mark.uid
     assert beginning.get(NAME, {}).get("Team") == account.stored[NAME].get("Team")
@@ -180,7 +180,7 @@ def test_whatever_fails_a_container_goes_after_the_whole_delay_and_not_before(
 
 
 async def sweep_at(process: Process, moment: datetime) -> None:
-    await sweeps.sweep(process.keeper, "here", lambda *_: True, days=30, now=lambda: moment)
+    await retention.sweep(process.keeper, "here", lambda *_: True, days=30, now=lambda: moment)
 
 
 async def test_a_known_container_costs_no_request_and_one_look_serves_all() -> None:
@@ -212,7 +212,7 @@ async def test_who_is_refused_is_looked_at_again_each_time(tenant: Tenant) -> No
         assert refused is not None
     account.stored[NAME] = {"profile": tenant.profile}
     assert await process.keeper.settle(tenant, create=True, profiles=frozenset()) is None
-    mark = containers.mark_of(account.stored[NAME])
+    mark = ownership.mark_of(account.stored[NAME])
     assert mark == tenant.mark
 
 
@@ -223,7 +223,7 @@ async def test_who_is_quicker_between_a_look_and_the_lease_has_it() -> None:
     refused = await slow.settle(JANE)
     assert refused is not None
     assert "ContainerTaken" == refused.reason
-    assert RIVAL.mark == containers.mark_of(account.stored[NAME])
+    assert RIVAL.mark == ownership.mark_of(account.stored[NAME])
 
 
 async def test_who_comes_back_before_the_lease_is_neither_orphaned_nor_deleted() -> None:
@@ -233,7 +233,7 @@ async def test_who_comes_back_before_the_lease_is_neither_orphaned_nor_deleted()
         account = Account({NAME: mark.metadata()})
         sweeping, working = Process(account), Process(account)
         account.before_lease = lambda one=working: one.settle(back)
-        await sweeps.sweep(
+        await retention.sweep(
             sweeping.keeper, "here", lambda _, uid: uid != "uid-back", days=30, now=lambda: NOW
         )
-        assert back.mark == containers.mark_of(account.stored[NAME])
+        assert back.mark == ownership.mark_of(account.stored[NAME])

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from controllers.blob_csi import accounts, observations
+from controllers.blob_csi import observations
+from controllers.blob_csi.accounts import accounts
 from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.controller import CONTROLLER, Outside
-from controllers.blob_csi.grants import Withheld
-from controllers.blob_csi.listings import SecretRef
+from controllers.blob_csi.grants.resolve import Withheld
+from controllers.blob_csi.instances import SecretRef
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController, IsGone, Part
+from controllers.runtime.controller import AnyController, IsGone, Part
 from controllers.runtime.options import Options
-from tests import clocks, harness, specimens
-from tests.blobs import GIVEN, PV, PVC
-from tests.fakes import FakeCluster
+from tests.support.azure.buckets import GIVEN, PV, PVC
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -118,7 +119,7 @@ def tenants(*listed: Mapping[str, Any], names: tuple[str, ...] = ("alice", "bob"
 
 def config_map(**lists: Any) -> Body:
     data = {f"fdi-{key}.json": json.dumps(lists.get(key, [])) for key in KEYS}
-    return specimens.object_body(
+    return live_objects.object_body(
         CONFIG_MAP.kind, CONFIG_MAP.name, CONFIG_MAP.namespace, labels={}, owners=[], data=data
     )
 
@@ -143,7 +144,7 @@ def release(cluster: FakeCluster, key: Key) -> None:
 
 def pod(**spec: Any) -> Body:
     claim = {"name": "v", "persistentVolumeClaim": {"claimName": PVC}}
-    return specimens.object_body(
+    return live_objects.object_body(
         POD.kind, POD.name, POD.namespace, labels={}, owners=[], uid="uid-pod",
         spec={"nodeName": "node", "volumes": [claim], **spec}, status={"phase": "Running"},
     )  # fmt: skip
@@ -241,16 +242,18 @@ async def test_a_withdrawal_goes_by_claim_pods_volume_and_each_waits_for_the_one
         cluster.requests.clear()
         say(cluster, "[]")
 
-        await clocks.until(lambda: cluster.objects.get(POD) is None, "the pod goes", seconds=5.0)
+        await event_loop.until(
+            lambda: cluster.objects.get(POD) is None, "the pod goes", seconds=5.0
+        )
         deleted = [one for one in cluster.written() if one.startswith("DELETE")]
         assert [f"DELETE {CLAIM}", f"DELETE {POD}"] == [one for one in deleted if "alice" in one]
         assert "deletionTimestamp" not in cluster.objects.read(VOLUME)["metadata"]
-        await clocks.until(
+        await event_loop.until(
             lambda: "is being deleted" in process.conditions()[TYPE][1], "it is said", seconds=9.0
         )
 
         release(cluster, CLAIM)
-        await clocks.until(
+        await event_loop.until(
             lambda: "deletionTimestamp" in cluster.objects.read(VOLUME)["metadata"], "the volume"
         )
         release(cluster, VOLUME)
@@ -299,13 +302,13 @@ async def test_an_account_that_is_away_is_asked_again_and_the_rest_is_kept() -> 
     away = Withheld(reason="AccountAway", message="good: no answer", after=20.0)
     containers.answers["alice"] = {"standard": away}
     async with running(cluster, containers, instances=[STANDARD], settle=False) as process:
-        await clocks.until(lambda: TYPE in process.conditions(), "it is said", seconds=15.0)
+        await event_loop.until(lambda: TYPE in process.conditions(), "it is said", seconds=15.0)
         assert ("False", "good: no answer") == process.conditions()[TYPE]
         assert PV in volumes(cluster)
         assert "alice-standard" not in volumes(cluster)
 
         containers.answers.clear()
-        await clocks.until(lambda: "alice-standard" in volumes(cluster), "asked again")
+        await event_loop.until(lambda: "alice-standard" in volumes(cluster), "asked again")
 
 
 async def test_a_secret_that_changes_wakes_everybody() -> None:
@@ -313,7 +316,7 @@ async def test_a_secret_that_changes_wakes_everybody() -> None:
     async with running(cluster, containers, instances=[STANDARD]) as process:
         containers.asked.clear()
         data = {"azurestorageaccountname": "Z29vZA==", "azurestorageaccountkey": "a2V5"}
-        secret = specimens.object_body(
+        secret = live_objects.object_body(
             "Secret", "azure-secret", "azure-blob-csi-system", labels={}, owners=[], data=data
         )
         cluster.objects.put(secret)
@@ -338,7 +341,7 @@ async def test_a_restart_and_the_steady_state_write_nothing() -> None:
 
 async def test_a_volume_of_anothers_under_our_name_gets_no_claim() -> None:
     cluster = harness.tenants("alice")
-    theirs = specimens.object_body(
+    theirs = live_objects.object_body(
         "PersistentVolume", "alice-standard", "", labels={}, owners=[],
         spec={"csi": {"driver": "nfs.csi.k8s.io"}},
     )  # fmt: skip
@@ -364,7 +367,7 @@ async def test_one_profiles_volume_under_anothers_name_is_left() -> None:
 async def test_the_chore_sweeps_and_the_end_closes() -> None:
     containers = Containers()
     async with running(harness.tenants("alice"), containers):
-        await clocks.until(lambda: containers.swept == [False], "swept")
+        await event_loop.until(lambda: containers.swept == [False], "swept")
     assert containers.closed
 
 

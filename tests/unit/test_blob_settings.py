@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controllers.blob_csi import listings, names
+from controllers.blob_csi import instances as blob_csi_instances
+from controllers.blob_csi import names
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.sources import Origin, Source
-from profiles_controller.faults import WrongSettingsError
-from profiles_controller.layers import Inputs, resolve
-from tests import builders
+from controllers.blob_csi.grants.sources import Origin, Source
+from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.sources import Inputs, resolve
+from tests.support.builders import inputs as builders_inputs
 
 ENTRY = {
     "name": "standard",
@@ -178,7 +179,7 @@ def test_a_file_beside_the_process_is_read_without_being_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert listings.DEFAULT == read().instances
+    assert blob_csi_instances.DEFAULT == read().instances
     file_of(tmp_path, json.dumps(ENTRY))
     assert ["standard"] == [one.name for one in read().instances]
 
@@ -256,7 +257,7 @@ def test_settings_that_do_not_fit_each_other_are_refused() -> None:
     ids = {"spn_client_ids": {"a-sp": "1"}}
     (fault,) = faults({"A_SP_AZURE_STORAGE_SPN_CLIENTID": "2"}, ids)
     assert "A_SP has two client ids" in fault
-    assert builders.refusals(BlobCsiSettings, {"config_map": ""})
+    assert builders_inputs.refusals(BlobCsiSettings, {"config_map": ""})
 
 
 def test_an_accounts_url_follows_from_its_name_unless_it_has_one_of_its_own() -> None:

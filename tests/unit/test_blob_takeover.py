@@ -3,12 +3,13 @@
 import pytest
 
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.grants import Facts
-from controllers.runtime import comparisons, projections, reconciling
-from controllers.runtime.changes import Action
-from controllers.runtime.kinds import KINDS
-from controllers.runtime.memories import Records
-from tests.blobs import (
+from controllers.blob_csi.grants.resolve import Facts
+from controllers.runtime.apply import plan as apply_plan
+from controllers.runtime.apply.changeset import Action
+from controllers.runtime.cache.memories import Records
+from controllers.runtime.objects import cached_object, compare
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.azure.buckets import (
     ALICE,
     LAB,
     PLATFORM,
@@ -59,10 +60,10 @@ def test_an_older_suites_volumes_are_adopted_and_none_is_replaced(case: str) -> 
     for body in bodies:
         kind = KINDS[body["kind"]]
         records = Records()
-        record = projections.project(kind, body, legacy=("blob-csi",))
+        record = cached_object.project(kind, body, legacy=("blob-csi",))
         records.remember(body["metadata"].get("namespace", ""), body["metadata"]["name"], record)
         memories[kind.name] = records
-    changes, _ = reconciling.plan(
+    changes, _ = apply_plan.plan(
         decision.manifests, profile=ALICE, component="blob-csi", memories=memories
     )
     assert [Action.ADOPT, Action.ADOPT] == [change.action for change in changes]
@@ -74,4 +75,4 @@ def test_what_is_stated_of_an_older_suites_volume_differs_in_mount_options_alone
     for manifest, body in zip(decide(seen(known, bodies), settings).manifests, bodies, strict=True):
         stated = dict(manifest.content["spec"])
         stated.pop("mountOptions", None)
-        assert comparisons.contains(KINDS[manifest.kind], {"spec": body["spec"]}, {"spec": stated})
+        assert compare.contains(KINDS[manifest.kind], {"spec": body["spec"]}, {"spec": stated})

@@ -10,11 +10,11 @@ import yaml
 from rich.console import Console
 
 from controllers import registry
-from controllers.runtime.permissions import reader_role
-from controllers.runtime.statuses import Look, Overview, State, Status
-from profiles_controller import boards
-from tests import samples
-from tests.commandlines import call
+from controllers.runtime.commands.statuses import Look, Overview, State, Status
+from controllers.runtime.rbac import reader_role
+from profiles_controller.printers import status
+from tests.support.cli import samples
+from tests.support.cli.run import call
 
 LONG_AGO = "2026-01-01T00:00:00Z"
 READY = Status(
@@ -245,14 +245,14 @@ def test_outside_of_a_pod_kubectls_own_kubeconfig_is_used(tmp_path: Path) -> Non
 def test_an_age_has_two_units(seconds: int, told: str) -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
 
-    assert boards._age(since.isoformat(), since + timedelta(seconds=seconds)) == told
+    assert status._age(since.isoformat(), since + timedelta(seconds=seconds)) == told
 
 
 def test_a_terminal_gets_the_counts_above_and_long_messages_cut() -> None:
     (overview,) = runtime(READY, DRIFTED).overviews
     console = Console(width=72)
     with console.capture() as capture:
-        console.print(boards._picture(overview, wide=False, unready=False))
+        console.print(status._picture(overview, wide=False, unready=False))
 
     text = capture.get()
     assert text.startswith("2 profiles: 1 ready, 1 not ready")

@@ -3,7 +3,7 @@
 import pytest
 
 from controllers.manifests import Key
-from controllers.runtime.changes import NOTHING, WRITES, Action, Change, ChangeSet
+from controllers.runtime.apply.changeset import NOTHING, WRITES, Action, Change, ChangeSet
 
 KEY = Key("ConfigMap", "alice", "settings")
 

@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from controllers import registry
-from controllers.runtime.declarations import AnyController
+from controllers.runtime.controller import AnyController
 from helm.generators import __main__ as generators
 from helm.generators import declarations, readmes, schemas
-from tests import charts, documents
+from tests.support.chart import templates
+from tests.support.docs import markdown
 
-VALUES = yaml.safe_load((charts.CHART / "values.yaml").read_text())
+VALUES = yaml.safe_load((templates.CHART / "values.yaml").read_text())
 
 
 def test_the_generated_files_are_in_step() -> None:
@@ -48,7 +49,7 @@ def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> N
 
 
 def test_everything_is_on_in_the_example_that_says_so() -> None:
-    example = yaml.safe_load((charts.CHART / "ci" / "everything-values.yaml").read_text())
+    example = yaml.safe_load((templates.CHART / "ci" / "everything-values.yaml").read_text())
     own = {name: VALUES["controllers"][name] | given for name, given in on(example).items()}
 
     assert registry.by_name().keys() == {name for name in own if own[name]["enabled"]}, (
@@ -65,14 +66,14 @@ def test_no_other_controller_has_a_key() -> None:
 
 
 def test_the_charts_versions_are_the_projects() -> None:
-    chart = yaml.safe_load((charts.CHART / "Chart.yaml").read_text())
-    project = tomllib.loads((documents.ROOT / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((templates.CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((markdown.ROOT / "pyproject.toml").read_text())["project"]
 
     assert project["version"] == chart["version"] == chart["appVersion"]
 
 
 def test_every_value_is_described() -> None:
-    told = {row.path for row in readmes.rows((charts.CHART / "values.yaml").read_text())}
+    told = {row.path for row in readmes.rows((templates.CHART / "values.yaml").read_text())}
 
     def leaves(value: Any, path: tuple[str, ...]) -> set[tuple[str, ...]]:
         if path in told or not isinstance(value, dict):
@@ -92,8 +93,8 @@ def test_a_secret_is_no_value() -> None:
 
 
 def test_the_older_charts_values_are_in_the_documents() -> None:
-    section = documents.read("docs/operations.md").section("Values of the older chart")
-    older = yaml.safe_load((charts.CHART / "files" / "older-values.yaml").read_text())
+    section = markdown.read("docs/operations.md").section("Values of the older chart")
+    older = yaml.safe_load((templates.CHART / "files" / "older-values.yaml").read_text())
 
     expected = [(one["key"], one.get("new", "nothing yet")) for one in older]
     told = [tuple(cells[:2]) for cells in section.rows()]

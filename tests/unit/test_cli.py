@@ -10,11 +10,12 @@ import pytest
 import structlog
 import yaml
 
-from profiles_controller import flags, worlds
-from profiles_controller.selections import Location, Selection
-from profiles_controller.settings import PREFIX, Common
-from tests import samples
-from tests.commandlines import call
+from profiles_controller import deps
+from profiles_controller.cli import options as cli_options
+from profiles_controller.config.selections import Location, Selection
+from profiles_controller.config.settings import PREFIX, Common
+from tests.support.cli import samples
+from tests.support.cli.run import call
 
 
 def words(text: str) -> str:
@@ -47,15 +48,15 @@ def test_help_shows_every_option_with_its_variables_and_default(command: str) ->
     location = Selection if command == "all" else Location
 
     for name, field in (location.model_fields | Common.model_fields).items():
-        flag = flags.flag_of(field)
+        flag = cli_options.flag_of(field)
         assert flag is not None
         shown = re.search(
-            rf"{flags.spelling(name)}\b.*?{re.escape(words(flag.help))} \[env: (.*?) \| default: "
-            rf"(.+?)\]",
+            rf"{cli_options.spelling(name)}\b.*?{re.escape(words(flag.help))} "
+            r"\[env: (.*?) \| default: (.+?)\]",
             told,
         )
         assert shown, name
-        assert ", ".join(flags.variables(name, field, PREFIX)) == shown[1]
+        assert ", ".join(cli_options.variables(name, field, PREFIX)) == shown[1]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("command", [["quotas"], ["quotas", "--once"], ["diff", "quotas"]])
 def test_an_unusable_configuration_exits_2_with_a_sentence(command: list[str]) -> None:
-    runtime = samples.Runtime(error=worlds.RefusedError("context 'x' is not in the kubeconfig"))
+    runtime = samples.Runtime(error=deps.RefusedError("context 'x' is not in the kubeconfig"))
 
     result = call(*command, runtime=runtime)
 

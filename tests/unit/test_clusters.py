@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from controllers.runtime import clusters
-from controllers.runtime.clusters import KubeCluster, Limits
-from controllers.runtime.credentials import ConfigurationError
+from controllers.runtime.client import client
+from controllers.runtime.client.client import KubeCluster, Limits
+from controllers.runtime.client.config import ConfigurationError
+from controllers.runtime.client.routes import Route
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.options import Connection
-from controllers.runtime.routes import Route
-from tests import scripted
-from tests.scripted import Caller, answer
+from tests.support.http import scripted
+from tests.support.http.scripted import Caller, answer
 
 PATH = "/api/v1/namespaces/a/configmaps"
 
@@ -55,7 +55,7 @@ async def cluster(
         file = tmp_path / "kubeconfig"
         url = f"http://{scripted.HOST}:{server.port}{base}"
         file.write_text(config({"server": url}, **(user or {"token": "a-token"})))
-        made = await clusters.connect(Connection(kubeconfig=file), Limits())
+        made = await client.connect(Connection(kubeconfig=file), Limits())
         try:
             yield Asked(made, requests)
         finally:
@@ -176,7 +176,7 @@ async def test_an_answer_that_asks_to_wait_is_waited_for(tmp_path: Path) -> None
         file = tmp_path / "kubeconfig"
         url = f"http://{scripted.HOST}:{server.port}"
         file.write_text(config({"server": url}, token="a-token"))
-        made = await clusters.connect(Connection(kubeconfig=file), Limits())
+        made = await client.connect(Connection(kubeconfig=file), Limits())
         try:
             assert await made.get(PATH) == {"a": 1}
         finally:
@@ -201,7 +201,7 @@ async def test_a_way_that_is_none_is_a_wrong_setting(
     file = tmp_path / "kubeconfig"
     file.write_text(config(cluster, token="a-token"))
     with pytest.raises(ConfigurationError, match=message):
-        await clusters.connect(Connection(kubeconfig=file), Limits())
+        await client.connect(Connection(kubeconfig=file), Limits())
 
 
 async def test_the_name_on_the_certificate_and_the_proxy_are_the_kubeconfigs(
@@ -211,7 +211,7 @@ async def test_the_name_on_the_certificate_and_the_proxy_are_the_kubeconfigs(
     file = tmp_path / "kubeconfig"
     named = {"server": "https://10.0.0.1:6443", "tls-server-name": "api.internal"}
     file.write_text(config(named, token="a-token"))
-    found = await clusters.connect(Connection(kubeconfig=file), Limits())
+    found = await client.connect(Connection(kubeconfig=file), Limits())
     await found.close()
     route = found.credentials.route
     assert isinstance(route, Route)

@@ -7,9 +7,9 @@ import pytest
 
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController, View, Watched
-from tests import harness, specimens
-from tests.fakes import FakeCluster
+from controllers.runtime.controller import AnyController, View, Watched
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -31,17 +31,17 @@ def watching(seen: dict[str, Mapping[str, Any]]) -> AnyController:
         seen[profile.name] = view.concerning("PersistentVolume", profile.name)
 
     watched = Watched(kind="PersistentVolume", keep=keep, wakes=wakes)
-    return specimens.controller(watched=[watched], gather=gather)
+    return live_objects.controller(watched=[watched], gather=gather)
 
 
 def put(cluster: FakeCluster, name: str, for_: str | None, phase: str | None = "Bound") -> None:
     spec = {"for": for_, "phase": phase}
-    body = specimens.object_body(VOLUME.kind, name, "", uid=f"uid-{name}", labels={}, owners=[])
+    body = live_objects.object_body(VOLUME.kind, name, "", uid=f"uid-{name}", labels={}, owners=[])
     cluster.objects.put({**body, "spec": spec})
 
 
 def running(seen: dict[str, Mapping[str, Any]], cluster: FakeCluster) -> Any:
-    return harness.running((watching(seen), specimens.Settings()), cluster=cluster)
+    return harness.running((watching(seen), live_objects.Settings()), cluster=cluster)
 
 
 async def test_each_profile_sees_its_own_and_nobody_those_that_are_not_kept() -> None:

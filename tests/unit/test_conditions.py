@@ -9,13 +9,13 @@ import pytest_asyncio
 
 from controllers.manifests import Body, Key
 from controllers.profiles import Condition, parse_profile
-from controllers.runtime import conditions
-from controllers.runtime.conditions import LONGEST_MESSAGE, PATIENT, PROMPT, Writer
+from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.options import Shard
-from controllers.runtime.stores import Profiles
-from tests import clocks, specimens
-from tests.fakes import Failure, FakeCluster, Request
-from tests.fakes.objects import Happening
+from controllers.runtime.status import conditions
+from controllers.runtime.status.conditions import LONGEST_MESSAGE, PATIENT, PROMPT, Writer
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, Request, event_loop
+from tests.support.fakes.objects import Happening
 
 pytestmark = pytest.mark.virtual_time
 
@@ -37,11 +37,11 @@ class Desk:
     def __init__(self, *, follow: bool = True, **profile: Any) -> None:
         self.cluster = FakeCluster()
         self.profiles = Profiles(Shard(), lambda _name, _profile: None)
-        stored = self.cluster.objects.put(specimens.profile_body(version=0, **profile))
+        stored = self.cluster.objects.put(live_objects.profile_body(version=0, **profile))
         self.profiles.upsert(parse_profile(stored))
         if follow:
             self.cluster.objects.listeners.append(self.follow)
-        self.writer = Writer(self.cluster, self.profiles, clock=clocks.now)
+        self.writer = Writer(self.cluster, self.profiles, clock=event_loop.now)
 
     def follow(self, happening: Happening) -> None:
         if happening.after is not None:
@@ -61,8 +61,8 @@ class Desk:
         self.cluster.objects.edit(KEY, change)
 
     async def wrote(self, count: int) -> None:
-        await clocks.until(lambda: len(self.cluster.writes()) >= count, f"{count} writes")
-        await clocks.turns()
+        await event_loop.until(lambda: len(self.cluster.writes()) >= count, f"{count} writes")
+        await event_loop.turns()
 
 
 @pytest_asyncio.fixture
@@ -165,11 +165,11 @@ async def test_a_patient_word_waits_and_may_be_taken_back(working: Make) -> None
 
 async def test_a_patient_word_that_lasts_is_written(working: Make) -> None:
     desk = working()
-    began = clocks.now()
+    began = event_loop.now()
     desk.writer.say("alice", ready(), patient=True)
     await desk.wrote(1)
 
-    assert PATIENT == pytest.approx(clocks.now() - began, abs=0.1)
+    assert PATIENT == pytest.approx(event_loop.now() - began, abs=0.1)
 
 
 async def test_other_writers_conditions_keep_their_places(working: Make) -> None:
@@ -220,7 +220,9 @@ async def test_a_write_that_fails_is_made_later(working: Make, failure: Failure)
     desk = working()
     desk.cluster.fail_next(failure)
     desk.writer.say("alice", ready())
-    await clocks.until(lambda: not desk.writer._said and desk.writer._queue.idle, "it is written")
+    await event_loop.until(
+        lambda: not desk.writer._said and desk.writer._queue.idle, "it is written"
+    )
 
     assert ["QuotasReady"] == [one["type"] for one in desk.stored]
 
@@ -232,7 +234,7 @@ async def test_what_is_said_meanwhile_goes_before_what_failed(working: Make) -> 
     desk.writer.say("alice", ready("Other"))
     await desk.wrote(1)
     desk.writer.say("alice", ready(message="new"))
-    await clocks.until(lambda: len(desk.stored) == 2, "both are written")
+    await event_loop.until(lambda: len(desk.stored) == 2, "both are written")
 
     assert ["", "new"] == [one["message"].replace("all is well", "") for one in desk.stored]
 
@@ -259,7 +261,7 @@ async def test_a_forgotten_profile_is_told_nothing(working: Make) -> None:
 async def test_a_new_profile_of_the_same_name_is_told_nothing_about_the_old(working: Make) -> None:
     desk = working(follow=False)
     desk.cluster.objects.delete(KEY)
-    desk.cluster.objects.put(specimens.profile_body(uid="uid-new", version=0))
+    desk.cluster.objects.put(live_objects.profile_body(uid="uid-new", version=0))
     desk.writer.say("alice", ready())
     await desk.wrote(1)
     await asyncio.sleep(10.0)
@@ -281,7 +283,7 @@ async def test_a_profile_that_is_being_deleted_is_told_nothing(working: Make) ->
 
 async def test_the_path_has_the_version_that_the_profile_was_read_in(working: Make) -> None:
     desk = working()
-    body = {**specimens.profile_body(version=999), "apiVersion": "kubeflow.org/v1beta1"}
+    body = {**live_objects.profile_body(version=999), "apiVersion": "kubeflow.org/v1beta1"}
     desk.profiles.upsert(parse_profile(body))
     desk.writer.say("alice", ready())
     await desk.wrote(1)
@@ -304,12 +306,12 @@ async def test_a_long_message_is_cut_and_compared_as_cut(working: Make) -> None:
 
 async def test_draining_writes_at_once_what_is_said() -> None:
     desk = Desk()
-    began = clocks.now()
+    began = event_loop.now()
     desk.writer.say("alice", ready(), patient=True)
     await desk.writer.drain()
 
     assert ["QuotasReady"] == [one["type"] for one in desk.stored]
-    assert clocks.now() - began < PROMPT
+    assert event_loop.now() - began < PROMPT
 
 
 async def test_draining_waits_for_what_is_being_written(working: Make) -> None:
@@ -321,10 +323,10 @@ async def test_draining_waits_for_what_is_being_written(working: Make) -> None:
     desk.cluster.before_answer = slowly
     desk.writer.say("alice", ready())
     await desk.wrote(1)
-    began = clocks.now()
+    began = event_loop.now()
     await desk.writer.drain()
 
-    assert clocks.now() - began > 4.0
+    assert event_loop.now() - began > 4.0
 
 
 async def test_draining_does_not_wait_for_a_server_that_is_away() -> None:

@@ -3,28 +3,28 @@
 import grimp
 import pytest
 
-from tests import contracts
+from tests.support.lint import contracts
 
 MODULES = (
-    "profiles_controller.cli",
+    "profiles_controller.cli.app",
     "controllers.registry",
     "controllers.quotas.controller",
     "controllers.quotas.desired",
     "controllers.quotas.config",
     "controllers.rbac.controller",
-    "controllers.runtime.queues",
+    "controllers.runtime.workqueue",
     "controllers.manifests",
     "controllers.profiles",
 )
 KEPT = (
-    ("profiles_controller.cli", "controllers.registry"),
+    ("profiles_controller.cli.app", "controllers.registry"),
     ("controllers.registry", "controllers.quotas.controller"),
-    ("controllers.quotas.controller", "controllers.runtime.queues"),
+    ("controllers.quotas.controller", "controllers.runtime.workqueue"),
     ("controllers.quotas.controller", "controllers.quotas.desired"),
     ("controllers.quotas.desired", "controllers.quotas.config"),
     ("controllers.quotas.desired", "controllers.manifests"),
     ("controllers.quotas.desired", "decimal"),
-    ("controllers.runtime.queues", "controllers.manifests"),
+    ("controllers.runtime.workqueue", "controllers.manifests"),
     ("controllers.profiles", "controllers.manifests"),
 )
 
@@ -66,9 +66,9 @@ def test_the_suites_own_imports_are_kept() -> None:
     [
         ("controllers.rbac.controller", "controllers.quotas.desired"),
         ("controllers.rbac.controller", "controllers.registry"),
-        ("controllers.runtime.queues", "controllers.quotas.config"),
-        ("controllers.manifests", "controllers.runtime.queues"),
-        ("controllers.registry", "profiles_controller.cli"),
+        ("controllers.runtime.workqueue", "controllers.quotas.config"),
+        ("controllers.manifests", "controllers.runtime.workqueue"),
+        ("controllers.registry", "profiles_controller.cli.app"),
     ],
 )
 def test_an_import_upwards_or_between_controllers_breaks_the_layers(
@@ -81,7 +81,7 @@ def test_an_import_upwards_or_between_controllers_breaks_the_layers(
 
 
 @pytest.mark.parametrize(
-    "imported", ["os", "kopf", "controllers.runtime.queues", "controllers.quotas.controller"]
+    "imported", ["os", "kopf", "controllers.runtime.workqueue", "controllers.quotas.controller"]
 )
 def test_a_pure_module_imports_nothing_but_what_is_listed(imported: str) -> None:
     check = purity().check(graph_with(("controllers.quotas.desired", imported)), verbose=False)

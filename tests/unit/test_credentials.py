@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controllers.runtime import credentials, pools
+from controllers.runtime.client import config, pools
 from controllers.runtime.options import Connection
 
 pytestmark = pytest.mark.virtual_time
@@ -31,15 +31,15 @@ def write(file: Path, **user: str) -> None:
 
 
 @asynccontextmanager
-async def loaded(file: Path) -> AsyncIterator[credentials.Credentials]:
-    found = await credentials.load(Connection(kubeconfig=file))
+async def loaded(file: Path) -> AsyncIterator[config.Credentials]:
+    found = await config.load(Connection(kubeconfig=file))
     try:
         yield found
     finally:
         await found.close()
 
 
-async def sent(found: credentials.Credentials) -> str:
+async def sent(found: config.Credentials) -> str:
     """The header, as it is once the moment is over for which one is kept."""
     return (await found._authorization())["Authorization"]
 
@@ -53,7 +53,7 @@ async def test_a_token_that_is_rotated_in_the_kubeconfig_is_used_a_minute_later(
         assert "Bearer one" == await sent(found)
 
         write(file, token="two")
-        await asyncio.sleep(credentials.REREAD + 1)
+        await asyncio.sleep(config.REREAD + 1)
 
         assert "Bearer two" == await sent(found)
 
@@ -64,7 +64,7 @@ async def test_a_token_in_a_file_that_the_kubeconfig_names_is_read_again(tmp_pat
     write(file, tokenFile=str(token))
     async with loaded(file) as found:
         token.write_text("two")
-        await asyncio.sleep(credentials.REREAD + 1)
+        await asyncio.sleep(config.REREAD + 1)
 
         assert "Bearer two" == await sent(found)
 
@@ -75,11 +75,11 @@ async def test_a_kubeconfig_that_is_half_written_costs_nothing(tmp_path: Path, t
     write(file, token="one")
     async with loaded(file) as found:
         file.write_text(text)
-        await asyncio.sleep(credentials.REREAD + 1)
+        await asyncio.sleep(config.REREAD + 1)
         assert "Bearer one" == await sent(found)
 
         write(file, token="two")
-        await asyncio.sleep(3 * credentials.REREAD)
+        await asyncio.sleep(3 * config.REREAD)
         assert "Bearer two" == await sent(found)
 
 

@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 
 from controllers.manifests import Key
-from controllers.runtime.declarations import AnyController
-from tests.controlplane import Json
+from controllers.runtime.controller import AnyController
 from tests.demo import tables, tenants
 from tests.demo.scripts import OVERRIDES
 from tests.demo.stages import Stage, expected
 from tests.demo.suites import Suite
 from tests.demo.worlds import ABSENT, World
+from tests.support.controlplane import Json
 
 
 def quota(pods: str = "100", *, version: int = 1, used: str = "0", ours: bool = True) -> Json:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import documents, images
+from tests.support.docs import markdown
+from tests.support.image import dockerfile
 
-BUILD, FINAL = images.stages()
+BUILD, FINAL = dockerfile.stages()
 PINNED = re.compile(r"^python:(?P<version>3\.\d+)\.\d+-slim-\w+@sha256:[0-9a-f]{64}( AS \w+)?$")
 LABEL = "org.opencontainers.image."
 
@@ -24,33 +25,35 @@ def test_the_paths_of_the_final_stage_are_those_of_its_python() -> None:
     match = PINNED.match(FINAL[0].value)
     assert match
 
-    (removal,) = images.steps(FINAL, "RUN")
+    (removal,) = dockerfile.steps(FINAL, "RUN")
     assert set(re.findall(r"python3\.\d+", removal.value)) == {f"python{match['version']}"}
 
 
 def test_the_final_stage_installs_nothing_and_keeps_no_installer() -> None:
-    (removal,) = images.steps(FINAL, "RUN")
+    (removal,) = dockerfile.steps(FINAL, "RUN")
 
     assert removal.value.startswith("rm -rf ")
     assert {"/usr/local/bin/pip*"} < set(removal.value.split())
     assert not re.search(r"\b(apt|apt-get|gcc|install|venv)\b", removal.value)
-    assert [step.value for step in images.steps(FINAL, "COPY")] == [
+    assert [step.value for step in dockerfile.steps(FINAL, "COPY")] == [
         "--from=build /opt/venv /opt/venv"
     ]
 
 
 def test_it_runs_as_a_number_that_is_not_root() -> None:
-    (user,) = images.steps(FINAL, "USER")
+    (user,) = dockerfile.steps(FINAL, "USER")
 
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user.value)
-    assert [step.value for step in images.steps(FINAL, "ENTRYPOINT")] == ['["profiles-controller"]']
+    assert [step.value for step in dockerfile.steps(FINAL, "ENTRYPOINT")] == [
+        '["profiles-controller"]'
+    ]
 
 
 def test_labels_name_what_is_in_it() -> None:
     labels = {
-        key: text for step in images.steps(FINAL, "LABEL") for key, text in step.pairs.items()
+        key: text for step in dockerfile.steps(FINAL, "LABEL") for key, text in step.pairs.items()
     }
-    arguments = {step.value.partition("=")[0] for step in images.steps(FINAL, "ARG")}
+    arguments = {step.value.partition("=")[0] for step in dockerfile.steps(FINAL, "ARG")}
 
     assert {key.removeprefix(LABEL) for key in labels} >= {
         "title", "description", "licenses", "version", "revision", "created", "source",
@@ -61,32 +64,32 @@ def test_labels_name_what_is_in_it() -> None:
 
 
 def test_every_requirement_is_installed_by_its_hash() -> None:
-    installs = [line for step in images.steps(BUILD, "RUN") for line in step.value.split("&&")]
+    installs = [line for step in dockerfile.steps(BUILD, "RUN") for line in step.value.split("&&")]
     locked = [line for line in installs if " install " in line and "/dist/" not in line]
 
     assert len(locked) == 2
     assert all("--require-hashes -r requirements" in line for line in locked)
     for name in ("requirements.lock", "requirements-build.lock"):
-        text = (documents.ROOT / name).read_text()
+        text = (markdown.ROOT / name).read_text()
         assert len(re.findall(r"^[a-z].*==", text, re.MULTILINE)) <= text.count("--hash=sha256:")
 
 
 def test_the_builder_is_sent_what_is_copied_and_nothing_else() -> None:
-    copied = set(images.sources(BUILD))
+    copied = set(dockerfile.sources(BUILD))
 
-    assert all(map(images.is_sent, copied))
+    assert all(map(dockerfile.is_sent, copied))
     listed = subprocess.run(
-        ("git", "ls-files"), cwd=documents.ROOT, check=True, capture_output=True, text=True
+        ("git", "ls-files"), cwd=markdown.ROOT, check=True, capture_output=True, text=True
     ).stdout.splitlines()
-    sent = {path for path in listed if images.is_sent(path)}
+    sent = {path for path in listed if dockerfile.is_sent(path)}
     assert {Path(path).parts[0] for path in sent} == copied
 
 
 @pytest.mark.parametrize("path", [".git", "tests/conftest.py", ".venv/bin/python", "docs/a.md"])
 def test_what_no_image_needs_is_not_sent(path: str) -> None:
-    assert not images.is_sent(path)
+    assert not dockerfile.is_sent(path)
 
 
 @pytest.mark.parametrize("path", ["controllers/__pycache__/a.pyc", "cmd/x/__pycache__"])
 def test_caches_are_not_sent(path: str) -> None:
-    assert not images.is_sent(path)
+    assert not dockerfile.is_sent(path)

@@ -18,29 +18,31 @@ from controllers.network.rules import Group
 from controllers.profiles import parse_profile
 from controllers.quotas import names as quota_names
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
-from controllers.runtime import statuses
-from controllers.runtime.changes import Action, Change, ChangeSet
-from controllers.runtime.declarations import AnyController, Part
-from controllers.runtime.metrics import Metrics
-from controllers.runtime.outcomes import Result
-from controllers.runtime.queues import Queue
-from profiles_controller import cli, flags
-from profiles_controller.assemblies import ALL, Loaded, Loader, prefix_of
-from profiles_controller.layers import Inputs
-from profiles_controller.selections import Selection
-from profiles_controller.settings import PREFIX, Common
-from tests import documents, registered
-from tests.commandlines import call
-from tests.documents import Document
+from controllers.runtime.apply.changeset import Action, Change, ChangeSet
+from controllers.runtime.commands import statuses
+from controllers.runtime.controller import AnyController, Part
+from controllers.runtime.reconcile.metrics import Metrics
+from controllers.runtime.reconcile.result import Result
+from controllers.runtime.workqueue import Queue
+from profiles_controller.cli import app
+from profiles_controller.cli import options as cli_options
+from profiles_controller.config.load import ALL, Loaded, Loader, prefix_of
+from profiles_controller.config.selections import Selection
+from profiles_controller.config.settings import PREFIX, Common
+from profiles_controller.config.sources import Inputs
+from tests.support.builders import registered
+from tests.support.cli.run import call
+from tests.support.docs import markdown
+from tests.support.docs.markdown import Document
 
-EVERYTHING = documents.everything()
-ARCHITECTURE = documents.read("docs/architecture.md")
-CONTROLLERS = documents.read("docs/controllers.md")
-OPERATIONS = documents.read("docs/operations.md")
-RUNBOOK = documents.read("docs/runbook.md")
-GUIDE = documents.read("docs/adding-a-controller.md")
+EVERYTHING = markdown.everything()
+ARCHITECTURE = markdown.read("docs/architecture.md")
+CONTROLLERS = markdown.read("docs/controllers.md")
+OPERATIONS = markdown.read("docs/operations.md")
+RUNBOOK = markdown.read("docs/runbook.md")
+GUIDE = markdown.read("docs/adding-a-controller.md")
 # Those that speak of the program's own options and variables, and of no other program's.
-OF_THE_PROGRAM = (ARCHITECTURE, CONTROLLERS, OPERATIONS, documents.read("CHANGELOG.md"))
+OF_THE_PROGRAM = (ARCHITECTURE, CONTROLLERS, OPERATIONS, markdown.read("CHANGELOG.md"))
 
 FIELDS = Selection.model_fields | Common.model_fields
 METRIC = re.compile(
@@ -61,13 +63,13 @@ def test_every_link_leads_somewhere(document: Document) -> None:
         target = (document.path.parent / where).resolve() if where else document.path
         assert target.exists(), f"{link} in {document.name}"
         if anchor:
-            name = str(target.relative_to(documents.ROOT))
-            assert anchor in documents.read(name).anchors, f"{link} in {document.name}"
+            name = str(target.relative_to(markdown.ROOT))
+            assert anchor in markdown.read(name).anchors, f"{link} in {document.name}"
 
 
 @each_controller
 def test_a_controller_is_in_every_list_of_controllers(controller: AnyController) -> None:
-    readme, changelog = documents.read("README.md"), documents.read("CHANGELOG.md")
+    readme, changelog = markdown.read("README.md"), markdown.read("CHANGELOG.md")
 
     assert CONTROLLERS.section(controller.name).text
     (row,) = re.findall(rf"^\| \[?{controller.name}\b.*$", readme.text, re.MULTILINE)
@@ -90,8 +92,12 @@ def test_what_each_controller_takes_over_is_told() -> None:
 
 
 def test_every_module_has_its_words_in_the_architecture() -> None:
-    folders = ("controllers", "controllers/runtime", "cmd/profiles_controller")
-    paths = [path for folder in folders for path in (documents.ROOT / folder).glob("*.py")]
+    root = markdown.ROOT
+    paths = [
+        *(root / "controllers").glob("*.py"),
+        *(root / "controllers/runtime").rglob("*.py"),
+        *(root / "cmd/profiles_controller").rglob("*.py"),
+    ]
     modules = {path.stem for path in paths if not path.stem.startswith("__")}
 
     assert modules == set(re.findall(r"\*\*(\w+)\*\*", ARCHITECTURE.section("Modules").text))
@@ -100,7 +106,7 @@ def test_every_module_has_its_words_in_the_architecture() -> None:
 def test_every_reason_is_explained() -> None:
     told = RUNBOOK.section("Reasons and events").text
 
-    paths = (documents.ROOT / "controllers").rglob("*.py")
+    paths = (markdown.ROOT / "controllers").rglob("*.py")
     unexplained = {
         reason
         for path in paths
@@ -122,7 +128,7 @@ def test_the_runbook_has_the_reasons_of_every_controllers_own_table() -> None:
 
 def test_the_runbook_explains_no_reason_that_nothing_gives() -> None:
     code = "".join(
-        path.read_text(encoding="utf-8") for path in (documents.ROOT / "controllers").rglob("*.py")
+        path.read_text(encoding="utf-8") for path in (markdown.ROOT / "controllers").rglob("*.py")
     )
 
     told = cell_reasons(RUNBOOK.section("Reasons and events"))
@@ -178,24 +184,24 @@ def test_the_table_of_settings_is_that_of_the_program() -> None:
 
     expected = {}
     for name, field in FIELDS.items():
-        flag = flags.flag_of(field)
+        flag = cli_options.flag_of(field)
         assert flag
-        expected[flags.spelling(name)] = flags._facts(name, field, flag, PREFIX)
+        expected[cli_options.spelling(name)] = cli_options._facts(name, field, flag, PREFIX)
     assert expected == told
 
 
 @pytest.mark.parametrize("document", OF_THE_PROGRAM, ids=lambda document: document.name)
 def test_options_and_variables_that_are_named_exist(document: Document) -> None:
-    options = {flags.spelling(name) for name in (*FIELDS, cli.WEBHOOK)} | {
+    options = {cli_options.spelling(name) for name in (*FIELDS, app.WEBHOOK)} | {
         *re.findall(r"--[a-z][-a-z]+", call("status", "--help").stdout)
     }
     variables = {
         variable
         for name, field in FIELDS.items()
-        for variable in flags.variables(name, field, PREFIX)
+        for variable in cli_options.variables(name, field, PREFIX)
     }
     for each in registry.controllers():
-        options |= set(map(flags.spelling, each.flags))
+        options |= set(map(cli_options.spelling, each.flags))
         variables |= {prefix_of(each.name) + name.upper() for name in each.settings.model_fields}
     prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.controllers())])
 
@@ -275,7 +281,7 @@ def example_in_variables(controller: AnyController) -> dict[str, str]:
 
 def variables_by_setting(controller: AnyController) -> dict[str, tuple[str, ...]]:
     prefix, fields = prefix_of(controller.name), controller.settings.model_fields
-    return {name: flags.variables(name, field, prefix) for name, field in fields.items()}
+    return {name: cli_options.variables(name, field, prefix) for name, field in fields.items()}
 
 
 def secrets_of(controller: AnyController) -> set[str]:
@@ -411,14 +417,14 @@ def test_the_guides_code_is_that_of_the_example() -> None:
 
     for first, rest in quoted:
         path = first.removeprefix("# ")
-        assert rest in (documents.ROOT / path).read_text(encoding="utf-8"), path
+        assert rest in (markdown.ROOT / path).read_text(encoding="utf-8"), path
 
 
 def test_the_guides_folder_is_that_of_the_example() -> None:
     (tree,) = (text for text in GUIDE.examples("") if "├" in text)
     folder, *lines = tree.splitlines()
 
-    expected = {path.name for path in (documents.ROOT / folder).glob("*.py")}
+    expected = {path.name for path in (markdown.ROOT / folder).glob("*.py")}
     assert expected == {line.split()[1] for line in lines}
 
 
@@ -426,11 +432,11 @@ def test_the_files_that_the_guide_names_are_there() -> None:
     named = set(re.findall(r"`((?:controllers|docs|tests)/[\w/.-]+)`", GUIDE.prose))
 
     assert named
-    assert {name for name in named if not (documents.ROOT / name).exists()} == set()
+    assert {name for name in named if not (markdown.ROOT / name).exists()} == set()
 
 
 def test_the_functions_that_the_guide_says_the_example_calls_are_called_there() -> None:
-    source = (documents.ROOT / "controllers/limitranges/desired.py").read_text(encoding="utf-8")
+    source = (markdown.ROOT / "controllers/limitranges/desired.py").read_text(encoding="utf-8")
 
     named = re.findall(r"`((?:quantities|rules)\.\w+)`", GUIDE.prose)
     assert named

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from controllers.runtime.echoes import Echoes, version_of
+from controllers.runtime.cache.expectations import Echoes, version_of
 
 
 def line(kind: str = "MODIFIED", **metadata: object) -> bytes:

@@ -1,7 +1,7 @@
 """What is true of every controller in the registry; a new one is covered without an edit.
 
-Each runs over the cluster in memory with its default settings (samples of those that have none are
-in `tests/registered.py`), and with the facts that it declares in place of a world outside.
+Each runs over the cluster in memory with its default settings and the facts that it declares.
+`tests/support/builders/registered.py` has settings for those that need some.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ import pytest
 
 from controllers.manifests import Body, Key, Manifest, to_body
 from controllers.profiles import PAUSED_ANNOTATION, Profile
-from controllers.runtime.changes import WRITES
-from controllers.runtime.declarations import AnyController, View, nothing_outside
-from controllers.runtime.kinds import KINDS, Mode
+from controllers.runtime.apply.changeset import WRITES
+from controllers.runtime.controller import AnyController, View, nothing_outside
+from controllers.runtime.objects.kinds import KINDS, Mode
 from controllers.runtime.options import Options
-from tests import clocks, harness, registered, specimens
-from tests.fakes import Failure, FakeCluster, Request
+from tests.support.builders import live_objects, registered
+from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
 
 pytestmark = [
     pytest.mark.virtual_time,
@@ -32,7 +32,7 @@ OPT_INS = {
 }
 """Labels that opt a Profile in to what some controllers offer."""
 TOLD = ("Event", "Profile")
-BOB = specimens.profile_reference("bob", "uid-bob")
+BOB = live_objects.profile_reference("bob", "uid-bob")
 
 
 def tenants(controller: AnyController, *names: str, **fields: Any) -> FakeCluster:
@@ -42,12 +42,12 @@ def tenants(controller: AnyController, *names: str, **fields: Any) -> FakeCluste
         harness.put_tenant(cluster, name, **{"labels": OPT_INS, "uid": f"uid-{name}", **fields})
     places = controller.namespaces
     for place in places(registered.settings(controller)) if places is not None else ():
-        cluster.objects.put(specimens.namespace_body(place, owned=False))
+        cluster.objects.put(live_objects.namespace_body(place, owned=False))
     return cluster
 
 
 def profile(name: str = "alice", **fields: Any) -> Profile:
-    return specimens.profile(name, **{"labels": OPT_INS, "uid": f"uid-{name}", **fields})
+    return live_objects.profile(name, **{"labels": OPT_INS, "uid": f"uid-{name}", **fields})
 
 
 def wanted(controller: AnyController, whose: Profile | None = None) -> list[Manifest]:
@@ -220,7 +220,7 @@ async def test_another_object_under_our_name_is_refused_aloud_and_left(
 async def test_an_object_of_another_controller_is_refused(controller: AnyController) -> None:
     for manifest, body in bodies(controller):
         cluster = tenants(controller)
-        theirs = {**body, "metadata": {**body["metadata"], "labels": specimens.marks("others")}}
+        theirs = {**body, "metadata": {**body["metadata"], "labels": live_objects.marks("others")}}
         stored = cluster.objects.put(theirs)
         async with running(controller, cluster):
             assert stored == cluster.objects.read(manifest.key)
@@ -248,13 +248,13 @@ async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
     cluster = tenants(controller)
     theirs = [
         cluster.objects.put(
-            specimens.object_body(
+            live_objects.object_body(
                 own.kind,
                 name,
                 "alice" if KINDS[own.kind].namespaced else "",
                 uid=f"uid-{own.kind}-{name}",
                 labels={},
-                annotations={"user": specimens.OWNER, "role": "admin"},
+                annotations={"user": live_objects.OWNER, "role": "admin"},
             )
         )
         for own in controller.owned
@@ -274,8 +274,10 @@ async def test_what_is_no_longer_wanted_goes_and_nothing_else(controller: AnyCon
     cluster = tenants(controller)
     kind = controller.owned[0].kind
     namespace = "alice" if KINDS[kind].namespaced else ""
-    stale = specimens.object_body(kind, "stale", namespace, labels=specimens.marks(controller.name))
-    bobs = specimens.object_body(kind, "bobs", namespace, uid="uid-b", owners=[BOB], labels={})
+    stale = live_objects.object_body(
+        kind, "stale", namespace, labels=live_objects.marks(controller.name)
+    )
+    bobs = live_objects.object_body(kind, "bobs", namespace, uid="uid-b", owners=[BOB], labels={})
     for body in (stale, bobs):
         cluster.objects.put(body)
     async with running(controller, cluster):
@@ -316,7 +318,9 @@ async def test_nothing_is_written_when(controller: AnyController, case: str) -> 
     cluster = tenants(controller)
     kind = controller.owned[0].kind
     namespace = "alice" if KINDS[kind].namespaced else ""
-    stale = specimens.object_body(kind, "stale", namespace, labels=specimens.marks(controller.name))
+    stale = live_objects.object_body(
+        kind, "stale", namespace, labels=live_objects.marks(controller.name)
+    )
     cluster.objects.put(stale)
     NO_WRITES[case](cluster)
     async with running(controller, cluster) as process:
@@ -412,8 +416,8 @@ def drifted(controller: AnyController, cluster: FakeCluster) -> None:
         cluster.objects.put(body)
     kind = controller.owned[0].kind
     namespace = "alice" if KINDS[kind].namespaced else ""
-    labels = specimens.marks(controller.name)
-    cluster.objects.put(specimens.object_body(kind, "stale", namespace, labels=labels))
+    labels = live_objects.marks(controller.name)
+    cluster.objects.put(live_objects.object_body(kind, "stale", namespace, labels=labels))
 
 
 @pytest.mark.parametrize("failure", Failure)
@@ -471,12 +475,12 @@ async def test_a_server_that_is_away_for_long_is_found_again(controller: AnyCont
         for manifest in wanted(controller):
             cluster.objects.delete(manifest.key)
         cluster.compact()
-        await clocks.until(
+        await event_loop.until(
             lambda: all(one.down_since for one in process.manager.informers.values()),
             "every watch is down",
         )
         cluster.down = False
-        await clocks.until(
+        await event_loop.until(
             lambda: in_shape(controller) == state(controller, cluster), "all is in shape again"
         )
 

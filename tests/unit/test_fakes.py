@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from controllers.manifests import Body, Key
-from controllers.runtime.clusters import APPLY_PATCH, MERGE_PATCH
+from controllers.runtime.client.client import APPLY_PATCH, MERGE_PATCH
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests import harness, specimens
-from tests.fakes import Failure, FakeCluster, patches
-from tests.fakes.requests import selects
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, harness, patches
+from tests.support.fakes.requests import selects
 
 pytestmark = pytest.mark.virtual_time
 
@@ -18,7 +18,7 @@ KEY = Key("ConfigMap", "alice", "settings")
 
 
 def new(name: str = "settings", **fields: Any) -> Body:
-    body = specimens.object_body(name=name, **fields)
+    body = live_objects.object_body(name=name, **fields)
     del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
     return body
 
@@ -91,7 +91,7 @@ async def test_status_is_written_by_itself() -> None:
     body = await cluster.write("PATCH", path, {"status": None}, content_type=MERGE_PATCH)
 
     assert status == body["status"]
-    assert specimens.OWNER == body["spec"]["owner"]["name"]
+    assert live_objects.OWNER == body["spec"]["owner"]["name"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controllers.manifests import Body
-from controllers.runtime import fieldsets
+from controllers.runtime.objects import managed_fields
 
 MANAGER = "profiles-controller-samples"
 OWNED: dict[str, Any] = {
@@ -41,11 +41,11 @@ def entry(**fields: Any) -> Body:
 
 
 def owned(*entries: Body) -> str:
-    return fieldsets.applied({"managedFields": list(entries)}, MANAGER)
+    return managed_fields.applied({"managedFields": list(entries)}, MANAGER)
 
 
 def test_what_is_stated_still_is_no_reason_to_write() -> None:
-    assert fieldsets.states_all(stated(more="of ours"), owned(entry()))
+    assert managed_fields.states_all(stated(more="of ours"), owned(entry()))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_is_stated_still_is_no_reason_to_write() -> None:
     ],
 )
 def test_what_is_owned_and_stated_no_longer_is(body: Body) -> None:
-    assert not fieldsets.states_all(body, owned(entry()))
+    assert not managed_fields.states_all(body, owned(entry()))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_what_is_owned_and_stated_no_longer_is(body: Body) -> None:
 )
 def test_what_others_own_is_theirs(fields: dict[str, str]) -> None:
     assert owned(entry(**fields)) == ""
-    assert fieldsets.states_all({}, owned(entry(**fields)))
-    assert fieldsets.applied({}, MANAGER) == ""
+    assert managed_fields.states_all({}, owned(entry(**fields)))
+    assert managed_fields.applied({}, MANAGER) == ""
 
 
 def test_whose_profile_it_is_makes_no_difference() -> None:

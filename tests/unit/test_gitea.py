@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.gitea import accounts, desired, names
-from controllers.gitea.accounts import Account
+from controllers.gitea import desired, names
 from controllers.gitea.config import GiteaSettings
+from controllers.gitea.postgres import accounts
+from controllers.gitea.postgres.accounts import Account
 from controllers.manifests import Body, Manifest
 from controllers.profiles import read_boolean
-from tests import builders
+from tests.support.builders import inputs
 
 LABEL = "sourcecontrol.statcan.gc.ca/enabled"
 ACCOUNT = Account(user="gitea_team_a", password="p" * 43)
@@ -41,7 +42,7 @@ def facts(**changes: Any) -> desired.Facts:
 def wanted(
     label: str | None = "true", known: desired.Facts | None = None, **changes: Any
 ) -> list[Manifest]:
-    profile = builders.profile(labels={} if label is None else {LABEL: label})
+    profile = inputs.profile(labels={} if label is None else {LABEL: label})
     return desired.desired(profile, known or facts(), settings(**changes))
 
 
@@ -51,14 +52,14 @@ def kinds(manifests: Sequence[Manifest]) -> list[str]:
 
 def bodies(manifests: Sequence[Manifest], classification: str) -> list[Body]:
     component = f"gitea-{classification}"
-    return builders.bodies(manifests, builders.profile(), component=component)
+    return inputs.bodies(manifests, inputs.profile(), component=component)
 
 
 @pytest.mark.parametrize("classification", names.CLASSIFICATIONS)
 def test_the_objects_are_those_of_the_golden_file(classification: str) -> None:
     manifests = wanted(classification=classification)
 
-    assert builders.golden("gitea", classification) == bodies(manifests, classification)
+    assert inputs.golden("gitea", classification) == bodies(manifests, classification)
 
 
 def test_protected_b_has_no_virtual_service() -> None:
@@ -123,7 +124,7 @@ def test_every_true_opts_in(text: str) -> None:
 
 @given(st.text(max_size=63))
 def test_any_label_gives_objects_and_a_wrong_one_is_told(text: str) -> None:
-    profile = builders.profile(labels={LABEL: text})
+    profile = inputs.profile(labels={LABEL: text})
     manifests = desired.desired(profile, facts(), settings())
     told = desired.findings(profile, facts(), settings())
 
@@ -144,7 +145,7 @@ def test_a_profile_that_never_opted_in_gets_nothing_and_loses_an_older_suites_ro
 
 def test_keep_removes_nothing_and_says_so() -> None:
     known = facts(application=APPLICATION)
-    profile = builders.profile()
+    profile = inputs.profile()
     manifests = wanted(None, known)
 
     assert sorted(KINDS) == kinds(manifests)
@@ -162,8 +163,8 @@ def test_the_application_is_made_ready_before_it_goes(opt_out: str, before: bool
 
     assert {names.FINALIZER: not before} == application.finalizers
     assert "Application" not in kinds(wanted("false", ready, opt_out=opt_out))
-    assert desired.leaving(builders.profile(), known, settings(opt_out=opt_out))
-    assert not desired.leaving(builders.profile(), ready, settings(opt_out=opt_out))
+    assert desired.leaving(inputs.profile(), known, settings(opt_out=opt_out))
+    assert not desired.leaving(inputs.profile(), ready, settings(opt_out=opt_out))
 
 
 def test_stop_leaves_the_secret_and_detach_all_that_gitea_needs() -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from controllers.gitea import names
 from controllers.manifests import Key
-from tests import clocks
-from tests.gitea_scenes import (
+from tests.support.fakes import event_loop
+from tests.support.gitea.scenes import (
     ALL,
     APPLICATION,
     BANNER,
@@ -57,7 +57,7 @@ async def test_out_removes_the_application_and_in_again_finds_the_password(
         before = held(cluster)
         label(cluster, None)
         if opt_out == "stop":
-            await clocks.until(
+            await event_loop.until(
                 lambda: "deletionTimestamp" in cluster.objects.read(APPLICATION)["metadata"],
                 "it waits for Argo CD",
                 seconds=20.0,
@@ -65,7 +65,7 @@ async def test_out_removes_the_application_and_in_again_finds_the_password(
             finalizers = cluster.objects.read(APPLICATION)["metadata"]["finalizers"]
             assert [names.FINALIZER] == finalizers
             cluster.objects.edit(APPLICATION, lambda body: body["metadata"].update(finalizers=[]))
-        await clocks.until(lambda: left == there(cluster), "the rest is gone", seconds=20.0)
+        await event_loop.until(lambda: left == there(cluster), "the rest is gone", seconds=20.0)
         await process.settled()
         assert before == held(cluster)
 

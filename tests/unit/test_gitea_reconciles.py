@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from controllers.gitea.accounts import Account
-from controllers.gitea.tenants import DatabaseError
+from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.tenants import DatabaseError
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.options import Options
-from tests import clocks, specimens
-from tests.gitea_scenes import (
+from tests.support.builders import live_objects
+from tests.support.fakes import event_loop
+from tests.support.gitea.scenes import (
     ALL,
     APPLICATION,
     ARGO,
@@ -95,7 +96,7 @@ async def test_while_postgres_is_away_all_else_is_made_and_the_secret_when_it_is
         assert ("Postgres h:1: refused", "") == (check.note, check.trouble)
 
         databases.error = None
-        await clocks.until(lambda: WELL == process.conditions()[TYPE], "well", seconds=90.0)
+        await event_loop.until(lambda: WELL == process.conditions()[TYPE], "well", seconds=90.0)
         assert list(ALL) == there(cluster)
 
 
@@ -121,7 +122,7 @@ async def test_a_refused_database_is_told_aloud() -> None:
     [
         lambda body: body["metadata"].update(annotations={PAUSED_ANNOTATION: "true"}),
         lambda body: body["metadata"].update(
-            ownerReferences=[specimens.profile_reference("bob", "uid-bob")]
+            ownerReferences=[live_objects.profile_reference("bob", "uid-bob")]
         ),
     ],
 )
@@ -140,7 +141,7 @@ async def test_no_password_is_made_that_the_secret_would_not_take(
 # Adoption
 
 
-@pytest.mark.parametrize("owners", [[], [specimens.profile_reference()]])
+@pytest.mark.parametrize("owners", [[], [live_objects.profile_reference()]])
 async def test_an_older_suites_secret_keeps_its_password(owners: Sequence[Body]) -> None:
     cluster = tenants()
     known = Account(user="gitea_alice@postgres", password="odd; but it works #1")
@@ -158,7 +159,7 @@ async def test_an_application_without_owner_is_adopted_where_it_deploys_here(
 ) -> None:
     cluster = tenants()
     spec = {"project": "old", "destination": {"namespace": destination}}
-    body = specimens.object_body(
+    body = live_objects.object_body(
         "Application", APPLICATION.name, ARGO, labels={}, owners=[], spec=spec
     )
     uid = cluster.objects.put(body)["metadata"]["uid"]
@@ -171,7 +172,7 @@ async def test_an_application_without_owner_is_adopted_where_it_deploys_here(
 
 async def test_an_older_suites_virtual_service_goes_from_who_never_opted_in() -> None:
     cluster = tenants(None)
-    cluster.objects.put(specimens.object_body("VirtualService", ROUTE.name, labels={}, spec={}))
+    cluster.objects.put(live_objects.object_body("VirtualService", ROUTE.name, labels={}, spec={}))
     async with running(cluster=cluster) as process:
         assert [] == there(cluster)
         assert "True" == process.conditions()[TYPE][0]
@@ -183,7 +184,7 @@ async def test_the_server_hears_of_a_profile_that_goes() -> None:
         assert [False] == databases.swept
         cluster.objects.delete(Key("Profile", "", "alice"))
         await process.settled()
-        await clocks.until(lambda: databases.swept[1:] == [True], "swept", seconds=10.0)
+        await event_loop.until(lambda: databases.swept[1:] == [True], "swept", seconds=10.0)
 
 
 async def test_a_dry_run_asks_postgres_nothing() -> None:

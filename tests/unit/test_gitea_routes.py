@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from controllers.gitea import routes
 from controllers.gitea.config import GiteaSettings
 from controllers.manifests import Body
-from tests import registered
+from tests.support.builders import registered
 
 PREFIX = "/gitea-unclassified"
 REQUIRED = {**registered.REQUIRED["gitea"], **registered.SECRETS["gitea"]}

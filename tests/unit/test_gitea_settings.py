@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from controllers.gitea.config import GiteaSettings
-from controllers.gitea.connections import Connector
-from controllers.gitea.servers import Server
+from controllers.gitea.postgres.connections import Connector
+from controllers.gitea.postgres.servers import Server
 from controllers.runtime.options import Options
-from profiles_controller.faults import WrongSettingsError
-from profiles_controller.layers import Inputs, resolve
-from tests import builders
+from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.sources import Inputs, resolve
+from tests.support.builders import inputs
 
 # As StatCan's installation sets them.
 EXISTING = {
@@ -154,7 +154,7 @@ def test_no_wait_for_postgres_is_taken_for_a_process_that_is_stuck() -> None:
 
 def test_unknown_settings_are_refused() -> None:
     data: dict[str, Any] = {name: EXISTING[f"GITEA_{name.upper()}"] for name in REQUIRED}
-    assert {"unknown"} == set(builders.refusals(GiteaSettings, {**data, "unknown": 1}))
+    assert {"unknown"} == set(inputs.refusals(GiteaSettings, {**data, "unknown": 1}))
 
 
 def test_the_driver_is_not_imported_before_it_is_used() -> None:

@@ -9,14 +9,14 @@ import pytest_asyncio
 
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime.declarations import AnyController, Owned, Watched
+from controllers.runtime.cache.lists import PAGE
+from controllers.runtime.cache.reflector import Informer, informers_for
+from controllers.runtime.cache.subscriptions import interests
+from controllers.runtime.client.ratelimit import Priority
+from controllers.runtime.controller import AnyController, Owned, Watched
 from controllers.runtime.errors import ApiError
-from controllers.runtime.informers import Informer, informers_for
-from controllers.runtime.interests import interests
-from controllers.runtime.lists import PAGE
-from controllers.runtime.slots import Priority
-from tests import clocks, specimens
-from tests.fakes import Failure, FakeCluster
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, event_loop
 
 pytestmark = pytest.mark.virtual_time
 
@@ -37,13 +37,13 @@ class Office:
         self.cluster = cluster or FakeCluster()
         for name in ("alice", "bob"):
             if self.cluster.objects.get(Key("Namespace", "", name)) is None:
-                self.cluster.objects.put(specimens.namespace_body(name, uid=f"uid-{name}"))
+                self.cluster.objects.put(live_objects.namespace_body(name, uid=f"uid-{name}"))
         self.woken: list[tuple[str, str | None]] = []
         self.informers = informers_for(
-            controllers or (specimens.controller(),),
+            controllers or (live_objects.controller(),),
             self.cluster,
             self._wake,
-            clock=clocks.now,
+            clock=event_loop.now,
             holds=holds,
         )
         self.tasks: list[asyncio.Task[None]] = []
@@ -56,7 +56,7 @@ class Office:
         self.tasks += [asyncio.create_task(one.run()) for one in self.informers.values()]
 
     async def synced(self) -> None:
-        await clocks.until(
+        await event_loop.until(
             lambda: all(one.synced and not one.down_since for one in self.informers.values()),
             "every informer has synced",
         )
@@ -65,21 +65,21 @@ class Office:
     async def quiet(self) -> None:
         """Every watch is up, and what it told was dealt with."""
         await self.quiet_but_for_events()
-        await clocks.until(lambda: self.cluster.delivered, "every event was taken")
+        await event_loop.until(lambda: self.cluster.delivered, "every event was taken")
 
     async def quiet_but_for_events(self) -> None:
         """Every watch is up, whatever it has to tell."""
-        await clocks.until(
+        await event_loop.until(
             lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
         )
-        await clocks.turns()
+        await event_loop.turns()
 
     def __getitem__(self, kind: str) -> Informer:
         return self.informers[kind]
 
     def put(self, **fields: Any) -> Body:
         """As `specimens.object_body`, put into the cluster; its UID and version are the store's."""
-        body = specimens.object_body(**fields)
+        body = live_objects.object_body(**fields)
         del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
         return self.cluster.objects.put(body)
 
@@ -166,7 +166,7 @@ async def test_who_may_list_and_not_watch_has_his_list(office: Make) -> None:
             lambda request: request.method == "WATCH" and request.kind == "ConfigMap",
         )
     one.start()
-    await clocks.until(lambda: one["ConfigMap"].synced, "the list is complete")
+    await event_loop.until(lambda: one["ConfigMap"].synced, "the list is complete")
 
     assert 1 == len(one["ConfigMap"])
 
@@ -219,8 +219,8 @@ async def test_a_list_whose_pages_expire_begins_anew(office: Make) -> None:
 async def test_the_server_selects_what_carries_the_labels_of_these_controllers(
     office: Make,
 ) -> None:
-    one = office(specimens.controller("one"), specimens.controller("other"))
-    one.put(name="ours", labels=specimens.marks("one"))
+    one = office(live_objects.controller("one"), live_objects.controller("other"))
+    one.put(name="ours", labels=live_objects.marks("one"))
     one.put(name="foreign", labels={})
     one.start()
     await one.synced()
@@ -239,7 +239,7 @@ async def test_an_older_suites_objects_make_it_list_without_a_selector_and_keep_
     office: Make,
 ) -> None:
     legacy = Owned(kind="ConfigMap", legacy=lambda metadata: metadata["name"] == "older")
-    one = office(specimens.controller(owned=[legacy]))
+    one = office(live_objects.controller(owned=[legacy]))
     one.put(name="older", labels={})
     one.put(name="foreign", labels={})
     one.put(name="ours")
@@ -254,7 +254,7 @@ async def test_an_older_suites_objects_make_it_list_without_a_selector_and_keep_
 async def test_what_has_one_name_everywhere_is_all_that_it_lists(office: Make) -> None:
     watched = Watched(kind="ConfigMap", keep=lambda body: body["metadata"]["name"], wakes=None)
     named = Owned(kind="ConfigMap", names=("named",))
-    one = office(specimens.controller(owned=[named], watched=[watched]))
+    one = office(live_objects.controller(owned=[named], watched=[watched]))
     one.put(name="named")
     one.put(name="another")
     one.start()
@@ -270,7 +270,7 @@ def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
         return interests(controllers)["ConfigMap"].name
 
     one, same, other, any_name, both = (
-        specimens.controller(called, owned=[Owned(kind="ConfigMap", names=names)])
+        live_objects.controller(called, owned=[Owned(kind="ConfigMap", names=names)])
         for called, names in (
             ("one", ("a",)),
             ("same", ("a",)),
@@ -280,7 +280,7 @@ def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
         )
     )
     watched = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=None)
-    watcher = specimens.controller("watcher", owned=[], watched=[watched])
+    watcher = live_objects.controller("watcher", owned=[], watched=[watched])
 
     assert ["a", "a"] == [name(one), name(one, same)]
     assert [""] * 4 == [name(one, each) for each in (other, any_name, both, watcher)]
@@ -288,7 +288,7 @@ def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
 
 
 def test_two_controllers_share_an_informer_of_their_kinds_and_namespaces() -> None:
-    found = interests([specimens.controller("one"), specimens.controller("other")])
+    found = interests([live_objects.controller("one"), live_objects.controller("other")])
 
     assert ["ConfigMap", "Namespace"] == sorted(found)
     assert ["one", "other"] == sorted(found["ConfigMap"].owners)
@@ -323,7 +323,7 @@ CHANGES: dict[str, Callable[[Body], Any]] = {
 async def test_an_edit_wakes_the_profile_for_the_controller_of_the_object(
     office: Make, change: str
 ) -> None:
-    one = await open_office(office, specimens.controller(), specimens.controller("others"))
+    one = await open_office(office, live_objects.controller(), live_objects.controller("others"))
     one.cluster.objects.edit(KEY, CHANGES[change])
     await one.quiet()
 
@@ -357,7 +357,7 @@ async def test_a_change_of_status_wakes_nobody(office: Make) -> None:
 
 async def test_an_object_that_moves_to_another_profile_wakes_both(office: Make) -> None:
     one = await open_office(office)
-    bob = specimens.profile_reference("bob", "uid-bob")
+    bob = live_objects.profile_reference("bob", "uid-bob")
     one.cluster.objects.edit(KEY, lambda body: body["metadata"].update(ownerReferences=[bob]))
     await one.quiet()
 
@@ -366,7 +366,7 @@ async def test_an_object_that_moves_to_another_profile_wakes_both(office: Make) 
 
 async def test_a_namespace_wakes_its_profile_for_every_controller(office: Make) -> None:
     one = await open_office(office)
-    one.cluster.objects.put(specimens.namespace_body("carol", uid="uid-carol"))
+    one.cluster.objects.put(live_objects.namespace_body("carol", uid="uid-carol"))
     await one.quiet()
     assert [("carol", None)] == one.woken
 
@@ -383,7 +383,7 @@ def watcher(name: str = "samples") -> AnyController:
         keep=lambda body: (body.get("data") or {}).get("word"),
         wakes=lambda body: str(body["metadata"]["namespace"]),
     )
-    return specimens.controller(name, owned=[], watched=[watch])
+    return live_objects.controller(name, owned=[], watched=[watch])
 
 
 async def test_what_is_watched_wakes_only_when_what_was_kept_of_it_changes(office: Make) -> None:
@@ -422,7 +422,7 @@ async def test_what_is_watched_wakes_when_it_goes_or_is_of_no_interest_any_more(
 
 
 async def test_an_object_of_a_watcher_does_not_wake_the_owner_of_its_kind(office: Make) -> None:
-    one = await open_office(office, specimens.controller("owner"), watcher("reader"))
+    one = await open_office(office, live_objects.controller("owner"), watcher("reader"))
     one.put(name="said", labels={}, owners=[], data={"word": "a"})
     await one.quiet()
 
@@ -432,7 +432,7 @@ async def test_an_object_of_a_watcher_does_not_wake_the_owner_of_its_kind(office
 async def test_another_shards_objects_are_not_remembered(office: Make) -> None:
     one = office(holds=lambda uid: uid == "uid-bob")
     one.put(name="alices")
-    one.put(name="bobs", namespace="bob", owners=[specimens.profile_reference("bob", "uid-bob")])
+    one.put(name="bobs", namespace="bob", owners=[live_objects.profile_reference("bob", "uid-bob")])
     one.start()
     await one.synced()
 
@@ -449,7 +449,7 @@ async def test_owned_objects_are_found_by_the_profiles_uid_wherever_they_are(
 ) -> None:
     one = await open_office(office)
     one.put(name="elsewhere", namespace="bob")
-    one.put(name="bobs", namespace="bob", owners=[specimens.profile_reference("bob", "uid-bob")])
+    one.put(name="bobs", namespace="bob", owners=[live_objects.profile_reference("bob", "uid-bob")])
     await one.quiet()
     informer = one["ConfigMap"]
 
@@ -476,7 +476,7 @@ async def test_objects_are_counted_by_controller(office: Make) -> None:
 
 
 def expect(one: Office, content: dict[str, Any]) -> None:
-    digest = specimens.record(**content).digest
+    digest = live_objects.record(**content).digest
     one["ConfigMap"].expect("alice", "settings", (digest, "uid-alice", "samples"))
 
 
@@ -695,7 +695,7 @@ async def test_a_watch_that_broke_goes_on_and_nothing_is_lost(office: Make) -> N
     one = await open_office(office)
     one.cluster.lose_watches()
     one.put(**EDITED)
-    one.cluster.objects.put(specimens.namespace_body("carol", uid="uid-carol"))
+    one.cluster.objects.put(live_objects.namespace_body("carol", uid="uid-carol"))
     await one.quiet()
 
     assert {("alice", "samples"), ("carol", None)} == set(one.woken)
@@ -704,7 +704,7 @@ async def test_a_watch_that_broke_goes_on_and_nothing_is_lost(office: Make) -> N
 
 async def test_a_bookmark_moves_the_watch_on_and_wakes_nobody(office: Make) -> None:
     one = await open_office(office)
-    one.cluster.objects.put(specimens.profile_body(version=0))
+    one.cluster.objects.put(live_objects.profile_body(version=0))
     one.cluster.send_bookmarks()
     await one.quiet()
     one.cluster.compact()
@@ -730,7 +730,7 @@ async def test_a_watch_that_expired_lists_again_and_tells_what_changed(
     else:
         one.cluster.expire_watches()
     one.cluster.objects.delete(KEY)
-    one.put(name="new", namespace="bob", owners=[specimens.profile_reference("bob", "uid-bob")])
+    one.put(name="new", namespace="bob", owners=[live_objects.profile_reference("bob", "uid-bob")])
     one.cluster.compact()
     await one.quiet()
 
@@ -750,12 +750,14 @@ async def test_what_we_wrote_while_it_was_listed_again_is_not_swept_away(office:
     one.put(name="second")
     await one.quiet()
     one.woken.clear()
-    one.cluster.objects.put(specimens.profile_body(version=0))
+    one.cluster.objects.put(live_objects.profile_body(version=0))
     one.cluster.compact()
     one.cluster.lose_watches()
-    await clocks.until(lambda: one.cluster._pages, "the list is under way")
+    await event_loop.until(lambda: one.cluster._pages, "the list is under way")
     informer.expect(
-        "alice", "third", (specimens.record(data={"key": "value"}).digest, "uid-alice", "samples")
+        "alice",
+        "third",
+        (live_objects.record(data={"key": "value"}).digest, "uid-alice", "samples"),
     )
     informer.settle("alice", "third", one.put(name="third", **VALUE))
     await one.quiet()
@@ -771,7 +773,7 @@ async def test_an_error_answer_is_tried_again_with_backoff_and_said(
     one = await open_office(office)
     informer = one["ConfigMap"]
     one.cluster.lose_watches(ApiError(code=code, reason="Reason", message="words"))
-    await clocks.until(lambda: informer.down_since is not None, "the watch is down")
+    await event_loop.until(lambda: informer.down_since is not None, "the watch is down")
     assert f"{code} Reason: words" == informer.health()
 
     await one.quiet()
@@ -819,14 +821,14 @@ async def test_a_server_that_is_away_is_not_asked_too_often(office: Make) -> Non
     tries = [request for request in one.cluster.requests if request.kind == "ConfigMap"]
 
     assert 10 <= len(tries) <= 25
-    assert one["ConfigMap"].down_since == pytest.approx(clocks.now() - 60.0, abs=1.0)
+    assert one["ConfigMap"].down_since == pytest.approx(event_loop.now() - 60.0, abs=1.0)
 
 
 async def test_a_kind_that_is_not_served_is_waited_for(office: Make) -> None:
     one = office()
     one.cluster.unserved.add(("ConfigMap", "v1"))
     one.start()
-    await clocks.until(lambda: one["ConfigMap"].absent, "it is found absent")
+    await event_loop.until(lambda: one["ConfigMap"].absent, "it is found absent")
     assert "the cluster serves no configmaps" in one["ConfigMap"].health()
     assert not one["ConfigMap"].synced
 
@@ -839,9 +841,9 @@ async def test_a_kind_that_is_not_served_is_waited_for(office: Make) -> None:
 
 async def test_a_kind_is_read_in_the_first_version_that_is_served(office: Make) -> None:
     profiles = Watched(kind="Profile", keep=lambda _body: 1, wakes=lambda _body: None)
-    one = office(specimens.controller(watched=[profiles]))
+    one = office(live_objects.controller(watched=[profiles]))
     one.cluster.unserved.add(("Profile", "v1"))
-    one.cluster.objects.put(specimens.profile_body(version=0))
+    one.cluster.objects.put(live_objects.profile_body(version=0))
     one.start()
     await one.synced()
 
@@ -853,13 +855,13 @@ async def test_a_kind_that_moves_to_another_version_is_followed_and_not_missed(
     office: Make,
 ) -> None:
     profiles = Watched(kind="Profile", keep=lambda _body: 1, wakes=lambda _body: None)
-    one = office(specimens.controller(watched=[profiles]))
-    one.cluster.objects.put(specimens.profile_body(version=0))
+    one = office(live_objects.controller(watched=[profiles]))
+    one.cluster.objects.put(live_objects.profile_body(version=0))
     one.start()
     await one.synced()
     one.cluster.unserved.add(("Profile", "v1"))
     one.cluster.end_watches()
-    await clocks.until(lambda: one["Profile"].version == "v1beta1", "the other version is read")
+    await event_loop.until(lambda: one["Profile"].version == "v1beta1", "the other version is read")
 
     assert not one["Profile"].absent
     assert 1 == len(one["Profile"])

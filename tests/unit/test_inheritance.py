@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from controllers.manifests import Body, Key, Manifest
-from controllers.runtime.declarations import Owned
-from tests import harness, specimens
-from tests.fakes import FakeCluster
+from controllers.runtime.controller import Owned
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -24,7 +24,7 @@ NAMESPACE = {
 
 
 def handed_down(kind: str = "ConfigMap", **content: Any) -> Body:
-    return specimens.object_body(
+    return live_objects.object_body(
         kind, labels={}, annotations={**THEIRS, "kept": "yes"}, owners=[NAMESPACE], **content
     )
 
@@ -35,8 +35,8 @@ async def brought(
     """The cluster, the conditions and the object after a controller that wants it has run."""
     cluster = harness.tenants()
     cluster.objects.put(body)
-    controller = specimens.controller(owned=[Owned(kind=manifest.kind)])
-    settings = specimens.Settings(manifests=lambda _profile: [manifest])
+    controller = live_objects.controller(owned=[Owned(kind=manifest.kind)])
+    settings = live_objects.Settings(manifests=lambda _profile: [manifest])
     async with harness.running((controller, settings), cluster=cluster) as process:
         cluster.requests.clear()
         await process.resynced()
@@ -47,15 +47,15 @@ def assert_taken(cluster: FakeCluster, before: Body, after: Body) -> None:
     assert [] == cluster.written()
     metadata = after["metadata"]
     assert before["metadata"]["uid"] == metadata["uid"]
-    assert [specimens.profile_reference()] == metadata["ownerReferences"]
+    assert [live_objects.profile_reference()] == metadata["ownerReferences"]
     assert {"kept": "yes"} == metadata["annotations"]
-    assert specimens.marks() == metadata["labels"]
+    assert live_objects.marks() == metadata["labels"]
 
 
 async def test_an_exact_object_is_taken_over_and_brought_into_shape() -> None:
     before = handed_down(data={"key": "theirs"})
 
-    cluster, conditions, after = await brought(before, specimens.manifest(inherited=INHERITED))
+    cluster, conditions, after = await brought(before, live_objects.manifest(inherited=INHERITED))
 
     assert_taken(cluster, before, after)
     assert {"key": "value"} == after["data"]
@@ -65,7 +65,7 @@ async def test_an_exact_object_is_taken_over_and_brought_into_shape() -> None:
 async def test_a_create_only_object_is_taken_over_as_it_is() -> None:
     before = handed_down(data={"key": "theirs"})
 
-    manifest = specimens.manifest(inherited=INHERITED, create_only=True)
+    manifest = live_objects.manifest(inherited=INHERITED, create_only=True)
     cluster, _, after = await brought(before, manifest)
 
     assert_taken(cluster, before, after)
@@ -76,8 +76,8 @@ async def test_a_merged_object_loses_its_owner_and_keeps_what_others_stated() ->
     spec = {"selector": {"app": "theirs"}, "clusterIP": "10.0.0.9"}
     before = handed_down("Service", spec=spec)
 
-    manifest = specimens.manifest(
-        "Service", inherited=INHERITED, content=specimens.merged_content()
+    manifest = live_objects.manifest(
+        "Service", inherited=INHERITED, content=live_objects.merged_content()
     )
     cluster, _, after = await brought(before, manifest)
 
@@ -89,9 +89,9 @@ async def test_a_merged_object_loses_its_owner_and_keeps_what_others_stated() ->
 @pytest.mark.parametrize("kind", ["ConfigMap", "Service"])
 async def test_who_does_not_inherit_refuses_it(kind: str) -> None:
     before = handed_down(kind)
-    content = {"data": {"key": "value"}} if kind == "ConfigMap" else specimens.merged_content()
+    content = {"data": {"key": "value"}} if kind == "ConfigMap" else live_objects.merged_content()
 
-    _, conditions, after = await brought(before, specimens.manifest(kind, content=content))
+    _, conditions, after = await brought(before, live_objects.manifest(kind, content=content))
 
     assert before["metadata"]["ownerReferences"] == after["metadata"]["ownerReferences"]
     assert ["False"] == [status for status, _ in conditions.values()]
@@ -105,7 +105,7 @@ async def test_only_what_the_own_namespace_controls_is_inherited(change: Body) -
     before = handed_down()
     before["metadata"]["ownerReferences"] = [{**NAMESPACE, **change}]
 
-    cluster, conditions, after = await brought(before, specimens.manifest(inherited=INHERITED))
+    cluster, conditions, after = await brought(before, live_objects.manifest(inherited=INHERITED))
 
     assert before["metadata"]["ownerReferences"] == after["metadata"]["ownerReferences"]
     assert ["False"] == [status for status, _ in conditions.values()]

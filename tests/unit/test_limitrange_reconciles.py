@@ -8,7 +8,8 @@ import pytest
 from controllers.limitranges.config import LimitRangesSettings
 from controllers.limitranges.controller import CONTROLLER
 from controllers.manifests import Body, Key
-from tests import harness, specimens
+from tests.support.builders import live_objects
+from tests.support.fakes import harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -28,10 +29,10 @@ def limit_range(
     owners: Sequence[Body] | None = None,
 ) -> Body:
     item = {"type": "Container", "default": dict(default), "defaultRequest": dict(request)}
-    return specimens.object_body(
+    return live_objects.object_body(
         "LimitRange",
         KEY.name,
-        labels=specimens.marks("limitranges") if labels is None else labels,
+        labels=live_objects.marks("limitranges") if labels is None else labels,
         owners=owners,
         spec={"limits": [item]},
     )

@@ -8,7 +8,7 @@ from controllers.findings import Finding, Severity
 from controllers.limitranges import controller, desired
 from controllers.limitranges.config import LimitRangesSettings
 from controllers.profiles import Profile
-from tests import builders
+from tests.support.builders import inputs
 
 PREFIX = "limitranges.statcan.gc.ca"
 SETTINGS = LimitRangesSettings()
@@ -19,7 +19,7 @@ BOUNDED = LimitRangesSettings.model_validate(
 
 def labelled(labels: dict[str, str]) -> Profile:
     """A profile with labels by their names after the prefix."""
-    return builders.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
+    return inputs.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
 
 
 def item(labels: dict[str, str], settings: LimitRangesSettings = SETTINGS) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_the_limit_range_is_as_its_golden_file(
 ) -> None:
     profile = labelled(labels)
     manifests = desired.desired(profile, None, LimitRangesSettings.model_validate(settings))
-    assert builders.golden("limitranges", name) == builders.bodies(
+    assert inputs.golden("limitranges", name) == inputs.bodies(
         manifests, profile, component="limitranges"
     )
 
@@ -222,7 +222,7 @@ def test_a_label_that_overrides_nothing_is_noticed(name: str) -> None:
 def test_without_any_amount_there_is_no_limit_range() -> None:
     nothing = {"cpu": None, "memory": None}
     settings = LimitRangesSettings.model_validate({"default": nothing, "default_request": nothing})
-    assert desired.desired(builders.profile(), None, settings) == []
+    assert desired.desired(inputs.profile(), None, settings) == []
 
 
 def test_the_older_suites_limit_range_is_taken_over_by_its_name() -> None:

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typer.testing import CliRunner
 
-from profiles_controller import cli
-from tests import samples
+from profiles_controller.cli import app as cli_app
+from tests.support.cli import samples
 
 
 class Teams(BaseModel):
@@ -23,7 +23,7 @@ REGISTRY = (*samples.REGISTRY, TEAMS)
 
 def call(*arguments: str, **environment: str) -> tuple[samples.Runtime, Any]:
     runtime = samples.Runtime()
-    app = cli.build(samples.world(runtime, environment=environment, registry=REGISTRY))
+    app = cli_app.build(samples.world(runtime, environment=environment, registry=REGISTRY))
     return runtime, CliRunner().invoke(app, list(arguments), env={"COLUMNS": "300"})
 
 

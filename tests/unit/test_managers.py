@@ -7,10 +7,11 @@ import pytest
 
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController, View
+from controllers.runtime.controller import AnyController, View
+from controllers.runtime.manager.servers import Check
 from controllers.runtime.options import Options
-from controllers.runtime.servers import Check
-from tests import clocks, harness, specimens
+from tests.support.builders import live_objects
+from tests.support.fakes import event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -20,8 +21,8 @@ def troubles(checks: Sequence[Check]) -> dict[str, str]:
     return {one.name: one.trouble for one in checks if one.trouble and one.name != "profiles"}
 
 
-def sample(name: str = "samples") -> tuple[AnyController, specimens.Settings]:
-    return specimens.controller(name), specimens.Settings()
+def sample(name: str = "samples") -> tuple[AnyController, live_objects.Settings]:
+    return live_objects.controller(name), live_objects.Settings()
 
 
 async def test_it_is_ready_once_every_list_is_complete() -> None:
@@ -56,9 +57,9 @@ async def test_it_is_not_live_while_a_reconcile_hangs() -> None:
         await asyncio.sleep(1000.0)
 
     options = Options(listen=None, hang_bound=300.0)
-    controller = specimens.controller(gather=gather)
+    controller = live_objects.controller(gather=gather)
     async with harness.running(
-        (controller, specimens.Settings()), options=options, settle=False
+        (controller, live_objects.Settings()), options=options, settle=False
     ) as process:
         beating = asyncio.create_task(process.health.beat())
         await asyncio.sleep(299.0)
@@ -86,12 +87,12 @@ async def test_a_server_that_is_back_finds_nobody_waiting_out_a_long_backoff() -
             queue.retry("alice")
         await asyncio.sleep(100.0)
         process.cluster.down = False
-        began = clocks.now()
-        await clocks.until(
+        began = event_loop.now()
+        await event_loop.until(
             lambda: len(process.cluster.objects.all_of("ConfigMap")) == 3, "all are served"
         )
 
-        assert clocks.now() - began < 10.0
+        assert event_loop.now() - began < 10.0
 
 
 async def test_a_namespace_wakes_every_controller_and_an_object_only_its_own() -> None:
@@ -101,16 +102,17 @@ async def test_a_namespace_wakes_every_controller_and_an_object_only_its_own() -
         process.cluster.objects.edit(
             Key("Namespace", "", "alice"), lambda body: body["metadata"]["labels"].update(a="b")
         )
-        await clocks.turns()
+        await event_loop.turns()
         assert [1, 1] == [queue.adds - before[name] for name, queue in queues.items()]
 
 
 async def test_an_object_of_nobody_known_wakes_nobody() -> None:
     async with harness.running(sample()) as process:
         process.cluster.requests.clear()
-        process.cluster.objects.put(specimens.namespace_body("stranger", uid="uid-stranger"))
-        body = specimens.object_body(
-            namespace="stranger", owners=[specimens.profile_reference("stranger", "uid-stranger")]
+        process.cluster.objects.put(live_objects.namespace_body("stranger", uid="uid-stranger"))
+        body = live_objects.object_body(
+            namespace="stranger",
+            owners=[live_objects.profile_reference("stranger", "uid-stranger")],
         )
         process.cluster.objects.put(body)
         await process.settled()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from controllers.manifests import Key
-from controllers.runtime.changes import Action, Change, ChangeSet
-from controllers.runtime.declarations import Part
-from controllers.runtime.metrics import Metrics
-from controllers.runtime.outcomes import Result
+from controllers.runtime.apply.changeset import Action, Change, ChangeSet
+from controllers.runtime.controller import Part
+from controllers.runtime.reconcile.metrics import Metrics
+from controllers.runtime.reconcile.result import Result
 
 EXPECTED: Mapping[str, tuple[str, set[str]]] = {
     "controller_runtime_reconcile_total": ("counter", {"controller", "result"}),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane import modules, parts
+from tests.support.controlplane import modules, parts
 
 
 @pytest.fixture(autouse=True)

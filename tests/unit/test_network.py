@@ -13,7 +13,7 @@ from controllers.network import controller, desired, names, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.rules import Group
 from controllers.profiles import Profile, read_boolean
-from tests import builders
+from tests.support.builders import inputs
 
 SETTINGS = NetworkSettings()
 NOTHING = desired.Facts()
@@ -79,7 +79,7 @@ CONFIGURED: dict[str, Any] = {
 
 
 def wanted(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> list[Manifest]:
-    return desired.desired(builders.profile(labels=labels), NOTHING, settings)
+    return desired.desired(inputs.profile(labels=labels), NOTHING, settings)
 
 
 def named(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> set[str]:
@@ -123,11 +123,9 @@ def group(which: Group) -> set[str]:
 def test_the_policies_are_as_their_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
-    profile = builders.profile(labels=labels)
+    profile = inputs.profile(labels=labels)
     manifests = desired.desired(profile, NOTHING, NetworkSettings.model_validate(settings))
-    assert builders.golden("network", name) == builders.bodies(
-        manifests, profile, component="network"
-    )
+    assert inputs.golden("network", name) == inputs.bodies(manifests, profile, component="network")
 
 
 # What every boolean of a label may be
@@ -156,9 +154,7 @@ def test_a_profile_of_which_nothing_is_known_is_not_taken_for_employees_only() -
 def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, text: str) -> None:
     others = {key: value for key, value in ENTITLING.items() if key != label}
     assert named(others) == named({**others, label: text})
-    (finding,) = desired.findings(
-        builders.profile(labels={**others, label: text}), NOTHING, SETTINGS
-    )
+    (finding,) = desired.findings(inputs.profile(labels={**others, label: text}), NOTHING, SETTINGS)
     assert finding.severity is Severity.PROBLEM
     assert finding.reason == "InvalidBoolean"
     assert f"label {label} is refused: {text!r} is not a boolean" in finding.message
@@ -175,7 +171,7 @@ def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str
     found = named(labels)
     assert named({}) <= found
     refused = {label for label in LABELS if label in labels and read_boolean(labels[label]) is None}
-    said = desired.findings(builders.profile(labels=labels), NOTHING, SETTINGS)
+    said = desired.findings(inputs.profile(labels=labels), NOTHING, SETTINGS)
     assert len(refused) == len(said)
     for label in refused:
         assert not group(LABELS[label]) & found
@@ -300,7 +296,7 @@ def test_the_api_servers_own_endpoints_are_read_as_a_rule(
 
 def test_the_api_servers_endpoints_are_a_rule_more_of_that_policy_alone() -> None:
     facts = desired.Facts(api_server=controller.keep(endpoints("172.18.0.2")))
-    profile = builders.profile()
+    profile = inputs.profile()
     plain, found = (
         {one.name: one for one in desired.desired(profile, known, SETTINGS)}
         for known in (NOTHING, facts)
@@ -318,5 +314,5 @@ def test_the_api_servers_endpoints_do_not_count_where_the_settings_say_so() -> N
     exact = NetworkSettings(discover_api_server=False)
     without = NetworkSettings(policies={"allow-api-server-egress": False})
 
-    assert wanted({}) == desired.desired(builders.profile(labels={}), facts, exact)
-    assert wanted({}, without) == desired.desired(builders.profile(labels={}), facts, without)
+    assert wanted({}) == desired.desired(inputs.profile(labels={}), facts, exact)
+    assert wanted({}, without) == desired.desired(inputs.profile(labels={}), facts, without)

@@ -10,8 +10,8 @@ from controllers.manifests import Body, Key
 from controllers.network import desired, names
 from controllers.network.config import NetworkSettings
 from controllers.network.controller import CONTROLLER
-from tests import harness, specimens
-from tests.fakes import FakeCluster
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -21,7 +21,9 @@ SETTINGS = {
     "policies": {
         one.name: one.name in FEW
         for one in desired.desired(
-            specimens.profile(labels={names.GITEA_LABEL: "1"}), desired.Facts(), NetworkSettings()
+            live_objects.profile(labels={names.GITEA_LABEL: "1"}),
+            desired.Facts(),
+            NetworkSettings(),
         )
     }
 }
@@ -36,15 +38,17 @@ BOBS = f"{VAULT} refused (exists and belongs to Profile bob; rename or delete it
 SPECS = {
     one.name: one.content["spec"]
     for one in desired.desired(
-        specimens.profile(labels=GITEA), desired.Facts(), NetworkSettings.model_validate(SETTINGS)
+        live_objects.profile(labels=GITEA),
+        desired.Facts(),
+        NetworkSettings.model_validate(SETTINGS),
     )
 }
 
 
 def policy(name: str, spec: Body | None = None, **fields: Any) -> Body:
     """Ours unless `labels` or `owners` say otherwise, and as wanted unless `spec` does."""
-    fields.setdefault("labels", specimens.marks("network"))
-    return specimens.object_body(
+    fields.setdefault("labels", live_objects.marks("network"))
+    return live_objects.object_body(
         "NetworkPolicy", name, uid=f"uid-{name}", spec=spec or SPECS.get(name, DENY), **fields
     )
 
@@ -76,7 +80,7 @@ def deletes(name: str) -> tuple[str, str]:
 
 
 RETIRED = "unclassified-minio-egress"
-BOB = [specimens.profile_reference("bob", "uid-bob")]
+BOB = [live_objects.profile_reference("bob", "uid-bob")]
 CASES = {
     "a_new_tenant": Case(requests=[f"POST {VAULT}"], events=[told(f"{VAULT} create")]),
     "opted_in": Case(
@@ -244,7 +248,7 @@ SLICE = Key("EndpointSlice", *names.ENDPOINTS)
 
 
 def endpoints(address: str) -> Body:
-    return specimens.object_body(
+    return live_objects.object_body(
         SLICE.kind, SLICE.name, SLICE.namespace, uid="uid-slice", labels={}, owners=[],
         addressType="IPv4", endpoints=[{"addresses": [address]}], ports=[{"port": 6443}],
     )  # fmt: skip

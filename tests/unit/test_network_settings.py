@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from controllers.network import desired, names, rules, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.controller import CONTROLLER
-from profiles_controller.assemblies import Loader
-from profiles_controller.faults import WrongSettingsError
-from profiles_controller.layers import Inputs
-from profiles_controller.selections import Location
-from tests import builders
+from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.load import Loader
+from profiles_controller.config.selections import Location
+from profiles_controller.config.sources import Inputs
+from tests.support.builders import inputs as builders_inputs
 
 PLAIN = {"metadata": {"name": "further"}, "spec": {"podSelector": {}}}
 ENTITLED = {
@@ -35,13 +35,13 @@ def network(**settings: object) -> NetworkSettings:
 
 def made(labels: Mapping[str, str] | None = None, /, **settings: object) -> dict[str, Any]:
     """Name -> spec of the policies of a profile with these labels."""
-    profile = builders.profile(labels=dict(labels or {}))
+    profile = builders_inputs.profile(labels=dict(labels or {}))
     manifests = desired.desired(profile, desired.Facts(), network(**settings))
     return {one.name: one.content["spec"] for one in manifests}
 
 
 def refused(**settings: object) -> dict[str, str]:
-    return builders.refusals(NetworkSettings, settings)
+    return builders_inputs.refusals(NetworkSettings, settings)
 
 
 # Switches
@@ -104,7 +104,7 @@ def test_an_entry_changes_one_name_and_null_leaves_its_default() -> None:
 @pytest.mark.parametrize("name", sorted(templates.read("peers")))
 def test_every_peer_is_configuration(name: str) -> None:
     settings: dict[str, Any] = {"driver_mode": "central", "artifacts_proxy_enabled": True}
-    profile = builders.profile(labels=ENTITLED)
+    profile = builders_inputs.profile(labels=ENTITLED)
     before, after = (
         desired.desired(profile, desired.Facts(), network(**settings, peers=peers))
         for peers in ({}, {name: ["203.0.113.0/24"]})
@@ -301,7 +301,7 @@ def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object)
         settings = network(**{table: given_value})
     except ValidationError:
         return
-    assert isinstance(desired.desired(builders.profile(), desired.Facts(), settings), list)
+    assert isinstance(desired.desired(builders_inputs.profile(), desired.Facts(), settings), list)
 
 
 # Through the command line's layers

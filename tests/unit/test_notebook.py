@@ -6,7 +6,7 @@ import pytest
 
 from controllers.notebook import controller, desired
 from controllers.notebook.config import NotebookSettings
-from tests import builders
+from tests.support.builders import inputs
 
 LEVEL = {"labels": {"example.ca/level": 2}}
 
@@ -14,7 +14,7 @@ LEVEL = {"labels": {"example.ca/level": 2}}
 def wanted(**settings: object) -> list[dict[str, Any]]:
     """The specs."""
     parsed = NotebookSettings.model_validate(settings)
-    manifests = desired.desired(builders.profile(), None, parsed)
+    manifests = desired.desired(inputs.profile(), None, parsed)
     return [manifest.content["spec"] for manifest in manifests]
 
 
@@ -34,18 +34,18 @@ def wanted(**settings: object) -> list[dict[str, Any]]:
     ],
 )
 def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, Any]) -> None:
-    profile = builders.profile()
+    profile = inputs.profile()
     manifests = desired.desired(profile, None, NotebookSettings.model_validate(settings))
-    assert builders.golden("notebook", name) == builders.bodies(
+    assert inputs.golden("notebook", name) == inputs.bodies(
         manifests, profile, component="notebook"
     )
 
 
 def test_every_profile_gets_the_same_whatever_it_is_labelled() -> None:
     settings = NotebookSettings()
-    labelled = builders.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
+    labelled = inputs.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
     assert desired.desired(labelled, None, settings) == desired.desired(
-        builders.profile(), None, settings
+        inputs.profile(), None, settings
     )
 
 
@@ -56,7 +56,7 @@ def test_switched_off_there_is_no_pod_default() -> None:
 def test_what_one_profile_gets_is_not_shared_with_another() -> None:
     settings = NotebookSettings()
     (one,), (other,) = (
-        desired.desired(builders.profile(name), None, settings) for name in ("a", "b")
+        desired.desired(inputs.profile(name), None, settings) for name in ("a", "b")
     )
     one.content["spec"]["labels"]["x"] = "y"
     assert "x" not in other.content["spec"]["labels"]

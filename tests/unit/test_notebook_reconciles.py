@@ -8,8 +8,8 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.notebook.config import NotebookSettings
 from controllers.notebook.controller import CONTROLLER
-from tests import clocks, harness, specimens
-from tests.fakes import FakeCluster
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -33,9 +33,9 @@ def pod_default(
     labels: Mapping[str, str] | None = None,
     owners: Sequence[Body] | None = None,
 ) -> Body:
-    labels = specimens.marks("notebook") if labels is None else labels
+    labels = live_objects.marks("notebook") if labels is None else labels
     uid = f"uid-{name}"
-    return specimens.object_body(
+    return live_objects.object_body(
         "PodDefault", name, uid=uid, labels=labels, owners=owners, spec=spec
     )
 
@@ -159,7 +159,7 @@ async def test_without_the_crd_it_waits_and_starts_when_the_crd_appears() -> Non
         assert [] == asked(cluster)
 
         cluster.unserved.clear()
-        await clocks.until(
+        await event_loop.until(
             lambda: process.conditions()["NotebookReady"] == WELL, "it is in place", seconds=60
         )
 
@@ -172,11 +172,11 @@ async def test_a_crd_that_is_taken_away_is_waited_for_again() -> None:
         cluster.objects.delete(KEY)
         cluster.unserved.add(("PodDefault", "v1alpha1"))
         cluster.lose_watches()
-        await clocks.until(
+        await event_loop.until(
             lambda: process.conditions()["NotebookReady"][0] == "False", "it waits", seconds=600
         )
         cluster.unserved.clear()
-        await clocks.until(
+        await event_loop.until(
             lambda: process.conditions()["NotebookReady"] == WELL, "it is in place", seconds=600
         )
 

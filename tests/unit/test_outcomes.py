@@ -2,9 +2,9 @@
 
 import pytest
 
-from controllers.runtime import outcomes
 from controllers.runtime.errors import ApiError, UnreachableError
-from controllers.runtime.outcomes import Failed, Outcome, Result, Terminal, Waiting
+from controllers.runtime.reconcile import result as reconcile_result
+from controllers.runtime.reconcile.result import Failed, Outcome, Result, Terminal, Waiting
 
 BROKEN = ApiError(code=500, reason="InternalError", message="etcd is down")
 TERMINATING = ApiError(
@@ -13,7 +13,9 @@ TERMINATING = ApiError(
 
 
 def test_waiting_for_an_event_asks_for_nothing() -> None:
-    outcome = outcomes.outcome_of(Waiting("NamespaceAbsent", "namespace alice does not exist"))
+    outcome = reconcile_result.outcome_of(
+        Waiting("NamespaceAbsent", "namespace alice does not exist")
+    )
 
     assert outcome == Outcome(
         ready=False,
@@ -24,20 +26,20 @@ def test_waiting_for_an_event_asks_for_nothing() -> None:
 
 
 def test_waiting_for_a_while_asks_for_another_look() -> None:
-    outcome = outcomes.outcome_of(Waiting("KindNotServed", "no such kind", after=5.0))
+    outcome = reconcile_result.outcome_of(Waiting("KindNotServed", "no such kind", after=5.0))
 
     assert (Result.REQUEUE_AFTER, 5.0, False) == (outcome.result, outcome.after, outcome.retry)
 
 
 def test_a_wait_that_a_person_must_end_is_told() -> None:
-    outcome = outcomes.outcome_of(Waiting("KindNotServed", "no such kind", warn=True))
+    outcome = reconcile_result.outcome_of(Waiting("KindNotServed", "no such kind", warn=True))
 
     assert outcome.warn
     assert outcome.patient
 
 
 def test_what_is_terminal_is_told_and_not_tried_again() -> None:
-    outcome = outcomes.outcome_of(Terminal("NamespaceNotOwned", "not yours"))
+    outcome = reconcile_result.outcome_of(Terminal("NamespaceNotOwned", "not yours"))
 
     assert outcome == Outcome(
         ready=False, reason="NamespaceNotOwned", message="not yours", warn=True
@@ -74,7 +76,7 @@ FAILURES = {
 def test_anything_else_is_tried_again_with_backoff(case: str) -> None:
     error, reason, message, warn = FAILURES[case]
 
-    assert outcomes.outcome_of(error) == Outcome(
+    assert reconcile_result.outcome_of(error) == Outcome(
         result=Result.ERROR,
         ready=False,
         reason=reason,
@@ -86,7 +88,7 @@ def test_anything_else_is_tried_again_with_backoff(case: str) -> None:
 
 
 def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
-    outcome = outcomes.outcome_of(Failed("ConfigMap a/b create: terminating", TERMINATING))
+    outcome = reconcile_result.outcome_of(Failed("ConfigMap a/b create: terminating", TERMINATING))
 
     assert ("NamespaceTerminating", False, Result.SUCCESS) == (
         outcome.reason,
@@ -97,6 +99,6 @@ def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
 
 def test_only_what_the_world_did_needs_no_traceback() -> None:
     for expected in (BROKEN, UnreachableError("a"), Failed("a", BROKEN), Waiting("a", "b")):
-        assert outcomes.is_expected(expected)
-    assert not outcomes.is_expected(KeyError("spec"))
-    assert not outcomes.is_expected(None)
+        assert reconcile_result.is_expected(expected)
+    assert not reconcile_result.is_expected(KeyError("spec"))
+    assert not reconcile_result.is_expected(None)

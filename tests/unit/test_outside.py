@@ -9,12 +9,13 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController, IsGone, Owned, View
+from controllers.runtime.controller import AnyController, IsGone, Owned, View
 from controllers.runtime.errors import UnreachableError
-from controllers.runtime.kinds import KINDS
+from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Options, Shard
-from controllers.runtime.outcomes import Failed, Terminal, Waiting, outcome_of
-from tests import clocks, harness, specimens
+from controllers.runtime.reconcile.result import Failed, Terminal, Waiting, outcome_of
+from tests.support.builders import live_objects
+from tests.support.fakes import event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -49,12 +50,12 @@ def controller(world: World, **fields: Any) -> AnyController:
         found: World = view.outside
         return found.error
 
-    made = specimens.controller(gather=gather, **fields)
+    made = live_objects.controller(gather=gather, **fields)
     return dataclasses.replace(made, connect=connect, trouble=lambda error: error, chore=chore)
 
 
 def running(world: World, options: Options | None = None, **fields: Any) -> Any:
-    assembly = (controller(world, **fields), specimens.Settings())
+    assembly = (controller(world, **fields), live_objects.Settings())
     return harness.running(assembly, options=options)
 
 
@@ -74,7 +75,7 @@ async def test_objects_are_kept_although_the_world_outside_is_in_trouble() -> No
         assert {"SamplesReady": ("False", "the store does not answer")} == process.conditions()
 
         world.error = None
-        await clocks.until(
+        await event_loop.until(
             lambda: process.conditions()["SamplesReady"][0] == "True", "it is ready", seconds=90.0
         )
 
@@ -97,7 +98,7 @@ async def test_gather_is_told_who_else_there_is() -> None:
     async def gather(_profile: Profile, view: View) -> None:
         seen.append(view.profiles)
 
-    assembly = (specimens.controller(gather=gather), specimens.Settings())
+    assembly = (live_objects.controller(gather=gather), live_objects.Settings())
     async with harness.running(assembly, cluster=harness.tenants("alice", "bob")):
         assert {frozenset({"alice", "bob"})} == set(seen)
 
@@ -122,20 +123,20 @@ def test_trouble_ends_a_reconcile_as_if_it_had_been_raised(
 async def test_a_chore_is_done_at_the_start_at_every_resync_and_when_a_profile_went() -> None:
     world = World()
     async with running(world, Options(listen=None, resync=600.0)) as process:
-        await clocks.until(lambda: world.chores == [False], "the first chore")
-        began = clocks.now()
-        await clocks.until(lambda: len(world.chores) == 2, "the next", seconds=1000.0)
-        assert 590.0 < clocks.now() - began <= 600.0
+        await event_loop.until(lambda: world.chores == [False], "the first chore")
+        began = event_loop.now()
+        await event_loop.until(lambda: len(world.chores) == 2, "the next", seconds=1000.0)
+        assert 590.0 < event_loop.now() - began <= 600.0
 
         process.cluster.objects.delete(Key("Profile", "", "alice"))
-        await clocks.until(lambda: world.chores[2:] == [True], "soon after", seconds=5.0)
+        await event_loop.until(lambda: world.chores[2:] == [True], "soon after", seconds=5.0)
 
 
 async def test_a_chore_that_fails_is_tried_again_with_backoff() -> None:
     world = World()
     world.error = OSError("broken")
     async with running(world) as process:
-        await clocks.until(lambda: len(world.chores) > 3, "tried again", seconds=30.0)
+        await event_loop.until(lambda: len(world.chores) > 3, "tried again", seconds=30.0)
         assert process.manager.failed.is_set() is False
         world.error = None
 
@@ -146,7 +147,7 @@ async def test_nobody_is_gone_that_this_process_cannot_know() -> None:
         one for one in (Shard(index=0, count=2), Shard(index=1, count=2)) if one.holds("uid-x")
     )
     async with running(world, Options(listen=None, shard=shard)) as process:
-        await clocks.until(lambda: bool(world.chores), "the first chore")
+        await event_loop.until(lambda: bool(world.chores), "the first chore")
         other = next(f"uid-{n}" for n in range(100) if not shard.holds(f"uid-{n}"))
 
         assert world.gone("x", "uid-x")
@@ -168,20 +169,20 @@ async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kind = dataclasses.replace(KINDS["LimitRange"], optional=True)
-    monkeypatch.setattr("controllers.runtime.informers.KINDS", {**KINDS, "LimitRange": kind})
-    limits = specimens.manifest("LimitRange", "limits", content={"spec": {"limits": []}})
-    settings = specimens.Settings(manifests=lambda _profile: [specimens.manifest(), limits])
+    monkeypatch.setattr("controllers.runtime.cache.reflector.KINDS", {**KINDS, "LimitRange": kind})
+    limits = live_objects.manifest("LimitRange", "limits", content={"spec": {"limits": []}})
+    settings = live_objects.Settings(manifests=lambda _profile: [live_objects.manifest(), limits])
     owned = (
         Owned(kind="ConfigMap"),
         Owned(kind="LimitRange", dispensable=True),
     )
     cluster = harness.tenants()
     cluster.unserved.add(("LimitRange", "v1"))
-    assembly = (specimens.controller(owned=owned), settings)
+    assembly = (live_objects.controller(owned=owned), settings)
     async with harness.running(assembly, cluster=cluster) as process:
         assert ("True", "ConfigMap settings is in place") == process.conditions()["SamplesReady"]
 
         cluster.unserved.clear()
-        await clocks.until(
+        await event_loop.until(
             lambda: cluster.objects.get(limits.key) is not None, "made once it is served"
         )

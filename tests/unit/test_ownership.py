@@ -4,23 +4,24 @@ from typing import Any
 
 import pytest
 
-from controllers.runtime import ownership, projections
-from controllers.runtime.kinds import KINDS
-from controllers.runtime.ownership import Standing
-from tests import specimens
+from controllers.runtime.apply import namespace
+from controllers.runtime.apply.namespace import Standing
+from controllers.runtime.objects import cached_object
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.builders import live_objects
 
 DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 def standing(*, adopted: bool = False, metadata: dict[str, Any] | None = None) -> Standing:
-    body = specimens.namespace_body()
+    body = live_objects.namespace_body()
     body["metadata"] |= {"uid": "uid-namespace", "resourceVersion": "5", **(metadata or {})}
-    record = projections.project(KINDS["Namespace"], body)
-    return ownership.standing_of(specimens.profile(), record, adopted=adopted)
+    record = cached_object.project(KINDS["Namespace"], body)
+    return namespace.standing_of(live_objects.profile(), record, adopted=adopted)
 
 
 def test_a_namespace_that_is_not_there_is_absent() -> None:
-    assert Standing.ABSENT is ownership.standing_of(specimens.profile(), None, adopted=True)
+    assert Standing.ABSENT is namespace.standing_of(live_objects.profile(), None, adopted=True)
 
 
 def test_a_namespace_that_the_profile_controls_is_owned() -> None:
@@ -33,13 +34,15 @@ def test_an_owned_namespace_on_its_way_out_is_terminating() -> None:
 
 FOREIGN: dict[str, dict[str, Any]] = {
     "nobodys": {"ownerReferences": []},
-    "of_another_profile": {"ownerReferences": [specimens.profile_reference("bob", "uid-bob")]},
-    "of_an_earlier_profile": {"ownerReferences": [specimens.profile_reference(uid="uid-before")]},
+    "of_another_profile": {"ownerReferences": [live_objects.profile_reference("bob", "uid-bob")]},
+    "of_an_earlier_profile": {
+        "ownerReferences": [live_objects.profile_reference(uid="uid-before")]
+    },
     "owned_but_not_controlled": {
-        "ownerReferences": [specimens.profile_reference() | {"controller": False}]
+        "ownerReferences": [live_objects.profile_reference() | {"controller": False}]
     },
     "of_another_kind_with_that_uid": {
-        "ownerReferences": [specimens.profile_reference() | {"apiVersion": "example.ca/v1"}]
+        "ownerReferences": [live_objects.profile_reference() | {"apiVersion": "example.ca/v1"}]
     },
     "foreign_and_on_its_way_out": {"ownerReferences": [], **DELETING},
 }
@@ -51,7 +54,7 @@ def test_a_namespace_that_the_profile_does_not_control_is_foreign(case: str) -> 
 
 
 def test_a_namespace_of_v1beta1s_profile_is_owned() -> None:
-    reference = specimens.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
+    reference = live_objects.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
 
     assert Standing.OWNED is standing(metadata={"ownerReferences": [reference]})
 
@@ -65,7 +68,7 @@ NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
     "no_owner": {"annotations": {}},
     "no_label": {"labels": {}},
     "another_label": {"labels": {"app.kubernetes.io/part-of": "something-else"}},
-    "another_controller": {"ownerReferences": [specimens.profile_reference("bob", "uid-bob")]},
+    "another_controller": {"ownerReferences": [live_objects.profile_reference("bob", "uid-bob")]},
 }
 
 
@@ -77,17 +80,17 @@ def test_everything_must_fit_before_a_namespace_is_adopted(case: str) -> None:
 
 
 def test_a_profile_without_an_owner_adopts_nothing() -> None:
-    body = specimens.namespace_body(owned=False)
+    body = live_objects.namespace_body(owned=False)
     body["metadata"] |= {"uid": "u", "resourceVersion": "5", "annotations": {"owner": ""}}
-    record = projections.project(KINDS["Namespace"], body)
+    record = cached_object.project(KINDS["Namespace"], body)
 
-    assert Standing.FOREIGN is ownership.standing_of(
-        specimens.profile(owner=""), record, adopted=True
+    assert Standing.FOREIGN is namespace.standing_of(
+        live_objects.profile(owner=""), record, adopted=True
     )
 
 
 def test_the_sentence_names_profile_namespace_uid_and_what_to_do() -> None:
-    sentence = Standing.FOREIGN.sentence(specimens.profile())
+    sentence = Standing.FOREIGN.sentence(live_objects.profile())
 
     for words in ("namespace alice", "Profile alice", "uid-alice", "rename the Profile"):
         assert words in sentence

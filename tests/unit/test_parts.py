@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane import parts
+from tests.support.controlplane import parts
 
 
 @pytest.fixture(autouse=True)

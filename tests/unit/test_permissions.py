@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from controllers import registry
-from controllers.runtime import permissions
-from controllers.runtime.declarations import (
+from controllers.runtime import rbac
+from controllers.runtime.controller import (
     AnyController,
     Granted,
     Listed,
@@ -18,15 +18,15 @@ from controllers.runtime.declarations import (
     Rule,
     Watched,
 )
-from tests import registered, specimens
+from tests.support.builders import live_objects, registered
 
-PLAIN = specimens.controller("one")
+PLAIN = live_objects.controller("one")
 GOLDEN = Path(__file__).parent / "golden" / "permissions"
 
 
 @pytest.mark.parametrize("name", list(registry.by_name()))
 def test_a_controller_may_do_what_it_declares_and_nothing_else(name: str) -> None:
-    role = permissions.cluster_role([registry.load(name)], f"profiles-controller-{name}")
+    role = rbac.cluster_role([registry.load(name)], f"profiles-controller-{name}")
     golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
 
     assert golden == role
@@ -38,14 +38,14 @@ def test_no_controller_may_do_everything(controller: AnyController) -> None:
     handed_on = [
         rule
         for manifest in controller.desired(
-            specimens.profile(), controller.facts, registered.settings(controller)
+            live_objects.profile(), controller.facts, registered.settings(controller)
         )
         for rule in manifest.content.get("rules", ())
         if manifest.kind == "Role"
     ]
-    for rule in permissions.rules(controller):
+    for rule in rbac.rules(controller):
         assert "*" not in (*rule.groups, *rule.resources)
-        assert "*" not in rule.verbs or permissions.to_rbac(rule) in handed_on
+        assert "*" not in rule.verbs or rbac.to_rbac(rule) in handed_on
 
 
 def verbs(rules: tuple[Rule, ...], resource: str) -> list[tuple[str, ...]]:
@@ -53,13 +53,13 @@ def verbs(rules: tuple[Rule, ...], resource: str) -> list[tuple[str, ...]]:
 
 
 def test_a_merge_kind_is_patched_and_never_replaced() -> None:
-    rules = permissions.rules(specimens.controller(owned=[Owned(kind="Service")]))
+    rules = rbac.rules(live_objects.controller(owned=[Owned(kind="Service")]))
 
     assert [("get", "list", "watch", "create", "patch", "delete")] == verbs(rules, "services")
 
 
 def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> None:
-    rules = permissions.rules(specimens.controller(owned=[Owned(kind="Secret", names=("one",))]))
+    rules = rbac.rules(live_objects.controller(owned=[Owned(kind="Secret", names=("one",))]))
     found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
 
     rest = ("get", "list", "watch", "update", "delete")
@@ -68,7 +68,7 @@ def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> No
 
 def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
     owned = [Owned(kind="Secret", names=("one", "two"))]
-    rules = permissions.rules(specimens.controller(owned=owned))
+    rules = rbac.rules(live_objects.controller(owned=owned))
     found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
 
     assert [
@@ -79,12 +79,12 @@ def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
 
 def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
     one, other, any_name = (
-        specimens.controller(name, owned=[Owned(kind="Secret", names=names)])
+        live_objects.controller(name, owned=[Owned(kind="Secret", names=names)])
         for name, names in (("one", ("one",)), ("other", ("other",)), ("any", ()))
     )
 
     def reads_all(*controllers: AnyController) -> bool:
-        rules = permissions.cluster_role(controllers, "several")["rules"]
+        rules = rbac.cluster_role(controllers, "several")["rules"]
         return any(
             rule["resources"] == ["secrets"]
             and {"list", "watch"} <= set(rule["verbs"])
@@ -98,21 +98,21 @@ def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
 
 def test_a_kind_that_is_only_watched_is_only_read() -> None:
     watched = Watched(kind="Secret", keep=lambda _body: None, wakes=lambda _body: None)
-    rules = permissions.rules(specimens.controller(watched=[watched]))
+    rules = rbac.rules(live_objects.controller(watched=[watched]))
 
     assert [("list", "watch")] == verbs(rules, "secrets")
 
 
 def test_a_kind_that_is_owned_and_watched_has_one_rule() -> None:
     watched = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=lambda _body: None)
-    rules = permissions.rules(specimens.controller(watched=[watched]))
+    rules = rbac.rules(live_objects.controller(watched=[watched]))
 
     assert 1 == len(verbs(rules, "configmaps"))
 
 
 def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
     rule = Rule(groups=("",), resources=("secrets",), verbs=("get",), names=("root",))
-    role = permissions.cluster_role([specimens.controller(rules=(rule,))], "samples")
+    role = rbac.cluster_role([live_objects.controller(rules=(rule,))], "samples")
 
     assert {
         "apiGroups": [""],
@@ -146,7 +146,7 @@ def reading(*names: str) -> Rule:
 
 
 CONFIGURED = dataclasses.replace(
-    specimens.controller("one"),
+    live_objects.controller("one"),
     settings=Settings,
     configured_rules=(
         Granted(setting="mode", values=("edit", "own"), rules=(binding("editor"),)),
@@ -178,8 +178,8 @@ CONFIGURED = dataclasses.replace(
 def test_rules_follow_the_settings_and_without_any_the_defaults(
     settings: Settings | None, expected: tuple[Rule, ...]
 ) -> None:
-    assert expected == permissions.configured(CONFIGURED, settings)
-    assert expected == permissions.rules(CONFIGURED, settings)[len(permissions.rules(PLAIN)) :]
+    assert expected == rbac.configured(CONFIGURED, settings)
+    assert expected == rbac.rules(CONFIGURED, settings)[len(rbac.rules(PLAIN)) :]
 
 
 @pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
@@ -190,7 +190,7 @@ def test_rules_follow_from_settings_that_there_are(controller: AnyController) ->
 
 
 def test_what_several_controllers_need_is_said_once() -> None:
-    one, other = specimens.controller("one"), specimens.controller("other")
-    role = permissions.cluster_role([one, other], "all")
+    one, other = live_objects.controller("one"), live_objects.controller("other")
+    role = rbac.cluster_role([one, other], "all")
 
-    assert permissions.cluster_role([one], "all") == role
+    assert rbac.cluster_role([one], "all") == role

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.manifests import Manifest
-from controllers.pipelines import controller, desired, names, tenants
+from controllers.pipelines import controller, desired, names, observe
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.stores import Credentials, Decision
+from controllers.pipelines.objectstore.provider import Credentials, Decision
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime import permissions
-from tests import builders, specimens
+from controllers.runtime import rbac
+from tests.support.builders import inputs, live_objects
 
 KEYS = desired.Keys(access="access-of-team-a", secret="secret-of-team-a")
 FACTS = desired.Facts(keys=KEYS)
@@ -52,7 +52,7 @@ def settings(**values: Any) -> PipelinesSettings:
 
 
 def wanted(facts: desired.Facts = FACTS, **values: Any) -> list[Manifest]:
-    return desired.desired(builders.profile(), facts, settings(**values))
+    return desired.desired(inputs.profile(), facts, settings(**values))
 
 
 def named(manifests: list[Manifest]) -> set[tuple[str, str]]:
@@ -61,11 +61,11 @@ def named(manifests: list[Manifest]) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_objects_are_those_of_the_golden_file(case: str) -> None:
-    bodies = builders.bodies(
-        wanted(**CASES[case]), builders.profile(), component=controller.CONTROLLER.name
+    bodies = inputs.bodies(
+        wanted(**CASES[case]), inputs.profile(), component=controller.CONTROLLER.name
     )
 
-    assert bodies == builders.golden("pipelines", case)
+    assert bodies == inputs.golden("pipelines", case)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -117,8 +117,8 @@ def test_pod_mode_makes_nothing_for_drivers_whatever_else_is_set() -> None:
 
 def test_rights_beyond_the_kinds_follow_the_mode() -> None:
     def rules(**values: Any) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
-        found = permissions.rules(controller.CONTROLLER, settings(**values))
-        basic = permissions.rules(controller.CONTROLLER, settings())
+        found = rbac.rules(controller.CONTROLLER, settings(**values))
+        basic = rbac.rules(controller.CONTROLLER, settings())
         return {(rule.resources, rule.names) for rule in set(found) - set(basic)}
 
     assert rules() == set()
@@ -127,7 +127,7 @@ def test_rights_beyond_the_kinds_follow_the_mode() -> None:
 
 
 def test_no_key_is_shown_by_the_facts_or_by_what_is_remembered() -> None:
-    held = tenants.Held(credentials=Credentials(access_key="a", secret_key="hidden"))
+    held = observe.Held(credentials=Credentials(access_key="a", secret_key="hidden"))
 
     assert "of-team-a" not in repr(FACTS)
     assert "hidden" not in repr(held)
@@ -138,27 +138,27 @@ def test_no_key_is_shown_by_the_facts_or_by_what_is_remembered() -> None:
 
 def test_the_annotation_counts_before_the_setting() -> None:
     annotations = {names.OLD_OBJECTS_ANNOTATION: "archive", names.KEY_GENERATION_ANNOTATION: "2"}
-    profile = builders.profile(annotations=annotations)
+    profile = inputs.profile(annotations=annotations)
 
-    tenant, findings = tenants.tenant(profile, settings(old_objects="purge"))
+    tenant, findings = observe.tenant(profile, settings(old_objects="purge"))
 
     assert (tenant.decision, tenant.generation, findings) == (Decision.ARCHIVE, "2", [])
     assert (tenant.namespace, tenant.uid) == (profile.namespace, profile.uid)
 
 
 def test_refusing_by_annotation_withdraws_the_settings_decision() -> None:
-    profile = builders.profile(annotations={names.OLD_OBJECTS_ANNOTATION: "refuse"})
+    profile = inputs.profile(annotations={names.OLD_OBJECTS_ANNOTATION: "refuse"})
 
-    tenant, _ = tenants.tenant(profile, settings(old_objects="purge"))
+    tenant, _ = observe.tenant(profile, settings(old_objects="purge"))
 
     assert tenant.decision is Decision.UNDECIDED
 
 
 @given(said=st.text())
 def test_whatever_the_annotation_says_only_a_decision_decides(said: str) -> None:
-    profile = builders.profile(annotations={names.OLD_OBJECTS_ANNOTATION: said})
+    profile = inputs.profile(annotations={names.OLD_OBJECTS_ANNOTATION: said})
 
-    tenant, findings = tenants.tenant(profile, settings())
+    tenant, findings = observe.tenant(profile, settings())
 
     known = said.strip() in {"", *names.OLD_OBJECTS}
     assert [one.reason for one in findings] == ([] if known else ["InvalidOldObjects"])
@@ -172,13 +172,13 @@ def test_whatever_the_annotation_says_only_a_decision_decides(said: str) -> None
 
 def secret(**fields: Any) -> dict[str, Any]:
     data = {key: base64.b64encode(b"abc").decode() for key in (names.ACCESS_KEY, names.SECRET_KEY)}
-    fields = {"labels": specimens.marks("pipelines"), "data": data, **fields}
-    return specimens.object_body("Secret", fields.pop("name", names.SECRET), **fields)
+    fields = {"labels": live_objects.marks("pipelines"), "data": data, **fields}
+    return live_objects.object_body("Secret", fields.pop("name", names.SECRET), **fields)
 
 
 def test_of_other_secrets_nothing_is_remembered() -> None:
-    assert tenants.keep_secret(secret(name="of-a-tenant")) is None
-    assert tenants.wakes_secret(secret(name="of-a-tenant")) is None
+    assert observe.keep_secret(secret(name="of-a-tenant")) is None
+    assert observe.wakes_secret(secret(name="of-a-tenant")) is None
 
 
 NAMESPACE_REFERENCE = {
@@ -200,7 +200,7 @@ STRANGER = {"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "u", "control
     ],
 )
 def test_a_secret_is_ours_by_the_rules_of_the_plan(fields: dict[str, Any], *, ours: bool) -> None:
-    held = tenants.keep_secret(secret(**fields))
+    held = observe.keep_secret(secret(**fields))
 
     assert held is not None
     assert (held.why_not == "") is ours
@@ -215,7 +215,7 @@ def test_a_secret_is_ours_by_the_rules_of_the_plan(fields: dict[str, Any], *, ou
     )
 )
 def test_whatever_a_secret_holds_it_is_a_pair_of_keys_or_nothing(data: object) -> None:
-    keys = tenants.read_keys(data)
+    keys = observe.read_keys(data)
 
     assert keys is None or (keys.access_key and keys.secret_key)
 
@@ -224,6 +224,6 @@ def test_whatever_a_secret_holds_it_is_a_pair_of_keys_or_nothing(data: object) -
 def test_only_true_takes_part(value: str | None) -> None:
     labels = {} if value is None else {names.ENABLED_LABEL: value}
 
-    assert tenants.keep_namespace({"metadata": {"name": "a", "labels": labels}}) is None
+    assert observe.keep_namespace({"metadata": {"name": "a", "labels": labels}}) is None
     labels = {names.ENABLED_LABEL: "true"}
-    assert tenants.keep_namespace({"metadata": {"name": "a", "labels": labels}}) is True
+    assert observe.keep_namespace({"metadata": {"name": "a", "labels": labels}}) is True

@@ -12,18 +12,18 @@ from controllers.manifests import Body, Key
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.controller import CONTROLLER, Outside
-from controllers.pipelines.stores import (
+from controllers.pipelines.objectstore.provider import (
     Credentials,
     Refusal,
     RejectedError,
     StoreError,
     UnavailableError,
 )
-from controllers.runtime.kinds import KINDS
-from controllers.runtime.outcomes import Terminal
-from tests import clocks, harness, specimens
-from tests.fakes import FakeCluster
-from tests.stores import MemoryStore
+from controllers.runtime.objects.kinds import KINDS
+from controllers.runtime.reconcile.result import Terminal
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, event_loop, harness
+from tests.support.objectstore.in_memory import MemoryStore
 
 pytestmark = pytest.mark.virtual_time
 
@@ -151,7 +151,7 @@ async def test_without_the_crd_of_poddefaults_all_else_is_kept() -> None:
         assert ready(process)[0] == "True"
 
         cluster.unserved.clear()
-        await clocks.until(lambda: there(cluster) == ALWAYS, "made once it is served")
+        await event_loop.until(lambda: there(cluster) == ALWAYS, "made once it is served")
 
 
 # The key
@@ -247,7 +247,7 @@ async def test_a_store_that_is_away_from_the_start_is_waited_for_with_the_secret
         assert there(cluster) == ALWAYS - {"Secret mlpipeline-minio-artifact"}
 
         store.error = None
-        await clocks.until(lambda: there(cluster) == ALWAYS, "all is there", seconds=120.0)
+        await event_loop.until(lambda: there(cluster) == ALWAYS, "all is there", seconds=120.0)
 
 
 async def test_a_refused_tenant_loses_the_secret_and_nothing_else() -> None:
@@ -264,7 +264,7 @@ async def test_a_refused_tenant_loses_the_secret_and_nothing_else() -> None:
 async def test_for_a_secret_that_is_anothers_no_key_is_made() -> None:
     cluster, store = tenants(), MemoryStore()
     theirs = cluster.objects.put(
-        specimens.object_body("Secret", names.SECRET, labels={}, owners=[], data={"a": "YQ=="})
+        live_objects.object_body("Secret", names.SECRET, labels={}, owners=[], data={"a": "YQ=="})
     )
     async with running(store, cluster) as process:
         assert store.asked == []
@@ -293,7 +293,7 @@ async def test_the_bucket_is_maintained_and_the_departed_swept_unless_they_are_k
 ) -> None:
     store = MemoryStore()
     async with running(store, tenants(), keep_departed=keep):
-        await clocks.until(lambda: store.maintained > 0, "maintained")
+        await event_loop.until(lambda: store.maintained > 0, "maintained")
 
         assert bool(store.swept) is not keep
 
@@ -307,7 +307,7 @@ async def test_a_change_of_mode_leaves_exactly_what_the_new_one_makes(
     before: str, after: str
 ) -> None:
     cluster, store = tenants(), MemoryStore()
-    bystander = specimens.object_body("RoleBinding", "default-editor", uid="b", labels={})
+    bystander = live_objects.object_body("RoleBinding", "default-editor", uid="b", labels={})
     cluster.objects.put(bystander)
     for mode in (before, after):
         settings, objects = MODES[mode]
@@ -343,7 +343,7 @@ def made_by_metacontroller(kind: str, name: str, **content: Any) -> Body:
     annotations = dict.fromkeys(names.INHERITED, "{}")
     uid = f"uid-{kind}-{name}"
     fields = {"labels": {}, "annotations": annotations, "owners": [reference], **content}
-    return specimens.object_body(kind, name, uid=uid, **fields)
+    return live_objects.object_body(kind, name, uid=uid, **fields)
 
 
 async def test_a_namespace_full_of_metacontrollers_objects_is_taken_over_in_place() -> None:
@@ -373,7 +373,7 @@ async def test_a_namespace_full_of_metacontrollers_objects_is_taken_over_in_plac
             key = Key(body["kind"], "alice", body["metadata"]["name"])
             after = cluster.objects.read(key)
             assert after["metadata"]["uid"] == body["metadata"]["uid"]
-            assert after["metadata"]["ownerReferences"] == [specimens.profile_reference()]
+            assert after["metadata"]["ownerReferences"] == [live_objects.profile_reference()]
             assert not set(names.INHERITED) & set(after["metadata"].get("annotations") or {})
             if body["kind"] == "ConfigMap":
                 assert after["data"] == {"edited": "by a user"}

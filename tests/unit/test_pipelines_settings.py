@@ -8,11 +8,11 @@ from pydantic import SecretStr
 
 from controllers import registry
 from controllers.pipelines.config import PipelinesSettings
-from profiles_controller.assemblies import Loader
-from profiles_controller.faults import WrongSettingsError
-from profiles_controller.flags import aliases
-from profiles_controller.layers import Inputs
-from tests import documents
+from profiles_controller.cli.options import aliases
+from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.load import Loader
+from profiles_controller.config.sources import Inputs
+from tests.support.docs import markdown
 
 ORIGINAL = {
     "KFP_VERSION": ("kfp_version", "2.17.0"),
@@ -64,7 +64,7 @@ def test_every_variable_of_the_original_is_a_setting() -> None:
 
 
 def test_every_variable_of_the_original_is_in_the_table_of_the_guide() -> None:
-    guide = documents.read("docs/migrating-from-metacontroller.md")
+    guide = markdown.read("docs/migrating-from-metacontroller.md")
     known = {name for each in PipelinesSettings.model_fields.values() for name in aliases(each)}
 
     assert set(ORIGINAL) == known == {cells[0] for cells in guide.rows()}

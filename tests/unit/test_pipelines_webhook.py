@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.pipelines import desired, listeners, names, protocols, webhooks
+from controllers.pipelines import desired, names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.stores import (
+from controllers.pipelines.objectstore.provider import (
     Credentials,
     Refusal,
     RejectedError,
@@ -27,9 +27,11 @@ from controllers.pipelines.stores import (
     Tenant,
     UnavailableError,
 )
-from tests import builders, suites, waits
+from controllers.pipelines.webhook import listen, protocol, server
 from tests.bench import probes
-from tests.controlplane import ports
+from tests.support.builders import inputs
+from tests.support.cluster import suite, waiting
+from tests.support.controlplane import ports
 
 ENABLED = {names.ENABLED_LABEL: "true"}
 STATIC = {"minio_access_key": "minio", "minio_secret_key": "minio123"}
@@ -100,7 +102,7 @@ class Client:
 async def served(store: Store | None = None, **settings: Any) -> AsyncIterator[Client]:
     made = PipelinesSettings.model_validate({"controller_port": 0, **settings})
     async with (
-        webhooks.serving(made, listeners.listening(0, None), lambda _: store or Store()) as (port,),
+        server.serving(made, listen.listening(0, None), lambda _: store or Store()) as (port,),
         aiohttp.ClientSession() as session,
     ):
         yield Client(session, port)
@@ -192,7 +194,7 @@ async def test_without_a_provider_there_is_no_secret_and_none_is_missed() -> Non
     request = asked(seen={"ConfigMap.v1": maps}, secret=False)
     made = PipelinesSettings.model_validate({"provider": "none", "controller_port": 0})
     async with (
-        webhooks.serving(made, listeners.listening(0, None)) as (port,),
+        server.serving(made, listen.listening(0, None)) as (port,),
         aiohttp.ClientSession() as session,
     ):
         _, reply = await Client(session, port).post(request)
@@ -267,9 +269,9 @@ def older(settings: dict[str, Any] | None = None, **seen: Any) -> dict[str, Any]
     made = PipelinesSettings.model_validate({"kfp_version": "2.4.0", **STATIC, **(settings or {})})
     children = {**{kind: [] for kind in OLDER_KINDS}, **seen}
     parent = {"metadata": {"name": "myName", "labels": ENABLED}}
-    request = protocols.read({"parent": parent, "children": children})
+    request = protocol.read({"parent": parent, "children": children})
     keys = desired.Keys(access="minio", secret="minio123")
-    return protocols.older(request, keys, made)
+    return protocol.older(request, keys, made)
 
 
 @pytest.mark.parametrize("root", [None, "minio://bucket/root"])
@@ -277,7 +279,7 @@ def test_the_older_replys_children_are_those_of_the_golden_file(root: str | None
     reply = older({"kfp_default_pipeline_root": root, "disable_istio_sidecar": root is not None})
 
     name = "older-with-root" if root else "older"
-    assert reply["children"] == builders.golden("pipelines", name)
+    assert reply["children"] == inputs.golden("pipelines", name)
 
 
 def test_an_image_and_a_tag_of_ones_own_count_in_the_older_reply() -> None:
@@ -386,13 +388,13 @@ def test_whatever_the_request_shows_it_is_answered_or_refused(seen: Any, kinds: 
     settings = PipelinesSettings.model_validate({"kfp_version": "2.4.0"})
     for shown in (seen, {"Secret.v1": kinds, "ConfigMap.v1": kinds}):
         try:
-            current = protocols.read({"object": namespace, "attachments": shown})
-            older = protocols.read({"parent": namespace, "children": shown})
-        except protocols.NonsenseError:
+            current = protocol.read({"object": namespace, "attachments": shown})
+            older = protocol.read({"parent": namespace, "children": shown})
+        except protocol.NonsenseError:
             assert not isinstance(shown, dict)
             continue
-        assert protocols.current(current, None, settings)["attachments"]
-        assert protocols.older(older, keys, settings)["children"]
+        assert protocol.current(current, None, settings)["attachments"]
+        assert protocol.older(older, keys, settings)["children"]
 
 
 async def test_what_is_nested_too_deeply_to_be_given_back_is_400() -> None:
@@ -461,11 +463,11 @@ def test_the_process_listens_within_two_seconds_without_a_cluster() -> None:
     port = ports.free()
     with subprocess.Popen(
         [sys.executable, "-m", "profiles_controller", "pipelines", "--webhook"],
-        env=suites.environment(CONTROLLER_PORT=str(port), HOME="/nonexistent"),
+        env=suite.environment(CONTROLLER_PORT=str(port), HOME="/nonexistent"),
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            waits.until(lambda: process.poll() is not None or suites.is_open(port), "it listens")
+            waiting.until(lambda: process.poll() is not None or suite.is_open(port), "it listens")
             assert process.poll() is None
             seconds = probes.cpu_seconds(process.pid)
         finally:
@@ -479,7 +481,7 @@ def test_the_process_listens_within_two_seconds_without_a_cluster() -> None:
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
     with socket.create_server(("", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = suites.run("pipelines", "--webhook", CONTROLLER_PORT=port, PIPELINES_PROVIDER="none")
+        done = suite.run("pipelines", "--webhook", CONTROLLER_PORT=port, PIPELINES_PROVIDER="none")
 
     assert done.returncode == 2
     assert "cannot listen" in done.stderr

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.runtime import pools
-from controllers.runtime.pools import Pool
-from controllers.runtime.routes import Route
-from controllers.runtime.wires import Answer
-from tests import clocks, scripted
-from tests.scripted import Caller, Script, Server, answer, chunked, echoing, saying
+from controllers.runtime.client import pools
+from controllers.runtime.client.pools import Pool
+from controllers.runtime.client.routes import Route
+from controllers.runtime.client.wires import Answer
+from tests.support.fakes import event_loop
+from tests.support.http import scripted
+from tests.support.http.scripted import Caller, Script, Server, answer, chunked, echoing, saying
 
 GET = b"GET /one HTTP/1.1\r\n\r\n"
 POST = b"POST /one HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
@@ -83,7 +84,7 @@ async def test_of_many_that_idle_one_is_used_and_the_others_end() -> None:
 async def test_one_that_has_idled_for_too_long_ends_by_itself() -> None:
     async with pool(echoing(), idle=0.05) as (found, server):
         await found.ask(GET, seconds=5)
-        await clocks.until(lambda: not found.connections, "it has ended")
+        await event_loop.until(lambda: not found.connections, "it has ended")
         await found.ask(GET, seconds=5)
         assert server.taken == 2
 
@@ -92,7 +93,7 @@ async def test_one_that_the_server_ends_meanwhile_is_forgotten() -> None:
     async with pool(echoing()) as (found, server):
         await found.ask(GET, seconds=5)
         server.hang_up()
-        await clocks.until(lambda: not found.connections, "the end is heard of")
+        await event_loop.until(lambda: not found.connections, "the end is heard of")
         assert (await found.ask(POST, seconds=5)).code == 200
         assert server.taken == 2
 
@@ -107,7 +108,7 @@ async def test_one_that_is_not_to_be_kept_is_not() -> None:
 async def test_one_that_speaks_unasked_is_not_used_again() -> None:
     async with pool(saying(answer(b"{}"), answer(b"more"))) as (found, server):
         assert await found.ask(GET, seconds=5) == OK
-        await clocks.until(lambda: not found.connections, "the connection is ended")
+        await event_loop.until(lambda: not found.connections, "the connection is ended")
         assert await found.ask(GET, seconds=5) == OK
         assert server.taken == 2
 
@@ -325,7 +326,7 @@ async def test_whenever_a_request_is_given_up_nothing_of_it_is_left(turns: int) 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await clocks.until(lambda: not found.connections, "the connection is ended")
+        await event_loop.until(lambda: not found.connections, "the connection is ended")
 
 
 async def test_a_connection_whose_other_end_is_gone_is_found_by_tcp() -> None:
@@ -368,7 +369,7 @@ async def test_closing_ends_what_is_under_way_and_what_idles() -> None:
     async with pool(echoing(), silent) as (found, server):
         first = await found.ask(GET, seconds=5)
         waiting = [asyncio.create_task(found.ask(GET, seconds=5)) for _ in range(3)]
-        await clocks.until(lambda: server.taken == 3, "all are asked")
+        await event_loop.until(lambda: server.taken == 3, "all are asked")
         await found.close()
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         assert first.code == 200
@@ -470,7 +471,9 @@ async def test_who_takes_slowly_makes_the_server_wait_and_loses_nothing() -> Non
     async with pool(script) as (found, _), found.stream(GET, silence=60) as (_, chunks):
         total = len(await anext(chunks))
         (wire,) = found._wires
-        await clocks.until(lambda: not wire._transport.is_reading(), "the server is made to wait")
+        await event_loop.until(
+            lambda: not wire._transport.is_reading(), "the server is made to wait"
+        )
         for now in (100.0, 200.0, 300.0):  # the silence is ours, however long it lasts
             wire.look_at_the_clock(asyncio.get_running_loop().time() + now)
         assert told < 30_000_000
@@ -483,4 +486,4 @@ async def test_a_stream_that_is_left_ends_its_connection() -> None:
     async with pool(saying(*chunked(b"one\n")[:2])) as (found, _):
         async with found.stream(GET, silence=5) as (_, chunks):
             await anext(chunks)
-        await clocks.until(lambda: not found.connections, "the connection is ended")
+        await event_loop.until(lambda: not found.connections, "the connection is ended")

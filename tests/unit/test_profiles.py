@@ -8,11 +8,11 @@ from hypothesis import strategies
 
 from controllers import profiles
 from controllers.profiles import PAUSED_ANNOTATION, Condition, Owner
-from tests import specimens
+from tests.support.builders import live_objects
 
 
 def test_a_profile_is_read_whole() -> None:
-    body = specimens.profile_body(labels={"a": "b"}, annotations={"c": "d"})
+    body = live_objects.profile_body(labels={"a": "b"}, annotations={"c": "d"})
     body["spec"]["owner"] = {
         "kind": "ServiceAccount",
         "name": "robot",
@@ -40,7 +40,7 @@ def test_a_profile_is_read_whole() -> None:
 @pytest.mark.parametrize("empty", [{}, None])
 @pytest.mark.parametrize("field", ["spec", "status"])
 def test_missing_and_null_fields_count_as_empty(field: str, empty: Any) -> None:
-    profile = profiles.parse_profile({**specimens.profile_body(), field: empty})
+    profile = profiles.parse_profile({**live_objects.profile_body(), field: empty})
 
     assert "alice" == profile.name
 
@@ -76,16 +76,16 @@ def test_conditions_are_read_in_order_and_what_is_none_is_dropped() -> None:
 
 
 def test_profiles_that_differ_in_status_only_are_equal() -> None:
-    other = specimens.profile(version=99, conditions=[{"type": "A"}])
+    other = live_objects.profile(version=99, conditions=[{"type": "A"}])
 
-    assert specimens.profile() == other
-    assert specimens.profile() != specimens.profile(labels={"a": "b"})
+    assert live_objects.profile() == other
+    assert live_objects.profile() != live_objects.profile(labels={"a": "b"})
 
 
 def test_what_kubectl_writes_for_itself_is_not_read() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
 
-    assert {} == specimens.profile(annotations=annotations).annotations
+    assert {} == live_objects.profile(annotations=annotations).annotations
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
@@ -116,7 +116,7 @@ PAUSES = {
 
 @pytest.mark.parametrize("text", PAUSES)
 def test_a_pause_names_all_or_some(text: str) -> None:
-    profile = specimens.profile(annotations={PAUSED_ANNOTATION: text})
+    profile = live_objects.profile(annotations={PAUSED_ANNOTATION: text})
     paused = PAUSES[text]
 
     assert paused == profiles.paused_controllers(profile)
@@ -125,4 +125,4 @@ def test_a_pause_names_all_or_some(text: str) -> None:
 
 @hypothesis.given(text=strategies.text())
 def test_no_pause_that_a_user_can_write_is_an_error(text: str) -> None:
-    profiles.paused_controllers(specimens.profile(annotations={PAUSED_ANNOTATION: text}))
+    profiles.paused_controllers(live_objects.profile(annotations={PAUSED_ANNOTATION: text}))

@@ -8,9 +8,9 @@ from hypothesis import strategies
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime import comparisons, projections
-from controllers.runtime.kinds import KINDS
-from tests import specimens
+from controllers.runtime.objects import cached_object, compare
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.builders import live_objects
 
 QUOTA, POLICY = KINDS["ResourceQuota"], KINDS["NetworkPolicy"]
 SECRET, BINDING, SERVICE = KINDS["Secret"], KINDS["RoleBinding"], KINDS["Service"]
@@ -82,14 +82,14 @@ DIFFERENT = {
 def test_contents_that_mean_the_same_have_one_digest(case: str) -> None:
     kind, one, other = SAME[case]
 
-    assert projections.digest(KINDS[kind], one) == projections.digest(KINDS[kind], other)
+    assert cached_object.digest(KINDS[kind], one) == cached_object.digest(KINDS[kind], other)
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
 def test_contents_that_mean_something_else_have_another_digest(case: str) -> None:
     kind, one, other = DIFFERENT[case]
 
-    assert projections.digest(KINDS[kind], one) != projections.digest(KINDS[kind], other)
+    assert cached_object.digest(KINDS[kind], one) != cached_object.digest(KINDS[kind], other)
 
 
 JSON_VALUES = strategies.recursive(
@@ -107,15 +107,15 @@ def test_the_digest_is_that_of_the_normalised_content_whatever_it_holds(
     spec: dict[str, Any],
 ) -> None:
     content = {"spec": spec}
-    normal = comparisons.normalise(POLICY, content)
+    normal = compare.normalise(POLICY, content)
 
-    assert projections.digest(POLICY, normal) == projections.digest(POLICY, content)
-    assert normal == comparisons.normalise(POLICY, normal)
+    assert cached_object.digest(POLICY, normal) == cached_object.digest(POLICY, content)
+    assert normal == compare.normalise(POLICY, normal)
 
 
 def test_nothing_is_changed_in_what_is_compared() -> None:
     content = quota(cpu="1000m", memory=None)
-    projections.digest(QUOTA, content)
+    cached_object.digest(QUOTA, content)
 
     assert quota(cpu="1000m", memory=None) == content
 
@@ -151,7 +151,7 @@ COVERED: dict[str, tuple[dict[str, Any], bool]] = {
 def test_contains_compares_only_what_is_stated(case: str) -> None:
     want, expected = COVERED[case]
 
-    assert expected is comparisons.contains(SERVICE, {"spec": HAVE}, {"spec": want})
+    assert expected is compare.contains(SERVICE, {"spec": HAVE}, {"spec": want})
 
 
 def test_contains_compares_quantities_by_value() -> None:
@@ -159,27 +159,30 @@ def test_contains_compares_quantities_by_value() -> None:
     have = {"spec": {"resources": {"requests": {"storage": "1Gi"}}}}
     want = {"spec": {"resources": {"requests": {"storage": "1024Mi"}}}}
 
-    assert comparisons.contains(claim, have, want)
+    assert compare.contains(claim, have, want)
 
 
 def test_only_the_immutable_part_is_fixed() -> None:
     role = {"kind": "Role", "name": "a"}
-    one = projections.fixed(BINDING, {"roleRef": role, "subjects": [1]})
-    other = projections.fixed(BINDING, {"subjects": [2], "roleRef": dict(role)})
+    one = cached_object.fixed(BINDING, {"roleRef": role, "subjects": [1]})
+    other = cached_object.fixed(BINDING, {"subjects": [2], "roleRef": dict(role)})
 
     assert one == other
-    assert one != projections.fixed(BINDING, {"roleRef": role | {"name": "b"}})
-    assert b"" == projections.fixed(QUOTA, quota(cpu="1"))
+    assert one != cached_object.fixed(BINDING, {"roleRef": role | {"name": "b"}})
+    assert b"" == cached_object.fixed(QUOTA, quota(cpu="1"))
 
 
 def test_a_record_knows_its_controller_by_both_labels() -> None:
-    assert "samples" == specimens.record().component
-    assert specimens.record(labels={COMPONENT_LABEL: "samples"}).component is None
-    assert specimens.record(labels=specimens.marks() | {MANAGED_BY_LABEL: "helm"}).component is None
+    assert "samples" == live_objects.record().component
+    assert live_objects.record(labels={COMPONENT_LABEL: "samples"}).component is None
+    assert (
+        live_objects.record(labels=live_objects.marks() | {MANAGED_BY_LABEL: "helm"}).component
+        is None
+    )
 
 
 def test_a_record_knows_the_profile_that_controls_the_object() -> None:
-    record = specimens.record()
+    record = live_objects.record()
 
     assert ("uid-alice", "alice", True) == (record.owner, record.owner_name, record.owned)
 
@@ -196,7 +199,7 @@ def test_a_record_knows_the_profile_that_controls_the_object() -> None:
 def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
     reference: dict[str, Any],
 ) -> None:
-    record = specimens.record(owners=[specimens.profile_reference() | reference])
+    record = live_objects.record(owners=[live_objects.profile_reference() | reference])
 
     assert ("", "", True) == (record.owner, record.owner_name, record.owned)
 
@@ -206,13 +209,13 @@ def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
     [("true", True), (" T ", True), ("1", True), ("false", False), ("", False), ("quotas", False)],
 )
 def test_an_object_is_paused_by_a_true_annotation_only(text: str, paused: bool) -> None:  # noqa: FBT001
-    assert paused is specimens.record(annotations={PAUSED_ANNOTATION: text}).paused
+    assert paused is live_objects.record(annotations={PAUSED_ANNOTATION: text}).paused
 
 
 def test_records_are_the_same_when_only_version_and_status_differ() -> None:
-    before = specimens.record(data={"key": "value"}, version=1)
+    before = live_objects.record(data={"key": "value"}, version=1)
 
-    assert before.same(specimens.record(data={"key": "value"}, version=2, status={"a": 1}))
+    assert before.same(live_objects.record(data={"key": "value"}, version=2, status={"a": 1}))
 
 
 @pytest.mark.parametrize(
@@ -228,42 +231,42 @@ def test_records_are_the_same_when_only_version_and_status_differ() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_records_differ_by_everything_that_a_plan_reads(change: dict[str, Any]) -> None:
-    before = specimens.record(data={"key": "value"})
+    before = live_objects.record(data={"key": "value"})
 
-    assert not before.same(specimens.record(**{"data": {"key": "value"}, **change}))
+    assert not before.same(live_objects.record(**{"data": {"key": "value"}, **change}))
 
 
 def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None:
     long = "x" * 5000
-    texts = projections.texts({"note": long})
+    texts = cached_object.texts({"note": long})
 
     assert len(texts[0][1]) < 100
-    assert projections.includes(texts, {"note": long})
-    assert not projections.includes(texts, {"note": "y" + long[1:]})
+    assert cached_object.includes(texts, {"note": long})
+    assert not cached_object.includes(texts, {"note": "y" + long[1:]})
 
 
 def test_what_kubectl_writes_for_itself_is_not_remembered() -> None:
-    assert () == projections.texts({"kubectl.kubernetes.io/last-applied-configuration": "{}"})
+    assert () == cached_object.texts({"kubectl.kubernetes.io/last-applied-configuration": "{}"})
 
 
 def test_objects_with_the_same_labels_share_their_memory() -> None:
-    assert projections.texts({"a": "b", "c": "d"}) is projections.texts({"c": "d", "a": "b"})
+    assert cached_object.texts({"a": "b", "c": "d"}) is cached_object.texts({"c": "d", "a": "b"})
 
 
 def test_including_no_labels_is_always_true() -> None:
-    assert projections.includes((), {})
-    assert not projections.includes((), {"a": "b"})
+    assert cached_object.includes((), {})
+    assert not cached_object.includes((), {"a": "b"})
 
 
 def test_an_exact_kind_is_remembered_by_digest_and_a_merge_kind_by_content() -> None:
-    exact = specimens.record("ConfigMap", data={"key": "value"})
-    merge = specimens.record("Service", **specimens.merged_content())
+    exact = live_objects.record("ConfigMap", data={"key": "value"})
+    merge = live_objects.record("Service", **live_objects.merged_content())
 
     assert (16, None) == (len(exact.digest), exact.content)
-    assert (b"", specimens.merged_content()) == (merge.digest, merge.content)
+    assert (b"", live_objects.merged_content()) == (merge.digest, merge.content)
 
 
 def test_only_the_kinds_own_fields_are_content() -> None:
     body = {"data": {"a": "b"}, "type": "Opaque", "immutable": None, "extra": 1, "metadata": {}}
 
-    assert {"data": {"a": "b"}, "type": "Opaque"} == projections.content_of(SECRET, body)
+    assert {"data": {"a": "b"}, "type": "Opaque"} == cached_object.content_of(SECRET, body)

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from controllers.runtime.queues import Backoff, Closed, Queue
-from controllers.runtime.slots import Priority
-from tests import clocks
+from controllers.runtime.client.ratelimit import Priority
+from controllers.runtime.workqueue import Backoff, Closed, Queue
+from tests.support.fakes import event_loop
 
 pytestmark = pytest.mark.virtual_time
 
@@ -14,7 +14,7 @@ STEADY = Backoff(first=1.0, longest=8.0, jitter=lambda: 0.5)
 
 
 def queue() -> Queue:
-    return Queue(clock=clocks.now, backoff=STEADY)
+    return Queue(clock=event_loop.now, backoff=STEADY)
 
 
 async def taken(line: Queue) -> str:
@@ -91,7 +91,7 @@ async def test_no_key_is_handed_to_two_workers_at_once() -> None:
     line.add("a")
 
     second = asyncio.create_task(line.get())
-    await clocks.turns()
+    await event_loop.turns()
     assert not second.done()
     line.done("a")
 
@@ -133,10 +133,10 @@ async def test_a_queue_is_not_idle_while_a_key_is_worked_on() -> None:
 async def test_waiting_workers_are_woken_one_a_key() -> None:
     line = queue()
     workers = [asyncio.create_task(line.get()) for _ in range(3)]
-    await clocks.turns()
+    await event_loop.turns()
     line.add("a")
     line.add("b")
-    await clocks.turns()
+    await event_loop.turns()
 
     assert ["a", "b"] == [one.result() for one in workers if one.done()]
     workers[2].cancel()
@@ -144,23 +144,23 @@ async def test_waiting_workers_are_woken_one_a_key() -> None:
 
 async def test_a_delayed_add_comes_after_its_delay() -> None:
     line = queue()
-    began = clocks.now()
+    began = event_loop.now()
     line.add_after("a", 300.0)
 
     assert 0 == len(line)
     assert "a" == await taken(line)
-    assert 300.0 == pytest.approx(clocks.now() - began)
+    assert 300.0 == pytest.approx(event_loop.now() - began)
 
 
 async def test_the_earliest_of_several_delayed_adds_wins_and_the_others_are_no_more() -> None:
     line = queue()
-    began = clocks.now()
+    began = event_loop.now()
     line.add_after("a", 20.0)
     line.add_after("a", 5.0)
     line.add_after("a", 60.0)
 
     assert "a" == await taken(line)
-    assert 5.0 == pytest.approx(clocks.now() - began)
+    assert 5.0 == pytest.approx(event_loop.now() - began)
     await asyncio.sleep(100.0)
     assert 0 == len(line)
 
@@ -175,11 +175,11 @@ async def test_delayed_adds_of_several_keys_come_in_the_order_of_their_times() -
 
 async def test_a_delayed_add_with_no_delay_comes_at_once() -> None:
     line = queue()
-    began = clocks.now()
+    began = event_loop.now()
     line.add_after("a", 0.0)
 
     assert "a" == await taken(line)
-    assert began == clocks.now()
+    assert began == event_loop.now()
 
 
 async def test_the_backoff_doubles_up_to_its_bound_and_starts_anew_once_forgotten() -> None:
@@ -250,10 +250,10 @@ async def test_a_dropped_key_can_be_added_again() -> None:
     line.add_after("a", 10.0)
     line.drop("a")
     line.add_after("a", 20.0)
-    began = clocks.now()
+    began = event_loop.now()
 
     assert "a" == await taken(line)
-    assert 20.0 == pytest.approx(clocks.now() - began)
+    assert 20.0 == pytest.approx(event_loop.now() - began)
 
 
 async def test_hurry_puts_every_delayed_key_in_line_behind_the_others() -> None:
@@ -293,7 +293,7 @@ async def test_a_closed_queue_hands_nothing_out_and_takes_nothing_in() -> None:
 async def test_closing_ends_every_waiting_worker() -> None:
     line = queue()
     workers = [asyncio.create_task(line.get()) for _ in range(3)]
-    await clocks.turns()
+    await event_loop.turns()
     line.close()
     ends = await asyncio.gather(*workers, return_exceptions=True)
 
@@ -314,7 +314,7 @@ async def test_what_is_worked_on_goes_on_after_closing() -> None:
 async def test_a_worker_that_is_cancelled_hands_the_key_that_woke_it_to_another() -> None:
     line = queue()
     first, second = (asyncio.create_task(line.get()) for _ in range(2))
-    await clocks.turns()
+    await event_loop.turns()
     line.add("a")  # wakes the first, which has not run yet
     first.cancel()
 
@@ -324,9 +324,9 @@ async def test_a_worker_that_is_cancelled_hands_the_key_that_woke_it_to_another(
 async def test_a_worker_that_is_cancelled_while_it_waits_takes_no_wake_with_it() -> None:
     line = queue()
     first, second = (asyncio.create_task(line.get()) for _ in range(2))
-    await clocks.turns()
+    await event_loop.turns()
     first.cancel()
-    await clocks.turns()
+    await event_loop.turns()
     line.add("a")
 
     assert "a" == await second

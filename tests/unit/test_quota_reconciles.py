@@ -9,7 +9,8 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.quotas.config import DEFAULT_HARD, QuotasSettings
 from controllers.quotas.controller import CONTROLLER
-from tests import harness, specimens
+from tests.support.builders import live_objects
+from tests.support.fakes import harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -24,8 +25,8 @@ PUT = "PUT ResourceQuota alice/quotas"
 
 
 def quota(hard: Mapping[str, Any] = DEFAULT_HARD, *, name: str = "quotas", **fields: Any) -> Body:
-    fields.setdefault("labels", specimens.marks("quotas"))
-    return specimens.object_body("ResourceQuota", name, spec={"hard": dict(hard)}, **fields)
+    fields.setdefault("labels", live_objects.marks("quotas"))
+    return live_objects.object_body("ResourceQuota", name, spec={"hard": dict(hard)}, **fields)
 
 
 def told(action: str) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from controllers.findings import Finding, Severity
 from controllers.profiles import Profile
 from controllers.quotas import controller, desired
 from controllers.quotas.config import DEFAULT_HARD, QuotasSettings
-from tests import builders
+from tests.support.builders import inputs
 
 PREFIX = "quotas.statcan.gc.ca"
 SETTINGS = QuotasSettings()
@@ -27,7 +27,7 @@ LABELS = {
 
 def labelled(labels: dict[str, str]) -> Profile:
     """A profile with labels by their names after the prefix."""
-    return builders.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
+    return inputs.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
 
 
 def hard(labels: dict[str, str], facts: desired.Facts = NO_FACTS) -> dict[str, str]:
@@ -62,9 +62,7 @@ def test_the_quota_is_as_its_golden_file(
 ) -> None:
     profile = labelled(labels)
     manifests = desired.desired(profile, NO_FACTS, settings)
-    assert builders.golden("quotas", name) == builders.bodies(
-        manifests, profile, component="quotas"
-    )
+    assert inputs.golden("quotas", name) == inputs.bodies(manifests, profile, component="quotas")
 
 
 @pytest.mark.parametrize(("key", "name"), LABELS.items())
@@ -129,7 +127,7 @@ def test_a_label_that_overrides_nothing_is_noticed_and_the_likely_name_comes_fir
 
 def test_labels_of_others_are_no_overrides() -> None:
     labels = {"app": "x", "quotas.statcan.gc.ca": "x", "quotas.statcan.gc.ca.org/pods": "x"}
-    profile = builders.profile(labels=labels)
+    profile = inputs.profile(labels=labels)
     assert desired.findings(profile, NO_FACTS, SETTINGS) == []
 
 
@@ -141,7 +139,7 @@ def test_quantities_are_stated_as_the_api_server_returns_them() -> None:
 
 def test_without_a_key_there_is_no_quota() -> None:
     settings = QuotasSettings.model_validate({"hard": dict.fromkeys(DEFAULT_HARD)})
-    profile = builders.profile(labels={f"{PREFIX}/pods": "7"})
+    profile = inputs.profile(labels={f"{PREFIX}/pods": "7"})
     assert desired.desired(profile, NO_FACTS, settings) == []
     (finding,) = desired.findings(profile, NO_FACTS, settings)
     assert finding.reason == "UnknownQuota"
@@ -192,12 +190,12 @@ def test_kubeflows_own_quota_is_not_mentioned_where_nobody_asked_for_more() -> N
 @pytest.mark.parametrize(
     ("body", "kept"),
     [
-        (builders.resource_quota(hard={"pods": "50", "cpu": 8}), {"pods": "50", "cpu": "8"}),
-        (builders.resource_quota(), {}),
-        (builders.resource_quota(hard=None), {}),
-        (builders.resource_quota(hard={"pods": "5"}, scopes=["BestEffort"]), {}),
-        (builders.resource_quota(hard={"pods": "5"}, scopeSelector={"a": 1}), {}),
-        (builders.resource_quota("quotas", hard={"pods": "50"}), None),
+        (inputs.resource_quota(hard={"pods": "50", "cpu": 8}), {"pods": "50", "cpu": "8"}),
+        (inputs.resource_quota(), {}),
+        (inputs.resource_quota(hard=None), {}),
+        (inputs.resource_quota(hard={"pods": "5"}, scopes=["BestEffort"]), {}),
+        (inputs.resource_quota(hard={"pods": "5"}, scopeSelector={"a": 1}), {}),
+        (inputs.resource_quota("quotas", hard={"pods": "50"}), None),
     ],
 )
 def test_of_all_quotas_only_kubeflows_is_remembered(
@@ -207,8 +205,8 @@ def test_of_all_quotas_only_kubeflows_is_remembered(
 
 
 def test_kubeflows_quota_wakes_the_profile_of_its_namespace_and_others_wake_nobody() -> None:
-    assert controller.wakes(builders.resource_quota(namespace="team-b")) == "team-b"
-    assert controller.wakes(builders.resource_quota("quotas", namespace="team-b")) is None
+    assert controller.wakes(inputs.resource_quota(namespace="team-b")) == "team-b"
+    assert controller.wakes(inputs.resource_quota("quotas", namespace="team-b")) is None
 
 
 class View:
@@ -231,7 +229,7 @@ class View:
 
 @pytest.mark.parametrize("remembered", [{"pods": "5"}, {}, None])
 async def test_kubeflows_quota_is_gathered_from_memory(remembered: dict[str, str] | None) -> None:
-    facts = await controller.gather(builders.profile(), View(remembered))
+    facts = await controller.gather(inputs.profile(), View(remembered))
     assert facts == desired.Facts(kubeflow_hard=remembered or {})
 
 

@@ -13,8 +13,8 @@ from controllers.manifests import Manifest
 from controllers.profiles import Owner, Profile
 from controllers.rbac import controller, desired, names
 from controllers.rbac.config import RbacSettings
-from controllers.runtime import permissions
-from tests import builders
+from controllers.runtime import rbac as runtime_rbac
+from tests.support.builders import inputs
 
 ALLOW_FROM = "rbac.statcan.gc.ca/allow-from"
 GROUP = "rbac.authorization.k8s.io"
@@ -24,7 +24,7 @@ OPEN = RbacSettings(cross_namespace_access=True)
 
 def profile(allow_from: str | None = None, **owner: str) -> Profile:
     annotations = {} if allow_from is None else {ALLOW_FROM: allow_from}
-    made = builders.profile(annotations=annotations)
+    made = inputs.profile(annotations=annotations)
     return dataclasses.replace(made, owner=Owner(**owner)) if owner else made
 
 
@@ -80,7 +80,7 @@ def test_the_objects_are_as_their_golden_file(
     name: str, whose: Profile, settings: dict[str, Any]
 ) -> None:
     manifests = desired.desired(whose, None, RbacSettings.model_validate(settings))
-    assert builders.golden("rbac", name) == builders.bodies(manifests, whose, component="rbac")
+    assert inputs.golden("rbac", name) == inputs.bodies(manifests, whose, component="rbac")
 
 
 def test_no_binding_can_be_taken_for_a_contributors() -> None:
@@ -257,7 +257,7 @@ def test_whatever_the_owner_is_called_it_is_bound_or_told(name: str, kind: str) 
 
 
 def bound_roles(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    held = permissions.configured(controller.CONTROLLER, RbacSettings.model_validate(settings))
+    held = runtime_rbac.configured(controller.CONTROLLER, RbacSettings.model_validate(settings))
     bound: dict[str, tuple[str, ...]] = {}
     for one in held:
         if one.verbs == ("bind",):
@@ -289,7 +289,7 @@ def test_it_may_bind_exactly_what_it_is_set_to_bind(
 
 def test_it_holds_the_rules_of_the_role_that_it_writes_and_may_not_escalate() -> None:
     settings = RbacSettings.model_validate({"pipeline_verbs": {"a.b": {"cs": ["get"]}}})
-    given_rules = permissions.configured(controller.CONTROLLER, settings)
+    given_rules = runtime_rbac.configured(controller.CONTROLLER, settings)
     held = [
         {"apiGroups": list(one.groups), "resources": list(one.resources), "verbs": list(one.verbs)}
         for one in given_rules

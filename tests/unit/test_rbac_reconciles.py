@@ -11,9 +11,9 @@ from controllers.profiles import Owner
 from controllers.rbac import desired
 from controllers.rbac.config import RbacSettings
 from controllers.rbac.controller import CONTROLLER
-from controllers.runtime.kinds import KINDS
-from tests import harness, specimens
-from tests.fakes import Failure, FakeCluster, Request
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, Request, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -35,7 +35,7 @@ BOB = {ALLOW_FROM: "bob"}
 
 def in_shape(key: Key, settings: Mapping[str, Any] | None = None, **profile: Any) -> Body:
     """The object as the controller makes it for Alice."""
-    whose = specimens.profile(**profile)
+    whose = live_objects.profile(**profile)
     manifests = desired.desired(whose, None, RbacSettings.model_validate(settings or {}))
     (manifest,) = (one for one in manifests if one.key == key)
     version = KINDS[key.kind].api_version
@@ -140,7 +140,7 @@ CASES = {
     "somebody_else_added": Case(
         before=[
             in_shape(ROLE),
-            {**in_shape(OWNERS), "subjects": [subject(specimens.OWNER), subject("eve")]},
+            {**in_shape(OWNERS), "subjects": [subject(live_objects.OWNER), subject("eve")]},
         ],
         requests=[f"GET {OWNERS}", f"PUT {OWNERS}"],
         events=[told((OWNERS, "update"))],
@@ -244,7 +244,7 @@ def running(cluster: FakeCluster, settings: Mapping[str, Any] | None = None) -> 
 
 
 def wanted(case: Case) -> dict[Key, Mapping[str, Any]]:
-    whose = specimens.profile(annotations=case.annotations)
+    whose = live_objects.profile(annotations=case.annotations)
     manifests = desired.desired(whose, None, RbacSettings.model_validate(case.settings))
     return {one.key: one.content for one in manifests}
 
@@ -295,7 +295,7 @@ async def test_a_bad_entry_is_told_and_its_neighbours_are_let_in() -> None:
 async def test_a_contributor_is_never_touched() -> None:
     cluster = harness.tenants()
     theirs = cluster.objects.put(
-        specimens.object_body(
+        live_objects.object_body(
             "RoleBinding",
             "user-joe-clusterrole-edit",
             uid="uid-joe",

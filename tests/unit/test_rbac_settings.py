@@ -14,12 +14,13 @@ from controllers import registry
 from controllers.manifests import Manifest
 from controllers.rbac import controller, desired
 from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
-from controllers.runtime import permissions
-from profiles_controller import cli
-from profiles_controller.assemblies import Loader
-from profiles_controller.faults import WrongSettingsError
-from tests import builders, samples
-from tests import settings as reading
+from controllers.runtime import rbac as runtime_rbac
+from profiles_controller.cli import app as cli_app
+from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.load import Loader
+from tests.support.builders import inputs
+from tests.support.cli import samples
+from tests.support.cli import settings as reading
 
 ARGO = "argoproj.io"
 LOADER = Loader(registry=registry.controllers(), pod_namespace=reading.NOWHERE)
@@ -149,14 +150,14 @@ def test_a_group_without_a_resource_left_is_none() -> None:
 def test_a_wrong_value_is_named_with_what_would_be_right(
     given: dict[str, Any], where: str, said: str
 ) -> None:
-    refusals = builders.refusals(RbacSettings, given)
+    refusals = inputs.refusals(RbacSettings, given)
     assert set(refusals) == {where}
     assert said in refusals[where]
 
 
 def test_the_owner_cannot_be_bound_to_a_role_without_rules() -> None:
     given = {"ml_pipeline": "Role", "pipeline_verbs": dict.fromkeys(DEFAULT_VERBS)}
-    (said,) = builders.refusals(RbacSettings, given).values()
+    (said,) = inputs.refusals(RbacSettings, given).values()
     assert "leaves no rule for that Role: expected" in said
 
 
@@ -177,7 +178,7 @@ def test_the_printed_cluster_role_follows_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     given = {"support_groups": ["a"], "ml_pipeline": "none", "pipeline_verbs": {ARGO: None}}
     file.write_text(yaml.safe_dump({"rbac": given}))
-    app = cli.build(samples.world(registry=registry.controllers()))
+    app = cli_app.build(samples.world(registry=registry.controllers()))
     result = CliRunner().invoke(app, ["permissions", "rbac", "--config", str(file)])
 
     assert result.exit_code == 0, result.output
@@ -212,7 +213,7 @@ def held(settings: RbacSettings, group: str, resource: str, verb: str, name: str
         and resource in rule.resources
         and (verb in rule.verbs or "*" in rule.verbs)
         and (not rule.names or name in rule.names)
-        for rule in permissions.configured(controller.CONTROLLER, settings)
+        for rule in runtime_rbac.configured(controller.CONTROLLER, settings)
     )
 
 
@@ -249,14 +250,14 @@ def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
         settings = RbacSettings.model_validate(given_value)
     except ValidationError:
         return
-    profile = builders.profile(annotations={"rbac.statcan.gc.ca/allow-from": "team-b"})
+    profile = inputs.profile(annotations={"rbac.statcan.gc.ca/allow-from": "team-b"})
     manifests = desired.desired(profile, None, settings)
     rights: set[tuple[str, ...]] = set().union(*map(granted, manifests))
     for right in rights:
         assert held(settings, *right), right
     binds = [
         (rule.resources, rule.names)
-        for rule in permissions.configured(controller.CONTROLLER, settings)
+        for rule in runtime_rbac.configured(controller.CONTROLLER, settings)
         if "bind" in rule.verbs
     ]
     bound = {

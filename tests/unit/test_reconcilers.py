@@ -10,14 +10,14 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import COMPONENT_LABEL, Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
-from controllers.runtime.declarations import EVERY_PROFILE, AnyController, Owned, View, Watched
+from controllers.runtime.commands.summaries import row_of
+from controllers.runtime.controller import EVERY_PROFILE, AnyController, Owned, View, Watched
 from controllers.runtime.errors import ApiError
 from controllers.runtime.options import Options, Shard
-from controllers.runtime.outcomes import Terminal, Waiting
-from controllers.runtime.reports import REFUSED_RECHECK
-from controllers.runtime.summaries import row_of
-from tests import clocks, harness, specimens
-from tests.fakes import Failure, FakeCluster, Request
+from controllers.runtime.reconcile.reports import REFUSED_RECHECK
+from controllers.runtime.reconcile.result import Terminal, Waiting
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -38,7 +38,7 @@ def relabel(labels: Mapping[str, str], body: Body) -> None:
 
 
 def sample(**fields: Any) -> tuple[AnyController, Any]:
-    return specimens.controller(**fields), specimens.Settings()
+    return live_objects.controller(**fields), live_objects.Settings()
 
 
 def finding(*findings: Finding) -> Callable[..., Sequence[Finding]]:
@@ -61,10 +61,10 @@ async def test_what_is_in_place_is_ready() -> None:
 async def test_several_objects_are_counted_and_the_sentence_stays_the_same() -> None:
     def manifests(profile: Profile) -> list[Manifest]:
         names = profile.labels.get("names", "a-b").split("-")
-        return [specimens.manifest(name=name) for name in names]
+        return [live_objects.manifest(name=name) for name in names]
 
     async with harness.running(
-        (specimens.controller(), specimens.Settings(manifests=manifests))
+        (live_objects.controller(), live_objects.Settings(manifests=manifests))
     ) as process:
         assert {"SamplesReady": ("True", "2 objects are in place")} == process.conditions()
         process.cluster.objects.edit(PROFILE, functools.partial(relabel, {"names": "c-d"}))
@@ -92,7 +92,7 @@ async def test_a_notice_leaves_the_condition_as_it_is() -> None:
 @pytest.mark.parametrize("findings", [(), (PROBLEM,), (NOTICE,)], ids=["alone", "bad", "noted"])
 async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Finding]) -> None:
     cluster = harness.tenants()
-    cluster.objects.put(specimens.object_body(labels={}, owners=[]))
+    cluster.objects.put(live_objects.object_body(labels={}, owners=[]))
     async with harness.running(sample(findings=finding(*findings)), cluster=cluster) as process:
         refused = (
             "ConfigMap alice/settings refused (exists and was not made by us; rename or delete it)"
@@ -106,22 +106,22 @@ async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Fi
 
 async def test_an_object_in_the_way_is_looked_for_again() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(specimens.object_body(labels={}, owners=[]))
+    cluster.objects.put(live_objects.object_body(labels={}, owners=[]))
     async with harness.running(sample(), cluster=cluster) as process:
         cluster.objects.delete(KEY)
-        began = clocks.now()
-        await clocks.until(
+        began = event_loop.now()
+        await event_loop.until(
             lambda: process.conditions()["SamplesReady"][0] == "True",
             "the object is made",
             seconds=2 * REFUSED_RECHECK,
         )
 
-        assert REFUSED_RECHECK == pytest.approx(clocks.now() - began, abs=1.0)
+        assert REFUSED_RECHECK == pytest.approx(event_loop.now() - began, abs=1.0)
 
 
 async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(specimens.object_body(deleting=True))
+    cluster.objects.put(live_objects.object_body(deleting=True))
     async with harness.running(sample(), cluster=cluster) as process:
         status, message = process.conditions()["SamplesReady"]
         assert "False" == status
@@ -134,11 +134,11 @@ async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None
 
 async def test_a_namespace_that_comes_later_is_waited_for_in_silence() -> None:
     cluster = FakeCluster()
-    cluster.objects.put(specimens.profile_body(version=0))
+    cluster.objects.put(live_objects.profile_body(version=0))
     async with harness.running(sample(), cluster=cluster) as process:
         assert {"SamplesReady": ("False", "namespace alice does not exist")} == process.conditions()
         assert [] == process.events()
-        cluster.objects.put(specimens.namespace_body())
+        cluster.objects.put(live_objects.namespace_body())
         await process.settled()
 
         assert "True" == process.conditions()["SamplesReady"][0]
@@ -147,9 +147,9 @@ async def test_a_namespace_that_comes_later_is_waited_for_in_silence() -> None:
 async def test_a_namespace_that_comes_soon_costs_no_condition() -> None:
     cluster = FakeCluster()
     async with harness.running(sample(), cluster=cluster) as process:
-        cluster.objects.put(specimens.profile_body(version=0))
+        cluster.objects.put(live_objects.profile_body(version=0))
         await asyncio.sleep(1.0)
-        cluster.objects.put(specimens.namespace_body())
+        cluster.objects.put(live_objects.namespace_body())
         await process.settled()
 
         assert 1 == process.cluster.written().count("PATCH Profile alice status")
@@ -158,7 +158,7 @@ async def test_a_namespace_that_comes_soon_costs_no_condition() -> None:
 
 async def test_a_namespace_that_is_not_the_profiles_is_said_to_its_owner() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(specimens.namespace_body(owned=False))
+    cluster.objects.put(live_objects.namespace_body(owned=False))
     async with harness.running(sample(), cluster=cluster) as process:
         assert [("Warning", "NamespaceNotOwned")] == [one[:2] for one in process.events()]
         assert "False" == process.conditions()["SamplesReady"][0]
@@ -166,7 +166,7 @@ async def test_a_namespace_that_is_not_the_profiles_is_said_to_its_owner() -> No
 
 async def test_an_adopted_namespace_is_served_where_the_operator_lets_it() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(specimens.namespace_body(owned=False))
+    cluster.objects.put(live_objects.namespace_body(owned=False))
     options = Options(listen=None, adopted_namespaces=True)
     async with harness.running(sample(), cluster=cluster, options=options) as process:
         assert [CREATED] == process.events()
@@ -179,7 +179,7 @@ async def test_a_namespace_that_is_made_again_is_filled_again() -> None:
         objects.delete(NAMESPACE)
         await process.settled()
         assert "False" == process.conditions()["SamplesReady"][0]
-        objects.put(specimens.namespace_body())
+        objects.put(live_objects.namespace_body())
         await process.settled()
 
         assert objects.get(KEY) is not None
@@ -190,9 +190,9 @@ async def test_a_profile_that_is_made_again_is_a_new_one() -> None:
     async with harness.running(sample()) as process:
         objects = process.cluster.objects
         objects.delete(PROFILE)
-        objects.put(specimens.profile_body(uid="uid-new", version=0))
+        objects.put(live_objects.profile_body(uid="uid-new", version=0))
         objects.delete(NAMESPACE)
-        objects.put(specimens.namespace_body(uid="uid-new"))
+        objects.put(live_objects.namespace_body(uid="uid-new"))
         await process.settled()
         status, message = process.conditions()["SamplesReady"]
         assert ("False", True) == (status, "belongs to an earlier Profile" in message)
@@ -206,10 +206,10 @@ async def test_a_profile_that_is_made_again_is_a_new_one() -> None:
 
 async def test_a_label_that_changes_is_acted_upon() -> None:
     def manifests(profile: Profile) -> list[Manifest]:
-        return [specimens.manifest(content={"data": dict(profile.labels)})]
+        return [live_objects.manifest(content={"data": dict(profile.labels)})]
 
     async with harness.running(
-        (specimens.controller(), specimens.Settings(manifests=manifests))
+        (live_objects.controller(), live_objects.Settings(manifests=manifests))
     ) as process:
         for labels in ({"a": "1"}, {"a": "2"}, {}):
             process.cluster.objects.edit(PROFILE, functools.partial(relabel, labels))
@@ -235,8 +235,8 @@ async def test_a_failure_that_lasts_is_told_with_its_reason() -> None:
         cluster=cluster,
         settle=False,
     ) as process:
-        await clocks.until(process.events, "an event tells of it", seconds=60.0)
-        await clocks.until(process.conditions, "the condition tells of it", seconds=60.0)
+        await event_loop.until(process.events, "an event tells of it", seconds=60.0)
+        await event_loop.until(process.conditions, "the condition tells of it", seconds=60.0)
 
         assert [("Warning", "Forbidden", "403 Forbidden: no right")] == process.events()
         assert {"SamplesReady": ("False", "403 Forbidden: no right")} == process.conditions()
@@ -246,14 +246,14 @@ async def test_a_mistake_of_ours_stops_nobody_else() -> None:
     def desired(profile: Profile, _facts: object, _settings: object) -> list[Manifest]:
         if profile.name == "alice":
             raise KeyError("spec")
-        return [specimens.manifest(namespace=profile.namespace)]
+        return [live_objects.manifest(namespace=profile.namespace)]
 
     cluster = FakeCluster()
     for name in ("alice", "bob"):
         harness.put_tenant(cluster, name, uid=f"uid-{name}")
     async with harness.running(sample(desired=desired), cluster=cluster, settle=False) as process:
-        await clocks.until(lambda: process.conditions("bob"), "Bob is served")
-        await clocks.until(process.conditions, "Alice is told", seconds=60.0)
+        await event_loop.until(lambda: process.conditions("bob"), "Bob is served")
+        await event_loop.until(process.conditions, "Alice is told", seconds=60.0)
 
         assert "True" == process.conditions("bob")["SamplesReady"][0]
         assert {"SamplesReady": ("False", "KeyError: 'spec'")} == process.conditions()
@@ -261,12 +261,12 @@ async def test_a_mistake_of_ours_stops_nobody_else() -> None:
 
 async def test_a_manifest_for_another_namespace_writes_nothing_at_all() -> None:
     def manifests(_profile: Profile) -> list[Manifest]:
-        return [specimens.manifest(), specimens.manifest(namespace="kube-system")]
+        return [live_objects.manifest(), live_objects.manifest(namespace="kube-system")]
 
     async with harness.running(
-        (specimens.controller(), specimens.Settings(manifests=manifests)), settle=False
+        (live_objects.controller(), live_objects.Settings(manifests=manifests)), settle=False
     ) as process:
-        await clocks.until(process.conditions, "it is told", seconds=60.0)
+        await event_loop.until(process.conditions, "it is told", seconds=60.0)
         _, message = process.conditions()["SamplesReady"]
 
         assert "ConfigMap kube-system/settings is outside the namespace" in message
@@ -280,7 +280,7 @@ async def test_a_controller_that_cannot_say_what_is_right_writes_nothing(where: 
 
     functions: dict[str, Any] = {where: fail}
     async with harness.running(sample(**functions), settle=False) as process:
-        await clocks.until(process.conditions, "it is told", seconds=60.0)
+        await event_loop.until(process.conditions, "it is told", seconds=60.0)
 
         assert [] == process.cluster.written(but=("Event", "Profile"))
 
@@ -294,10 +294,10 @@ async def test_waiting_for_the_world_is_looked_at_again_and_told_when_it_lasts()
             raise waiting
 
     async with harness.running(sample(gather=gather), settle=False) as process:
-        await clocks.until(process.conditions, "it is told")
+        await event_loop.until(process.conditions, "it is told")
         assert {"SamplesReady": ("False", "the bucket is not there")} == process.conditions()
         assert [] == process.events()
-        await clocks.until(
+        await event_loop.until(
             lambda: process.conditions()["SamplesReady"][0] == "True", "it is there", seconds=60
         )
 
@@ -322,7 +322,7 @@ async def test_every_profile_is_looked_at_again_after_the_resync_period() -> Non
     tries: list[float] = []
 
     async def gather(_profile: Profile, _view: View) -> None:
-        tries.append(clocks.now())
+        tries.append(event_loop.now())
 
     options = Options(listen=None, resync=100.0)
     async with harness.running(sample(gather=gather), options=options) as process:
@@ -363,7 +363,7 @@ async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_other
     ) as process:
         assert [None, {}] == seen[-1]
         for name, data in (("token", {"word": "a"}), ("more", {"word": "b"}), ("other", {})):
-            body = specimens.object_body("Secret", name, labels={}, owners=[], data=data)
+            body = live_objects.object_body("Secret", name, labels={}, owners=[], data=data)
             cluster.objects.put(body)
         await process.settled()
 
@@ -389,7 +389,7 @@ async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controll
         for data, woken in (({"word": "a"}, ["alice", "bob"]), ({"word": "a", "x": "y"}, [])):
             seen.clear()
             cluster.objects.put(
-                specimens.object_body(
+                live_objects.object_body(
                     "Secret", "shared", "platform", labels={}, owners=[], data=data
                 )
             )
@@ -404,9 +404,9 @@ async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controll
 async def test_two_controllers_of_one_kind_leave_each_others_objects() -> None:
     def wanting(name: str) -> tuple[AnyController, Any]:
         def manifests(profile: Profile) -> list[Manifest]:
-            return [specimens.manifest(name=name, namespace=profile.namespace)]
+            return [live_objects.manifest(name=name, namespace=profile.namespace)]
 
-        return specimens.controller(name), specimens.Settings(manifests=manifests)
+        return live_objects.controller(name), live_objects.Settings(manifests=manifests)
 
     async with harness.running(wanting("one"), wanting("other")) as process:
         await process.resynced()
@@ -422,14 +422,14 @@ async def test_one_controllers_older_objects_are_not_anothers_to_prune() -> None
         return bool(metadata["name"] == "older")
 
     def manifests(profile: Profile) -> list[Manifest]:
-        return [specimens.manifest(name="older", namespace=profile.namespace, create_only=True)]
+        return [live_objects.manifest(name="older", namespace=profile.namespace, create_only=True)]
 
-    one = specimens.controller("one", owned=[Owned(kind="ConfigMap", legacy=legacy)])
+    one = live_objects.controller("one", owned=[Owned(kind="ConfigMap", legacy=legacy)])
     cluster = harness.tenants()
-    older = cluster.objects.put(specimens.object_body(name="older", labels={}))
+    older = cluster.objects.put(live_objects.object_body(name="older", labels={}))
     async with harness.running(
-        (one, specimens.Settings(manifests=manifests)),
-        (specimens.controller("other"), specimens.Settings()),
+        (one, live_objects.Settings(manifests=manifests)),
+        (live_objects.controller("other"), live_objects.Settings()),
         cluster=cluster,
     ):
         found = cluster.objects.read(Key("ConfigMap", "alice", "older"))
@@ -473,10 +473,10 @@ async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() ->
     cluster = harness.tenants()
     cluster.unserved |= {("AuthorizationPolicy", "v1"), ("AuthorizationPolicy", "v1beta1")}
     key = Key("AuthorizationPolicy", "alice", "meshed")
-    settings = specimens.Settings(
-        manifests=lambda _profile: [specimens.manifest(key.kind, key.name, content={"spec": {}})]
+    settings = live_objects.Settings(
+        manifests=lambda _profile: [live_objects.manifest(key.kind, key.name, content={"spec": {}})]
     )
-    meshed = specimens.controller("meshed", owned=[Owned(kind=key.kind)])
+    meshed = live_objects.controller("meshed", owned=[Owned(kind=key.kind)])
     async with harness.running((meshed, settings), sample(), cluster=cluster) as process:
         told = "AuthorizationPolicy: the cluster serves no authorizationpolicies.security.istio.io"
         status, message = process.conditions()["MeshedReady"]
@@ -487,7 +487,7 @@ async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() ->
         assert 0 == process.manager.informers[key.kind].count("meshed")
 
         cluster.unserved.clear()
-        await clocks.until(lambda: cluster.objects.get(key) is not None, "it is made")
+        await event_loop.until(lambda: cluster.objects.get(key) is not None, "it is made")
         await process.settled()
         assert ("True", "AuthorizationPolicy meshed is in place") == process.conditions()[
             "MeshedReady"
@@ -498,10 +498,10 @@ async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_o
     cluster = harness.tenants()
     cluster.unserved.add(("AuthorizationPolicy", "v1"))
     key = Key("AuthorizationPolicy", "alice", "meshed")
-    settings = specimens.Settings(
-        manifests=lambda _profile: [specimens.manifest(key.kind, key.name, content={"spec": {}})]
+    settings = live_objects.Settings(
+        manifests=lambda _profile: [live_objects.manifest(key.kind, key.name, content={"spec": {}})]
     )
-    meshed = specimens.controller("meshed", owned=[Owned(kind=key.kind)])
+    meshed = live_objects.controller("meshed", owned=[Owned(kind=key.kind)])
     async with harness.running((meshed, settings), cluster=cluster) as process:
         assert [("Normal", "Reconciled")] == [event[:2] for event in process.events()]
         (written,) = cluster.writes(but=("Event", "Profile"))
@@ -512,7 +512,7 @@ async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_o
 async def test_stopping_finishes_what_runs_and_says_what_is_to_be_said() -> None:
     cluster = harness.tenants()
     async with harness.running(sample(), cluster=cluster, settle=False):
-        await clocks.until(cluster.written, "the work has begun")
+        await event_loop.until(cluster.written, "the work has begun")
     assert cluster.objects.get(KEY) is not None
 
     conditions = cluster.objects.read(PROFILE)["status"]["conditions"]

@@ -8,17 +8,18 @@ import pytest
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL, Manifest
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime import projections, reconciling
-from controllers.runtime.changes import Action
-from controllers.runtime.kinds import KINDS
-from controllers.runtime.projections import Record
-from tests import specimens
+from controllers.runtime.apply import plan as apply_plan
+from controllers.runtime.apply.changeset import Action
+from controllers.runtime.objects import cached_object
+from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.builders import live_objects
 
 DATA = {"data": {"key": "value"}}
 EDITED = {"data": {"key": "edited"}}
 SOMEBODY = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "uid-web"}
-BOB = specimens.profile_reference("bob", "uid-bob")
-EARLIER_ALICE = specimens.profile_reference("alice", "uid-before")
+BOB = live_objects.profile_reference("bob", "uid-bob")
+EARLIER_ALICE = live_objects.profile_reference("alice", "uid-before")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def planned(
     namespaces: Sequence[str] = (),
 ) -> list[str]:
     """Each change as text, the unchanged ones included."""
-    changes, _ = reconciling.plan(
+    changes, _ = apply_plan.plan(
         manifests,
-        profile=specimens.profile(),
+        profile=live_objects.profile(),
         component=component,
         memories={kind: Memory(records)},
         namespaces=namespaces,
@@ -66,9 +67,9 @@ def planned(
 def test_the_label_of_a_controller_that_never_wrote_it_is_put_right(
     managers: Sequence[str], action: Action
 ) -> None:
-    body = specimens.object_body("ConfigMap", labels=specimens.marks("others"))
+    body = live_objects.object_body("ConfigMap", labels=live_objects.marks("others"))
     body["metadata"]["managedFields"] = [{"manager": one} for one in managers]
-    record = projections.project(KINDS["ConfigMap"], body)
+    record = cached_object.project(KINDS["ConfigMap"], body)
 
     assert action is judged(record, name=body["metadata"]["name"])[0]
     mine = planned(records=[("alice", body["metadata"]["name"], record)], component="others")
@@ -76,10 +77,10 @@ def test_the_label_of_a_controller_that_never_wrote_it_is_put_right(
 
 
 def judged(record: Record | None, kind: str = "ConfigMap", **manifest: Any) -> tuple[Action, str]:
-    wanted = reconciling.wanted(
-        specimens.manifest(kind, **manifest), specimens.profile(), "samples"
+    wanted = apply_plan.wanted(
+        live_objects.manifest(kind, **manifest), live_objects.profile(), "samples"
     )
-    change = reconciling.judge(wanted, record)
+    change = apply_plan.judge(wanted, record)
     return change.action, change.detail
 
 
@@ -107,7 +108,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
         "belongs to an earlier Profile",
     ),
     "of_another_controller": (
-        DATA | {"labels": specimens.marks("others")},
+        DATA | {"labels": live_objects.marks("others")},
         {},
         Action.REFUSED,
         "is kept by controller others",
@@ -154,13 +155,13 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
         "belongs to Profile bob",
     ),
     "a_label_of_ours_changed": (
-        DATA | {"labels": specimens.marks() | {"tier": "low"}},
+        DATA | {"labels": live_objects.marks() | {"tier": "low"}},
         {"labels": {"tier": "high"}},
         Action.UPDATE,
         "",
     ),
     "a_label_of_others_added": (
-        DATA | {"labels": specimens.marks() | {"theirs": "yes"}},
+        DATA | {"labels": live_objects.marks() | {"theirs": "yes"}},
         {},
         Action.UNCHANGED,
         "",
@@ -178,7 +179,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
 @pytest.mark.parametrize("case", RULES)
 def test_the_first_rule_that_speaks_decides(case: str) -> None:
     there, wanted, action, words = RULES[case]
-    found, detail = judged(specimens.record(**there), **wanted)
+    found, detail = judged(live_objects.record(**there), **wanted)
 
     assert action is found
     assert words in detail
@@ -187,13 +188,13 @@ def test_the_first_rule_that_speaks_decides(case: str) -> None:
 
 def test_a_component_that_names_no_controller_is_put_right() -> None:
     siblings = ("samples", "others")
-    wanted = reconciling.wanted(
-        specimens.manifest("ConfigMap"), specimens.profile(), "samples", siblings
+    wanted = apply_plan.wanted(
+        live_objects.manifest("ConfigMap"), live_objects.profile(), "samples", siblings
     )
     actions = []
     for component in ("others", "nonsense"):
-        there: dict[str, Any] = DATA | {"labels": specimens.marks(component)}
-        actions.append(reconciling.judge(wanted, specimens.record(**there)).action)
+        there: dict[str, Any] = DATA | {"labels": live_objects.marks(component)}
+        actions.append(apply_plan.judge(wanted, live_objects.record(**there)).action)
 
     assert [Action.REFUSED, Action.UPDATE] == actions
 
@@ -204,7 +205,7 @@ def test_what_is_missing_is_created() -> None:
 
 def test_an_immutable_field_that_differs_is_made_anew() -> None:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
-    there = specimens.record("RoleBinding", roleRef=role | {"name": "edit"}, subjects=[])
+    there = live_objects.record("RoleBinding", roleRef=role | {"name": "edit"}, subjects=[])
     content = {"roleRef": role, "subjects": []}
 
     assert (Action.RECREATE, "roleRef cannot change") == judged(
@@ -213,8 +214,8 @@ def test_an_immutable_field_that_differs_is_made_anew() -> None:
 
 
 def test_a_merge_kind_is_compared_on_the_fields_that_we_state() -> None:
-    spec = specimens.merged_content()["spec"]
-    there = specimens.record("Service", spec=spec | {"clusterIP": "10.0.0.1"})
+    spec = live_objects.merged_content()["spec"]
+    there = live_objects.record("Service", spec=spec | {"clusterIP": "10.0.0.1"})
 
     assert (Action.UNCHANGED, "") == judged(there, "Service", content={"spec": spec})
     assert (Action.UPDATE, "") == judged(
@@ -223,7 +224,7 @@ def test_a_merge_kind_is_compared_on_the_fields_that_we_state() -> None:
 
 
 def test_a_field_that_is_null_is_not_wanted() -> None:
-    there = specimens.record(data={"key": "value"})
+    there = live_objects.record(data={"key": "value"})
 
     assert (Action.UNCHANGED, "") == judged(there, content={**DATA, "immutable": None})
 
@@ -231,22 +232,22 @@ def test_a_field_that_is_null_is_not_wanted() -> None:
 def test_a_barred_annotation_is_out_of_shape_and_others_are_not() -> None:
     barred = ("user", "role")
     annotations = {"note": "theirs", "role": "admin"}
-    there = specimens.record(data={"key": "value"}, annotations=annotations)
+    there = live_objects.record(data={"key": "value"}, annotations=annotations)
 
     assert judged(there, barred_annotations=barred) == (Action.UPDATE, "")
     assert judged(there, barred_annotations=("user",)) == (Action.UNCHANGED, "")
 
 
 def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None:
-    stale = specimens.record(name="stale")
+    stale = live_objects.record(name="stale")
 
     assert [
         "ConfigMap alice/b create",
         "ConfigMap alice/a create",
         "ConfigMap alice/stale delete (no longer wanted)",
     ] == planned(
-        specimens.manifest(name="b"),
-        specimens.manifest(name="a"),
+        live_objects.manifest(name="b"),
+        live_objects.manifest(name="a"),
         records=[("alice", "stale", stale)],
     )
 
@@ -254,7 +255,7 @@ def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None
 @pytest.mark.parametrize(
     "there",
     [
-        pytest.param({"labels": specimens.marks("others")}, id="of_another_controller"),
+        pytest.param({"labels": live_objects.marks("others")}, id="of_another_controller"),
         pytest.param({"labels": {}}, id="only_watched"),
         pytest.param({"labels": {}, "legacy": ("others",)}, id="legacy_of_another_controller"),
         pytest.param({"labels": {COMPONENT_LABEL: "samples"}}, id="half_marked"),
@@ -264,11 +265,11 @@ def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None
     ],
 )
 def test_what_is_not_ours_to_delete_is_not_pruned(there: dict[str, Any]) -> None:
-    assert [] == planned(records=[("alice", "there", specimens.record(name="there", **there))])
+    assert [] == planned(records=[("alice", "there", live_objects.record(name="there", **there))])
 
 
 def test_an_older_suites_object_that_is_no_longer_wanted_is_pruned() -> None:
-    there = specimens.record(name="there", labels={}, legacy=("samples",))
+    there = live_objects.record(name="there", labels={}, legacy=("samples",))
 
     assert ["ConfigMap alice/there delete (no longer wanted)"] == planned(
         records=[("alice", "there", there)]
@@ -276,7 +277,7 @@ def test_an_older_suites_object_that_is_no_longer_wanted_is_pruned() -> None:
 
 
 def test_a_paused_object_is_not_pruned() -> None:
-    there = specimens.record(name="there", annotations={PAUSED_ANNOTATION: "true"})
+    there = live_objects.record(name="there", annotations={PAUSED_ANNOTATION: "true"})
 
     assert ["ConfigMap alice/there unchanged (paused by its annotation)"] == planned(
         records=[("alice", "there", there)]
@@ -284,11 +285,11 @@ def test_a_paused_object_is_not_pruned() -> None:
 
 
 def test_an_owned_object_in_another_namespace_is_left_alone() -> None:
-    assert [] == planned(records=[("kube-system", "there", specimens.record(name="there"))])
+    assert [] == planned(records=[("kube-system", "there", live_objects.record(name="there"))])
 
 
 def test_an_owned_object_in_a_namespace_that_is_allowed_besides_is_pruned() -> None:
-    there = ("argocd", "there", specimens.record(name="there", namespace="argocd"))
+    there = ("argocd", "there", live_objects.record(name="there", namespace="argocd"))
 
     assert ["ConfigMap argocd/there delete (no longer wanted)"] == planned(
         records=[there], namespaces=["argocd"]
@@ -297,10 +298,10 @@ def test_an_owned_object_in_a_namespace_that_is_allowed_besides_is_pruned() -> N
 
 def test_a_manifest_for_another_namespace_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="ConfigMap bob/settings is outside the namespace of"):
-        planned(specimens.manifest(namespace="bob"))
+        planned(live_objects.manifest(namespace="bob"))
 
 
 def test_a_cluster_scoped_manifest_is_within_reach() -> None:
     assert ["Namespace extra create"] == planned(
-        specimens.manifest("Namespace", "extra", ""), kind="Namespace"
+        live_objects.manifest("Namespace", "extra", ""), kind="Namespace"
     )

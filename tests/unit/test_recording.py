@@ -8,13 +8,13 @@ import pytest_asyncio
 
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.recording import CAPACITY, LONGEST_MESSAGE, REPEAT, Event, Recorder
-from tests import clocks, specimens
-from tests.fakes import Failure, FakeCluster
+from controllers.runtime.status.events import CAPACITY, LONGEST_MESSAGE, REPEAT, Event, Recorder
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, event_loop
 
 pytestmark = pytest.mark.virtual_time
 
-ALICE = specimens.profile()
+ALICE = live_objects.profile()
 CREATED = Event(controller="samples", reason="Reconciled", message="ConfigMap alice/a create")
 REFUSED = Event(controller="samples", reason="Refused", message="not ours", warning=True)
 
@@ -25,7 +25,7 @@ def cluster() -> FakeCluster:
 
 
 def recorder_over(cluster: FakeCluster, *, capacity: int = CAPACITY) -> Recorder:
-    return Recorder(cluster, clock=clocks.now, identity="pod-1", capacity=capacity)
+    return Recorder(cluster, clock=event_loop.now, identity="pod-1", capacity=capacity)
 
 
 @pytest_asyncio.fixture
@@ -122,8 +122,8 @@ async def test_the_same_is_counted_after_a_restart(
     "other",
     [
         (ALICE, CREATED),
-        (specimens.profile("bob", uid="uid-bob"), REFUSED),
-        (specimens.profile(uid="uid-new"), REFUSED),
+        (live_objects.profile("bob", uid="uid-bob"), REFUSED),
+        (live_objects.profile(uid="uid-new"), REFUSED),
         (ALICE, Event(controller="others", reason="Refused", message="not ours", warning=True)),
     ],
     ids=["another_event", "another_profile", "a_new_profile_of_the_name", "another_controller"],
@@ -163,7 +163,7 @@ async def test_long_messages_with_one_beginning_are_different_events(
 async def test_a_name_is_short_enough_whatever_the_profiles(
     cluster: FakeCluster, recorder: Recorder
 ) -> None:
-    recorder.record(specimens.profile("p" * 253), REFUSED)
+    recorder.record(live_objects.profile("p" * 253), REFUSED)
     await recorder.drain()
 
     assert len(stored(cluster)[0]["metadata"]["name"]) <= 253

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from controllers import registry
-from controllers.runtime import permissions
-from controllers.runtime.kinds import KINDS
-from tests import registered
+from controllers.runtime import rbac
+from controllers.runtime.objects.kinds import KINDS
+from tests.support.builders import registered
 
 
 def test_every_controller_is_found_by_its_name() -> None:
@@ -23,9 +23,10 @@ def test_a_name_that_is_not_in_the_list_is_no_controller() -> None:
 
 def test_a_process_of_one_controller_imports_no_other() -> None:
     code = (
-        "import contextlib, sys; from profiles_controller import cli\n"
-        "with contextlib.suppress(SystemExit): cli.main()\n"
-        "print(*(name for name in sys.modules if name.endswith('.controller')))"
+        "import contextlib, sys; from profiles_controller.cli import app\n"
+        "with contextlib.suppress(SystemExit): app.main()\n"
+        "base = 'controllers.runtime.controller'\n"
+        "print(*(n for n in sys.modules if n.endswith('.controller') and n != base))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "limitranges", "--help"],
@@ -73,7 +74,7 @@ def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
     """The ClusterRole can be printed before it is known which variant will run."""
     for controller, variant in zip(registry.controllers(), registered.as_they_run(), strict=True):
         chosen = registered.settings(controller)
-        assert permissions.rules(controller, chosen) == permissions.rules(variant, chosen)
+        assert rbac.rules(controller, chosen) == rbac.rules(variant, chosen)
 
 
 @pytest.mark.parametrize(

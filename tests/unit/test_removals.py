@@ -7,12 +7,12 @@ import pytest
 
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION, Profile
-from controllers.runtime import permissions
-from controllers.runtime.declarations import AnyController, Owned, View, Watched
+from controllers.runtime import rbac
+from controllers.runtime.controller import AnyController, Owned, View, Watched
 from controllers.runtime.options import Options
-from controllers.runtime.outcomes import Waiting
-from tests import clocks, harness, specimens
-from tests.fakes import Failure, FakeCluster
+from controllers.runtime.reconcile.result import Waiting
+from tests.support.builders import live_objects
+from tests.support.fakes import Failure, FakeCluster, event_loop, harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -41,7 +41,7 @@ class Plan:
         def wakes(body: Body) -> str:
             return str(body["metadata"]["namespace"])
 
-        return specimens.controller(
+        return live_objects.controller(
             owned=[Owned(kind="ConfigMap"), Owned(kind="PersistentVolumeClaim")],
             watched=[
                 Watched(kind="Pod", keep=lambda _body: True, wakes=wakes, removable=True),
@@ -53,7 +53,7 @@ class Plan:
         )
 
     def running(self, cluster: FakeCluster, **fields: Any) -> Any:
-        assembly = (self.controller(), specimens.Settings())
+        assembly = (self.controller(), live_objects.Settings())
         return harness.running(assembly, cluster=cluster, **fields)
 
 
@@ -62,7 +62,7 @@ def tenant() -> FakeCluster:
     cluster = harness.tenants()
     for key in (CLAIM, POD):
         cluster.objects.put(
-            specimens.object_body(*key_parts(key), uid=f"uid-{key.kind}", labels={}, owners=[])
+            live_objects.object_body(*key_parts(key), uid=f"uid-{key.kind}", labels={}, owners=[])
         )
     return cluster
 
@@ -78,7 +78,9 @@ def deletions(cluster: FakeCluster) -> list[str]:
 async def test_a_stage_goes_and_the_next_follows_although_nothing_told_of_it() -> None:
     cluster = tenant()
     async with Plan([CLAIM], [POD]).running(cluster) as process:
-        await clocks.until(lambda: cluster.objects.get(POD) is None, "both are gone", seconds=3.0)
+        await event_loop.until(
+            lambda: cluster.objects.get(POD) is None, "both are gone", seconds=3.0
+        )
         await process.settled()
 
         assert [f"DELETE {CLAIM}", f"DELETE {POD}"] == deletions(cluster)
@@ -103,7 +105,9 @@ async def test_while_something_is_on_its_way_out_the_profile_is_not_ready() -> N
     cluster.objects.edit(CLAIM, lambda body: body["metadata"].update(finalizers=["test/hold"]))
     async with Plan([CLAIM]).running(cluster, settle=False) as process:
         expected = ("False", f"{CLAIM} pending (is being deleted)")
-        await clocks.until(lambda: process.conditions().get(CONDITION) == expected, "it is said")
+        await event_loop.until(
+            lambda: process.conditions().get(CONDITION) == expected, "it is said"
+        )
         assert [f"DELETE {CLAIM}"] == deletions(cluster)
 
         cluster.objects.edit(CLAIM, lambda body: body["metadata"].pop("finalizers"))
@@ -115,7 +119,9 @@ async def test_it_goes_on_soon_although_the_world_outside_is_in_trouble() -> Non
     cluster, plan = tenant(), Plan([CLAIM], [POD])
     plan.trouble = Waiting("AccountAway", "away", after=300.0)
     async with plan.running(cluster):
-        await clocks.until(lambda: cluster.objects.get(POD) is None, "both are gone", seconds=5.0)
+        await event_loop.until(
+            lambda: cluster.objects.get(POD) is None, "both are gone", seconds=5.0
+        )
 
 
 async def test_a_paused_object_stays() -> None:
@@ -135,7 +141,7 @@ async def test_a_dry_run_removes_nothing() -> None:
         assert [] == cluster.written()
 
 
-@pytest.mark.parametrize("key", [Key("Pod", "bob", "notebook-0"), specimens.manifest().key])
+@pytest.mark.parametrize("key", [Key("Pod", "bob", "notebook-0"), live_objects.manifest().key])
 async def test_what_is_wanted_or_in_anothers_namespace_is_never_removed(key: Key) -> None:
     cluster = tenant()
     plan = Plan([POD])
@@ -147,5 +153,5 @@ async def test_what_is_wanted_or_in_anothers_namespace_is_never_removed(key: Key
 
 
 def test_the_right_to_delete_comes_with_the_declaration() -> None:
-    rules = permissions.rules(Plan().controller())
+    rules = rbac.rules(Plan().controller())
     assert [("list", "watch", "delete")] == [one.verbs for one in rules if "pods" in one.resources]

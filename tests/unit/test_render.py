@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from controllers.findings import Finding
-from tests.commandlines import call
+from tests.support.cli.run import call
 
 PROFILE = """
 apiVersion: kubeflow.org/v1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controllers import resources
+from controllers import resource_names
 
 COUNTED = [
     *("pods", "services", "services.nodeports", "services.loadbalancers", "secrets", "configmaps"),
@@ -16,7 +16,7 @@ MEASURED = ["requests.cpu", "limits.memory", "requests.storage", "cpu", "hugepag
 @pytest.mark.parametrize("resource", COUNTED)
 @pytest.mark.parametrize("text", ["1.5", "500m", "1n", "0.1Ki", "15e-1"])
 def test_a_fraction_of_what_is_counted_is_refused(resource: str, text: str) -> None:
-    refusal = resources.amount_refusal(resource, text)
+    refusal = resource_names.amount_refusal(resource, text)
     assert refusal is not None
     assert f"{text!r} is a fraction, and {resource} only come whole" in refusal
 
@@ -24,24 +24,26 @@ def test_a_fraction_of_what_is_counted_is_refused(resource: str, text: str) -> N
 @pytest.mark.parametrize("resource", COUNTED)
 @pytest.mark.parametrize("text", ["0", "1", "2.0", "3000m", "1Ki", "1k", "1e3", ".5Ki"])
 def test_a_whole_number_of_what_is_counted_is_taken(resource: str, text: str) -> None:
-    assert resources.amount_refusal(resource, text) is None
+    assert resource_names.amount_refusal(resource, text) is None
 
 
 @pytest.mark.parametrize("resource", MEASURED)
 @pytest.mark.parametrize("text", ["0", "1.5", "500m", "1n", "1Gi", "9223372036854775807", "10Pi"])
 def test_any_quantity_of_what_is_measured_is_taken(resource: str, text: str) -> None:
-    assert resources.amount_refusal(resource, text) is None
+    assert resource_names.amount_refusal(resource, text) is None
 
 
 @pytest.mark.parametrize("resource", [*COUNTED, *MEASURED])
 @pytest.mark.parametrize("text", ["-1", "-1n", "-1Gi", "-0.5"])
 def test_a_negative_amount_is_refused(resource: str, text: str) -> None:
-    assert resources.amount_refusal(resource, text) == f"{text!r} is negative: expected 0 or more"
+    assert (
+        resource_names.amount_refusal(resource, text) == f"{text!r} is negative: expected 0 or more"
+    )
 
 
 @pytest.mark.parametrize("resource", ["pods", "requests.cpu"])
 def test_what_is_no_quantity_is_refused_with_what_would_be_right(resource: str) -> None:
-    refusal = resources.amount_refusal(resource, "1K")
+    refusal = resource_names.amount_refusal(resource, "1K")
     assert refusal is not None
     assert refusal.startswith("'1K' is not a quantity: expected a number")
 
@@ -69,7 +71,7 @@ def test_large_counts_are_taken_exactly_when_the_server_takes_them(
     text: str,
     taken: bool,  # noqa: FBT001
 ) -> None:
-    refusal = resources.amount_refusal("pods", text)
+    refusal = resource_names.amount_refusal("pods", text)
     assert (refusal is None) is taken
     assert taken or "expected at most 9223372036854775" in str(refusal)
 
@@ -79,7 +81,7 @@ def test_large_counts_are_taken_exactly_when_the_server_takes_them(
     [*COUNTED, *MEASURED, "requests.hugepages-2Mi", "limits.ephemeral-storage", "memory"],
 )
 def test_a_quota_knows_the_resource(name: str) -> None:
-    assert resources.quota_name_refusal(name) is None
+    assert resource_names.quota_name_refusal(name) is None
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_a_quota_knows_the_resource(name: str) -> None:
     ["", "gpu", "storage", "limits.storage", "deployments", "a b", "a//b", "A.com/x", "a/b/c"],
 )
 def test_a_quota_does_not_know_the_resource(name: str) -> None:
-    refusal = resources.quota_name_refusal(name)
+    refusal = resource_names.quota_name_refusal(name)
     assert refusal is not None
     assert repr(name) in refusal
     assert "expected" in refusal
@@ -98,7 +100,7 @@ def test_a_quota_does_not_know_the_resource(name: str) -> None:
     ["cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "nvidia.com/gpu", "x.kubernetes.io/y"],
 )
 def test_a_container_has_the_resource(name: str) -> None:
-    assert resources.container_name_refusal(name) is None
+    assert resource_names.container_name_refusal(name) is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_a_container_has_the_resource(name: str) -> None:
     ["pods", "requests.cpu", "storage", "gpu", "requests.nvidia.com/gpu", "a b", "a/b/c", ""],
 )
 def test_a_container_does_not_have_the_resource(name: str) -> None:
-    refusal = resources.container_name_refusal(name)
+    refusal = resource_names.container_name_refusal(name)
     assert refusal is not None
     assert repr(name) in refusal
 
@@ -127,7 +129,7 @@ def test_a_container_does_not_have_the_resource(name: str) -> None:
     ],
 )
 def test_a_label_name_is_what_the_api_server_takes(name: str, valid: bool) -> None:  # noqa: FBT001
-    assert resources.is_name(name) is valid
+    assert resource_names.is_name(name) is valid
 
 
 @pytest.mark.parametrize(
@@ -144,4 +146,4 @@ def test_devices_and_huge_pages_are_not_overcommitted(
     resource: str,
     allowed: bool,  # noqa: FBT001
 ) -> None:
-    assert resources.allows_overcommit(resource) is allowed
+    assert resource_names.allows_overcommit(resource) is allowed

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from controllers.runtime.pools import Pool
-from controllers.runtime.routes import Proxy, Route
-from controllers.runtime.wires import Wire
-from tests import clocks, scripted
-from tests.controlplane import certificates, ports
-from tests.scripted import Caller, Script, Server, answer, echoing, saying
+from controllers.runtime.client.pools import Pool
+from controllers.runtime.client.routes import Proxy, Route
+from controllers.runtime.client.wires import Wire
+from tests.support.controlplane import certificates, ports
+from tests.support.fakes import event_loop
+from tests.support.http import scripted
+from tests.support.http.scripted import Caller, Script, Server, answer, echoing, saying
 
 GET = b"GET /one HTTP/1.1\r\n\r\n"
 HOST = scripted.HOST
@@ -89,7 +90,7 @@ async def test_what_tls_kept_for_a_connection_is_freed_with_it(files: certificat
             for _ in range(5):
                 assert (await pool.ask(GET, seconds=5)).code == 200
             await pool.close()
-            await clocks.until(lambda: not alive(), "none is left")
+            await event_loop.until(lambda: not alive(), "none is left")
             assert server.taken == 5
     finally:
         gc.enable()

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from controllers.runtime.credentials import ConfigurationError
-from controllers.runtime.metrics import Metrics
-from controllers.runtime.servers import Check, Server
+from controllers.runtime.client.config import ConfigurationError
+from controllers.runtime.manager.servers import Check, Server
+from controllers.runtime.reconcile.metrics import Metrics
 
 WELL = Check(name="loop")
 NOTED = Check(name="leading", note="standing by for the lease")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from controllers.runtime.options import Connection, Election, Shard
-from profiles_controller.assemblies import ALL, Loader
-from profiles_controller.selections import Selection
-from tests import samples
-from tests.settings import DEFAULTS, LOADER, load, written
+from profiles_controller.config.load import ALL, Loader
+from profiles_controller.config.selections import Selection
+from tests.support.cli import samples
+from tests.support.cli.settings import DEFAULTS, LOADER, load, written
 
 # -- what the values become -----------------------------------------------------------------------
 

@@ -7,22 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles_controller import documents, flags
-from profiles_controller.assemblies import ALL, prefix_of
-from profiles_controller.faults import Fault, WrongSettingsError
-from profiles_controller.settings import PREFIX, Common
-from tests.settings import LOADER, load, written
+from profiles_controller.cli import options
+from profiles_controller.config import yaml
+from profiles_controller.config.errors import Fault, WrongSettingsError
+from profiles_controller.config.load import ALL, prefix_of
+from profiles_controller.config.settings import PREFIX, Common
+from tests.support.cli.settings import LOADER, load, written
 
 COMMON_VARIABLES = [
     variable
     for name, field in Common.model_fields.items()
-    for variable in flags.variables(name, field, PREFIX)
+    for variable in options.variables(name, field, PREFIX)
 ]
 CONTROLLER_VARIABLES = [
     variable
     for controller in LOADER.registry
     for name, field in controller.settings.model_fields.items()
-    for variable in flags.variables(name, field, prefix_of(controller.name))
+    for variable in options.variables(name, field, prefix_of(controller.name))
 ]
 
 
@@ -46,8 +47,8 @@ PIECES = (
 
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
 def test_no_piece_of_yaml_is_an_exception(pieces: list[str]) -> None:
-    with contextlib.suppress(documents.DocumentError):
-        documents.parse("".join(pieces).encode())
+    with contextlib.suppress(yaml.DocumentError):
+        yaml.parse("".join(pieces).encode())
 
 
 VALUES = st.recursive(

@@ -6,8 +6,9 @@ import pytest
 
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.declarations import AnyController
-from tests import harness, specimens
+from controllers.runtime.controller import AnyController
+from tests.support.builders import live_objects
+from tests.support.fakes import harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -19,14 +20,16 @@ def sparing(keys: Collection[Key]) -> AnyController:
     def spared(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
         return keys
 
-    return specimens.controller(spared=spared)
+    return live_objects.controller(spared=spared)
 
 
 async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more() -> None:
     cluster = harness.tenants()
-    stale = cluster.objects.put(specimens.object_body("ConfigMap", STALE.name))
+    stale = cluster.objects.put(live_objects.object_body("ConfigMap", STALE.name))
     keys = {STALE, MISSING}
-    async with harness.running((sparing(keys), specimens.Settings()), cluster=cluster) as process:
+    async with harness.running(
+        (sparing(keys), live_objects.Settings()), cluster=cluster
+    ) as process:
         assert stale == cluster.objects.read(STALE)
         assert MISSING.name not in {
             one["metadata"]["name"] for one in cluster.objects.all_of("ConfigMap")
@@ -42,9 +45,9 @@ async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more(
 
 async def test_what_is_wanted_is_kept_in_shape_although_it_is_spared() -> None:
     cluster = harness.tenants()
-    wanted = specimens.manifest().key
+    wanted = live_objects.manifest().key
     controller = sparing({wanted})
-    async with harness.running((controller, specimens.Settings()), cluster=cluster) as process:
+    async with harness.running((controller, live_objects.Settings()), cluster=cluster) as process:
         made = cluster.objects.read(wanted)
         cluster.objects.edit(wanted, lambda body: body.pop("data", None))
         await process.settled()

@@ -9,23 +9,23 @@ import pytest
 
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION, conditions_changed
-from controllers.runtime import inspections
-from controllers.runtime.changes import Action
-from controllers.runtime.clusters import KubeCluster
-from controllers.runtime.declarations import Outside, Owned
+from controllers.runtime.apply.changeset import Action
+from controllers.runtime.client.client import KubeCluster
+from controllers.runtime.commands import status
+from controllers.runtime.commands.statuses import SILENT, Overview, Question, State, Status
+from controllers.runtime.controller import Outside, Owned
 from controllers.runtime.errors import ApiError, UnreachableError
-from controllers.runtime.managers import Manager
-from controllers.runtime.metrics import Metrics
+from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
-from controllers.runtime.statuses import SILENT, Overview, Question, State, Status
-from tests import clocks, harness, specimens
-from tests.fakes import FakeCluster
-from tests.fakes.requests import Failure, Request
+from controllers.runtime.reconcile.metrics import Metrics
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, event_loop, harness
+from tests.support.fakes.requests import Failure, Request
 
 pytestmark = pytest.mark.virtual_time
 
-SAMPLES = specimens.controller()
-SETTINGS = specimens.Settings()
+SAMPLES = live_objects.controller()
+SETTINGS = live_objects.Settings()
 CREATED = "2026-01-01T00:00:00Z"
 CHANGED = "2026-02-03T04:05:06Z"
 GOOD = {"type": "SamplesReady", "status": "True", "message": "ConfigMap settings is in place"}
@@ -67,9 +67,9 @@ async def asking(
     asked = asked or question()
     options = Options(listen=None, dry_run=True)
     real = cast("KubeCluster", cluster)
-    assemblies = inspections.assemblies(asked)
-    manager = Manager(assemblies, real, options, Metrics(), clock=clocks.now)
-    found = inspections.overviews(asked, manager, cluster)
+    assemblies = status.assemblies(asked)
+    manager = Manager(assemblies, real, options, Metrics(), clock=event_loop.now)
+    found = status.overviews(asked, manager, cluster)
     try:
         yield found
     finally:
@@ -91,7 +91,7 @@ async def row(cluster: FakeCluster, asked: Question | None = None) -> Status:
 
 async def test_a_profile_in_shape_is_ready_since_its_conditions_last_changed() -> None:
     cluster = told(GOOD)
-    cluster.objects.put(specimens.object_body(data={"key": "value"}))
+    cluster.objects.put(live_objects.object_body(data={"key": "value"}))
 
     found = await row(cluster)
 
@@ -103,7 +103,7 @@ async def test_a_profile_in_shape_is_ready_since_its_conditions_last_changed() -
 
 async def test_an_edit_that_nobody_repaired_is_drift_whatever_the_condition_says() -> None:
     cluster = told(GOOD)
-    cluster.objects.put(specimens.object_body(data={"key": "another"}))
+    cluster.objects.put(live_objects.object_body(data={"key": "another"}))
 
     found = await row(cluster)
 
@@ -162,7 +162,7 @@ async def test_a_profile_that_an_installed_controller_never_spoke_of_is_unknown(
 
 
 async def test_a_controller_that_left_no_trace_is_not_installed() -> None:
-    other = specimens.controller("others", owned=(Owned(kind="Secret"),))
+    other = live_objects.controller("others", owned=(Owned(kind="Secret"),))
 
     found = await overview(told(GOOD), question(SAMPLES, other))
     asked = question(SAMPLES, other, expected=frozenset({"samples", "others"}))
@@ -177,7 +177,7 @@ async def test_a_controller_that_left_no_trace_is_not_installed() -> None:
 
 async def test_objects_alone_show_that_a_controller_is_installed() -> None:
     cluster = told()
-    cluster.objects.put(specimens.object_body())
+    cluster.objects.put(live_objects.object_body())
 
     assert (await row(cluster)).state is State.UNKNOWN
 
@@ -191,10 +191,10 @@ async def test_where_no_controller_says_a_word_nothing_is_well() -> None:
 
 
 async def test_variants_have_rows_of_their_own() -> None:
-    forge = specimens.controller("forge", variants=("open", "closed"), apart=True)
+    forge = live_objects.controller("forge", variants=("open", "closed"), apart=True)
     cluster = told({"type": "ForgeOpenReady", "status": "True", "message": "well"})
-    labels = specimens.marks("forge-closed")
-    cluster.objects.put(specimens.object_body(name="closed", labels=labels))
+    labels = live_objects.marks("forge-closed")
+    cluster.objects.put(live_objects.object_body(name="closed", labels=labels))
 
     found = await overview(cluster, question(forge))
 
@@ -206,11 +206,11 @@ async def test_variants_have_rows_of_their_own() -> None:
 async def test_one_variant_alone_is_looked_for_under_its_own_names() -> None:
     names = ("account-open", "account-closed")
     owned = (Owned(kind="Secret", names=names),)
-    forge = specimens.controller("forge", variants=("open", "closed"), owned=owned)
+    forge = live_objects.controller("forge", variants=("open", "closed"), owned=owned)
     cluster = told()
     for name in names:
-        labels = specimens.marks(f"forge-{name.partition('-')[2]}")
-        cluster.objects.put(specimens.object_body("Secret", name, uid=name, labels=labels))
+        labels = live_objects.marks(f"forge-{name.partition('-')[2]}")
+        cluster.objects.put(live_objects.object_body("Secret", name, uid=name, labels=labels))
 
     found = await row(cluster, question(forge, expected=frozenset({"forge-open"})))
 
@@ -220,7 +220,7 @@ async def test_one_variant_alone_is_looked_for_under_its_own_names() -> None:
 
 
 async def test_a_variant_is_paused_by_its_controllers_plain_name() -> None:
-    forge = specimens.controller("forge", variants=("open",))
+    forge = live_objects.controller("forge", variants=("open",))
     cluster = told({"type": "ForgeOpenReady", "status": "Unknown", "message": "paused"})
     cluster.objects.edit(
         Key("Profile", "", "alice"),
@@ -234,7 +234,7 @@ async def test_what_is_outside_the_cluster_is_not_asked() -> None:
     def connect(_settings: object, *, dry_run: bool) -> Outside | None:
         raise AssertionError(f"asked, dry_run={dry_run}")
 
-    asking_outside = specimens.controller(connect=connect)
+    asking_outside = live_objects.controller(connect=connect)
     found = await row(told(GOOD), question(asking_outside))
 
     assert (found.look.objects, found.look.drift) == ({}, None)
@@ -242,7 +242,7 @@ async def test_what_is_outside_the_cluster_is_not_asked() -> None:
 
 
 async def test_a_kind_that_may_not_be_listed_costs_the_rows_that_need_it() -> None:
-    other = specimens.controller("others", owned=(Owned(kind="Secret"),))
+    other = live_objects.controller("others", owned=(Owned(kind="Secret"),))
     cluster = told(GOOD, {"type": "OthersReady", "status": "True", "message": "well"})
     refusal = ApiError(code=403, reason="Forbidden", message='cannot list resource "secrets"')
     refuse(cluster, "Secret", refusal)
@@ -282,9 +282,9 @@ async def test_drift_of_a_profile_without_a_namespace_is_not_known() -> None:
 
 async def test_another_profiles_objects_are_not_counted() -> None:
     cluster = told(GOOD)
-    owners = [specimens.profile_reference("alice", "uid-of-an-earlier-alice")]
-    cluster.objects.put(specimens.object_body(owners=owners))
-    cluster.objects.put(specimens.object_body(name="foreign", uid="uid-2", labels={}))
+    owners = [live_objects.profile_reference("alice", "uid-of-an-earlier-alice")]
+    cluster.objects.put(live_objects.object_body(owners=owners))
+    cluster.objects.put(live_objects.object_body(name="foreign", uid="uid-2", labels={}))
 
     assert (await row(cluster)).look.objects == {}
 
@@ -301,7 +301,7 @@ async def test_only_the_profiles_that_are_named_are_shown() -> None:
 
 async def test_it_goes_on_and_sees_what_changes() -> None:
     cluster = told(GOOD)
-    cluster.objects.put(specimens.object_body(data={"key": "value"}))
+    cluster.objects.put(live_objects.object_body(data={"key": "value"}))
     async with asking(cluster) as found:
         first = await anext(found)
         cluster.objects.delete(Key("ConfigMap", "alice", "settings"))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from controllers.pipelines.patience import Patience
-from controllers.pipelines.stores import UnavailableError
+from controllers.pipelines.objectstore.patience import Patience
+from controllers.pipelines.objectstore.provider import UnavailableError
 
 
 @dataclass

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.pipelines import policies
-from controllers.pipelines.policies import Dialect
+from controllers.pipelines.objectstore import policies
+from controllers.pipelines.objectstore.policies import Dialect
 
 BUCKET = "mlpipeline"
 ARN = f"arn:aws:s3:::{BUCKET}"

@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.pipelines import accounts, refusals
-from controllers.pipelines.accounts import Candidate, Known, Record, Sight, State, Verdict
-from controllers.pipelines.stores import Credentials, Decision, Tenant
+from controllers.pipelines.objectstore import account, refusals
+from controllers.pipelines.objectstore.account import (
+    Candidate,
+    Known,
+    Record,
+    Sight,
+    State,
+    Verdict,
+)
+from controllers.pipelines.objectstore.provider import Credentials, Decision, Tenant
 
 TENANT = Tenant(namespace="team", uid="uid-1")
 KEY = Credentials(access_key="KEY", secret_key="secret of KEY")
@@ -75,22 +82,22 @@ def test_what_is_decided_for_all_clears_only_after_a_profile_that_is_known(
     by_annotation = Tenant(namespace="team", uid="uid-1", decision=said)
     in_webhook = Tenant(namespace="team", decision=said, for_all=True)
 
-    assert accounts.decision(by_setting, record) is expected
-    assert accounts.decision(by_annotation, record) is said
+    assert account.decision(by_setting, record) is expected
+    assert account.decision(by_annotation, record) is said
     harmless = said if said is Decision.ACCEPT else Decision.UNDECIDED
-    assert accounts.decision(in_webhook, record) is harmless
+    assert account.decision(in_webhook, record) is harmless
 
 
 @pytest.mark.parametrize(("seen", "expected"), STATES)
 def test_the_state_follows_from_what_is_seen(seen: Sight, expected: State) -> None:
-    assert expected == accounts.determine_state(TENANT, seen)
+    assert expected == account.determine_state(TENANT, seen)
 
 
 @pytest.mark.parametrize("decision", [Decision.ACCEPT, Decision.ARCHIVE, Decision.PURGE])
 def test_every_decision_ends_the_haunting(decision: Decision) -> None:
     tenant = Tenant(namespace="team", uid="uid-1", decision=decision)
     seen = sight(record=Record(uid="uid-0"), objects=True)
-    assert State.UNCLAIMED == accounts.determine_state(tenant, seen)
+    assert State.UNCLAIMED == account.determine_state(tenant, seen)
 
 
 def test_the_recorded_key_is_chosen_before_another_that_works() -> None:
@@ -101,11 +108,11 @@ def test_the_recorded_key_is_chosen_before_another_that_works() -> None:
 def test_a_lost_key_comes_back_only_if_it_was_the_recorded_one() -> None:
     derived = Credentials(access_key="DERIVED", secret_key="secret of DERIVED")
     lost = sight(keys={}, candidates=())
-    assert KEY == accounts.to_create(lost, Known(held=KEY, derived=derived))
-    assert KEY == accounts.to_create(lost, Known(held=OTHER, remembered=KEY, derived=derived))
-    assert derived == accounts.to_create(lost, Known(held=OTHER, derived=derived))
-    assert derived == accounts.to_create(sight(candidates=()), Known(held=KEY, derived=derived))
-    assert accounts.to_create(lost, Known(held=KEY)) is None
+    assert KEY == account.to_create(lost, Known(held=KEY, derived=derived))
+    assert KEY == account.to_create(lost, Known(held=OTHER, remembered=KEY, derived=derived))
+    assert derived == account.to_create(lost, Known(held=OTHER, derived=derived))
+    assert derived == account.to_create(sight(candidates=()), Known(held=KEY, derived=derived))
+    assert account.to_create(lost, Known(held=KEY)) is None
 
 
 NAMES = st.text(alphabet="abc-0", min_size=1, max_size=8)
@@ -116,8 +123,8 @@ def test_derived_keys_are_each_tenants_own(
     namespace: str, uid: str, generation: str, root: str, bucket: str
 ) -> None:
     tenant = Tenant(namespace=namespace, uid=uid, generation=generation)
-    key = accounts.derive(root, bucket, tenant)
-    assert key == accounts.derive(root, bucket, tenant)
+    key = account.derive(root, bucket, tenant)
+    assert key == account.derive(root, bucket, tenant)
     assert key.access_key.isalnum()
     assert (24, 40) == (len(key.access_key), len(key.secret_key))
     others = [
@@ -125,8 +132,8 @@ def test_derived_keys_are_each_tenants_own(
         Tenant(namespace=namespace, uid=uid + "x", generation=generation),
         Tenant(namespace=namespace, uid=uid, generation=generation + "x"),
     ]
-    made = {accounts.derive(root, bucket, one) for one in others}
-    made |= {accounts.derive(root + "x", bucket, tenant), accounts.derive(root, "x", tenant)}
+    made = {account.derive(root, bucket, one) for one in others}
+    made |= {account.derive(root + "x", bucket, tenant), account.derive(root, "x", tenant)}
     assert key not in made
     assert len(made) == 5
 

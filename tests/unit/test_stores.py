@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from controllers.profiles import Condition, Profile
+from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.options import Shard
-from controllers.runtime.stores import Profiles
-from tests import specimens
+from tests.support.builders import live_objects
 
 
 class Store:
@@ -21,7 +21,7 @@ class Store:
         self.told.append((name, profile is not None))
 
     def see(self, name: str = "alice", **fields: Any) -> None:
-        self.profiles.upsert(specimens.profile(name, **fields))
+        self.profiles.upsert(live_objects.profile(name, **fields))
 
 
 def test_a_new_profile_is_told() -> None:
@@ -206,7 +206,7 @@ def test_our_own_status_is_known_before_the_watch_tells() -> None:
     store = Store()
     store.see(labels={"a": "b"})
     written = [{"type": "A", "status": "True", "message": "m"}]
-    store.profiles.observe_status(specimens.profile(version=12, conditions=written))
+    store.profiles.observe_status(live_objects.profile(version=12, conditions=written))
     store.see(version=11, labels={"a": "old"})
     profile = store.profiles.get("alice")
 
@@ -222,7 +222,7 @@ def test_our_own_status_is_known_before_the_watch_tells() -> None:
 def test_labels_that_came_with_the_answer_to_our_own_status_still_wake() -> None:
     store = Store()
     store.see(version=10)
-    store.profiles.observe_status(specimens.profile(version=12, labels={"a": "new"}))
+    store.profiles.observe_status(live_objects.profile(version=12, labels={"a": "new"}))
     store.see(version=11, labels={"a": "new"})
     store.see(version=12, labels={"a": "new"})
     profile = store.profiles.get("alice")
@@ -237,7 +237,7 @@ def test_an_older_answer_or_another_profiles_changes_nothing(answer: dict[str, A
     store = Store()
     store.see(version=10)
     store.profiles.observe_status(
-        specimens.profile(conditions=[{"type": "A", "status": "True", "message": ""}], **answer)
+        live_objects.profile(conditions=[{"type": "A", "status": "True", "message": ""}], **answer)
     )
     profile = store.profiles.get("alice")
 
@@ -247,7 +247,7 @@ def test_an_older_answer_or_another_profiles_changes_nothing(answer: dict[str, A
 
 def test_the_status_of_a_profile_that_is_gone_is_not_kept() -> None:
     store = Store()
-    store.profiles.observe_status(specimens.profile(version=12))
+    store.profiles.observe_status(live_objects.profile(version=12))
 
     assert 0 == len(store.profiles)
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field
 
-from controllers.tables import Suffixed
-from profiles_controller.faults import WrongSettingsError
-from profiles_controller.layers import Inputs, resolve
+from controllers.config_tables import Suffixed
+from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.sources import Inputs, resolve
 
 
 class Settings(BaseModel):

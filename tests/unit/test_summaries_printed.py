@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from controllers.runtime.changes import Action, ChangeSet
-from tests import samples
-from tests.commandlines import call
+from controllers.runtime.apply.changeset import Action, ChangeSet
+from tests.support.cli import samples
+from tests.support.cli.run import call
 
 CHANGED = samples.Row(result="changed", changes=ChangeSet((samples.change(),)))
 REFUSED = samples.Row(

@@ -6,13 +6,14 @@ import textwrap
 
 import pytest
 
-from tests import documents, terminals
+from tests.support.cli import terminal
+from tests.support.docs import markdown
 
 PROGRAM = """
     import sys
-    from controllers.runtime.statuses import Look, Overview, State, Status
-    from profiles_controller import cli
-    from tests import samples
+    from controllers.runtime.commands.statuses import Look, Overview, State, Status
+    from profiles_controller.cli import app
+    from tests.support.cli import samples
 
     def overview(state, message):
         look = Look(objects={"ResourceQuota": 1}, drift=())
@@ -23,14 +24,14 @@ PROGRAM = """
     before = overview(State.NOT_READY, "namespace alice does not exist " * 5)
     after = overview(State.READY, "ResourceQuota quotas is in place")
     runtime = samples.Runtime(overviews=(before, after))
-    cli.build(samples.world(runtime))(sys.argv[1:])
+    app.build(samples.world(runtime))(sys.argv[1:])
 """
 
 
 def shown(*arguments: str) -> tuple[int, str]:
     command = (sys.executable, "-c", textwrap.dedent(PROGRAM), *arguments)
-    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(documents.ROOT)}
-    return terminals.shown(command, variables)
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(markdown.ROOT)}
+    return terminal.shown(command, variables)
 
 
 def test_a_terminal_gets_colours_and_one_line_a_row() -> None:

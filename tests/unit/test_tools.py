@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane import parts, tools
+from tests.support.controlplane import parts, tools
 
 
 @pytest.fixture

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from controllers.manifests import Body
-from tests.traffic import Blocks, End, Namespace, Network, Outside, Pod, Port, covers, selects
+from tests.support.network.evaluate import (
+    Blocks,
+    End,
+    Namespace,
+    Network,
+    Outside,
+    Pod,
+    Port,
+    covers,
+    selects,
+)
 
 HOME, AWAY = Namespace(name="home", labels={"team": "a"}), Namespace(name="away")
 WEB = Pod(namespace=HOME, labels={"app": "web"}, address="10.0.0.1", names={"http": (8080, "TCP")})

@@ -8,11 +8,12 @@ import pytest
 
 from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION
-from controllers.runtime.declarations import AnyController, Owned
+from controllers.runtime.apply.render import render
+from controllers.runtime.controller import AnyController, Owned
 from controllers.runtime.options import Options
-from controllers.runtime.rendering import render
-from profiles_controller.assemblies import ALL, _names, _Reading
-from tests import harness, specimens
+from profiles_controller.config.load import ALL, _names, _Reading
+from tests.support.builders import live_objects
+from tests.support.fakes import harness
 
 pytestmark = pytest.mark.virtual_time
 
@@ -24,8 +25,8 @@ def running(*manifests: Manifest, before: Sequence[Body] = (), **fields: Any) ->
     cluster = harness.tenants(annotations=fields.pop("annotations", None))
     for body in before:
         cluster.objects.put(body)
-    settings = specimens.Settings(manifests=lambda _profile: manifests)
-    made = dataclasses.replace(specimens.controller(), **fields)
+    settings = live_objects.Settings(manifests=lambda _profile: manifests)
+    made = dataclasses.replace(live_objects.controller(), **fields)
     return harness.running((made, settings), cluster=cluster)
 
 
@@ -34,7 +35,7 @@ def finalizers(process: harness.Harness) -> list[str]:
 
 
 async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
-    async with running(specimens.manifest(finalizers={HOLD: True})) as process:
+    async with running(live_objects.manifest(finalizers={HOLD: True})) as process:
         assert [HOLD] == finalizers(process)
 
         process.cluster.objects.edit(KEY, lambda body: body["metadata"].pop("finalizers"))
@@ -43,9 +44,9 @@ async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
 
 
 async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
-    there = specimens.object_body(data={"key": "value"})
+    there = live_objects.object_body(data={"key": "value"})
     there["metadata"]["finalizers"] = ["example.ca/theirs", HOLD]
-    async with running(specimens.manifest(finalizers={HOLD: False}), before=[there]) as process:
+    async with running(live_objects.manifest(finalizers={HOLD: False}), before=[there]) as process:
         assert ["example.ca/theirs"] == finalizers(process)
 
         process.cluster.requests.clear()
@@ -54,11 +55,11 @@ async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
 
 
 async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() -> None:
-    wanted = specimens.manifest(where_present=True)
+    wanted = live_objects.manifest(where_present=True)
     async with running(wanted) as process:
         assert process.cluster.objects.get(KEY) is None
         assert ("True", "0 objects are in place") == process.conditions()["SamplesReady"]
-    async with running(wanted, before=[specimens.object_body(data={"key": "other"})]) as process:
+    async with running(wanted, before=[live_objects.object_body(data={"key": "other"})]) as process:
         assert {"key": "value"} == process.cluster.objects.read(KEY)["data"]
 
         process.cluster.objects.delete(KEY)
@@ -67,18 +68,18 @@ async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() ->
 
 
 def test_what_is_wanted_where_present_is_not_rendered() -> None:
-    manifests = [specimens.manifest(where_present=True), specimens.manifest(name="other")]
-    settings = specimens.Settings(manifests=lambda _profile: manifests)
+    manifests = [live_objects.manifest(where_present=True), live_objects.manifest(name="other")]
+    settings = live_objects.Settings(manifests=lambda _profile: manifests)
 
-    (body,) = render(specimens.controller(), settings, specimens.profile())
+    (body,) = render(live_objects.controller(), settings, live_objects.profile())
     assert "other" == body["metadata"]["name"]
 
 
 async def test_a_declared_namespace_is_written_to_and_pruned() -> None:
-    elsewhere = specimens.manifest(namespace="platform")
-    stale = specimens.object_body(name="stale", namespace="platform")
+    elsewhere = live_objects.manifest(namespace="platform")
+    stale = live_objects.object_body(name="stale", namespace="platform")
     namespaces = {"namespaces": lambda _settings: ("platform",)}
-    platform = specimens.namespace_body("platform", owned=False)
+    platform = live_objects.namespace_body("platform", owned=False)
     async with running(elsewhere, before=[platform, stale], **namespaces) as process:
         assert process.cluster.objects.get(elsewhere.key) is not None
         assert process.cluster.objects.get(Key("ConfigMap", "platform", "stale")) is None
@@ -101,9 +102,9 @@ async def test_the_world_outside_is_told_and_fails_no_probe() -> None:
 
 def varied() -> AnyController:
     def variant(_settings: object) -> AnyController:
-        return specimens.controller("samples-b", variant_of="samples")
+        return live_objects.controller("samples-b", variant_of="samples")
 
-    return specimens.controller(variants=("a", "b"), variant=variant, apart=True)
+    return live_objects.controller(variants=("a", "b"), variant=variant, apart=True)
 
 
 async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() -> None:
@@ -111,7 +112,7 @@ async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() ->
         annotations = {PAUSED_ANNOTATION: name}
         options = Options(listen=None, known=frozenset({"samples", "samples-a", "samples-b"}))
         cluster = harness.tenants(annotations=annotations)
-        settings = specimens.Settings()
+        settings = live_objects.Settings()
         assembly = (varied().with_settings(settings), settings)
         async with harness.running(assembly, cluster=cluster, options=options) as process:
             assert {"SamplesBReady"} == set(process.conditions())
@@ -120,10 +121,10 @@ async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() ->
 
 
 async def test_variants_leave_each_others_objects_alone() -> None:
-    theirs = specimens.object_body(name="theirs", labels=specimens.marks("samples-a"))
+    theirs = live_objects.object_body(name="theirs", labels=live_objects.marks("samples-a"))
     cluster = harness.tenants()
     cluster.objects.put(theirs)
-    settings = specimens.Settings()
+    settings = live_objects.Settings()
     assembly = (varied().with_settings(settings), settings)
     async with harness.running(assembly, cluster=cluster) as process:
         assert cluster.objects.get(Key("ConfigMap", "alice", "theirs")) is not None
@@ -132,7 +133,7 @@ async def test_variants_leave_each_others_objects_alone() -> None:
 
 
 def test_a_controller_that_is_apart_is_picked_by_name_alone() -> None:
-    registry = (varied(), specimens.controller("others", owned=(Owned(kind="Secret"),)))
+    registry = (varied(), live_objects.controller("others", owned=(Owned(kind="Secret"),)))
     reading = _Reading(registry=registry)
 
     assert ["others"] == [one.name for one in reading.pick([ALL], "controller", "argument")]

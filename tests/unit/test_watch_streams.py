@@ -12,11 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from controllers.manifests import Body
-from controllers.runtime import clusters
-from controllers.runtime.clusters import Known, KubeCluster, Limits
+from controllers.runtime.client import client
+from controllers.runtime.client.client import Known, KubeCluster, Limits
+from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
-from controllers.runtime.slots import Priority
 
 PATH = "/api/v1/configmaps"
 Told = list[bytes]
@@ -48,7 +48,7 @@ async def connect(tmp_path: Path) -> AsyncIterator[Connect]:
         await server.start_server()
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(config(str(server.make_url("")))))
-        cluster = await clusters.connect(Connection(kubeconfig=kubeconfig), Limits(max_writes=2))
+        cluster = await client.connect(Connection(kubeconfig=kubeconfig), Limits(max_writes=2))
         opened.append((server, cluster))
         return cluster
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from profiles_controller import version
-from tests import documents
+from tests.support.docs import markdown
 
-FOLDER = documents.ROOT / ".github" / "workflows"
+FOLDER = markdown.ROOT / ".github" / "workflows"
 PATHS = sorted(FOLDER.glob("*.yml"))
 PUBLISH = FOLDER / "publish.yml"
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -107,7 +107,7 @@ def named(tmp_path: Path, kind: str, ref: str) -> tuple[int, dict[str, str], str
     }
     done = subprocess.run(
         ("bash", "-eo", "pipefail", "-c", script("image", "Name the image")),
-        cwd=documents.ROOT, env=variables, capture_output=True, text=True, check=False,
+        cwd=markdown.ROOT, env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
     return done.returncode, outputs, done.stdout

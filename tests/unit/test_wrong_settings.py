@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from profiles_controller import flags
-from profiles_controller.assemblies import ALL
-from profiles_controller.selections import Selection
-from profiles_controller.settings import PREFIX
-from tests.settings import faults, written
+from profiles_controller.cli import options
+from profiles_controller.config.load import ALL
+from profiles_controller.config.selections import Selection
+from profiles_controller.config.settings import PREFIX
+from tests.support.cli.settings import faults, written
 
 WRONG = [
     ("listen", "8080", "expected HOST:PORT"),
@@ -52,7 +52,7 @@ def test_a_wrong_variable_is_told_with_what_is_accepted(name: str, value: str, t
 
     assert told in fault
     if "(default)" not in told and "not given" not in told:
-        assert f"{flags.spelling(name)} = {value!r} (environment variable {variable})" in fault
+        assert f"{options.spelling(name)} = {value!r} (environment variable {variable})" in fault
 
 
 @pytest.mark.parametrize(("name", "value", "told"), WRONG)
@@ -61,7 +61,7 @@ def test_a_wrong_flag_is_told_with_what_is_accepted(name: str, value: str, told:
 
     assert told in fault
     if "(default)" not in told and "not given" not in told:
-        assert f" = {value!r} (flag {flags.spelling(name)})" in fault
+        assert f" = {value!r} (flag {options.spelling(name)})" in fault
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""A profile's manifests without a cluster: no client and no kopf is imported for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controllers.manifests import Body, to_body
+from controllers.profiles import Profile
+from controllers.runtime.controller import AnyController
+from controllers.runtime.objects.kinds import KINDS
+
+
+def render(controller: AnyController, settings: Any, profile: Profile) -> list[Body]:
+    """The manifests of one profile as they would be created, without a cluster."""
+    return [
+        to_body(
+            manifest,
+            api_version=KINDS[manifest.kind].api_version,
+            profile=profile,
+            component=controller.name,
+        )
+        for manifest in controller.desired(profile, controller.facts, settings)
+        if not manifest.where_present
+    ]

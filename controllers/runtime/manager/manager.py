@@ -1,0 +1,294 @@
+"""The parts of one process: informers, controllers and their workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import socket
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from controllers.profiles import Profile
+from controllers.runtime.cache import reflector
+from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.client import client
+from controllers.runtime.client.ratelimit import Priority
+from controllers.runtime.controller import EVERY_PROFILE, Active, AnyController, Measured
+from controllers.runtime.external.garbage import Chore
+from controllers.runtime.manager.healthz import Health
+from controllers.runtime.manager.profile_watch.watch import ProfileWatch
+from controllers.runtime.options import Options
+from controllers.runtime.reconcile.metrics import Metrics
+from controllers.runtime.reconcile.reconciler import Reconciler, World
+from controllers.runtime.status.conditions import Writer
+from controllers.runtime.status.events import Recorder
+
+logger = structlog.stdlib.get_logger(__name__)
+
+Assembly = tuple[AnyController, Any]
+"""A controller and its settings."""
+
+_THRESHOLDS = (10_000, 10, 10)
+"""Fourteen times what Python begins with: a write leaves little that only a search would find."""
+_WHILE_LISTING = (100_000, 50, 50)
+_TICK = 0.02
+_STOP_SECONDS = 20.0
+_TELL_SECONDS = 5.0
+
+
+class Manager:
+    """The parts of one process, made in the event loop that runs them."""
+
+    def __init__(
+        self,
+        assemblies: Sequence[Assembly],
+        cluster: client.KubeCluster,
+        options: Options,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives monotonic seconds, from any thread."""
+        self._options = options
+        self._cluster = cluster
+        self._clock = clock
+        self._hurried = float("-inf")
+        controllers = [controller for controller, _ in assemblies]
+        self.profiles = Profiles(options.shard, self._profile_changed)
+        self.informers = reflector.informers_for(
+            controllers, cluster, self._wake, clock=self._clock, holds=options.shard.holds
+        )
+        backlog = cluster.in_backlog()
+        telling = not options.dry_run
+        identity = socket.gethostname()
+        self.world = World(
+            cluster=cluster,
+            backlog=backlog,
+            profiles=self.profiles,
+            informers=self.informers,
+            metrics=metrics,
+            conditions=Writer(backlog, self.profiles, clock=self._clock) if telling else None,
+            recorder=Recorder(backlog, clock=self._clock, identity=identity) if telling else None,
+            clock=self._clock,
+            adopted_namespaces=options.adopted_namespaces,
+            known=options.known,
+        )
+        metrics.informers.update(self.informers)
+        metrics.recorder = self.world.recorder
+        self.reconcilers = {
+            controller.name: Reconciler(controller, settings, self.world)
+            for controller, settings in assemblies
+        }
+        metrics.outsides.update(
+            (name, one.outside)
+            for name, one in self.reconcilers.items()
+            if isinstance(one.outside, Measured)
+        )
+        self.chores = [
+            Chore(each.controller, each.outside, self._is_gone, resync=options.resync)
+            for each in self.reconcilers.values()
+            if each.controller.chore is not None
+        ]
+        for controller in controllers:
+            kinds = [own.kind for own in controller.owned]
+            metrics.prepare(controller.name, kinds, options.workers)
+        self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
+        for informer in self.informers.values():
+            informer.recovered = self._recovered
+            informer.listed = self._wake_all  # whoever waited for a kind looks again
+            informer.noticed = self._noticed
+        self.health = Health(
+            self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self.failed = asyncio.Event()
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def _wake(self, profile: str, controller: str | None, priority: Priority, /) -> None:
+        # A standby keeps no line: it would be as old as the other's reign, and says nothing.
+        if not self._workers:
+            return
+        if profile == EVERY_PROFILE:
+            self._wake_each(controller)
+            return
+        if self.profiles.get(profile) is None:
+            return
+        for name, reconciler in self.reconcilers.items():
+            if controller in (None, name):
+                reconciler.queue.add(profile, priority)
+
+    def _profile_changed(self, name: str, profile: Profile | None) -> None:
+        if profile is not None:
+            self._wake(name, None, Priority.EVENT if self.profiles.synced else Priority.BACKLOG)
+            return
+        for reconciler in self.reconcilers.values():
+            reconciler.forget(name)
+        for chore in self.chores:
+            chore.hurry()
+        if self.world.conditions is not None:
+            self.world.conditions.forget(name)
+
+    def _is_gone(self, name: str, uid: str) -> bool:
+        known = self.profiles.get(name)
+        there = known is not None and known.uid == uid
+        return self.profiles.synced and self._options.shard.holds(uid) and not there
+
+    def _recovered(self) -> None:
+        """The API server is back: nobody shall wait out a backoff that grew while it was away.
+
+        Every informer finds that out; the first one speaks for all.
+        """
+        if self._clock() - self._hurried < reflector.OUTAGE:
+            return
+        self._hurried = self._clock()
+        for reconciler in self.reconcilers.values():
+            reconciler.queue.hurry()
+        if self.world.conditions is not None:
+            self.world.conditions.hurry()
+
+    def _noticed(self, controller: str) -> None:
+        outside = self.reconcilers[controller].outside
+        if isinstance(outside, Active):
+            outside.noticed()
+
+    def _wake_for(self, controller: str, profile: str | None, /) -> None:
+        """What is outside concerns one profile, or all."""
+        if profile is not None:
+            self._wake(profile, controller, Priority.EVENT)
+        else:
+            self._wake_each(controller)
+
+    def _wake_all(self) -> None:
+        self._wake_each(None)
+
+    def _wake_each(self, controller: str | None) -> None:
+        for name in self.profiles:
+            self._wake(name, controller, Priority.BACKLOG)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start_informers(self) -> None:
+        """Begin to list and watch everything but the Profiles."""
+        # A list makes much garbage that counting references frees; to look for cycles in it while
+        # the memory grows costs a third of the time.
+        gc.set_threshold(*_WHILE_LISTING)
+        for kind, informer in self.informers.items():
+            self._spawn(informer.run(), f"informer {kind}")
+
+    async def synced(self) -> None:
+        """Wait until the first lists are complete; a kind that the cluster lacks is not waited for.
+
+        Then what is outside and works by itself begins.
+
+        The Profiles are fed by ``watch`` or by ``list_profiles``.
+        """
+        while not self._listed():  # noqa: ASYNC110 - a dozen parts, one of them in a thread
+            await asyncio.sleep(_TICK)
+        # What is remembered from here on lives long: never look for garbage in it again.
+        gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
+        _give_back()
+        for name, reconciler in self.reconcilers.items():
+            if isinstance(reconciler.outside, Active):
+                wake = partial(self._wake_for, name)
+                self._spawn(reconciler.outside.run(reconciler.view, wake), f"outside {name}")
+
+    def _listed(self) -> bool:
+        return self.profiles.synced and all(
+            one.synced or (one.absent and one.kind.optional) for one in self.informers.values()
+        )
+
+    def start_workers(self) -> None:
+        """Begin to reconcile, all profiles first, to tell, and to resync."""
+        self._spawn(self._resync(), "resync")
+        if self.world.conditions is not None:
+            self._spawn(self.world.conditions.run(), "conditions")
+        if self.world.recorder is not None:
+            self._spawn(self.world.recorder.run(), "events")
+        if not self._options.dry_run:
+            for chore in self.chores:
+                self._spawn(chore.run(), "chore")
+        for name, reconciler in self.reconcilers.items():
+            for _ in range(self._options.workers):
+                task = self._spawn(reconciler.work(), f"worker {name}")
+                self._workers.add(task)
+        self._wake_all()
+
+    async def stop(self, *, grace: float = _STOP_SECONDS, cut: asyncio.Event | None = None) -> None:
+        """Take no new work, finish what runs (bounded), say what is to be said, and end.
+
+        ``cut`` ends the patience at once, also when it is set meanwhile.
+        """
+        for reconciler in self.reconcilers.values():
+            reconciler.queue.close()
+        if self._workers:
+            await _ended_or(cut, asyncio.wait(self._workers, timeout=grace))
+            hung = sum(not worker.done() for worker in self._workers)
+            if hung:
+                logger.warning("reconciles cut off", count=hung, after_seconds=grace)
+        away = any(informer.down_since is not None for informer in self.informers.values())
+        if self._workers and not away and not (cut and cut.is_set()):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_SECONDS):
+                    await _ended_or(cut, self.drain())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        outsides = [one.outside for one in self.reconcilers.values() if one.outside is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TELL_SECONDS):
+                await asyncio.gather(*(one.close() for one in outsides))
+
+    async def drain(self) -> None:
+        """Say on the cluster what is still to be said."""
+        if self.world.conditions is not None:
+            await self.world.conditions.drain()
+        if self.world.recorder is not None:
+            await self.world.recorder.drain()
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.resync)
+            self._wake_all()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        logger.error(
+            "a part of the process failed", part=task.get_name(), exc_info=task.exception()
+        )
+        self.failed.set()
+
+
+async def _ended_or(cut: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the work, but no longer than until ``cut``."""
+    tasks = [asyncio.ensure_future(work)]
+    if cut is not None:
+        tasks.append(asyncio.ensure_future(cut.wait()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _give_back() -> None:
+    """What the lists needed for a moment goes back to the system, where malloc would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)

@@ -1,0 +1,84 @@
+"""How two contents are compared: normalised, and of a merge kind on what we state of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from controllers import quantities
+from controllers.manifests import Body
+from controllers.runtime.objects.kinds import Kind
+
+
+def normalise(kind: Kind, content: Mapping[str, Any]) -> Body:
+    """The content with nulls left out, quantities by value, and empties dropped where allowed."""
+    result: Body = _without_nulls(content)
+    for path in kind.empties:
+        result = _rewritten(result, path.split("."), lambda value: value or None)
+    for path in kind.quantities:
+        result = _rewritten(result, path.split("."), quantities.canonical)
+    return result
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+def _rewritten(value: Any, path: Sequence[str], rewrite: Callable[[Any], Any]) -> Any:
+    """A copy in which the values at the path are rewritten, and dropped where that gives None."""
+    if not path:
+        return rewrite(value)
+    head, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        keys = list(value) if head == "*" else [head] if head in value else []
+        result = dict(value)
+        for key in keys:
+            item = _rewritten(result[key], rest, rewrite)
+            if item is None:
+                del result[key]
+            else:
+                result[key] = item
+        return result
+    if isinstance(value, list) and head == "*":
+        return [_rewritten(item, rest, rewrite) for item in value]
+    return value
+
+
+def contains(kind: Kind, have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
+    """Whether every field that ``want`` states has its value in ``have`` (merge kinds).
+
+    Of a list that Kubernetes merges by a key (``Kind.keyed``) that is so for every item that
+    ``want`` states, whatever others added to it and in whichever order.
+    """
+    return _covers(normalise(kind, have), normalise(kind, want), kind, "")
+
+
+def _covers(have: Any, want: Any, kind: Kind, path: str) -> bool:
+    if isinstance(want, Mapping):
+        return isinstance(have, Mapping) and all(
+            key in have and _covers(have[key], value, kind, f"{path}.{key}" if path else key)
+            for key, value in want.items()
+        )
+    if not isinstance(want, Sequence) or isinstance(want, str):
+        return bool(have == want)
+    if not isinstance(have, Sequence) or isinstance(have, str):
+        return False
+    inside = f"{path}.*"
+    if keys := kind.keyed.get(path):
+        return all(_has_item(have, item, keys, kind, inside) for item in want)
+    return len(have) == len(want) and all(
+        _covers(one, other, kind, inside) for one, other in zip(have, want, strict=True)
+    )
+
+
+def _has_item(
+    have: Sequence[Any], item: Mapping[str, Any], keys: Sequence[str], kind: Kind, path: str
+) -> bool:
+    """Whether the one item of these keys is there, and holds what is stated of it."""
+    named = {key: item[key] for key in keys if key in item}
+    there = [one for one in have if isinstance(one, Mapping) and named.items() <= one.items()]
+    return len(there) == 1 and _covers(there[0], item, kind, path)

@@ -1,6 +1,0 @@
-"""An API server in memory: what the base relies on of a real one, and failures on demand."""
-
-from tests.fakes.clusters import FakeCluster
-from tests.fakes.requests import Failure, Request
-
-__all__ = ["Failure", "FakeCluster", "Request"]

@@ -1,0 +1,165 @@
+"""Objects as they stand on a cluster, and small controllers, with defaults."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controllers.findings import Finding
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Manifest
+from controllers.profiles import Profile, parse_profile
+from controllers.runtime.controller import (
+    AnyController,
+    Controller,
+    Owned,
+    View,
+    Watched,
+    no_facts,
+    no_findings,
+)
+from controllers.runtime.objects import cached_object
+from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.kinds import KINDS
+
+OWNER = "jane.doe@example.ca"
+
+
+def profile_body(
+    name: str = "alice",
+    *,
+    uid: str = "uid-alice",
+    version: int = 10,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    owner: str = OWNER,
+    conditions: Sequence[Mapping[str, str]] = (),
+) -> Body:
+    metadata = {"name": name, "uid": uid, "resourceVersion": str(version)}
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "Profile",
+        "metadata": {**metadata, "labels": labels or {}, "annotations": annotations or {}},
+        "spec": {"owner": {"kind": "User", "name": owner}},
+        "status": {"conditions": [dict(one) for one in conditions]},
+    }
+
+
+def profile(name: str = "alice", **fields: Any) -> Profile:
+    """Arguments as for `profile_body`."""
+    return parse_profile(profile_body(name, **fields))
+
+
+def profile_reference(name: str = "alice", uid: str = "uid-alice") -> Body:
+    """A controller owner reference to a Profile."""
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "Profile",
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def namespace_body(name: str = "alice", *, uid: str = "uid-alice", owned: bool = True) -> Body:
+    """A namespace as Kubeflow makes it; `uid` is the owning Profile's."""
+    references = [profile_reference(name, uid)] if owned else []
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/part-of": "kubeflow-profile"},
+            "annotations": {"owner": OWNER},
+            "ownerReferences": references,
+        },
+    }
+
+
+def marks(component: str = "samples") -> dict[str, str]:
+    """The labels that mark an object as a controller's."""
+    return {MANAGED_BY_LABEL: MANAGED_BY, COMPONENT_LABEL: component}
+
+
+def object_body(
+    kind: str = "ConfigMap",
+    name: str = "settings",
+    namespace: str = "alice",
+    *,
+    uid: str = "uid-object",
+    version: int = 20,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    owners: Sequence[Body] | None = None,
+    deleting: bool = False,
+    **content: Any,
+) -> Body:
+    """One object on the server: ours and Alice's, unless `labels` or `owners` say otherwise."""
+    metadata: Body = {
+        "name": name,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "labels": dict(marks() if labels is None else labels),
+        "annotations": dict(annotations or {}),
+        "ownerReferences": [profile_reference()] if owners is None else list(owners),
+    }
+    if namespace:
+        metadata["namespace"] = namespace
+    if deleting:
+        metadata |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["test/hold"]}
+    return {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata, **content}
+
+
+def manifest(
+    kind: str = "ConfigMap", name: str = "settings", namespace: str = "alice", **fields: Any
+) -> Manifest:
+    """`content` defaults to a ConfigMap's."""
+    fields.setdefault("content", {"data": {"key": "value"}} if kind == "ConfigMap" else {})
+    return Manifest(kind=kind, name=name, namespace=namespace, **fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a sample controller wants: `manifests` of every profile."""
+
+    manifests: Callable[[Profile], Sequence[Manifest]] = lambda profile: [
+        manifest(namespace=profile.namespace)
+    ]
+
+
+def wanted_by_settings(profile: Profile, _facts: object, settings: Settings) -> Sequence[Manifest]:
+    return settings.manifests(profile)
+
+
+def controller(
+    name: str = "samples",
+    *,
+    owned: Sequence[Owned] = (Owned(kind="ConfigMap"),),
+    watched: Sequence[Watched] = (),
+    desired: Callable[[Profile, Any, Any], Sequence[Manifest]] = wanted_by_settings,
+    findings: Callable[[Profile, Any, Any], Sequence[Finding]] = no_findings,
+    gather: Callable[[Profile, View], Awaitable[Any]] = no_facts,
+    **fields: Any,
+) -> AnyController:
+    """A controller that keeps one ConfigMap, unless its settings say otherwise."""
+    return Controller(
+        name=name,
+        summary="A sample.",
+        settings=Settings,
+        facts=None,
+        owned=tuple(owned),
+        watched=tuple(watched),
+        desired=desired,
+        findings=findings,
+        gather=gather,
+        **fields,
+    )
+
+
+def record(kind: str = "ConfigMap", *, legacy: tuple[str, ...] = (), **fields: Any) -> Record:
+    """What an informer remembers of `object_body`, with the same arguments."""
+    return cached_object.project(KINDS[kind], object_body(kind, **fields), legacy=legacy)
+
+
+def merged_content() -> dict[str, Any]:
+    """A Service's spec, as far as a sample states it."""
+    return {"spec": {"selector": {"app": "sample"}, "ports": [{"name": "http", "port": 80}]}}

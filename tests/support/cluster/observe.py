@@ -1,0 +1,174 @@
+"""What a story looks at and touches on a cluster: a tenant's two objects, conditions, events."""
+
+from collections.abc import Mapping
+
+from tests.support.builders import registered
+from tests.support.cluster import kubeflow, waiting
+from tests.support.cluster.suite import Suite
+from tests.support.controlplane import ControlPlane, Json, StatusError
+
+MERGE_PATCH = "application/merge-patch+json"
+QUOTA = "quotas"
+LIMIT_RANGE = "default-container-limits"
+CONDITIONS = ("QuotasReady", "LimitrangesReady")
+GONE_SECONDS = waiting.PATIENCE
+
+
+def quota_path(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/resourcequotas/{QUOTA}"
+
+
+def limits_path(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/limitranges/{LIMIT_RANGE}"
+
+
+def find(plane: ControlPlane, path: str) -> Json | None:
+    """The object, or None when there is none."""
+    try:
+        return plane.request("GET", path)
+    except StatusError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+def is_gone(plane: ControlPlane, path: str) -> bool:
+    return find(plane, path) is None
+
+
+def hard(plane: ControlPlane, namespace: str) -> dict[str, str]:
+    """`spec.hard` of our quota; empty when there is none."""
+    found = find(plane, quota_path(namespace))
+    return dict(found["spec"]["hard"]) if found else {}
+
+
+def limits(plane: ControlPlane, namespace: str) -> Json:
+    """The one item of our LimitRange; empty when there is none."""
+    found = find(plane, limits_path(namespace))
+    return dict(found["spec"]["limits"][0]) if found else {}
+
+
+def conditions(plane: ControlPlane, profile: str) -> dict[str, tuple[str, str]]:
+    """Status and message, by type. AssertionError when a type is there twice."""
+    body = plane.request("GET", f"{kubeflow.PROFILES}/{profile}")
+    listed = (body.get("status") or {}).get("conditions") or []
+    found = {one["type"]: (one["status"], one["message"]) for one in listed}
+    assert len(found) == len(listed), f"a condition twice: {listed}"
+    return found
+
+
+def status(plane: ControlPlane, profile: str, condition: str) -> str:
+    """`True`, `False`, `Unknown`, or nothing when the condition is not there."""
+    return conditions(plane, profile).get(condition, ("", ""))[0]
+
+
+def message(plane: ControlPlane, profile: str, condition: str) -> str:
+    """What the condition says; nothing when it is not there."""
+    return conditions(plane, profile).get(condition, ("", ""))[1]
+
+
+def is_in_shape(plane: ControlPlane, profile: str) -> bool:
+    """Whether both objects are there and both conditions say so."""
+    told = conditions(plane, profile)
+    return (
+        all(told.get(one, ("", ""))[0] == "True" for one in CONDITIONS)
+        and find(plane, quota_path(profile)) is not None
+        and find(plane, limits_path(profile)) is not None
+    )
+
+
+def wait_in_shape(plane: ControlPlane, profile: str, seconds: float = waiting.PATIENCE) -> None:
+    waiting.until(lambda: is_in_shape(plane, profile), f"{profile} is in shape", seconds=seconds)
+
+
+def wait_told_by_all(plane: ControlPlane, profile: str) -> None:
+    """Returns once every controller that `all` runs has a condition on the Profile."""
+    types = {controller.condition for controller in registered.TOGETHER}
+    waiting.until(
+        lambda: types <= conditions(plane, profile).keys(),
+        f"every controller has told of {profile}",
+    )
+
+
+def tenant(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> Json:
+    """A Profile with its bare namespace, already in shape."""
+    (profile,) = kubeflow.create_tenants(plane, [name], labels=labels)
+    wait_in_shape(plane, name)
+    return profile
+
+
+def label(plane: ControlPlane, profile: str, **labels: str | None) -> None:
+    """Sets `quotas.statcan.gc.ca/<name>` on a Profile; None removes it."""
+    patch_labels(
+        plane, profile, {f"quotas.statcan.gc.ca/{name}": value for name, value in labels.items()}
+    )
+
+
+def patch_labels(plane: ControlPlane, profile: str, labels: Mapping[str, str | None]) -> None:
+    """Sets labels on a Profile; None removes one."""
+    kubeflow.patch_profile(plane, profile, {"metadata": {"labels": dict(labels)}})
+
+
+def annotate(plane: ControlPlane, path: str, **annotations: str | None) -> Json:
+    """Sets `profiles-controller.statcan.gc.ca/<name>` on anything; None removes it."""
+    named = {f"profiles-controller.statcan.gc.ca/{key}": text for key, text in annotations.items()}
+    return patch(plane, path, {"metadata": {"annotations": named}})
+
+
+def patch(plane: ControlPlane, path: str, body: Json) -> Json:
+    return plane.request("PATCH", path, body, MERGE_PATCH)
+
+
+def delete(plane: ControlPlane, path: str) -> None:
+    plane.request("DELETE", path)
+
+
+def delete_namespace(plane: ControlPlane, name: str) -> None:
+    """Returns when it is gone, with all that was in it."""
+    path = f"/api/v1/namespaces/{name}"
+    plane.request("DELETE", path)
+    waiting.until(
+        lambda: find(plane, path) is None, f"namespace {name} is gone", seconds=GONE_SECONDS
+    )
+
+
+def events(plane: ControlPlane, profile: str, **fields: str) -> list[Json]:
+    """The events of a Profile with these fields, such as `type="Warning"`."""
+    listed = plane.request(
+        "GET",
+        f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.kind=Profile,"
+        f"involvedObject.name={profile}",
+    )
+    return [one for one in listed["items"] if fields.items() <= one.items()]
+
+
+def count(plane: ControlPlane, resource: str, selector: str = "") -> int:
+    """How many objects of a core resource there are, without listing them."""
+    listed = plane.request("GET", f"/api/v1/{resource}?limit=1&labelSelector={selector}")
+    return len(listed["items"]) + int(listed["metadata"].get("remainingItemCount", 0))
+
+
+def add_condition(plane: ControlPlane, profile: str, condition: Json) -> None:
+    """Another writer's condition, written as everybody must: for the version that was read."""
+
+    def added() -> bool:
+        body = plane.request("GET", f"{kubeflow.PROFILES}/{profile}")
+        listed = (body.get("status") or {}).get("conditions") or []
+        version = {"resourceVersion": body["metadata"]["resourceVersion"]}
+        change = {"metadata": version, "status": {"conditions": [*listed, condition]}}
+        try:
+            patch(plane, f"{kubeflow.PROFILES}/{profile}/status", change)
+        except StatusError as error:
+            if error.status != 409:
+                raise
+            return False
+        return True
+
+    waiting.until(added, f"{profile} has condition {condition['type']}")
+
+
+def wait_for_looks(suite: Suite, looks: int) -> None:
+    """Until it has ended so many more reconciles, of whatever controller and profile."""
+    total = "controller_runtime_reconcile_total"
+    goal = suite.total(total) + looks
+    waiting.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")

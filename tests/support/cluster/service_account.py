@@ -1,0 +1,99 @@
+"""Who the suite is on a cluster: a ServiceAccount with the rights that its controllers declare.
+
+Nothing more, so that a right that is missing shows as a refused request.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controllers import registry
+from controllers.runtime import rbac
+from controllers.runtime.controller import Rule
+from controllers.runtime.status import events
+from tests.support.builders import registered
+from tests.support.cluster import waiting
+from tests.support.controlplane import ControlPlane, Json
+
+NAMESPACE = "suites"
+"""Where the ServiceAccounts and the Leases are."""
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def user(name: str) -> str:
+    """What the API server calls the identity, such as in its audit log."""
+    return f"system:serviceaccount:{NAMESPACE}:{name}"
+
+
+def name_of(controller: str, settings: Mapping[str, Any]) -> str:
+    """A name for the identity of a controller with these settings."""
+    text = json.dumps(settings, sort_keys=True).encode()
+    return f"{controller}-{hashlib.blake2b(text, digest_size=4).hexdigest()}"
+
+
+def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:
+    """What these controllers declare that they need; none named is those that `all` runs.
+
+    `settings` has those that are not the defaults, by controller.
+    """
+    by_name = registry.by_name()
+    chosen = [by_name[each] for each in controllers] or registered.TOGETHER
+    return rbac.cluster_role(chosen, name, settings)
+
+
+def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:
+    """The kubeconfig of an identity with these rights; returns when they are in force."""
+    kubeconfig = plane.service_account_kubeconfig(NAMESPACE, name)
+    roles = [
+        cluster_role,
+        _role(name, NAMESPACE, rbac.LEASES),
+        _role(name, events.NAMESPACE, rbac.EVENTS),
+    ]
+    plane.apply(*roles, *(_binding(name, role) for role in roles))
+    namespaces = {"verb": "watch", "resource": "namespaces"}
+    leases = {
+        "verb": "update",
+        "group": "coordination.k8s.io",
+        "resource": "leases",
+        "namespace": NAMESPACE,
+    }
+    waiting.until(
+        lambda: _may(plane, name, namespaces) and _may(plane, name, leases),
+        f"the rights of {name} are in force",
+    )
+    return kubeconfig
+
+
+def _role(name: str, namespace: str, rule: Rule) -> Json:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": f"suite-{name}", "namespace": namespace},
+        "rules": [rbac.to_rbac(rule)],
+    }
+
+
+def _binding(name: str, role: Json) -> Json:
+    namespaced = role["kind"] == "Role"
+    where = {"namespace": role["metadata"]["namespace"]} if namespaced else {}
+    metadata = {"name": f"suite-{name}", **where}
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": f"{role['kind']}Binding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": _RBAC, "kind": role["kind"], "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "ServiceAccount", "namespace": NAMESPACE, "name": name}],
+    }
+
+
+def _may(plane: ControlPlane, name: str, attributes: Mapping[str, str]) -> bool:
+    review: dict[str, Any] = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user(name), "resourceAttributes": dict(attributes)},
+    }
+    answer = plane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])

@@ -1,0 +1,261 @@
+"""The suite as a process of its own, as an operator starts it, and what is seen of it outside."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.cluster import service_account, waiting
+from tests.support.cluster.audit import Audit
+from tests.support.controlplane import ControlPlane, ports, processes
+
+HOST = "127.0.0.1"
+READY_SECONDS = waiting.PATIENCE
+STOP_SECONDS = 60.0
+PROGRAM = "profiles_controller"
+NO_STORE = {"PIPELINES_PROVIDER": "none", "BLOB_CSI_INSTANCES": "[]"}
+"""Where nothing else is said no store is asked: there is none."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Nothing of the tests' own environment but what a program needs to run at all."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, **variables}
+
+
+def run(
+    *arguments: str, seconds: float = 60.0, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A command line that ends by itself, with its exit code, output and error output."""
+    return subprocess.run(
+        [sys.executable, "-m", PROGRAM, *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), 5):
+        return True
+    return False
+
+
+class Suite:
+    """One running process. Made by `Suites.start`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, port: int) -> None:
+        self._process = process
+        self._log = log
+        self.port = port
+        self.pid = process.pid
+
+    # Probes and metrics
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a probe or of the metrics. Raises OSError while nobody listens."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        return self.answers("/readyz") == 200
+
+    def answers(self, path: str) -> int:
+        """The status alone; 0 while nobody listens. AssertionError once the process has ended."""
+        if self.code is not None:
+            raise AssertionError(f"the suite ended with {self.code}:\n{self.tail()}")
+        try:
+            return self.get(path)[0]
+        except OSError:
+            return 0
+
+    def page(self, path: str) -> str:
+        """The text alone; nothing while nobody listens."""
+        return self.get(path)[1] if self.answers(path) else ""
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> Self:
+        waiting.until(self.is_ready, "the suite is ready", seconds=seconds)
+        return self
+
+    def families(self) -> dict[str, Metric]:
+        """What a scrape gives, by the families' names (a counter's is without `_total`)."""
+        text = self.get("/metrics")[1]
+        return {family.name: family for family in text_string_to_metric_families(text)}
+
+    def series(self, name: str, /, **labels: str) -> list[tuple[Mapping[str, str], float]]:
+        """Labels and value of the samples of this name that carry these labels."""
+        return [
+            (sample.labels, sample.value)
+            for family in self.families().values()
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+
+    def total(self, name: str, /, **labels: str) -> float:
+        """The sum of those samples."""
+        return sum(value for _, value in self.series(name, **labels))
+
+    def requests(self, **labels: str) -> float:
+        """How many requests to the API server the process has counted itself."""
+        return self.total("rest_client_requests_total", **labels)
+
+    # Log
+
+    def text(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def tail(self, lines: int = 25) -> str:
+        return "\n".join(self.text().splitlines()[-lines:])
+
+    def lines(self, **fields: Any) -> list[dict[str, Any]]:
+        """The log's JSON lines with these fields."""
+        parsed = (json.loads(line) for line in self.text().splitlines() if line.startswith("{"))
+        return [line for line in parsed if fields.items() <= line.items()]
+
+    def troubles(self, profile: str) -> list[dict[str, Any]]:
+        """What was logged of a profile beyond information."""
+        return [line for line in self.lines(profile=profile) if line["level"] != "info"]
+
+    # Life
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, None while it runs; negative for the signal that ended it."""
+        return self._process.poll()
+
+    def terminate(self) -> None:
+        """SIGTERM, and nothing more."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.terminate()
+        return self.wait()
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """The exit code of a process that ends by itself."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            message = f"the suite has not ended within {seconds} s:\n{self.tail()}"
+            raise AssertionError(message) from error
+
+    def kill(self) -> None:
+        """SIGKILL, and waits until it is gone."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Suites:
+    """Starts suites against one control plane, and ends them; a context manager.
+
+    At its end no identity that it made may have been refused a request for want of a right. Only
+    an API server that was restarted is forgiven: it answers 403 until it has read its roles.
+    """
+
+    def __init__(self, plane: ControlPlane, workdir: Path, *, forgiving: bool = False) -> None:
+        workdir.mkdir(parents=True, exist_ok=True)
+        self.plane = plane
+        self.running: list[Suite] = []
+        self._workdir = workdir
+        self._forgiving = forgiving
+        self._group = processes.Group(workdir)
+        self._identities: dict[str, Path] = {}
+        self._audits: list[Audit] = []
+
+    def identity(self, name: str, *controllers: str, **settings: Any) -> Path:
+        """The kubeconfig of `name`, with exactly the rights of these controllers (none: of all).
+
+        `settings` has those that are not the defaults, by controller.
+        """
+        if name not in self._identities:
+            role = service_account.cluster_role(*controllers, name=f"suite-{name}", **settings)
+            self._identities[name] = service_account.bind(self.plane, name, role)
+            if not self._forgiving:
+                self._audits.append(Audit(self.plane, service_account.user(name)))
+        return self._identities[name]
+
+    def start(
+        self,
+        controllers: str,
+        *arguments: str,
+        kubeconfig: Path | None = None,
+        module: str = PROGRAM,
+        program: Sequence[str] = (),
+        variables: Mapping[str, str] = NO_STORE,
+    ) -> Suite:
+        """A process that runs `controllers` (a name, or all), under an identity of that name.
+
+        `variables` are its environment, and `program` what is started instead of the `module`.
+        It serves on a port of its own. Does not wait until it is
+        ready.
+        """
+        if kubeconfig is None:
+            own = () if controllers == "all" else (controllers,)
+            kubeconfig = self.identity(controllers, *own)
+        port = ports.free()
+        name = f"{controllers}-{len(self.running)}"
+        listen = ("--kubeconfig", str(kubeconfig), "--listen", f"{HOST}:{port}")
+        command: Sequence[str] = (
+            "env", "-i", *(f"{key}={value}" for key, value in environment(**variables).items()),
+            *(program or (sys.executable, "-m", module)), controllers, *listen, *arguments,
+        )  # fmt: skip
+        process = self._group.start(name, command)
+        suite = Suite(process, self._workdir / f"{name}.log", port)
+        self.running.append(suite)
+        return suite
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+        for audit in self._audits:
+            denied = audit.denied()
+            assert not denied, f"rights are missing: {sorted(set(denied))}"
+
+    def _end(self) -> None:
+        """All at once: SIGTERM, then SIGKILL for what does not end."""
+        left = [suite for suite in self.running if suite.code is None]
+        for suite in left:
+            suite.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(suite.code is None for suite in left) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._group.stop()
+
+
+Start = Callable[..., Suite]
+"""The fixture `start`."""
+
+
+def tails(suites: Iterable[Suite]) -> str:
+    """The ends of all logs, for the report of a test that failed."""
+    return "\n".join(
+        f"--- port {suite.port}, code {suite.code}\n{suite.tail()}" for suite in suites
+    )

@@ -1,0 +1,19 @@
+"""A real Kubernetes control plane for tests, demo and bench.
+
+with ControlPlane.start(workdir, controller_manager=True) as plane:
+    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "jane"}})
+"""
+
+from tests.support.controlplane.clients import Client, Json, StatusError
+from tests.support.controlplane.parts import PartMissingError
+from tests.support.controlplane.planes import ControlPlane
+from tests.support.controlplane.processes import ChildFailedError
+
+__all__ = [
+    "ChildFailedError",
+    "Client",
+    "ControlPlane",
+    "Json",
+    "PartMissingError",
+    "StatusError",
+]

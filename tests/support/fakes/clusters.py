@@ -1,0 +1,274 @@
+"""The Cluster Protocol over a store in memory: pages, watches, failures, and a note of it all."""
+
+import asyncio
+import copy
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
+from typing import Any
+
+from controllers.manifests import Body, Key
+from controllers.runtime.client.client import APPLY_PATCH, JSON, Known
+from controllers.runtime.errors import ApiError, UnreachableError
+from tests.support.fakes.objects import Happening, Objects
+from tests.support.fakes.requests import (
+    Failure,
+    Request,
+    Target,
+    expired,
+    not_found,
+    selects,
+    selects_fields,
+)
+from tests.support.fakes.streams import Stream
+
+Matching = Callable[[Request], bool]
+
+
+async def _at_once(_request: Request) -> None:
+    """Answers as soon as the write took effect."""
+
+
+class FakeCluster:
+    """One API server. `objects` is for the test; the rest is what a client sees of it."""
+
+    credentials: Any = None
+    """The Profile watch of a Manager wants some; a test never starts it."""
+
+    def __init__(self) -> None:
+        self.objects = Objects()
+        self.objects.listeners.append(self._deliver)
+        self.requests: list[Request] = []
+        self.unserved: set[tuple[str, str]] = set()
+        """Kinds and versions that the cluster does not serve (yet)."""
+        self.before_answer: Callable[[Request], Awaitable[None]] = _at_once
+        """Awaited between the effect of a write and its answer."""
+        self.down = False
+        self.latency = 0.0
+        """Seconds that every request takes before it has an effect."""
+        self.streams_lists = True
+        """Whether a watch can begin with a list, as of Kubernetes 1.34."""
+        self.page_size = 0
+        """Smaller pages than asked for; 0 gives what is asked for."""
+        self._failures: list[tuple[Failure, Matching]] = []
+        self._streams: list[Stream] = []
+        self._flowing = True
+        self._compacted = 0
+        self._pages: dict[str, tuple[int, list[Body]]] = {}
+
+    # What a test sees and arranges
+
+    def writes(self, *, but: Collection[str] = ()) -> list[Request]:
+        """Every write that came in, failed or not, but those of some kinds."""
+        reads = ("GET", "WATCH")
+        return [one for one in self.requests if one.method not in reads and one.kind not in but]
+
+    def written(self, *, but: Collection[str] = ()) -> list[str]:
+        """The same as texts, such as `POST ResourceQuota alice/quotas`."""
+        return [str(one) for one in self.writes(but=but)]
+
+    def fail_next(self, failure: Failure, matching: Matching = lambda _request: True) -> None:
+        """The next request that matches fails so; those after it do not."""
+        self._failures.append((failure, matching))
+
+    def hold_watches(self) -> None:
+        """No event is delivered until `release_watches`."""
+        self._flowing = False
+
+    def release_watches(self) -> None:
+        self._flowing = True
+        for stream in self._streams:
+            stream.changed()
+
+    def end_watches(self) -> None:
+        """Every watch ends in order, as one does after its timeoutSeconds."""
+        for stream in self._streams:
+            stream.end()
+
+    def lose_watches(self, error: Exception | None = None) -> None:
+        """Every watch breaks."""
+        for stream in self._streams:
+            stream.end(error or UnreachableError("induced: connection reset"))
+
+    def expire_watches(self) -> None:
+        """Every watch tells with an ERROR event that its resourceVersion is too old."""
+        status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+        for stream in self._streams:
+            stream.put("ERROR", status)
+            stream.end()
+
+    def send_bookmarks(self) -> None:
+        mark: Body = {"metadata": {"resourceVersion": str(self.objects.version)}}
+        for stream in self._streams:
+            stream.put("BOOKMARK", mark)
+
+    def compact(self) -> None:
+        """Watches and pages from before now are answered 410."""
+        self._compacted = self.objects.version
+
+    def watched(self) -> list[str]:
+        """The kinds that are being watched."""
+        return sorted(one.target.kind.name for one in self._streams if one.up)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether every event was taken and dealt with by whoever watches."""
+        return all(stream.idle for stream in self._streams)
+
+    # The Protocol
+
+    def in_backlog(self) -> "FakeCluster":
+        """The same: nothing here has to wait."""
+        return self
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
+        request = Request(method="GET", path=path, query=dict(query or {}))
+        return await self._answer(request, lambda: self._read(request))
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Body:
+        request = Request(
+            method=method,
+            path=path,
+            body=copy.deepcopy(body),
+            query=dict(query or {}),
+            content_type=content_type,
+        )
+        return await self._answer(request, lambda: self._change(request))
+
+    async def watch(
+        self, path: str, query: Mapping[str, str], known: Known = ()
+    ) -> AsyncIterator[Iterable[Body]]:
+        request = Request(method="WATCH", path=path, query=dict(query))
+        await self._answer(request, dict)
+        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        stream = Stream(request.target, labels, fields)
+        if query.get("sendInitialEvents") == "true":
+            self._begin_with_list(stream, request)
+        else:
+            since = int(query["resourceVersion"])
+            if since < self._compacted:
+                raise expired()
+            for happening in self.objects.history:
+                if happening.version > since:
+                    stream.tell(happening)
+        self._streams.append(stream)
+        try:
+            yield ()
+            async for events in stream.events(lambda: self._flowing):
+                yield [event for event in events if not _is_old_news(event, known)]
+        finally:
+            self._streams.remove(stream)
+
+    def _begin_with_list(self, stream: Stream, request: Request) -> None:
+        if not self.streams_lists:
+            message = "sendInitialEvents: Forbidden: the WatchList feature gate is not enabled"
+            raise ApiError(code=422, reason="Invalid", message=message)
+        version, items = self._listed(request.target, request.query)
+        for item in items:
+            stream.put("ADDED", _served(item, request.target))
+        end: Body = {
+            "resourceVersion": str(version),
+            "annotations": {"k8s.io/initial-events-end": "true"},
+        }
+        stream.put("BOOKMARK", {"metadata": end})
+
+    # How it answers
+
+    async def _answer(self, request: Request, act: Callable[[], Body]) -> Body:
+        self.requests.append(request)
+        await asyncio.sleep(self.latency)
+        failure = self._failure_of(request)
+        if failure is not None and failure is not Failure.LOST_AFTER:
+            raise failure.error(request)
+        if self.down:
+            raise UnreachableError("induced: connection refused")
+        target = request.target
+        if (target.kind.name, target.version) in self.unserved:
+            raise not_found("the server could not find the requested resource")
+        answer = act()
+        if request.method not in ("GET", "WATCH"):
+            await self.before_answer(request)
+        if failure is not None:
+            raise failure.error(request)
+        return answer
+
+    def _failure_of(self, request: Request) -> Failure | None:
+        for number, (failure, matching) in enumerate(self._failures):
+            if matching(request):
+                del self._failures[number]
+                return failure
+        return None
+
+    def _read(self, request: Request) -> Body:
+        target = request.target
+        if target.name:
+            return _served(self.objects.read(target.key), target)
+        query = request.query
+        version, items = self._listed(target, query)
+        limit = self.page_size or int(query.get("limit", "0")) or len(items)
+        metadata = {"resourceVersion": str(version)}
+        if len(items) > limit:
+            metadata["continue"] = f"page-{len(self._pages)}"
+            self._pages[metadata["continue"]] = version, items[limit:]
+        return {"metadata": metadata, "items": [_served(item, target) for item in items[:limit]]}
+
+    def _listed(self, target: Target, query: Mapping[str, str]) -> tuple[int, list[Body]]:
+        """The resourceVersion of the list, and what is left of it: later pages are of that time."""
+        if "continue" in query:
+            version, items = self._pages.pop(query["continue"])
+            if version < self._compacted:
+                raise expired()
+            return version, items
+        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        everything = self.objects.all_of(target.kind.name, target.namespace)
+        return self.objects.version, [
+            one for one in everything if selects(labels, one) and selects_fields(fields, one)
+        ]
+
+    def _change(self, request: Request) -> Body:
+        target, body = request.target, copy.deepcopy(request.body or {})
+        match request.method:
+            case "POST":
+                key = Key(target.kind.name, target.namespace, body["metadata"]["name"])
+                answer = self.objects.create(key, body)
+            case "PUT":
+                answer = self.objects.replace(target.key, body, target.subresource)
+            case "PATCH" if request.content_type == APPLY_PATCH:
+                answer = self.objects.apply(target.key, body, request.query["fieldManager"])
+            case "PATCH":
+                answer = self.objects.patch(target.key, body, target.subresource)
+            case "DELETE":
+                answer = self.objects.delete(target.key, body)
+            case _:
+                raise ApiError(code=405, reason="MethodNotAllowed", message=request.method)
+        return _served(answer, target)
+
+    def _deliver(self, happening: Happening) -> None:
+        for stream in self._streams:
+            stream.tell(happening)
+
+
+def _served(body: Body, target: Target) -> Body:
+    """The object in the version that was asked for."""
+    if body.get("kind") != target.kind.name:
+        return body
+    return {**body, "apiVersion": target.kind.served(target.version)}
+
+
+def _is_old_news(event: Body, known: Known) -> bool:
+    """As the real one: what tells of an end is never left out."""
+    metadata = event["object"].get("metadata", {})
+    return event["type"] != "DELETED" and metadata.get("resourceVersion") in known

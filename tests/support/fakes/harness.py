@@ -1,0 +1,153 @@
+"""One process over the cluster in memory: the real Manager, without kopf, in virtual time.
+
+It plays the Profile watch: what a test does to a Profile in the cluster's store is known at once.
+"""
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from controllers.manifests import Body, Key
+from controllers.profiles import parse_profile
+from controllers.runtime.client.client import KubeCluster
+from controllers.runtime.controller import AnyController
+from controllers.runtime.manager.healthz import Health
+from controllers.runtime.manager.manager import Manager
+from controllers.runtime.options import Options
+from controllers.runtime.reconcile.metrics import Metrics
+from controllers.runtime.reconcile.reports import Report
+from tests.support.builders import live_objects
+from tests.support.fakes import FakeCluster, event_loop
+from tests.support.fakes.objects import Happening
+
+_SOON = 45.0
+"""A delayed look further ahead than this (a refused object's, say) does not count as unrest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harness:
+    """A running process. `settled` is what a test waits for before it compares."""
+
+    cluster: FakeCluster
+    manager: Manager
+
+    async def settled(self) -> None:
+        """Returns once nothing is under way: no profile in line, nothing to be told, no echo."""
+        await event_loop.until(self._quiet, "everything settles", seconds=600.0)
+
+    @property
+    def health(self) -> Health:
+        """What the probes are told."""
+        return self.manager.health
+
+    async def resynced(self) -> None:
+        """Looks at every profile again, and returns once that has settled."""
+        for name in self.manager.profiles:
+            for reconciler in self.manager.reconcilers.values():
+                reconciler.queue.add(name)
+        await self.settled()
+
+    async def reconcile(self, controller: str, profile: str = "alice") -> Report:
+        """One reconcile beside the workers, for its report."""
+        known = self.manager.profiles.get(profile)
+        assert known is not None
+        return await self.manager.reconcilers[controller].reconcile(known)
+
+    def conditions(self, name: str = "alice") -> dict[str, tuple[str, str]]:
+        """Status and message of each condition in the cluster's store, by type."""
+        body = self.cluster.objects.read(Key("Profile", "", name))
+        found = (body.get("status") or {}).get("conditions") or ()
+        return {one["type"]: (one["status"], one["message"]) for one in found}
+
+    def events(self) -> list[tuple[str, str, str]]:
+        """Type, reason and message of each event, in the order of the two."""
+        events = self.cluster.objects.all_of("Event")
+        return sorted((one["type"], one["reason"], one["message"]) for one in events)
+
+    def _quiet(self) -> bool:
+        manager = self.manager
+        conditions, recorder = manager.world.conditions, manager.world.recorder
+        queues = [one.queue for one in manager.reconcilers.values()]
+        return (
+            self.cluster.delivered
+            and all(queue.idle for queue in queues)
+            and all(
+                due > event_loop.now() + _SOON for queue in queues for due in queue._due.values()
+            )
+            and (conditions is None or (not conditions._said and conditions._queue.idle))
+            and (recorder is None or not recorder._queue._unfinished_tasks)  # type: ignore[attr-defined]
+        )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *assemblies: tuple[AnyController, Any],
+    cluster: FakeCluster | None = None,
+    options: Options | None = None,
+    settle: bool = True,
+    leading: bool = True,
+) -> AsyncIterator[Harness]:
+    """A process with these controllers: its lists are complete, and unless told it has settled.
+
+    One that is not leading stands by until somebody calls `start_workers` of its manager.
+    """
+    cluster = cluster or tenants()
+    options = options or Options(listen=None)
+    manager = Manager(
+        assemblies, cast("KubeCluster", cluster), options, Metrics(), clock=event_loop.now
+    )
+    watch = _profile_watch(manager)
+    manager.start_informers()
+    uids = {}
+    for body in cluster.objects.all_of("Profile"):
+        manager.profiles.upsert(parse_profile(body))
+        uids[body["metadata"]["name"]] = body["metadata"]["uid"]
+    manager.profiles.census(uids, str(cluster.objects.version))
+    cluster.objects.listeners.append(watch)
+    try:
+        await manager.synced()
+        if leading:
+            manager.start_workers()
+        harness = Harness(cluster=cluster, manager=manager)
+        if settle:
+            await harness.settled()
+        yield harness
+    finally:
+        cluster.objects.listeners.remove(watch)
+        await manager.stop()
+        gc.unfreeze()
+
+
+def tenants(*names: str, **profile: Any) -> FakeCluster:
+    """A cluster with these Profiles (Alice alone when none is named) and their namespaces."""
+    cluster = FakeCluster()
+    for name in names or ("alice",):
+        put_tenant(cluster, name, **profile)
+    return cluster
+
+
+def put_tenant(cluster: FakeCluster, name: str = "alice", **profile: Any) -> Body:
+    """A Profile and the namespace that it controls; the Profile as it is stored."""
+    stored = cluster.objects.put(live_objects.profile_body(name, version=0, **profile))
+    cluster.objects.put(live_objects.namespace_body(name, uid=stored["metadata"]["uid"]))
+    return stored
+
+
+def _profile_watch(manager: Manager) -> Callable[[Happening], None]:
+    def tell(happening: Happening) -> None:
+        if happening.key.kind != "Profile":
+            return
+        if happening.after is not None:
+            manager.profiles.upsert(parse_profile(happening.after))
+        elif happening.before is not None:
+            metadata = happening.before["metadata"]
+            manager.profiles.remove(metadata["name"], metadata["uid"])
+
+    return tell
+
+
+def names_of(bodies: Sequence[Body]) -> list[str]:
+    """`namespace/name` of each."""
+    return [f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in bodies]

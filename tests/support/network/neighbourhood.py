@@ -1,0 +1,186 @@
+"""A cluster to try network policies on: a tenant, another tenant, the platform, the world.
+
+Pods are named as a reviewer of policies speaks of them. Where nothing else matters, addresses are
+private, as those of pods and machines are.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from controllers.manifests import Body
+from controllers.network import desired
+from controllers.network.config import NetworkSettings
+from tests.support.builders import inputs
+from tests.support.network.evaluate import Blocks, End, Namespace, Network, Outside, Pod, Port
+
+NOTHING = desired.Facts()
+PURPOSE = "namespace.statcan.gc.ca/purpose"
+PROTECTED_B = {"data.statcan.gc.ca/classification": "protected-b"}
+NOTEBOOK = {"notebook-name": "nb"}
+PIPELINE = {"workflows.argoproj.io/workflow": "run-1"}
+
+LABELS_OF_PODS: Mapping[str, Mapping[str, str]] = {
+    "workload": {},
+    "unclassified": {"data.statcan.gc.ca/classification": "unclassified"},
+    "notebook": NOTEBOOK,
+    "pipeline": PIPELINE,
+    "agent": {"workflows.argoproj.io/component": "agent"},
+    "knative": {"serving.knative.dev/service": "model"},
+    "s3proxy": {"app": "s3proxy"},
+    "artifacts": {"app": "ml-pipeline-ui-artifact"},
+    "gitea": {"app": "gitea", "app.kubernetes.io/instance": "gitea-unclassified"},
+    "pb-workload": PROTECTED_B,
+    "pb-notebook": NOTEBOOK | PROTECTED_B,
+    "pb-pipeline": PIPELINE | PROTECTED_B,
+    "pb-agent": {"workflows.argoproj.io/component": "agent"} | PROTECTED_B,
+    "pb-knative": {"serving.knative.dev/service": "model"} | PROTECTED_B,
+    "pb-gitea": {"app": "gitea", "app.kubernetes.io/instance": "gitea-protected-b"} | PROTECTED_B,
+}
+NAMED_PORTS = {"notebook-port": (8888, "TCP"), "http": (8000, "TCP")}
+
+_ISTIO = Namespace(
+    name="istio-system", labels={PURPOSE: "system", "install.operator.istio.io/owner-name": "istio"}
+)
+_DAAAS = Namespace(name="daaas", labels={PURPOSE: "daaas"})
+_KUBEFLOW = Namespace(name="kubeflow")
+_PLATFORM: Mapping[str, tuple[Namespace, Mapping[str, str]]] = {
+    "gateway": (_ISTIO, {"istio": "ingressgateway"}),
+    "local-gateway": (_ISTIO, {"istio": "ingressgateway-kfserving"}),
+    "istiod": (_ISTIO, {"app": "istiod"}),
+    "daaas": (_DAAAS, {"app": "anything"}),
+    "vault": (_DAAAS, {"app.kubernetes.io/instance": "vault", "component": "server"}),
+    "elastic": (_DAAAS, {"common.k8s.elastic.co/type": "elasticsearch"}),
+    "jfrog": (_DAAAS, {"app": "artifactory"}),
+    "kfp": (_KUBEFLOW, {"app": "ml-pipeline"}),
+    "kfp-ui": (_KUBEFLOW, {"app": "ml-pipeline-ui"}),
+    "kfp-driver": (_KUBEFLOW, {"app": "ml-pipeline-driver"}),
+    "seaweedfs": (_KUBEFLOW, {"app": "seaweedfs"}),
+    "metadata": (_KUBEFLOW, {"component": "metadata-grpc-server"}),
+    "kserving": (
+        Namespace(
+            name="knative-serving",
+            labels={"app.kubernetes.io/component": "knative-serving-install"},
+        ),
+        {"app": "activator"},
+    ),
+    "trino": (Namespace(name="trino-system"), {"release": "trino"}),
+    "trino-pb": (Namespace(name="trino-protb-system"), {"component": "coordinator"}),
+    "cloud-main": (Namespace(name="cloud-main-system"), {"app": "anything"}),
+    "dns": (Namespace(name="kube-system"), {"k8s-app": "kube-dns"}),
+}
+TENANTS = {"": "team-a", "other/": "team-b"}
+"""What the names of a tenant's pods begin with, and its namespace."""
+
+
+def ends() -> dict[str, End]:
+    """Everybody, by name: `notebook` is the tenant's own, `other/notebook` the other tenant's."""
+    addresses = (f"10.244.{number}.2" for number in count())
+    found: dict[str, End] = {
+        "internet": Outside("93.184.216.34"),
+        "datacentre": Outside("192.168.7.7"),
+        "api-server": Outside("10.96.0.1"),
+    }
+    for prefix, tenant in TENANTS.items():
+        for name, labels in LABELS_OF_PODS.items():
+            found[prefix + name] = Pod(
+                namespace=Namespace(name=tenant),
+                labels=labels,
+                address=next(addresses),
+                names=NAMED_PORTS,
+            )
+    for name, (namespace, labels) in _PLATFORM.items():
+        found[name] = Pod(namespace=namespace, labels=labels, address=next(addresses))
+    return found
+
+
+def network(
+    blocks: Blocks,
+    *,
+    labels: Mapping[str, str] | None = None,
+    settings: Any = None,
+    facts: desired.Facts = NOTHING,
+) -> Network:
+    """The policies of both tenants, who have the same labels, as the controller renders them."""
+    parsed = NetworkSettings.model_validate(settings or {})
+    return Network(
+        policies={
+            tenant: list(specs(tenant, labels or {}, parsed, facts)) for tenant in TENANTS.values()
+        },
+        blocks=blocks,
+    )
+
+
+def specs(
+    tenant: str, labels: Mapping[str, str], settings: NetworkSettings, facts: desired.Facts
+) -> Iterator[Body]:
+    """The specs of one profile's policies."""
+    profile = inputs.profile(tenant, labels=labels)
+    for manifest in desired.desired(profile, facts, settings):
+        yield manifest.content["spec"]
+
+
+def port_of(text: str) -> Port:
+    """`53/UDP` or `443`."""
+    number, _, protocol = text.partition("/")
+    return Port(int(number), protocol or "TCP")
+
+
+def ports_of(text: str) -> tuple[Port, ...]:
+    """Several, with blanks in between."""
+    return tuple(map(port_of, text.split()))
+
+
+def text_of(port: Port) -> str:
+    """What `port_of` reads."""
+    return str(port.number) if port.protocol == "TCP" else f"{port.number}/{port.protocol}"
+
+
+def address_of(text: str) -> tuple[str, Port]:
+    """Name and port of `dns:53/UDP`."""
+    name, _, port = text.rpartition(":")
+    return name, port_of(port)
+
+
+Matrix = dict[str, dict[str, str]]
+
+
+def matrix(text: str) -> Matrix:
+    """A table as people read it: rows and columns with names, and a mark in each cell."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    columns = lines[0].split()
+    rows = {}
+    for line in lines[1:]:
+        row, *marks = re.split(r"\s+", line.strip())
+        assert len(marks) == len(columns), line
+        rows[row] = dict(zip(columns, marks, strict=True))
+    return rows
+
+
+def drawn(rows: Matrix) -> str:
+    """The table again, for a failure's message and for whoever writes one."""
+    columns = list(next(iter(rows.values())))
+    first = max(map(len, rows))
+    head = " " * first + "".join(f"  {column}" for column in columns)
+    body = (
+        row.ljust(first) + "".join(f"  {marks[column]:<{len(column)}}" for column in columns)
+        for row, marks in rows.items()
+    )
+    return "\n".join(line.rstrip() for line in (head, *body))
+
+
+MARKS = {(True, True): "yes", (False, False): "-", (True, False): "block"}
+
+
+def marked(networks: Mapping[Blocks, Network], allows: Callable[[Network], bool]) -> str:
+    """`yes` or `-`; `block` for what is allowed only where ipBlock holds for pods' addresses.
+
+    No policy denies, so what is allowed where blocks hold for fewer is allowed where for more.
+    """
+    return MARKS[allows(networks[Blocks.ANY_ADDRESS]), allows(networks[Blocks.OUTSIDE])]
+
+
+def networks(labels: Mapping[str, str] | None = None, **settings: Any) -> dict[Blocks, Network]:
+    """The cluster in both readings of ipBlock."""
+    return {blocks: network(blocks, labels=labels, settings=settings) for blocks in Blocks}

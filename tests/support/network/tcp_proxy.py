@@ -1,0 +1,117 @@
+"""The wire between a suite and its API server, which a test can cut and mend.
+
+So a watch breaks while the cluster itself goes on, and what happens meanwhile is missed.
+"""
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import yaml
+
+from tests.support.controlplane import ControlPlane, ports
+
+HOST = "127.0.0.1"
+BACKLOG = 128
+CHUNK = 65536
+
+
+class Cable:
+    """Forwards connections to a control plane's API server; a context manager, mended at first."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._target = int(plane.url.rpartition(":")[2])
+        self._port = ports.free()
+        self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._ends: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+
+    def kubeconfig(self, original: Path, folder: Path) -> Path:
+        """The same identity and context, by way of this cable."""
+        content = yaml.safe_load(original.read_text())
+        content["clusters"][0]["cluster"]["server"] = f"https://{HOST}:{self._port}"
+        path = folder / f"{original.stem}-by-cable.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    def mend(self) -> None:
+        """From now on connections are taken; for those that were cut it is too late."""
+        listener = socket.create_server((HOST, self._port), backlog=BACKLOG)
+        with self._lock:
+            self._listener = listener
+        self._spawn(self._accept, listener)
+
+    def cut(self) -> None:
+        """Ends every connection, and refuses new ones until it is mended."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+            ends, self._ends = self._ends, set()
+        if listener is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for end in ends:
+            hang_up(end)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def __enter__(self) -> Self:
+        self.mend()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cut()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection((HOST, self._target))
+            except OSError:
+                near.close()
+                continue
+            with self._lock:
+                if self._listener is not listener:
+                    hang_up(near)
+                    hang_up(far)
+                    return
+                self._ends |= {near, far}
+            self._spawn(self._pump, near, far)
+            self._spawn(self._pump, far, near)
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()
+        with self._lock:
+            self._ends.discard(source)
+
+    def _spawn(self, target: object, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+
+def hang_up(end: socket.socket) -> None:
+    """Its pump closes it."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
