@@ -8,25 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.client.ratelimit import BACKLOG_TURN, Priority
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """Delays in seconds: ``first``, doubled with every failure up to ``longest``, with jitter."""
-
-    first: float = 0.05
-    longest: float = 300.0
-    jitter: Callable[[], float] = random.random
-
-    def delay(self, failures: int) -> float:
-        """How long to wait after so many failures in a row (at least one): ±20 per cent."""
-        base = min(self.first * 2.0 ** min(failures - 1, 30), self.longest)
-        return base * (0.8 + 0.4 * self.jitter())
 
 
 class Closed(Exception):  # noqa: N818 - the end, not an error

@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.client.ratelimit import Priority
-from controllers.runtime.workqueue import Backoff, Closed, Queue
+from controllers.runtime.workqueue import Closed, Queue
 from tests.support.fakes import event_loop
 
 pytestmark = pytest.mark.virtual_time
 
-STEADY = Backoff(first=1.0, longest=8.0, jitter=lambda: 0.5)
+STEADY = Backoff(initial=1.0, maximum=8.0, jitter=lambda: 0.5)
 
 
 def queue() -> Queue:
@@ -203,7 +204,7 @@ async def test_each_key_has_a_backoff_of_its_own() -> None:
 
 @pytest.mark.parametrize(("random", "expected"), [(0.0, 40.0), (0.5, 50.0), (1.0, 60.0)])
 def test_jitter_stays_within_a_fifth(random: float, expected: float) -> None:
-    backoff = Backoff(first=50.0, jitter=lambda: random)
+    backoff = Backoff(initial=50.0, jitter=lambda: random)
 
     assert expected == pytest.approx(backoff.delay(1))
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controllers.blob_csi.grants.resolve import Withheld
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.reconcile.result import Waiting
-from controllers.runtime.workqueue import Backoff
 
-BACKOFF = Backoff(first=1.0, longest=300.0)
+BACKOFF = Backoff(initial=1.0, maximum=300.0)
 _SPREAD = 0.5
 """What a profile waits beyond the backoff, at most, as a part of it: they come back one by one."""
 
@@ -84,7 +84,7 @@ class Breaker:
         news = self.last is None or self.last.reason != error.reason
         if self.last is None or self.clock() >= self.until:  # calls under way together count once
             self.failures += 1
-            wait = max(BACKOFF.delay(self.failures), min(error.after, BACKOFF.longest))
+            wait = max(BACKOFF.delay(self.failures), min(error.after, BACKOFF.maximum))
             self.until = self.clock() + wait
         self.last, self._trying = error, False
         return news
@@ -95,7 +95,7 @@ class Breaker:
 
     def withheld(self, error: AccountError) -> Withheld:
         """What is said to a profile meanwhile."""
-        left = max(self.until - self.clock(), BACKOFF.first)
+        left = max(self.until - self.clock(), BACKOFF.initial)
         return error.withheld(left * (1 + _SPREAD * self.chance()))
 
 

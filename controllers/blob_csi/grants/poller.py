@@ -14,8 +14,8 @@ from controllers.blob_csi.grants.requests import Asks, Question
 from controllers.blob_csi.grants.sources import SOURCES, Origin, Source
 from controllers.blob_csi.grants.state import Feed
 from controllers.manifests import Body
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.controller import Part, Wake
-from controllers.runtime.workqueue import Backoff
 
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 _KEYS = frozenset(source.key for source in SOURCES if source.origin is not Origin.GATEWAY)
@@ -37,7 +37,7 @@ class Followers:
         self._settings = settings
         self._connect = connect
         self._interval = settings.fdi_opa_daemon_ticker_millis / 1000
-        self._retry = Backoff(first=_FIRST_RETRY, longest=max(_LONGEST_RETRY, self._interval))
+        self._retry = Backoff(initial=_FIRST_RETRY, maximum=max(_LONGEST_RETRY, self._interval))
         self._feeds = {source: _feed(source) for source in settings.storages}
         self._unasked = set(self._feeds)
         self._asked = asyncio.Event()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from controllers.manifests import Body
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache import lists
 from controllers.runtime.cache.store import Knowledge, Wake, place_of
 from controllers.runtime.cache.subscriptions import Interest, interests
@@ -26,7 +27,6 @@ from controllers.runtime.client.responses import status_error
 from controllers.runtime.controller import AnyController
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects.kinds import KINDS, Kind
-from controllers.runtime.workqueue import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -39,7 +39,7 @@ OUTAGE = 5.0
 """Seconds of a watch being down from which on backoffs have grown that nobody shall wait out."""
 UNLISTED = "not listed yet"
 """What an informer says of itself until its first list ended, well or not."""
-_RECONNECT = Backoff(first=0.1, longest=5.0)
+_RECONNECT = Backoff(initial=0.1, maximum=5.0)
 _ABSENT_RETRY = 2.0
 
 

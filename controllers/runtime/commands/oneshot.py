@@ -11,6 +11,7 @@ import structlog
 
 from controllers.manifests import Body
 from controllers.profiles import Profile, parse_profile
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache import lists
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.client.client import Cluster
@@ -24,12 +25,11 @@ from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler
-from controllers.runtime.workqueue import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
 _TICK = 0.02
-_RETRY = Backoff(first=0.5, longest=10.0)
+_RETRY = Backoff(initial=0.5, maximum=10.0)
 _NOT_FOUND = 404
 _REFUSALS = (400, 401, 403)
 ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"

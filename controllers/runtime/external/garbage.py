@@ -7,13 +7,13 @@ import contextlib
 
 import structlog
 
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.controller import AnyController, IsGone, Outside
 from controllers.runtime.reconcile.result import Terminal, Waiting
-from controllers.runtime.workqueue import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_RETRY = Backoff(first=1.0, longest=300.0)
+_RETRY = Backoff(initial=1.0, maximum=300.0)
 _SETTLE = 1.0
 """Seconds after a Profile went: many often go together."""
 
@@ -77,7 +77,7 @@ class Chore:
 
     def _delay(self, error: Exception) -> float:
         if isinstance(error, Waiting) and error.after is not None:
-            return max(error.after, _RETRY.first)
+            return max(error.after, _RETRY.initial)
         return _RETRY.delay(self._failures)
 
 

@@ -8,7 +8,7 @@ import aiohttp
 import structlog
 
 from controllers.manifests import Body
-from controllers.runtime.workqueue import Backoff
+from controllers.runtime.backoff import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -17,7 +17,7 @@ CENSUS = "census"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 500
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
-_RETRY = Backoff(first=0.5, longest=10.0)
+_RETRY = Backoff(initial=0.5, maximum=10.0)
 
 
 async def take(session: aiohttp.ClientSession, url: str) -> tuple[dict[str, str], str]:

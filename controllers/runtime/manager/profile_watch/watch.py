@@ -22,18 +22,18 @@ import structlog
 
 from controllers.profiles import parse_profile
 from controllers.runtime import tracebacks
+from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.client.config import Credentials
 from controllers.runtime.manager.profile_watch import relist
 from controllers.runtime.manager.profile_watch.bridge import Mailbox
 from controllers.runtime.objects.kinds import KINDS
-from controllers.runtime.workqueue import Backoff
 
 logger = structlog.stdlib.get_logger(__name__)
 
 _PROFILES = KINDS["Profile"]
 _PAGE = 500
-_RESTART = Backoff(first=0.5, longest=10.0)
+_RESTART = Backoff(initial=0.5, maximum=10.0)
 _STOP_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
 _FAREWELL_SECONDS = 0.25
