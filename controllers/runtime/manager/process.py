@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -16,6 +15,7 @@ from controllers.runtime.manager.manager import Assembly, Manager
 from controllers.runtime.manager.servers import Server
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
+from controllers.runtime.signals import stop_signal
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -26,7 +26,7 @@ async def run(assemblies: Sequence[Assembly], connection: Connection, options: O
     Raises ConfigurationError.
     """
     metrics = Metrics()
-    stop = _stop_signal()
+    stop = stop_signal()
     async with connected(connection, options, metrics) as cluster:
         manager = Manager(assemblies, cluster, options, metrics)
         beating = asyncio.create_task(manager.health.beat())
@@ -126,11 +126,3 @@ def _leases(
         names,
         lambda name, leading: metrics.lead(name, leading=leading),
     )
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from controllers.runtime.client.config import ConfigurationError
+from controllers.runtime.listen import listen
 from controllers.runtime.reconcile.metrics import Metrics
 
 _START_SECONDS = 10.0
@@ -34,13 +35,13 @@ class Server:
     """Serves until stopped. ``live`` and ``ready`` are called from the server's thread."""
 
     def __init__(
-        self, listen: tuple[str, int], *, live: Checks, ready: Checks, metrics: Metrics
+        self, address: tuple[str, int], *, live: Checks, ready: Checks, metrics: Metrics
     ) -> None:
         """Binds the address. Raises ConfigurationError when it is taken or not ours."""
         self._live = live
         self._ready = ready
         self._metrics = metrics
-        self._socket = _bound(*listen)
+        self._socket = _listen(*address)
         self.port: int = self._socket.getsockname()[1]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
@@ -101,14 +102,9 @@ def _answer(probe: str, checks: Sequence[Check], *, verbose: bool) -> web.Respon
     return web.Response(text="\n".join(lines) + "\n", status=503 if failed else 200)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
-        if host:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return socket.create_server((host, port), family=family)
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        return socket.create_server(("", port))
+        return listen(host, port)
     except OSError as error:
         message = f"cannot listen on {host}:{port}: {error.strerror}; give --listen HOST:PORT, or 0"
         raise ConfigurationError(message) from error
