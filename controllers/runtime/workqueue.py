@@ -9,9 +9,21 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from enum import IntEnum
 
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.client.ratelimit import BACKLOG_TURN, Priority
+
+BACKLOG_TURN = 16
+"""Every so many turns one is the backlog's, so that a storm of events cannot starve it."""
+
+
+class Priority(IntEnum):
+    """Which of two lines something stands in."""
+
+    EVENT = 0
+    """Something happened: before the backlog."""
+    BACKLOG = 1
+    """The initial list, a resync, and what is only told."""
 
 
 class Closed(Exception):  # noqa: N818 - the end, not an error

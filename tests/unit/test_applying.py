@@ -14,9 +14,9 @@ from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.apply import Applier
 from controllers.runtime.apply.changeset import Action
 from controllers.runtime.cache.reflector import informers_for
-from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.controller import Owned
 from controllers.runtime.reconcile.result import Failed
+from controllers.runtime.workqueue import Priority
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
 

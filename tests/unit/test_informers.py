@@ -12,9 +12,9 @@ from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.cache.lists import PAGE
 from controllers.runtime.cache.reflector import Informer, informers_for
 from controllers.runtime.cache.subscriptions import interests
-from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.controller import AnyController, Owned, Watched
 from controllers.runtime.errors import ApiError
+from controllers.runtime.workqueue import Priority
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, event_loop
 

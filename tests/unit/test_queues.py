@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.client.ratelimit import Priority
-from controllers.runtime.workqueue import Closed, Queue
+from controllers.runtime.workqueue import Closed, Priority, Queue
 from tests.support.fakes import event_loop
 
 pytestmark = pytest.mark.virtual_time

@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 from controllers.manifests import Body
 from controllers.runtime.client import client
 from controllers.runtime.client.client import Known, KubeCluster, Limits
-from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
+from controllers.runtime.workqueue import Priority
 
 PATH = "/api/v1/configmaps"
 Told = list[bytes]

@@ -121,7 +121,7 @@ class Informer(Knowledge):
                 if events:
                     self._expired = 0
         # A stream that the server ended in order is taken up again where it ended.
-        await asyncio.sleep(_RECONNECT.first)
+        await asyncio.sleep(_RECONNECT.initial)
 
     async def _list_and_watch(self) -> None:
         """A list that goes over into the watch. Where it is refused, the next one is in pages."""

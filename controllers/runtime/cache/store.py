@@ -14,9 +14,9 @@ from controllers.manifests import Body
 from controllers.runtime.cache.expectations import Echoes
 from controllers.runtime.cache.memories import Records
 from controllers.runtime.cache.subscriptions import Interest
-from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.objects.cached_object import Record
 from controllers.runtime.objects.kinds import Kind, Mode
+from controllers.runtime.workqueue import Priority
 
 _FOR_EVER = sys.maxsize
 _MOST_LATEST = 64

@@ -21,10 +21,10 @@ from controllers.runtime.cache.expectations import version_of
 from controllers.runtime.client import ratelimit, responses
 from controllers.runtime.client.config import Credentials, load
 from controllers.runtime.client.pools import Pool
-from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.client.wires import Answer
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
+from controllers.runtime.workqueue import Priority
 
 logger = structlog.stdlib.get_logger(__name__)
 

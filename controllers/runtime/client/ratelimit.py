@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from enum import IntEnum
 
-BACKLOG_TURN = 16
-"""Every so many turns one is the backlog's, so that a storm of events cannot starve it."""
-
-
-class Priority(IntEnum):
-    """Which of two lines something stands in."""
-
-    EVENT = 0
-    """Something happened: before the backlog."""
-    BACKLOG = 1
-    """The initial list, a resync, and what is only told."""
+from controllers.runtime.workqueue import BACKLOG_TURN, Priority
 
 
 class Slots:

@@ -18,7 +18,6 @@ from controllers.profiles import Profile
 from controllers.runtime.cache import reflector
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.client import client
-from controllers.runtime.client.ratelimit import Priority
 from controllers.runtime.controller import EVERY_PROFILE, Active, AnyController, Measured
 from controllers.runtime.external.garbage import Chore
 from controllers.runtime.manager.healthz import Health
@@ -28,6 +27,7 @@ from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler, World
 from controllers.runtime.status.conditions import Writer
 from controllers.runtime.status.events import Recorder
+from controllers.runtime.workqueue import Priority
 
 logger = structlog.stdlib.get_logger(__name__)
 
