@@ -1,7 +1,8 @@
-"""A work queue with the promises of client-go's workqueue, and two priorities.
+"""A rate-limited work queue with the guarantees of client-go's workqueue, and two priorities.
 
-A key is never handed to two workers at once; a key that is added while it is worked on comes again
-afterwards; a key that is added twice before it is taken comes once.
+A key is never handed to two workers at the same time. A key that is added while a worker processes
+it is queued again when the worker is done. A key that is added twice before a worker takes it is
+queued once.
 """
 
 from __future__ import annotations
@@ -13,196 +14,219 @@ from enum import IntEnum
 
 from controllers.runtime.backoff import Backoff
 
-BACKLOG_TURN = 16
-"""Every so many turns one is the backlog's, so that a storm of events cannot starve it."""
+LOW_PRIORITY_SHARE = 16
+"""Every sixteenth turn takes low priority first, so that many events cannot starve it."""
 
 
 class Priority(IntEnum):
-    """Which of two lines something stands in."""
+    """The order in which keys are processed and writes are sent."""
 
-    EVENT = 0
-    """Something happened: before the backlog."""
-    BACKLOG = 1
-    """The initial list, a resync, and what is only told."""
-
-
-class Closed(Exception):  # noqa: N818 - the end, not an error
-    """The queue was closed, and holds nothing more."""
+    NORMAL = 0
+    """Something changed."""
+    LOW = 1
+    """The initial list, a resync, a repeated failure, and writes that only report status."""
 
 
-class Queue:
-    """One controller's queue of profile names. For one event loop, not for threads."""
+class ShutDown(Exception):  # noqa: N818 - the end of the queue is not an error
+    """The queue was shut down."""
 
-    def __init__(self, *, clock: Callable[[], float], backoff: Backoff | None = None) -> None:
-        """``clock`` gives monotonic seconds."""
+
+def _ignore(_seconds: float) -> None:
+    """Observe nothing."""
+
+
+class WorkQueue:
+    """The queue of one controller, of Profile names. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        backoff: Backoff | None = None,
+        observe_wait: Callable[[float], None] = _ignore,
+        observe_work: Callable[[float], None] = _ignore,
+    ) -> None:
+        """Create an empty queue. ``clock`` returns monotonic seconds.
+
+        ``observe_wait`` receives the seconds that a key waited in the queue, ``observe_work`` the
+        seconds that a worker processed it.
+        """
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._lines: tuple[dict[str, float], dict[str, float]] = ({}, {})  # key -> time added
-        self._working: dict[str, float] = {}  # key -> time taken
-        self._urgent: set[str] = set()  # worked on, and taken from the first line
-        self._again: dict[str, Priority] = {}  # added while worked on
+        self._observe_wait = observe_wait
+        self._observe_work = observe_work
+        # Per priority, the waiting keys and when each was added.
+        self._waiting: tuple[dict[str, float], dict[str, float]] = ({}, {})
+        self._processing: dict[str, float] = {}  # key -> when a worker took it
+        self._processing_normal: set[str] = set()  # those that were taken at normal priority
+        self._dirty: dict[str, Priority] = {}  # added while a worker processes them
         self._failures: dict[str, int] = {}
         self._delayed: list[tuple[float, int, str, Priority]] = []
-        self._due: dict[str, float] = {}  # the earliest delayed add of each key
-        self._count = 0
+        self._ready_at: dict[str, float] = {}  # the earliest delayed add of each key
+        self._sequence = 0
         self._taken = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[asyncio.Future[None]] = []
-        self._closed = False
+        self._getters: list[asyncio.Future[None]] = []
+        self._shutting_down = False
         self.adds = 0
+        """How many keys were added."""
         self.retries = 0
-        self.observe_wait: Callable[[float], None] = lambda _seconds: None
-        self.observe_work: Callable[[float], None] = lambda _seconds: None
+        """How many keys were added after a failure."""
 
     def __len__(self) -> int:
-        """How many keys wait to be taken; delayed ones are not counted."""
-        return len(self._lines[0]) + len(self._lines[1])
+        """Return the number of keys that wait for a worker, without delayed ones."""
+        return len(self._waiting[0]) + len(self._waiting[1])
 
-    def add(self, key: str, priority: Priority = Priority.EVENT) -> None:
-        """Put the key in line, or move it up; nothing when the queue is closed."""
-        if self._closed:
+    def add(self, key: str, priority: Priority = Priority.NORMAL) -> None:
+        """Add a key, or raise its priority. Does nothing after ``shut_down``."""
+        if self._shutting_down:
             return
-        if key in self._working:
-            self._again[key] = min(priority, self._again.get(key, priority))
+        if key in self._processing:
+            self._dirty[key] = min(priority, self._dirty.get(key, priority))
             return
-        urgent, backlog = self._lines
-        if key in urgent or (priority is Priority.BACKLOG and key in backlog):
+        normal, low = self._waiting
+        if key in normal or (priority is Priority.LOW and key in low):
             return
-        since = backlog.pop(key, self._clock())
-        self._lines[priority][key] = since
+        since = low.pop(key, self._clock())
+        self._waiting[priority][key] = since
         self.adds += 1
-        self._wake_one()
+        self._notify_one()
 
-    def add_after(self, key: str, seconds: float, priority: Priority = Priority.EVENT) -> None:
-        """Put the key in line after so many seconds; an earlier delayed add of it wins."""
-        if self._closed:
+    def add_after(self, key: str, seconds: float, priority: Priority = Priority.NORMAL) -> None:
+        """Add a key after a delay. Of several delayed adds of a key the earliest counts."""
+        if self._shutting_down:
             return
-        due = self._clock() + seconds
-        if self._due.get(key, due + 1) <= due:
+        ready_at = self._clock() + seconds
+        if self._ready_at.get(key, ready_at + 1) <= ready_at:
             return
-        self._due[key] = due
-        self._count += 1
-        heapq.heappush(self._delayed, (due, self._count, key, priority))
-        self._arm()
+        self._ready_at[key] = ready_at
+        self._sequence += 1
+        heapq.heappush(self._delayed, (ready_at, self._sequence, key, priority))
+        self._set_timer()
 
-    def retry(self, key: str) -> float:
-        """Put the key in line after its backoff, and return the seconds.
+    def add_rate_limited(self, key: str) -> float:
+        """Add a key after the backoff of its failures, and return that delay in seconds.
 
-        The first time it keeps its place before the backlog; what fails on and on has none.
+        The first retry has normal priority, later ones low priority.
         """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self.retries += 1
         delay = self._backoff.delay(failures)
-        self.add_after(key, delay, Priority.EVENT if failures == 1 else Priority.BACKLOG)
+        self.add_after(key, delay, Priority.NORMAL if failures == 1 else Priority.LOW)
         return delay
 
     def forget(self, key: str) -> None:
-        """The key did well: its next failure starts at the first backoff again."""
+        """Reset the failures of a key, after it was processed successfully."""
         self._failures.pop(key, None)
 
-    def drop(self, key: str) -> None:
-        """The key is no more: forget its failures, its delayed adds, and its place in line."""
+    def remove(self, key: str) -> None:
+        """Remove a key that no longer exists, with its failures and its delayed adds."""
         self.forget(key)
-        self._due.pop(key, None)
-        self._again.pop(key, None)
-        for line in self._lines:
-            line.pop(key, None)
+        self._ready_at.pop(key, None)
+        self._dirty.pop(key, None)
+        for waiting in self._waiting:
+            waiting.pop(key, None)
 
-    def hurry(self) -> None:
-        """What all keys waited for is back: put the delayed ones in line, behind the others."""
-        for key in list(self._due):
-            self.add(key, Priority.BACKLOG)
-        self._due.clear()
+    def retry_now(self) -> None:
+        """Add every delayed key now, at low priority. Failure counts stay."""
+        for key in list(self._ready_at):
+            self.add(key, Priority.LOW)
+        self._ready_at.clear()
         self._delayed.clear()
-        self._arm()
+        self._set_timer()
 
-    def failures(self, key: str) -> int:
-        """How often in a row the key has failed."""
+    def num_requeues(self, key: str) -> int:
+        """Return how often in a row a key failed."""
         return self._failures.get(key, 0)
 
     async def get(self) -> str:
-        """The next key; ``done`` must follow. Raises Closed when there will be none."""
+        """Return the next key. The caller must call ``done``. Raises ShutDown."""
         while True:
-            line = self._next_line()
-            if line is not None:
+            waiting = self._next()
+            if waiting is not None:
                 break
-            if self._closed:
-                raise Closed
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
+            if self._shutting_down:
+                raise ShutDown
+            getter = asyncio.get_running_loop().create_future()
+            self._getters.append(getter)
             try:
-                await future
+                await getter
             except asyncio.CancelledError:
-                if future.done() and not future.cancelled():
-                    self._wake_one()  # the key that woke us is another worker's now
+                if getter.done() and not getter.cancelled():
+                    self._notify_one()  # another worker takes the key in place of this one
                 raise
-        key = next(iter(line))
+        key = next(iter(waiting))
         now = self._clock()
-        self.observe_wait(now - line.pop(key))
-        self._working[key] = now
-        if line is self._lines[Priority.EVENT]:
-            self._urgent.add(key)
+        self._observe_wait(now - waiting.pop(key))
+        self._processing[key] = now
+        if waiting is self._waiting[Priority.NORMAL]:
+            self._processing_normal.add(key)
         self._taken += 1
         return key
 
     def done(self, key: str) -> None:
-        """The worker has finished with the key; it comes again when it was added meanwhile."""
-        self.observe_work(self._clock() - self._working.pop(key))
-        self._urgent.discard(key)
-        again = self._again.pop(key, None)
-        if again is not None:
-            self.add(key, again)
+        """Mark a key as processed. It is queued again if it was added in the meantime."""
+        self._observe_work(self._clock() - self._processing.pop(key))
+        self._processing_normal.discard(key)
+        priority = self._dirty.pop(key, None)
+        if priority is not None:
+            self.add(key, priority)
 
-    def close(self) -> None:
-        """Take nothing more in and hand nothing more out; what is worked on goes on."""
-        self._closed = True
-        for line in self._lines:
-            line.clear()
+    def shut_down(self) -> None:
+        """Drop the waiting keys and accept no more. Workers finish the keys that they hold."""
+        self._shutting_down = True
+        for waiting in self._waiting:
+            waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
-        while self._waiting:
-            self._wake_one()
+        while self._getters:
+            self._notify_one()
 
-    def is_urgent(self, key: str) -> bool:
-        """Whether the key, which is worked on, was taken before the backlog."""
-        return key in self._urgent
+    def priority_of(self, key: str) -> Priority:
+        """Return the priority at which a worker took the key that it processes."""
+        return Priority.NORMAL if key in self._processing_normal else Priority.LOW
 
     @property
     def idle(self) -> bool:
-        """Whether no key waits or is worked on; delayed ones may remain."""
-        return not len(self) and not self._working
+        """Whether no key waits or is processed. Delayed keys do not count."""
+        return not len(self) and not self._processing
 
-    def running(self) -> list[float]:
-        """For each key that is worked on, for how many seconds; from any thread."""
+    def delayed_seconds(self) -> dict[str, float]:
+        """Return for each delayed key the seconds until it is added."""
         now = self._clock()
-        return [now - since for since in list(self._working.values())]
+        return {key: ready_at - now for key, ready_at in self._ready_at.items()}
 
-    def _next_line(self) -> dict[str, float] | None:
-        urgent, backlog = self._lines
-        if backlog and (not urgent or self._taken % BACKLOG_TURN == BACKLOG_TURN - 1):
-            return backlog
-        return urgent or None
+    def running_seconds(self) -> list[float]:
+        """Return for each key in processing how long it has taken. Safe from any thread."""
+        now = self._clock()
+        return [now - since for since in list(self._processing.values())]
 
-    def _wake_one(self) -> None:
-        while self._waiting:
-            future = self._waiting.pop(0)
-            if not future.done():
-                future.set_result(None)
+    def _next(self) -> dict[str, float] | None:
+        normal, low = self._waiting
+        if low and (not normal or self._taken % LOW_PRIORITY_SHARE == LOW_PRIORITY_SHARE - 1):
+            return low
+        return normal or None
+
+    def _notify_one(self) -> None:
+        while self._getters:
+            getter = self._getters.pop(0)
+            if not getter.done():
+                getter.set_result(None)
                 return
 
-    def _arm(self) -> None:
+    def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._delayed:
             delay = max(0.0, self._delayed[0][0] - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._release)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._add_ready)
 
-    def _release(self) -> None:
+    def _add_ready(self) -> None:
         now = self._clock()
         while self._delayed and self._delayed[0][0] <= now:
-            due, _, key, priority = heapq.heappop(self._delayed)
-            if self._due.get(key) == due:
-                del self._due[key]
+            ready_at, _, key, priority = heapq.heappop(self._delayed)
+            if self._ready_at.get(key) == ready_at:
+                del self._ready_at[key]
                 self.add(key, priority)
-        self._arm()
+        self._set_timer()

@@ -220,9 +220,7 @@ async def test_a_write_that_fails_is_made_later(working: Make, failure: Failure)
     desk = working()
     desk.cluster.fail_next(failure)
     desk.writer.say("alice", ready())
-    await event_loop.until(
-        lambda: not desk.writer._said and desk.writer._queue.idle, "it is written"
-    )
+    await event_loop.until(lambda: desk.writer.idle, "it is written")
 
     assert ["QuotasReady"] == [one["type"] for one in desk.stored]
 

@@ -23,7 +23,7 @@ from controllers.runtime.commands import statuses
 from controllers.runtime.controller import AnyController, Part
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Result
-from controllers.runtime.workqueue import Queue
+from controllers.runtime.workqueue import WorkQueue
 from profiles_controller.cli import app
 from profiles_controller.cli import options as cli_options
 from profiles_controller.config.load import ALL, Loaded, Loader, prefix_of
@@ -366,7 +366,7 @@ class Outside:
 def exported() -> dict[str, tuple[str, frozenset[str]]]:
     """Every metric after one of everything has happened: its type and its labels."""
     metrics = Metrics()
-    metrics.queues["quotas"] = Queue(clock=lambda: 0.0)
+    metrics.queues["quotas"] = WorkQueue(clock=lambda: 0.0)
     metrics.informers["ResourceQuota"] = Informer()
     metrics.prepare("quotas", ["ResourceQuota"], workers=1)
     metrics.observe_request("200", "GET", "here")

@@ -497,4 +497,4 @@ async def test_a_profile_that_goes_leaves_nothing_behind_in_the_process(
         assert {} == metrics.conditions
         assert {} == metrics.successes
         assert queue.idle
-        assert {} == queue._due
+        assert {} == queue.delayed_seconds()

@@ -49,7 +49,7 @@ class Office:
         self.tasks: list[asyncio.Task[None]] = []
 
     def _wake(self, profile: str, controller: str | None, priority: Priority, /) -> None:
-        assert priority is Priority.EVENT
+        assert priority is Priority.NORMAL
         self.woken.append((profile, controller))
 
     def start(self) -> None:

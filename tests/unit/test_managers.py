@@ -84,7 +84,7 @@ async def test_a_server_that_is_back_finds_nobody_waiting_out_a_long_backoff() -
         process.cluster.lose_watches()
         queue = process.manager.reconcilers["samples"].queue
         for _ in range(12):
-            queue.retry("alice")
+            queue.add_rate_limited("alice")
         await asyncio.sleep(100.0)
         process.cluster.down = False
         began = event_loop.now()
@@ -123,7 +123,6 @@ async def test_an_object_of_nobody_known_wakes_nobody() -> None:
 async def test_a_standby_has_nothing_in_line_and_looks_at_every_profile_once_it_leads() -> None:
     cluster = harness.tenants("alice", "bob")
     async with harness.running(sample(), cluster=cluster, leading=False) as process:
-        queue = process.manager.reconcilers["samples"].queue
         harness.put_tenant(cluster, "carol", uid="uid-carol")
         cluster.objects.edit(
             Key("Namespace", "", "alice"), lambda body: body["metadata"]["labels"].update(a="b")
@@ -136,13 +135,12 @@ async def test_a_standby_has_nothing_in_line_and_looks_at_every_profile_once_it_
         assert {"0.0"} == set(figures.values())
         assert [] == cluster.written()
 
-        waits: list[float] = []
-        queue.observe_wait = waits.append
         process.manager.start_workers()
         await process.settled()
 
         assert 3 == len(cluster.objects.all_of("ConfigMap"))
-        assert max(waits) < 60.0
+        series = process.manager.world.metrics.exposition().decode().splitlines()
+        assert 'workqueue_queue_duration_seconds_bucket{le="60.0",name="samples"} 3.0' in series
 
 
 async def test_what_the_recorder_drops_is_in_the_metrics() -> None:

@@ -46,7 +46,7 @@ class Queue:
     def __len__(self) -> int:
         return 3
 
-    def running(self) -> Iterable[float]:
+    def running_seconds(self) -> Iterable[float]:
         return self.ages
 
 

@@ -225,7 +225,7 @@ async def test_a_failure_that_is_over_soon_is_nobodys_business() -> None:
     async with harness.running(sample(), cluster=cluster) as process:
         assert [CREATED] == process.events()
         assert 1 == cluster.written().count("PATCH Profile alice status")
-        assert 0 == process.manager.reconcilers["samples"].queue.failures("alice")
+        assert 0 == process.manager.reconcilers["samples"].queue.num_requeues("alice")
 
 
 async def test_a_failure_that_lasts_is_told_with_its_reason() -> None:
@@ -449,8 +449,8 @@ async def test_a_profile_that_goes_in_the_middle_leaves_no_trace() -> None:
     async with harness.running(sample(), cluster=cluster) as process:
         queue = process.manager.reconcilers["samples"].queue
 
-        assert 0 == queue.failures("alice")
-        assert {} == queue._due
+        assert 0 == queue.num_requeues("alice")
+        assert {} == queue.delayed_seconds()
         assert {} == process.manager.world.metrics.conditions
         assert [] == process.events()
 

@@ -98,7 +98,7 @@ async def test_while_much_is_written_the_answers_come_before_their_echoes(
 ) -> None:
     cluster = await connect([line(1), line(2)])
     known: set[str] = set()
-    await cluster._limiter.enter(Priority.EVENT)
+    await cluster._limiter.enter(Priority.NORMAL)
     asyncio.get_running_loop().call_later(0.004, known.add, "1")  # as an answer to a write
 
     assert [("MODIFIED", "2")] == await told(cluster, known)

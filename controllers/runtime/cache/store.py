@@ -219,7 +219,7 @@ class Knowledge:
         body: Body | None,
     ) -> None:
         if self.interest.all_objects:
-            self._wake(name, None, Priority.EVENT)
+            self._wake(name, None, Priority.NORMAL)
         for record in (before, after):
             if record is None:
                 continue
@@ -229,7 +229,7 @@ class Knowledge:
             # One that is nobody's, and remembered for its name alone, stands in the way of ours.
             concerns = record.owner or component or record.kept is None
             for controller in owners if concerns else ():
-                self._wake(profile, controller, Priority.EVENT)
+                self._wake(profile, controller, Priority.NORMAL)
         old = (before.kept if before else None) or {}
         new = (after.kept if after else None) or {}
         for controller, watch in self.interest.watchers.items():
@@ -247,7 +247,7 @@ class Knowledge:
                     *(after.concerns if after else ()),
                 }
             for profile in filter(None, profiles):
-                self._wake(profile, controller, Priority.EVENT)
+                self._wake(profile, controller, Priority.NORMAL)
 
 
 def place_of(body: Body) -> tuple[str, str]:

@@ -139,7 +139,7 @@ class KubeCluster:
         content_type: str = JSON,
     ) -> Body:
         """See Cluster. Waits for a slot; a read-only process raises RuntimeError instead."""
-        return await self._write(Priority.EVENT, method, path, body, query, content_type)
+        return await self._write(Priority.NORMAL, method, path, body, query, content_type)
 
     def in_backlog(self) -> Cluster:
         """The same cluster for what is in no hurry: its writes let the others go first."""
@@ -260,7 +260,7 @@ class _Backlog:
         content_type: str = JSON,
     ) -> Body:
         return await self._cluster._write(  # noqa: SLF001 - the other half of one class
-            Priority.BACKLOG, method, path, body, query, content_type
+            Priority.LOW, method, path, body, query, content_type
         )
 
     def watch(

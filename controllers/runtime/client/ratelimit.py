@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from controllers.runtime.workqueue import BACKLOG_TURN, Priority
+from controllers.runtime.workqueue import LOW_PRIORITY_SHARE, Priority
 
 
 class Slots:
@@ -39,7 +39,7 @@ class Slots:
         """Give the slot to the next in line."""
         self._turn += 1
         urgent, backlog = self._lines
-        first = (backlog, urgent) if self._turn % BACKLOG_TURN == 0 else (urgent, backlog)
+        first = (backlog, urgent) if self._turn % LOW_PRIORITY_SHARE == 0 else (urgent, backlog)
         for line in first:
             while line:
                 future = line.popleft()

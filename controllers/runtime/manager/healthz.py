@@ -53,7 +53,7 @@ class Health:
         stuck = self._clock() - self._beat
         checks = [Check(name="loop", trouble=f"blocked for {stuck:.0f} s" if stuck > bound else "")]
         for name, reconciler in self._reconcilers.items():
-            longest = max(reconciler.queue.running(), default=0.0)
+            longest = max(reconciler.queue.running_seconds(), default=0.0)
             trouble = f"a reconcile runs for {longest:.0f} s" if longest > bound else ""
             checks.append(Check(name=f"workers/{name}", trouble=trouble))
         return checks

@@ -127,7 +127,7 @@ class Manager:
 
     def _profile_changed(self, name: str, profile: Profile | None) -> None:
         if profile is not None:
-            self._wake(name, None, Priority.EVENT if self.profiles.synced else Priority.BACKLOG)
+            self._wake(name, None, Priority.NORMAL if self.profiles.synced else Priority.LOW)
             return
         for reconciler in self.reconcilers.values():
             reconciler.forget(name)
@@ -150,7 +150,7 @@ class Manager:
             return
         self._hurried = self._clock()
         for reconciler in self.reconcilers.values():
-            reconciler.queue.hurry()
+            reconciler.queue.retry_now()
         if self.world.conditions is not None:
             self.world.conditions.hurry()
 
@@ -162,7 +162,7 @@ class Manager:
     def _wake_for(self, controller: str, profile: str | None, /) -> None:
         """What is outside concerns one profile, or all."""
         if profile is not None:
-            self._wake(profile, controller, Priority.EVENT)
+            self._wake(profile, controller, Priority.NORMAL)
         else:
             self._wake_each(controller)
 
@@ -171,7 +171,7 @@ class Manager:
 
     def _wake_each(self, controller: str | None) -> None:
         for name in self.profiles:
-            self._wake(name, controller, Priority.BACKLOG)
+            self._wake(name, controller, Priority.LOW)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class Manager:
         ``cut`` ends the patience at once, also when it is set meanwhile.
         """
         for reconciler in self.reconcilers.values():
-            reconciler.queue.close()
+            reconciler.queue.shut_down()
         if self._workers:
             await _ended_or(cut, asyncio.wait(self._workers, timeout=grace))
             hung = sum(not worker.done() for worker in self._workers)

@@ -22,8 +22,8 @@ class QueueFigures(Protocol):
     def __len__(self) -> int:
         """Its depth."""
 
-    def running(self) -> Iterable[float]:
-        """Seconds since each running key was taken."""
+    def running_seconds(self) -> Iterable[float]:
+        """Seconds that each key has been in processing."""
 
 
 class InformerFigures(Protocol):
@@ -111,7 +111,7 @@ class Exposed(Collector):
 
     def _queues(self) -> Iterator[Metric]:
         queues = dict(self._figures.queues)
-        ages = {name: list(queue.running()) for name, queue in queues.items()}
+        ages = {name: list(queue.running_seconds()) for name, queue in queues.items()}
         yield _counter(
             "workqueue_adds",
             "Profiles put in line.",

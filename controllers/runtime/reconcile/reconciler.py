@@ -34,7 +34,7 @@ from controllers.runtime.reconcile.reports import (
 from controllers.runtime.reconcile.result import Failed, Outcome, Terminal, Waiting, outcome_of
 from controllers.runtime.status.conditions import Writer
 from controllers.runtime.status.events import Recorder
-from controllers.runtime.workqueue import Closed, Queue
+from controllers.runtime.workqueue import Priority, ShutDown, WorkQueue
 
 _PATIENT_FAILURES = 3
 
@@ -102,7 +102,8 @@ class Reconciler:
 
     def __init__(self, controller: AnyController, settings: Any, world: World) -> None:
         self.controller = controller
-        self.queue = Queue(clock=world.clock)
+        wait, work = world.metrics.queue_observers(controller.name)
+        self.queue = WorkQueue(clock=world.clock, observe_wait=wait, observe_work=work)
         self._settings = settings
         self._world = world
         self.outside = controller.connect(settings, dry_run=world.dry_run)
@@ -120,16 +121,14 @@ class Reconciler:
             )
             for cluster, at_once in ((world.cluster, True), (world.backlog, False))
         )
-        metrics = world.metrics
-        self.queue.observe_wait, self.queue.observe_work = metrics.queue_observers(controller.name)
-        metrics.queues[controller.name] = self.queue
+        world.metrics.queues[controller.name] = self.queue
 
     async def work(self) -> None:
         """One worker: reconcile what the queue hands out, until it is closed."""
         while True:
             try:
                 name = await self.queue.get()
-            except Closed:
+            except ShutDown:
                 return
             try:
                 profile = self._world.profiles.get(name)
@@ -142,7 +141,7 @@ class Reconciler:
 
     def forget(self, name: str) -> None:
         """The profile is no more."""
-        self.queue.drop(name)
+        self.queue.remove(name)
         self._world.metrics.forget_profile(self.controller.name, name)
 
     async def reconcile(self, profile: Profile) -> Report:
@@ -207,7 +206,7 @@ class Reconciler:
             *pause_findings(profile, self._world.known),
         ]
         if not self._world.dry_run:
-            urgent = self.queue.is_urgent(profile.name)
+            urgent = self.queue.priority_of(profile.name) is Priority.NORMAL
             changes = await (self._urgent if urgent else self._patient).apply(changes, wants)
         trouble = controller.trouble(facts)
         failed = Failed(str(trouble), trouble, changes) if trouble is not None else None
@@ -254,7 +253,7 @@ class Reconciler:
 
     def _requeue(self, report: Report) -> None:
         if report.outcome.retry:
-            self.queue.retry(report.profile)
+            self.queue.add_rate_limited(report.profile)
             return
         self.queue.forget(report.profile)
         after = report.outcome.after
@@ -267,7 +266,7 @@ class Reconciler:
         self, profile: Profile, report: Report, conditions: Writer, recorder: Recorder
     ) -> None:
         outcome = report.outcome
-        failures = self.queue.failures(profile.name)
+        failures = self.queue.num_requeues(profile.name)
         # A conflict or a busy API server is over after a moment; only what lasts is news.
         fleeting = outcome.retry and failures < _PATIENT_FAILURES
         if not fleeting:

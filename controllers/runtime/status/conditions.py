@@ -17,7 +17,7 @@ from controllers.profiles import Condition, Profile, parse_profile
 from controllers.runtime.client.client import MERGE_PATCH, Cluster
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects.kinds import KINDS
-from controllers.runtime.workqueue import Closed, Queue
+from controllers.runtime.workqueue import ShutDown, WorkQueue
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Writer:
         """``clock`` gives monotonic seconds."""
         self._cluster = cluster
         self._profiles = profiles
-        self._queue = Queue(clock=clock)
+        self._queue = WorkQueue(clock=clock)
         self._said: dict[str, dict[str, Condition]] = {}
         self._writing: set[str] = set()
 
@@ -71,11 +71,16 @@ class Writer:
     def forget(self, name: str) -> None:
         """The profile is no more."""
         self._said.pop(name, None)
-        self._queue.drop(name)
+        self._queue.remove(name)
 
     def hurry(self) -> None:
         """The API server is back: try again now what failed."""
-        self._queue.hurry()
+        self._queue.retry_now()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no condition waits to be written. Failed writes that wait for a retry count."""
+        return not self._said and self._queue.idle
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -86,7 +91,7 @@ class Writer:
     async def drain(self) -> None:
         """Write everything said so far, whether ``run`` runs or not; returns when it was tried."""
         helpers = [asyncio.create_task(self._work()) for _ in range(_WRITERS)]
-        self._queue.hurry()
+        self._queue.retry_now()
         while not self._queue.idle:  # noqa: ASYNC110 - of many keys, some in the hands of ``run``
             await asyncio.sleep(_TICK)
         for helper in helpers:
@@ -97,7 +102,7 @@ class Writer:
         while True:
             try:
                 name = await self._queue.get()
-            except Closed:
+            except ShutDown:
                 return
             try:
                 await self._flush(name)
@@ -115,7 +120,7 @@ class Writer:
             logger.warning("condition not written", profile=name, error=str(error))
             if name in self._said or self._profiles.get(name) is not None:
                 self._said[name] = {**said, **self._said.get(name, {})}
-                self._queue.retry(name)
+                self._queue.add_rate_limited(name)
         else:
             self._queue.forget(name)
         finally:

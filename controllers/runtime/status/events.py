@@ -61,6 +61,7 @@ class Recorder:
         self._capacity = capacity
         self._queue: asyncio.Queue[tuple[Profile, Event]] = asyncio.Queue(capacity)
         self._told: OrderedDict[str, float] = OrderedDict()
+        self._pending = 0
         self.dropped = 0
         """How many events were not told, because too many waited; shown as a metric."""
 
@@ -75,10 +76,16 @@ class Recorder:
         except asyncio.QueueFull:
             self.dropped += 1
             return
+        self._pending += 1
         self._told[name] = now
         self._told.move_to_end(name)
         while len(self._told) > self._capacity:
             self._told.popitem(last=False)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no event waits to be posted or is being posted."""
+        return not self._pending
 
     async def run(self) -> None:
         """Post what is recorded until cancelled."""
@@ -95,6 +102,7 @@ class Recorder:
                 logger.warning("event not posted", profile=profile.name, error=str(error))
                 self._told.pop(_name(profile, event), None)
             finally:
+                self._pending -= 1
                 self._queue.task_done()
 
     async def drain(self) -> None:

@@ -74,10 +74,10 @@ class Harness:
             self.cluster.delivered
             and all(queue.idle for queue in queues)
             and all(
-                due > event_loop.now() + _SOON for queue in queues for due in queue._due.values()
+                seconds > _SOON for queue in queues for seconds in queue.delayed_seconds().values()
             )
-            and (conditions is None or (not conditions._said and conditions._queue.idle))
-            and (recorder is None or not recorder._queue._unfinished_tasks)  # type: ignore[attr-defined]
+            and (conditions is None or conditions.idle)
+            and (recorder is None or recorder.idle)
         )
 
 
