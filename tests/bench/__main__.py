@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import benches, machines, tables
 from tests.bench.reports import Row
 from tests.bench.stages import say
-from tests.support.controlplane import PartMissingError
+from tests.support.parts import PartMissingError
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

@@ -5,7 +5,7 @@ import platform
 import time
 from pathlib import Path
 
-from tests.support.controlplane import parts
+from tests.support.controlplane import programs
 
 
 def describe() -> dict[str, str]:
@@ -14,7 +14,7 @@ def describe() -> dict[str, str]:
         "processor": f"{processor()}, {os.cpu_count()} cores",
         "memory": f"{memory_gibibytes():.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "kubernetes": parts.kubernetes_version(),
+        "kubernetes": programs.kubernetes_version(),
     }
 
 

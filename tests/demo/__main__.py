@@ -15,7 +15,8 @@ from tests.demo.farewells import farewell
 from tests.demo.screens import Screen
 from tests.demo.stages import UnmetError
 from tests.demo.suites import SuiteError
-from tests.support.controlplane import ChildFailedError, PartMissingError, StatusError
+from tests.support.controlplane import ChildFailedError, StatusError
+from tests.support.parts import PartMissingError
 
 PACE_SECONDS = 0.7
 UNHEARD_SECONDS = 1.0

@@ -9,7 +9,7 @@ from tests.demo import tenants
 from tests.demo.scenes import Restored, Scene, first_kept
 from tests.demo.scripts import OVERRIDES, Override
 from tests.demo.stages import Stage, UnmetError
-from tests.support.cluster import kubeflow
+from tests.support.cluster import garbage, kubeflow
 from tests.support.controlplane import Json, StatusError
 
 MODEL = tenants.BYSTANDERS[0].name
@@ -138,7 +138,7 @@ def recreated(stage: Stage) -> Scene:
     name = tenants.RECREATED.name
 
     def prepare() -> None:
-        stage.plane.request("DELETE", f"/api/v1/namespaces/{name}")
+        garbage.delete_namespace(stage.plane, name)
         stage.wait(lambda: remains(stage, name), f"{name}: deletion of the namespace")
 
     def act() -> None:
@@ -196,7 +196,9 @@ def left(stage: Stage) -> Scene:
 
     def act() -> None:
         stage.cast.pop(name)
+        profile = stage.plane.request("GET", f"{kubeflow.PROFILES}/{name}")
         kubeflow.delete_profile(stage.plane, name)
+        garbage.delete_dependents(stage.plane, profile)
 
     def lacking() -> str:
         if name in stage.world.profiles():

@@ -36,7 +36,7 @@ def built(screen: Screen, folder: Path, ends: ExitStack) -> Stage:
     """A cluster with what Kubeflow brings, and a suite that may be started. `ends` ends both."""
     controllers = registered.TOGETHER
     with screen.step("control plane") as step:
-        plane = ControlPlane.start(folder / "control-plane", controller_manager=True)
+        plane = ControlPlane.start(folder / "control-plane")
         ends.callback(plane.stop)
         step.detail = f"Kubernetes {plane.request('GET', '/version')['gitVersion']}"
     with screen.step("Kubeflow") as step:

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from tests.support.cluster import kubeflow
-from tests.support.controlplane import ControlPlane, Json, modules
+from tests.support.controlplane import ControlPlane, Json
+from tests.support.crds import upstream
 from tests.support.docs import markdown
 
 pytestmark = pytest.mark.xdist_group("namespaces")
@@ -16,7 +17,7 @@ STRICT = "fieldValidation=Strict&dryRun=All"
 
 @pytest.fixture(scope="module")
 def argocd(control_plane: ControlPlane) -> ControlPlane:
-    kubeflow.apply_crd(control_plane, modules.application_crd())
+    kubeflow.apply_crd(control_plane, upstream.application_crd())
     control_plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     return control_plane
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import templates
-from tests.support.controlplane import Json, tools
+from tests.support.chart import programs, templates
+from tests.support.controlplane import Json
 
 JOB = "suite-profiles-controller-quotas"
 TARGET = f'namespace="{templates.NAMESPACE}",job="{JOB}",pod="a"'
@@ -205,7 +205,7 @@ def folder(tmp_path: Path, rules: list[dict[str, Any]]) -> Path:
 
 def promtool(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [tools.program("promtool"), *words],
+        [programs.program("promtool"), *words],
         cwd=folder,
         capture_output=True,
         text=True,

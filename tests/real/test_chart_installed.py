@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from controllers import registry
-from tests.support.chart import schemas, templates
+from tests.support.chart import programs, schemas, templates
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster import kubelet as cluster_kubelet
 from tests.support.cluster.audit import Audit
 from tests.support.cluster.suite import Suite
-from tests.support.controlplane import ControlPlane, Json, StatusError, modules, tools
+from tests.support.controlplane import ControlPlane, Json, StatusError
+from tests.support.crds import upstream
 
 EVERYTHING = templates.CHART / "ci" / "everything-values.yaml"
 PROFILE = "chart-jane"
@@ -33,7 +34,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane.start(tmp_path_factory.mktemp("chart-plane"), audit=True) as started:
         kubeflow.install(started)
         kubeflow.install_gitea(started)
-        for crd in modules.prometheus_crds():
+        for crd in upstream.prometheus_crds():
             kubeflow.apply_crd(started, crd)
         started.apply(namespace("kubeflow"))
         yield started
@@ -208,7 +209,7 @@ def schema_location(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
 
 
 def conform(location: str, text: str) -> subprocess.CompletedProcess[str]:
-    program = str(tools.program("kubeconform"))
+    program = str(programs.program("kubeconform"))
     command = [program, "-strict", "-summary", "-schema-location", location]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
@@ -270,7 +271,7 @@ def filled(expression: str) -> str:
 
 def read(texts: list[str]) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [tools.program("selectors")],
+        [programs.program("selectors")],
         input=json.dumps(texts),
         capture_output=True,
         text=True,

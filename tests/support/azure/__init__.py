@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from controllers.blob_csi.accounts.secrets import AccountKey
-from tests.support.azure import installs
+from tests.support.azure import program
 from tests.support.cluster import waiting
 from tests.support.controlplane import ports, processes
 
@@ -58,10 +58,10 @@ class Azurite:
 
     def resume(self) -> None:
         """Starts the program, again and empty after `pause`, on the same port."""
-        target = installs.ensure()
+        target = program.AZURITE.ensure()
         accounts = ";".join(f"{name}:{key_of(name)}" for name in ACCOUNTS)
         command: list[str | Path] = [
-            "env", f"AZURITE_ACCOUNTS={accounts}", installs.node(target), installs.script(target),
+            "env", f"AZURITE_ACCOUNTS={accounts}", program.node(target), program.script(target),
             "--blobHost", HOST, "--blobPort", str(self.port),
             "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry",
         ]  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from tests.support.controlplane import Json, tools
+from tests.support.chart import programs
+from tests.support.controlplane import Json
 
 CHART = Path(__file__).parents[3] / "helm" / "profiles-controller"
 EXAMPLES = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -27,7 +28,7 @@ def helm(*arguments: str | Path, chart: Path = CHART) -> subprocess.CompletedPro
     """What helm says; `{chart}` stands for the chart's folder."""
     words = [str(chart) if one == "{chart}" else str(one) for one in arguments]
     return subprocess.run(
-        [tools.program("helm"), *words],
+        [programs.program("helm"), *words],
         capture_output=True,
         text=True,
         check=False,

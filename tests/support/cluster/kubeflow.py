@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import yaml
 
 from tests.support.cluster import waiting
-from tests.support.controlplane import ControlPlane, Json, StatusError, modules
+from tests.support.controlplane import ControlPlane, Json, StatusError
+from tests.support.crds import upstream
 
 T = TypeVar("T")
-CRDS = Path(__file__).parents[1] / "controlplane" / "crds"
+CRDS = Path(__file__).parents[1] / "crds"
 VERSION = "kubeflow.org/v1"
 PROFILES = f"/apis/{VERSION}/profiles"
 FINALIZER = "profile-finalizer"
@@ -56,7 +57,7 @@ def install_profiles(plane: ControlPlane) -> None:
 
 def install_istio(plane: ControlPlane, *versions: str) -> None:
     """Istio's CRD of AuthorizationPolicies, as Istio ships it, or serving these versions only."""
-    crd = modules.istio_crd("authorizationpolicies.security.istio.io")
+    crd = upstream.istio_crd("authorizationpolicies.security.istio.io")
     if versions:
         kept = [one for one in crd["spec"]["versions"] if one["name"] in versions]
         kept = [{**one, "storage": one is kept[0]} for one in kept]
@@ -67,12 +68,12 @@ def install_istio(plane: ControlPlane, *versions: str) -> None:
 def install_gitea(plane: ControlPlane) -> None:
     """The CRDs of Istio and Argo CD, as they ship them, of what the gitea controller makes."""
     for plural in ("virtualservices", "serviceentries"):
-        apply_crd(plane, modules.istio_crd(f"{plural}.networking.istio.io"))
-    apply_crd(plane, modules.application_crd())
+        apply_crd(plane, upstream.istio_crd(f"{plural}.networking.istio.io"))
+    apply_crd(plane, upstream.application_crd())
 
 
 def install_crd(plane: ControlPlane, name: str) -> None:
-    """`controlplane/crds/<name>.yaml`; returns when the API server accepts its objects."""
+    """`tests/support/crds/<name>.yaml`; returns when the API server accepts its objects."""
     apply_crd(plane, yaml.safe_load((CRDS / f"{name}.yaml").read_text()))
 
 

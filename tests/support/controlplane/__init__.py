@@ -5,7 +5,6 @@ with ControlPlane.start(workdir, controller_manager=True) as plane:
 """
 
 from tests.support.controlplane.clients import Client, Json, StatusError
-from tests.support.controlplane.parts import PartMissingError
 from tests.support.controlplane.planes import ControlPlane
 from tests.support.controlplane.processes import ChildFailedError
 
@@ -14,6 +13,5 @@ __all__ = [
     "Client",
     "ControlPlane",
     "Json",
-    "PartMissingError",
     "StatusError",
 ]

@@ -1,6 +1,6 @@
-// The control plane that the tests run against, built from source where no
-// binaries are to be had. A module of its own, so that go.sum locks every byte.
-module profiles-controller/tests/controlplane
+// The control plane of the tests, built from source where no binaries are available. A module of its
+// own: go.sum locks every byte.
+module profiles-controller/tests/support/controlplane
 
 go 1.26.0
 

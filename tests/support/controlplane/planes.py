@@ -16,7 +16,7 @@ from typing import Self
 import yaml
 
 from tests.support.cluster import waiting
-from tests.support.controlplane import certificates, clients, parts, ports, processes
+from tests.support.controlplane import certificates, clients, ports, processes, programs
 
 READY_SECONDS = 60.0
 TOKEN_SECONDS = 24 * 3600
@@ -54,10 +54,10 @@ class ControlPlane:
     audit_log: Path
 
     def __init__(
-        self, workdir: Path, found: parts.Parts, apiserver_args: Sequence[str], port: int
+        self, workdir: Path, server: programs.Server, apiserver_args: Sequence[str], port: int
     ) -> None:
         self._workdir = workdir
-        self._parts = found
+        self._server = server
         self._extra_apiserver_args = tuple(apiserver_args)
         self._port = port
         self._etcd_port = ports.free()
@@ -81,6 +81,7 @@ class ControlPlane:
         controller_manager: bool = False,
         audit: bool = False,
         extra_apiserver_args: Sequence[str] = (),
+        server: programs.Server | None = None,
     ) -> Self:
         """Returns when the API server says it is ready, and the controller manager started.
 
@@ -88,10 +89,10 @@ class ControlPlane:
         of tests and controllers is a line in `audit_log`. Raises PartMissingError where the
         programs cannot be had, ChildFailedError with the log's end when one of them fails.
         """
-        found = parts.ensure()
+        server = server or programs.ensure_server()
         workdir.mkdir(parents=True, exist_ok=True)
         audit_args = audit_arguments(workdir) if audit else ()
-        plane = cls(workdir, found, (*audit_args, *extra_apiserver_args), ports.free())
+        plane = cls(workdir, server, (*audit_args, *extra_apiserver_args), ports.free())
         try:
             plane._start_etcd()
             plane.start_apiserver()
@@ -151,7 +152,7 @@ class ControlPlane:
         self._group.start(
             "etcd",
             [
-                self._parts.etcd,
+                self._server.etcd,
                 f"--data-dir={self._etcd_data}",
                 f"--listen-client-urls={url}",
                 f"--advertise-client-urls={url}",
@@ -164,7 +165,7 @@ class ControlPlane:
 
     def _apiserver_command(self) -> list[str | Path]:
         return [
-            self._parts.apiserver,
+            self._server.apiserver,
             f"--bind-address={HOST}",
             f"--advertise-address={HOST}",
             f"--secure-port={self._port}",
@@ -188,7 +189,7 @@ class ControlPlane:
         self._group.start(
             "kube-controller-manager",
             [
-                self._parts.controller_manager,
+                programs.ensure_controller_manager(),
                 f"--kubeconfig={kubeconfig}",
                 f"--controllers={','.join(CONTROLLERS)}",
                 f"--service-account-private-key-file={self._files.service_account_key}",

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from tests.support.cluster import waiting
 from tests.support.controlplane import ports, processes
-from tests.support.opa import builds
+from tests.support.opa import program
 
 HOST = "127.0.0.1"
 
@@ -36,7 +36,7 @@ class Opa:
         """Starts the program, again and empty after `pause`, on the same port."""
         address = f"{HOST}:{self.port}"
         command = ["run", "--server", "--addr", address, "--disable-telemetry", "--log-level=error"]
-        self._server = self._group.start("opa", [str(builds.ensure()), *command])
+        self._server = self._group.start("opa", [str(program.program()), *command])
         waiting.until(self._serves, "OPA serves", seconds=30)
 
     def pause(self) -> None:

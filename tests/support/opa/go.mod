@@ -1,6 +1,6 @@
-// The gateway that the tests of blob-csi ask, built from source. A module of its own, so that
-// go.sum locks every byte, and so that another version of it builds no control plane anew.
-module profiles-controller/tests/opa
+// The OPA server of the blob-csi tests. A module of its own: go.sum locks every byte, and a new
+// version does not rebuild the control plane.
+module profiles-controller/tests/support/opa
 
 go 1.26.0
 

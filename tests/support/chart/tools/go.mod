@@ -1,4 +1,4 @@
-module profiles-controller/tests/controlplane/tools
+module profiles-controller/tests/support/chart/tools
 
 go 1.26.0
 
