@@ -48,18 +48,18 @@ class Manifest:
     content: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    barred_annotations: tuple[str, ...] = ()
+    stripped_annotations: tuple[str, ...] = ()
     """Keys that are taken away again, whoever added them; for kinds of mode EXACT."""
     create_only: bool = False
     """Users' edits survive: created when missing, its content never updated."""
     adoptable: bool = False
     """An object of this key that has no owner at all is taken over instead of refused."""
-    inherited: tuple[str, ...] | None = None
+    adopt_from_namespace: tuple[str, ...] | None = None
     """Another operator may have made the object for the namespace: one that the Namespace itself
     controls is taken over in place, and loses the annotations of these keys. Of a create-only
     manifest its content stays. None: such an object is another owner's, and refused."""
 
-    where_present: bool = False
+    update_only: bool = False
     """Kept in shape where the object is, and never made where it is not."""
     finalizers: Mapping[str, bool] = field(default_factory=dict)
     """Finalizers that the object must have (True) or must not have (False); others stay."""

@@ -33,7 +33,7 @@ def load(name: str) -> AnyController:
     variants = NAMES[name]
     module = importlib.import_module(f"controllers.{name.replace('-', '_')}.controller")
     controller: AnyController = module.CONTROLLER
-    if (controller.name, controller.variants) != (name, variants):
+    if (controller.name, controller.variants.names) != (name, variants):
         raise ValueError(f"{module.__name__} declares another name or other variants than {name}")
     return controller
 

@@ -1,4 +1,4 @@
-"""What the authz-policies controller owns, watches and gathers."""
+"""What the authz-policies controller owns, watches and observes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from controllers.authz_policies import desired, names
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.controller import Controller, Owned, View, Watched
+from controllers.runtime import (
+    CacheReader,
+    Command,
+    Controller,
+    Owned,
+    Watch,
+    always,
+    by_namespace,
+)
 
 
-def keep(body: Body) -> desired.Binding | None:
-    """Users and groups of a RoleBinding that says which role they have; None for all others.
+def transform(body: Body) -> desired.Binding | None:
+    """Return the users and groups of a RoleBinding with a role annotation, None for all others.
 
-    One that is being deleted admits nobody any more. Kubeflow's own of the owner is left out: who
-    the owner is, the Profile says, and a former one must not stay until Kubeflow has followed.
+    A binding that is being deleted admits nobody. Kubeflow's own binding of the owner is left out:
+    the Profile decides who the owner is, and Kubeflow may update the binding later.
     """
     metadata = body["metadata"]
     role = (metadata.get("annotations") or {}).get(names.ROLE_ANNOTATION)
@@ -29,15 +37,12 @@ def keep(body: Body) -> desired.Binding | None:
     return desired.Binding(role=role, subjects=subjects)
 
 
-def wakes(body: Body) -> str:
-    """The Profile of the namespace that the binding is in: they have the same name."""
-    return str(body["metadata"]["namespace"])
-
-
-async def gather(profile: Profile, view: View) -> desired.Facts:
-    """The contributors of the namespace."""
-    kept = view.all_kept("RoleBinding", profile.namespace)
-    return desired.Facts(bindings=tuple(sorted(kept.items(), key=lambda one: one[0])))
+async def observe(
+    profile: Profile, cache: CacheReader, _settings: AuthzPoliciesSettings, _external: None
+) -> desired.Facts:
+    """Read the contributors of the namespace."""
+    bindings = cache.list("RoleBinding", profile.namespace)
+    return desired.Facts(bindings=tuple(sorted(bindings.items(), key=lambda one: one[0])))
 
 
 CONTROLLER = Controller(
@@ -45,10 +50,9 @@ CONTROLLER = Controller(
     summary="Istio AuthorizationPolicies: who may reach a namespace's workloads, what is blocked",
     settings=AuthzPoliciesSettings,
     facts=desired.Facts(),
-    owned=(Owned(kind=names.KIND, legacy=names.is_legacy),),
-    watched=(Watched(kind="RoleBinding", keep=keep, wakes=wakes),),
+    observe=observe,
     desired=desired.desired,
-    findings=desired.findings,
-    gather=gather,
-    aliases=("auth-policies",),
+    owned=always(Owned(kind=names.KIND, adopt_legacy=names.is_legacy)),
+    watches=always(Watch(kind="RoleBinding", transform=transform, map=by_namespace)),
+    command=Command(aliases=("auth-policies",)),
 )

@@ -1,4 +1,4 @@
-"""The AuthorizationPolicies that a profile should have, and who is left out of them. Pure."""
+"""The AuthorizationPolicies of a profile, and the findings about excluded subjects. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from controllers.authz_policies import names, rules
 from controllers.authz_policies.config import AuthzPoliciesSettings, Operation
+from controllers.desired import Desired
 from controllers.findings import Finding
 from controllers.manifests import Manifest
 from controllers.profiles import Profile
@@ -60,8 +61,15 @@ class Facts:
     """The RoleBindings of the namespace by their names, in that order."""
 
 
-def desired(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> list[Manifest]:
-    """Up to two policies: what is blocked on protected-b notebooks, and who may come in."""
+def desired(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> Desired:
+    """Return the policies, and one finding for each excluded subject."""
+    return Desired(
+        objects=_objects(profile, facts, settings), findings=_findings(profile, facts, settings)
+    )
+
+
+def _objects(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> list[Manifest]:
+    """Return up to two policies: what protected-b notebooks block, and who is admitted."""
     manifests = []
     if settings.block_transfer and (blocked := _blocked(profile, settings)):
         manifests.append(_policy(profile, names.BLOCK_TRANSFER, blocked, settings))
@@ -71,8 +79,8 @@ def desired(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> 
     return manifests
 
 
-def findings(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> list[Finding]:
-    """One for each user and group that is left out, up to a bound."""
+def _findings(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> list[Finding]:
+    """Return one finding for each user and group that is excluded, up to a bound."""
     if not settings.owner_access:
         return []
     refused = {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from controllers.blob_csi import desired, names, observations
-from controllers.blob_csi import instances as blob_csi_instances
 from controllers.blob_csi.accounts import accounts, troubles
 from controllers.blob_csi.accounts import secrets as accounts_secrets
 from controllers.blob_csi.accounts.accounts import Accounts
@@ -16,19 +15,24 @@ from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants.poller import Followers, keep_config_map
 from controllers.blob_csi.grants.resolve import Facts, Withheld, granted
 from controllers.blob_csi.grants.sources import Origin
-from controllers.blob_csi.instances import SecretRef
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.controller import (
+from controllers.runtime import (
+    ALL_PROFILES,
+    Access,
+    CacheReader,
+    ComponentStatus,
     Controller,
-    IsGone,
-    Named,
+    Enqueue,
+    ExternalFactory,
     Owned,
-    Part,
+    ProfileGone,
     Rule,
-    View,
-    Wake,
-    Watched,
+    RulesForNames,
+    Watch,
+    always,
+    by_namespace,
+    no_profiles,
 )
 
 _VOLUME, _CLAIM = "PersistentVolume", "PersistentVolumeClaim"
@@ -44,8 +48,8 @@ class Keeps(Protocol):
         volumes: Mapping[str, observations.Volume],
         profiles: frozenset[str],
     ) -> Mapping[str, Withheld]: ...
-    async def sweep(self, is_gone: IsGone) -> None: ...
-    def parts(self) -> list[Part]: ...
+    async def sweep(self, profile_gone: ProfileGone) -> None: ...
+    def parts(self) -> list[ComponentStatus]: ...
     async def close(self) -> None: ...
 
 
@@ -67,16 +71,16 @@ class Outside:
         self._noticed = asyncio.Event()
         self._looked = asyncio.Event()
 
-    async def run(self, view: View, wake: Wake) -> None:
+    async def run(self, cache: CacheReader, enqueue: Enqueue) -> None:
         """Reads Secrets and the ConfigMap whenever they change, and asks gateways meanwhile."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.followers.follow(wake))
+            group.create_task(self.followers.follow(enqueue))
             while True:
                 self._noticed.clear()
-                if self.accounts.read(view.kept):
-                    wake(None)
+                if self.accounts.read(cache.get):
+                    enqueue(ALL_PROFILES)
                 if (place := _config_map(self.settings)) is not None:
-                    self.followers.read(view.kept("ConfigMap", *place), wake)
+                    self.followers.read(cache.get("ConfigMap", *place), enqueue)
                 self._looked.set()
                 await self._noticed.wait()
 
@@ -89,7 +93,7 @@ class Outside:
         await self._looked.wait()
         await self.followers.asked()
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ComponentStatus]:
         """Each storage account and each source."""
         return [*self.accounts.parts(), *self.followers.parts()]
 
@@ -102,50 +106,49 @@ class Outside:
         await self.accounts.close()
 
 
-async def gather(profile: Profile, view: View) -> Facts:
-    """What the sources say, what is on the cluster, and which containers cannot be had."""
-    outside: Outside = view.outside
+async def observe(
+    profile: Profile, cache: CacheReader, settings: BlobCsiSettings, outside: Outside
+) -> Facts:
+    """Read what the sources grant, what the cluster has, and which containers are unavailable."""
     await outside.looked()
-    seen = view.concerning(_VOLUME, profile.name)
-    withheld = await outside.accounts.withheld(profile, seen, view.profiles)
+    seen = cache.list_for_profile(_VOLUME, profile.name)
+    withheld = await outside.accounts.withheld(profile, seen, cache.profiles)
     # Only now, and without waiting again: all of it is to be of one moment.
     followers = outside.followers
     facts = Facts(answers=followers.answers, failing=followers.failing, withheld=withheld)
     return replace(
         facts,
-        volumes=_volumes(profile, view, facts),
-        claims=view.all_kept(_CLAIM, profile.namespace),
-        pods=_pods(profile, view),
+        error=troubles.waiting(withheld.values()),
+        volumes=_volumes(profile, cache, facts, settings),
+        claims=cache.list(_CLAIM, profile.namespace),
+        pods=_pods(profile, cache),
     )
 
 
-def _volumes(profile: Profile, view: View, facts: Facts) -> Mapping[str, observations.Volume]:
+def _volumes(
+    profile: Profile, cache: CacheReader, facts: Facts, settings: BlobCsiSettings
+) -> Mapping[str, observations.Volume]:
     """The profile's, and whosever have the names of those that it should have."""
-    volumes = dict(view.concerning(_VOLUME, profile.name))
-    for wish in granted(profile.namespace, facts, view.outside.settings).wishes:
+    volumes = dict(cache.list_for_profile(_VOLUME, profile.name))
+    for wish in granted(profile.namespace, facts, settings).wishes:
         name = wish.volume.name
-        if name not in volumes and (found := view.kept(_VOLUME, "", name)) is not None:
+        if name not in volumes and (found := cache.get(_VOLUME, "", name)) is not None:
             volumes[name] = found
     return volumes
 
 
-def _pods(profile: Profile, view: View) -> Mapping[str, tuple[str, ...]]:
+def _pods(profile: Profile, cache: CacheReader) -> Mapping[str, tuple[str, ...]]:
     """Of each claim the pods that hold it."""
     pods: dict[str, tuple[str, ...]] = {}
-    for pod, claims in view.all_kept("Pod", profile.namespace).items():
+    for pod, claims in cache.list("Pod", profile.namespace).items():
         for claim in claims:
             pods[claim] = (*pods.get(claim, ()), pod)
     return pods
 
 
-def trouble(facts: Facts) -> Exception | None:
-    """Which storage accounts did not answer."""
-    return troubles.waiting(facts.withheld.values())
-
-
-async def chore(outside: Outside, is_gone: IsGone) -> None:
+async def collect_garbage(outside: Outside, profile_gone: ProfileGone) -> None:
     """Containers of Profiles that are gone, where their data shall go with them."""
-    await outside.accounts.sweep(is_gone)
+    await outside.accounts.sweep(profile_gone)
 
 
 def _keep_volume(body: Body) -> observations.Volume | None:
@@ -166,13 +169,10 @@ def _keep_pod(body: Body) -> tuple[str, ...] | None:
     return observations.claims_of_pod(body) or None
 
 
-def _wakes_volume(body: Body) -> str | None:
+def _map_volume(body: Body) -> Collection[str]:
     claim = (body.get("spec") or {}).get("claimRef") or {}
-    return observations.owner_name(body["metadata"]) or claim.get("namespace")
-
-
-def _wakes_namespace(body: Body) -> str | None:
-    return str(body["metadata"]["namespace"])
+    profile = observations.owner_name(body["metadata"]) or claim.get("namespace")
+    return (profile,) if profile else ()
 
 
 def _config_map(settings: BlobCsiSettings) -> tuple[str, str] | None:
@@ -182,28 +182,24 @@ def _config_map(settings: BlobCsiSettings) -> tuple[str, str] | None:
     return settings.config_map_namespace, settings.config_map
 
 
-def _watched(
-    secrets: Collection[SecretRef], config_map: tuple[str, str] | None
-) -> tuple[Watched, ...]:
-    def one(kind: str, keep: Any, only: tuple[str, str]) -> Watched:
-        return Watched(kind=kind, keep=keep, wakes=None, only=only)
-
-    found = [one("Secret", accounts_secrets.read, (ref.namespace, ref.name)) for ref in secrets]
-    if config_map is not None:
-        found.append(one("ConfigMap", keep_config_map, config_map))
+def watches(settings: BlobCsiSettings) -> Sequence[Watch]:
+    """Return what the controller reads: no Secret and ConfigMap but those of these settings."""
+    single: list[tuple[str, Any, tuple[str, str]]] = [
+        ("Secret", accounts_secrets.read, (ref.namespace, ref.name))
+        for ref in dict.fromkeys(one.secret_ref for one in settings.instances)
+    ]
+    if (config_map := _config_map(settings)) is not None:
+        single.append(("ConfigMap", keep_config_map, config_map))
     return (
-        Watched(kind=_VOLUME, keep=_keep_volume, wakes=_wakes_volume),
-        Watched(kind=_CLAIM, keep=_keep_claim, wakes=_wakes_namespace),
-        Watched(kind="Pod", keep=_keep_pod, wakes=_wakes_namespace, removable=True),
-        Watched(kind="Namespace", keep=accounts.keep_cluster, wakes=None),
-        *found,
+        Watch(kind=_VOLUME, transform=_keep_volume, map=_map_volume),
+        Watch(kind=_CLAIM, transform=_keep_claim, map=by_namespace),
+        Watch(kind="Pod", transform=_keep_pod, map=by_namespace, deletable=True),
+        Watch(kind="Namespace", transform=accounts.keep_cluster, map=no_profiles),
+        *(
+            Watch(kind=kind, transform=transform, map=no_profiles, object=one)
+            for kind, transform, one in single
+        ),
     )
-
-
-def as_set(settings: BlobCsiSettings) -> Controller[Any, Any]:
-    """The controller that reads the Secrets and the ConfigMap of these settings, and no other."""
-    secrets = dict.fromkeys(one.secret_ref for one in settings.instances)
-    return replace(CONTROLLER, watched=_watched(tuple(secrets), _config_map(settings)))
 
 
 def _reads(resource: str) -> Rule:
@@ -215,33 +211,27 @@ CONTROLLER = Controller(
     summary="Each profile's containers in Azure, and the shared buckets that it was given",
     settings=BlobCsiSettings,
     facts=Facts(),
-    owned=(
-        Owned(kind=_VOLUME, legacy=names.is_legacy_volume),
-        Owned(kind=_CLAIM, legacy=names.is_legacy_claim),
-    ),
-    watched=_watched(
-        tuple(dict.fromkeys(one.secret_ref for one in blob_csi_instances.DEFAULT)), None
-    ),
+    observe=observe,
     desired=desired.desired,
-    findings=desired.findings,
-    spared=desired.spared,
-    removed=desired.removed,
-    gather=gather,
-    connect=Outside,
-    trouble=trouble,
-    chore=chore,
-    variant=as_set,
-    # The same that follows from what is watched, told as data for the chart.
-    configured_rules=(
-        Named(setting="instances", key="secret_ref", rule=_reads("secrets")),
-        Named(
-            setting="config_map",
-            while_set=tuple(
-                f"fdi_{classification}_{origin}_storage_account"
-                for classification in ("unclass", "protected_b")
-                for origin in ("internal", "external")
+    owned=always(
+        Owned(kind=_VOLUME, adopt_legacy=names.is_legacy_volume),
+        Owned(kind=_CLAIM, adopt_legacy=names.is_legacy_claim),
+    ),
+    watches=watches,
+    external=ExternalFactory(connect=Outside, collect_garbage=collect_garbage),
+    access=Access(
+        # The same that follows from what is watched, as data for the chart.
+        by_settings=(
+            RulesForNames(setting="instances", key="secret_ref", rule=_reads("secrets")),
+            RulesForNames(
+                setting="config_map",
+                while_set=tuple(
+                    f"fdi_{classification}_{origin}_storage_account"
+                    for classification in ("unclass", "protected_b")
+                    for origin in ("internal", "external")
+                ),
+                rule=_reads("configmaps"),
             ),
-            rule=_reads("configmaps"),
         ),
     ),
 )

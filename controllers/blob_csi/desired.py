@@ -6,7 +6,7 @@ reconcile: its claim, the pods that still hold it, the volume. The data stays in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -15,6 +15,7 @@ from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants.resolve import Facts, Wish, granted
 from controllers.blob_csi.grants.sources import SOURCES
 from controllers.blob_csi.volumes import Volume
+from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key, Manifest
 from controllers.profiles import Profile
@@ -44,24 +45,16 @@ class Decision:
     findings: list[Finding] = field(default_factory=list)
 
 
-def desired(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Sequence[Manifest]:
-    """The volumes and claims that may be made or kept in shape now."""
-    return decide(profile, facts, settings).manifests
-
-
-def findings(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Sequence[Finding]:
-    """What is refused, what stays as it is although it is configured otherwise, what is odd."""
-    return decide(profile, facts, settings).findings
-
-
-def spared(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Collection[Key]:
-    """What stays although it is not wanted now: see ``Decision``."""
-    return decide(profile, facts, settings).spared
-
-
-def removed(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Collection[Key]:
-    """What goes now: a claim, then pods that hold it, then the volume."""
-    return decide(profile, facts, settings).removed
+def desired(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Desired:
+    """Return the volumes and claims to create or update, and the next step of a withdrawal."""
+    decision = decide(profile, facts, settings)
+    return Desired(
+        objects=decision.manifests,
+        findings=decision.findings,
+        retain=frozenset(decision.spared),
+        delete=decision.removed,
+        error=facts.error,
+    )
 
 
 def decide(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Decision:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from controllers.gitea import desired, names, observe
 from controllers.gitea.config import GiteaSettings
@@ -12,8 +12,20 @@ from controllers.gitea.postgres.accounts import Account
 from controllers.gitea.postgres.tenants import DatabaseError, Tenant
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.controller import Controller, IsGone, Owned, Part, View, Watched
-from controllers.runtime.reconcile.result import Waiting
+from controllers.runtime import (
+    Access,
+    CacheReader,
+    Command,
+    ComponentStatus,
+    Controller,
+    ExternalFactory,
+    Owned,
+    ProfileGone,
+    Variants,
+    Waiting,
+    Watch,
+    by_namespace,
+)
 
 _LEAVING_SECONDS = 1.0
 
@@ -24,7 +36,7 @@ class Databases(Protocol):
     async def ensure(self, tenant: Tenant, held: Account | None) -> Account:
         """An account that works; raises DatabaseError."""
 
-    async def sweep(self, is_gone: IsGone) -> None:
+    async def sweep(self, profile_gone: ProfileGone) -> None:
         """Forgets Profiles that are gone, with their data where that is set.
 
         Raises DatabaseError.
@@ -33,7 +45,7 @@ class Databases(Protocol):
     def retry_seconds(self, name: str) -> float:
         """When to ask again for this database after an error."""
 
-    def part(self) -> Part:
+    def part(self) -> ComponentStatus:
         """How the server is, for everybody."""
 
     async def close(self) -> None:
@@ -50,7 +62,7 @@ class Outside:
     def health(self) -> str:
         return "".join(part.trouble for part in self.parts())
 
-    def parts(self) -> Sequence[Part]:
+    def parts(self) -> Sequence[ComponentStatus]:
         return () if self.databases is None else (self.databases.part(),)
 
     async def close(self) -> None:
@@ -70,22 +82,22 @@ def connect(settings: GiteaSettings, *, dry_run: bool) -> Outside:
     return Outside(settings=settings, databases=server)
 
 
-async def gather(profile: Profile, view: View) -> desired.Facts:
-    """The objects that stand in another light by their content, and an account that works."""
-    outside: Outside = view.outside
-    settings = outside.settings
+async def observe_profile(
+    profile: Profile, cache: CacheReader, settings: GiteaSettings, outside: Outside
+) -> desired.Facts:
+    """Read the objects that the decision depends on, and ensure an account that works."""
     name = names.application(profile.name, settings.classification)
     route = names.virtual_service(settings.classification)
     facts = desired.Facts(
-        application=view.kept("Application", settings.argocd_namespace, name),
-        route=bool(view.kept("VirtualService", profile.namespace, route)),
+        application=cache.get("Application", settings.argocd_namespace, name),
+        route=bool(cache.get("VirtualService", profile.namespace, route)),
     )
     if desired.leaving(profile, facts, settings):
         message = f"Application {name} is made ready to go"
         return replace(facts, trouble=Waiting("Leaving", message, after=_LEAVING_SECONDS))
     if desired.stance(profile, settings) is not desired.Stance.OPTED_IN:
         return facts
-    held = view.kept("Secret", profile.namespace, names.secret(settings.classification))
+    held = cache.get("Secret", profile.namespace, names.secret(settings.classification))
     return await _with_account(profile, outside, held, facts)
 
 
@@ -115,61 +127,44 @@ def _outcome(error: DatabaseError, seconds: float) -> Exception:
     return Waiting(error.reason, str(error), after=seconds, warn=error.lasting)
 
 
-def trouble(facts: desired.Facts) -> Exception | None:
-    """Why there is no account that works, or what is waited for."""
-    return facts.trouble
-
-
-async def chore(outside: Outside, is_gone: IsGone) -> None:
+async def collect_garbage(outside: Outside, profile_gone: ProfileGone) -> None:
     """What is due to Profiles that are gone."""
     if outside.databases is None:
         return
     try:
-        await outside.databases.sweep(is_gone)
+        await outside.databases.sweep(profile_gone)
     except DatabaseError as error:
         raise _outcome(error, outside.databases.retry_seconds("")) from None
 
 
-def _wakes(body: Body) -> str | None:
-    return str(body["metadata"]["namespace"])
-
-
-def _owned(*classifications: str) -> tuple[Owned, ...]:
-    def called(name: Callable[[str], str]) -> tuple[str, ...]:
-        return tuple(map(name, classifications))
-
-    routes = called(names.virtual_service)
+def owned(settings: GiteaSettings) -> Sequence[Owned]:
+    """Return what the controller of one classification owns."""
+    classification = settings.classification
+    route = names.virtual_service(classification)
     return (
         Owned(kind="Application"),
-        Owned(kind="Secret", names=called(names.secret)),
+        Owned(kind="Secret", names=(names.secret(classification),)),
         Owned(kind="ConfigMap"),
-        # The one kind of which an older suite's are not only adopted: it made them for all.
-        Owned(kind="VirtualService", names=routes, legacy=names.legacy(*routes)),
-        Owned(kind="ServiceEntry", names=called(names.service_entry)),
+        # The one kind of which the older suite's objects are not only adopted: it created one for
+        # every profile.
+        Owned(kind="VirtualService", names=(route,), adopt_legacy=names.legacy(route)),
+        Owned(kind="ServiceEntry", names=(names.service_entry(classification),)),
     )
 
 
-def variant(settings: GiteaSettings) -> Controller[Any, Any]:
-    """The controller of one classification."""
-    classification = settings.classification
+def watches(settings: GiteaSettings) -> Sequence[Watch]:
+    """Return what the controller of one classification reads."""
 
-    def wakes_application(body: Body) -> str | None:
-        return names.profile_of(body["metadata"]["name"], classification)
+    def map_application(body: Body) -> Collection[str]:
+        profile = names.profile_of(body["metadata"]["name"], settings.classification)
+        return () if profile is None else (profile,)
 
-    return replace(
-        CONTROLLER,
-        name=names.component(classification),
-        variant_of=names.CONTROLLER,
-        owned=_owned(classification),
-        watched=(
-            Watched(
-                kind="Application",
-                keep=observe.keep_application(settings),
-                wakes=wakes_application,
-            ),
-            Watched(kind="Secret", keep=observe.keep_secret(settings), wakes=_wakes),
-            Watched(kind="VirtualService", keep=observe.keep_route(settings), wakes=_wakes),
+    return (
+        Watch(
+            kind="Application", transform=observe.keep_application(settings), map=map_application
         ),
+        Watch(kind="Secret", transform=observe.keep_secret(settings), map=by_namespace),
+        Watch(kind="VirtualService", transform=observe.keep_route(settings), map=by_namespace),
     )
 
 
@@ -178,15 +173,12 @@ CONTROLLER = Controller(
     summary="A Gitea for each profile that opted in, by Argo CD, with a database of its own",
     settings=GiteaSettings,
     facts=desired.Facts(account=desired.UNKNOWN),
-    owned=_owned(*names.CLASSIFICATIONS),
+    observe=observe_profile,
     desired=desired.desired,
-    findings=desired.findings,
-    gather=gather,
-    connect=connect,
-    trouble=trouble,
-    chore=chore,
-    namespaces=lambda settings: (settings.argocd_namespace,),
-    apart=True,
-    variants=names.CLASSIFICATIONS,
-    variant=variant,
+    owned=owned,
+    watches=watches,
+    external=ExternalFactory(connect=connect, collect_garbage=collect_garbage),
+    access=Access(namespaces=lambda settings: (settings.argocd_namespace,)),
+    command=Command(standalone=True),
+    variants=Variants(setting="classification", names=names.CLASSIFICATIONS),
 )

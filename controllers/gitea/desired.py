@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.gitea import names, routes
 from controllers.gitea.config import GiteaSettings
@@ -77,8 +78,17 @@ def leaving(profile: Profile, facts: Facts, settings: GiteaSettings) -> bool:
             return False
 
 
-def desired(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Manifest]:
-    """Everything when it opted in; else what stays, and no object that is not there."""
+def desired(profile: Profile, facts: Facts, settings: GiteaSettings) -> Desired:
+    """Return the objects of the profile's Gitea, and the findings about opting in and out."""
+    return Desired(
+        objects=_objects(profile, facts, settings),
+        findings=_findings(profile, facts, settings),
+        error=facts.trouble,
+    )
+
+
+def _objects(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Manifest]:
+    """Return all objects after an opt-in; otherwise those that stay, none of them created."""
     stands = stance(profile, settings)
     application = _application(profile, facts, settings)
     around = [
@@ -98,11 +108,11 @@ def desired(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Man
         kept.append(replace(application, finalizers=finalizers))
     elif stands is Stance.KEPT:
         kept.append(application)
-    return [replace(one, where_present=True) for one in kept]
+    return [replace(one, update_only=True) for one in kept]
 
 
-def findings(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Finding]:
-    """A label that is no boolean; a Gitea that runs although its profile opted out."""
+def _findings(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Finding]:
+    """Return findings for an invalid label, and for a Gitea that runs after an opt-out."""
     key = settings.source_control_enabled_label
     text = profile.labels.get(key)
     if text is not None and read_boolean(text) is None:
@@ -148,7 +158,7 @@ def _application(profile: Profile, facts: Facts, settings: GiteaSettings) -> Man
 
 def _secret(profile: Profile, facts: Facts, settings: GiteaSettings) -> Manifest:
     if facts.account is None:
-        return replace(_left_alone(profile, settings), where_present=True)
+        return replace(_left_alone(profile, settings), update_only=True)
     text = accounts.lines(
         facts.account,
         database=names.identifier(profile.name),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from controllers.limitranges import desired, names
 from controllers.limitranges.config import LimitRangesSettings
-from controllers.runtime.controller import Controller, Owned, no_facts
+from controllers.runtime import Controller, Owned, always, no_facts
 
 CONTROLLER = Controller(
     name="limitranges",
-    summary="One LimitRange for each profile namespace: what containers get that ask for nothing",
+    summary="One LimitRange for each profile namespace: defaults for containers that set none",
     settings=LimitRangesSettings,
     facts=None,
-    # Listed without a selector: a namespace has hardly another, and so a plan sees what it adopts.
-    owned=(Owned(kind="LimitRange", legacy=names.is_legacy),),
+    observe=no_facts,
     desired=desired.desired,
-    findings=desired.findings,
-    gather=no_facts,
+    # Listed without a label selector, so that the plan finds what it adopts; a namespace has few.
+    owned=always(Owned(kind="LimitRange", adopt_legacy=names.is_legacy)),
 )

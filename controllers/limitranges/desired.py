@@ -1,4 +1,4 @@
-"""The LimitRange that a profile should have, and what is to be said of its overrides. Pure."""
+"""The LimitRange of a profile, and the findings about its overrides. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from controllers import overrides, quantities
+from controllers.desired import Desired
 from controllers.findings import Finding
 from controllers.limitranges import names, rules
 from controllers.limitranges.config import LimitRangesSettings
@@ -31,9 +32,15 @@ class _Decision:
     unknown: tuple[str, ...]
 
 
-def desired(profile: Profile, _facts: object, settings: LimitRangesSettings) -> list[Manifest]:
-    """The one LimitRange; none when the settings say nothing of any resource."""
-    item = rules.completed(_decide(profile, settings).item)
+def desired(profile: Profile, _facts: object, settings: LimitRangesSettings) -> Desired:
+    """Return the one LimitRange, and the findings about overrides by label."""
+    decision = _decide(profile, settings)
+    return Desired(objects=_objects(profile, decision), findings=_findings(decision, settings))
+
+
+def _objects(profile: Profile, decision: _Decision) -> list[Manifest]:
+    """Return the LimitRange; nothing when the settings have no resource."""
+    item = rules.completed(decision.item)
     if not item:
         return []
     spelled = {
@@ -50,9 +57,9 @@ def desired(profile: Profile, _facts: object, settings: LimitRangesSettings) -> 
     ]
 
 
-def findings(profile: Profile, _facts: object, settings: LimitRangesSettings) -> list[Finding]:
-    """One for each label that is refused or that overrides nothing."""
-    decision, slots = _decide(profile, settings), _slots(settings)
+def _findings(decision: _Decision, settings: LimitRangesSettings) -> list[Finding]:
+    """Return one finding for each label that is invalid or overrides nothing."""
+    slots = _slots(settings)
     in_force = rules.completed(decision.item)
     found = []
     for name, why in decision.refused.items():

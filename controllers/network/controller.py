@@ -1,22 +1,23 @@
-"""What the network controller owns, and what it reads of the API server's own endpoints."""
+"""What the network controller owns, and the endpoints of the API server that it watches."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from typing import Any
 
 from controllers.manifests import Body
 from controllers.network import desired, names
 from controllers.network.config import NetworkSettings
 from controllers.profiles import Profile
-from controllers.runtime.controller import EVERY_PROFILE, Controller, Owned, View, Watched
+from controllers.runtime import ALL_PROFILES, CacheReader, Controller, Owned, Watch, always
 
 
-def keep(body: Body) -> dict[str, Any] | None:
-    """The egress rule to the endpoints that are ready; None when there are none.
+def transform(body: Body) -> dict[str, Any] | None:
+    """Return the egress rule to the ready endpoints; None when there are none.
 
-    Behind the Service ``kubernetes`` nearly every network plugin sees these addresses, and not the
-    Service's. A port without a number is every port, as EndpointSlices have it.
+    For traffic to the Service ``kubernetes``, nearly every network plugin sees these addresses and
+    not the Service's. In an EndpointSlice a port without a number means every port.
     """
     blocks = {
         block
@@ -36,24 +37,23 @@ def keep(body: Body) -> dict[str, Any] | None:
 
 
 def _block(address: str) -> str | None:
-    """The block of one address; None for a host's name, which a policy cannot hold."""
+    """Return the block of one address; None for a host name, which a policy cannot contain."""
     try:
         return str(ipaddress.ip_network(address))
     except ValueError:
         return None
 
 
-def wakes(_body: Body) -> str:
-    """Pipelines of all profiles reach the API server."""
-    return EVERY_PROFILE
+def map_to_all(_body: Body) -> Collection[str]:
+    """Map the endpoints to all profiles: the pipelines of each connect to the API server."""
+    return ALL_PROFILES
 
 
-ENDPOINTS = Watched(kind="EndpointSlice", keep=keep, wakes=wakes, only=names.ENDPOINTS)
-
-
-async def gather(_profile: Profile, view: View) -> desired.Facts:
-    """Where the API server is."""
-    return desired.Facts(api_server=view.kept(ENDPOINTS.kind, *names.ENDPOINTS))
+async def observe(
+    _profile: Profile, cache: CacheReader, _settings: NetworkSettings, _external: None
+) -> desired.Facts:
+    """Read the addresses of the API server."""
+    return desired.Facts(api_server=cache.get("EndpointSlice", *names.ENDPOINTS))
 
 
 CONTROLLER = Controller(
@@ -61,10 +61,11 @@ CONTROLLER = Controller(
     summary="NetworkPolicies in each profile namespace, by the classification of the data",
     settings=NetworkSettings,
     facts=desired.Facts(),
-    # Listed without a selector: what the older suite left carries no label.
-    owned=(Owned(kind="NetworkPolicy", legacy=names.is_legacy),),
-    watched=(ENDPOINTS,),
+    observe=observe,
     desired=desired.desired,
-    findings=desired.findings,
-    gather=gather,
+    # Listed without a label selector: the objects of the older suite have no label.
+    owned=always(Owned(kind="NetworkPolicy", adopt_legacy=names.is_legacy)),
+    watches=always(
+        Watch(kind="EndpointSlice", transform=transform, map=map_to_all, object=names.ENDPOINTS)
+    ),
 )

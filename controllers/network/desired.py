@@ -1,7 +1,7 @@
-"""The NetworkPolicies that a profile should have, and what is to be said of its labels. Pure.
+"""The NetworkPolicies of a profile, and the findings about its labels. Pure.
 
-It runs for every profile, so what does not depend on one is made once, with the settings
-(``NetworkSettings.by_group``), and shared between manifests.
+What does not depend on a profile is built once, with the settings (``NetworkSettings.by_group``),
+and shared between manifests.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from controllers.desired import Desired
 from controllers.findings import Finding
 from controllers.manifests import Manifest
 from controllers.network import names, rules
@@ -29,8 +30,12 @@ class Facts:
     None while it has not said so."""
 
 
-def desired(profile: Profile, facts: Facts, settings: NetworkSettings) -> list[Manifest]:
-    """The policies of every group that the profile is entitled to, and the further ones."""
+def desired(profile: Profile, facts: Facts, settings: NetworkSettings) -> Desired:
+    """Return the policies of every group that the profile is entitled to, and the extra ones."""
+    return Desired(objects=_objects(profile, facts, settings), findings=_findings(profile))
+
+
+def _objects(profile: Profile, facts: Facts, settings: NetworkSettings) -> list[Manifest]:
     namespace, groups = profile.namespace, rules.groups_of(profile)
     policies = [
         policy for group, found in settings.by_group.items() if group in groups for policy in found
@@ -57,8 +62,8 @@ def _content(
     return policy.content if policy.manifest is None else policy.content_for(namespace)
 
 
-def findings(profile: Profile, _facts: object, _settings: NetworkSettings) -> list[Finding]:
-    """One for each label that should be a boolean and is none."""
+def _findings(profile: Profile) -> list[Finding]:
+    """Return one finding for each label that is not a boolean."""
     return [
         Finding(
             reason=INVALID,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from controllers.notebook import desired, names
 from controllers.notebook.config import NotebookSettings
-from controllers.runtime.controller import Controller, Owned, no_facts
+from controllers.runtime import Controller, Owned, always, no_facts
 
 CONTROLLER = Controller(
     name="notebook",
     summary="One PodDefault for each profile namespace, which marks notebooks as Protected B",
     settings=NotebookSettings,
     facts=None,
-    # Listed without a selector: a namespace has few of them, and so a plan sees what it adopts.
-    owned=(Owned(kind="PodDefault", legacy=names.is_legacy),),
+    observe=no_facts,
     desired=desired.desired,
-    gather=no_facts,
+    # Listed without a label selector, so that the plan finds what it adopts; a namespace has few.
+    owned=always(Owned(kind="PodDefault", adopt_legacy=names.is_legacy)),
 )

@@ -11,8 +11,22 @@ from controllers.pipelines.objectstore import providers
 from controllers.pipelines.objectstore.provider import Credentials, ObjectStore, Refusal, StoreError
 from controllers.pipelines.webhook import listen as webhook_listen
 from controllers.profiles import Profile
-from controllers.runtime.controller import Controller, Granted, IsGone, Owned, Rule, View, Watched
-from controllers.runtime.reconcile.result import Terminal, Waiting
+from controllers.runtime import (
+    Access,
+    CacheReader,
+    Command,
+    Controller,
+    ExternalFactory,
+    Owned,
+    ProfileGone,
+    Rule,
+    RulesWhen,
+    Terminal,
+    Waiting,
+    Watch,
+    always,
+    by_namespace,
+)
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -27,20 +41,21 @@ class Outside:
         """What the chore failed with; empty when it was done."""
 
     def health(self) -> str:
-        """As ``declarations.Telling``."""
+        """As ``declarations.HealthReporter``."""
         return self.store.health() or self.left_undone
 
     async def close(self) -> None:
         await self.store.close()
 
 
-async def gather(profile: Profile, view: View) -> desired.Facts:
-    """Whether the namespace takes part, and the keys that its Secret is to hold."""
-    if not view.kept("Namespace", "", profile.namespace):
+async def observe_profile(
+    profile: Profile, cache: CacheReader, settings: PipelinesSettings, outside: Outside
+) -> desired.Facts:
+    """Return whether the namespace takes part, and the keys that its Secret is to hold."""
+    if not cache.get("Namespace", "", profile.namespace):
         return desired.Facts(enabled=False)
-    outside: Outside = view.outside
-    secret: observe.Held | None = view.kept("Secret", profile.namespace, names.SECRET)
-    tenant, findings = observe.tenant(profile, outside.settings)
+    secret: observe.Held | None = cache.get("Secret", profile.namespace, names.SECRET)
+    tenant, findings = observe.tenant(profile, settings)
     held = secret.credentials if secret else None
     if secret is not None and secret.why_not:
         # A key that nobody could keep would be made anew at every reconcile.
@@ -69,17 +84,12 @@ def _outcome(error: StoreError) -> Exception:
     return Waiting(error.reason, error.message, after=error.after)
 
 
-def trouble(facts: desired.Facts) -> Exception | None:
-    """Why the store could not be asked."""
-    return facts.trouble
-
-
-async def chore(outside: Outside, is_gone: IsGone) -> None:
+async def collect_garbage(outside: Outside, profile_gone: ProfileGone) -> None:
     """The bucket's policy and retention; and users of Profiles that are gone."""
     try:
         await outside.store.maintain()
         if not outside.settings.keep_departed:
-            for one in await outside.store.sweep(is_gone):
+            for one in await outside.store.sweep(profile_gone):
                 logger.info("account removed", namespace=one.namespace, profile_uid=one.uid)
     except StoreError as error:
         outside.left_undone = f"bucket and departed users not looked after: {error.message}"
@@ -112,7 +122,9 @@ CONTROLLER = Controller(
     settings=PipelinesSettings,
     # As of a namespace that takes part; `render` shows no key of a store.
     facts=desired.Facts(keys=desired.Keys(access="(of the store)", secret="(of the store)")),  # noqa: S106 - says so
-    owned=(
+    observe=observe_profile,
+    desired=desired.desired,
+    owned=always(
         Owned(kind="ConfigMap", names=names.CONFIG_MAPS),
         Owned(kind="Secret", names=names.SECRETS),
         Owned(kind="Deployment", names=(names.PROXY,)),
@@ -120,24 +132,20 @@ CONTROLLER = Controller(
         Owned(kind="ServiceAccount", names=(names.AGENT,)),
         Owned(kind="Role", names=names.DRIVER_ROLES),
         Owned(kind="RoleBinding", names=names.BINDINGS),
-        Owned(kind="PodDefault", names=(names.POD_DEFAULT,), dispensable=True),
+        Owned(kind="PodDefault", names=(names.POD_DEFAULT,), optional=True),
     ),
-    watched=(
-        Watched(kind="Namespace", keep=observe.keep_namespace, wakes=observe.wakes_namespace),
-        Watched(kind="Secret", keep=observe.keep_secret, wakes=observe.wakes_secret),
+    watches=always(
+        Watch(kind="Namespace", transform=observe.keep_namespace, map=observe.map_namespace),
+        Watch(kind="Secret", transform=observe.keep_secret, map=by_namespace),
     ),
+    external=ExternalFactory(connect=Outside, collect_garbage=collect_garbage),
     # Who binds a role or writes one must be allowed to, or have what it grants. What else the
     # central driver's Roles grant follows from the kinds that are owned.
-    configured_rules=(
-        Granted(setting="driver_mode", values=("sidecar",), rules=(_BINDS_AGENTS,)),
-        Granted(setting="driver_mode", values=("central",), rules=(_READS_PODS, _CLAIMS)),
+    access=Access(
+        by_settings=(
+            RulesWhen(setting="driver_mode", values=("sidecar",), rules=(_BINDS_AGENTS,)),
+            RulesWhen(setting="driver_mode", values=("central",), rules=(_READS_PODS, _CLAIMS)),
+        ),
     ),
-    desired=desired.desired,
-    findings=desired.findings,
-    spared=desired.spared,
-    gather=gather,
-    connect=Outside,
-    trouble=trouble,
-    chore=chore,
-    webhook=webhook,
+    command=Command(webhook=webhook),
 )

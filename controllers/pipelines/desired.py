@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from controllers.desired import Desired
 from controllers.findings import Finding
 from controllers.manifests import Key, Manifest
 from controllers.pipelines import drivers, names, proxies
@@ -38,13 +39,26 @@ class Facts:
     """Why the store could not be asked; ``keys`` are then what the Secret held."""
 
 
-def desired(profile: Profile, facts: Facts, settings: PipelinesSettings) -> list[Manifest]:
-    """Everything of a namespace that takes part, nothing of one that does not."""
+def desired(profile: Profile, facts: Facts, settings: PipelinesSettings) -> Desired:
+    """Return the objects of a namespace that takes part, and nothing for the others.
+
+    The Secret is retained while the object store cannot say what it should hold.
+    """
+    unknown = frozenset({Key("Secret", profile.namespace, names.SECRET)})
+    return Desired(
+        objects=_objects(profile, facts, settings),
+        findings=facts.findings,
+        retain=frozenset() if facts.trouble is None else unknown,
+        error=facts.trouble,
+    )
+
+
+def _objects(profile: Profile, facts: Facts, settings: PipelinesSettings) -> list[Manifest]:
     if not facts.enabled:
         return []
     namespace = profile.namespace
     return [
-        replace(manifest, inherited=names.INHERITED)
+        replace(manifest, adopt_from_namespace=names.INHERITED)
         for manifest in (
             *secret(namespace, facts.keys),
             *common(namespace, settings),
@@ -52,18 +66,6 @@ def desired(profile: Profile, facts: Facts, settings: PipelinesSettings) -> list
             *drivers.objects(namespace, settings),
         )
     ]
-
-
-def spared(profile: Profile, facts: Facts, _settings: PipelinesSettings) -> Sequence[Key]:
-    """The Secret, while nobody can tell what it should hold."""
-    if facts.trouble is None:
-        return ()
-    return (Key("Secret", profile.namespace, names.SECRET),)
-
-
-def findings(_profile: Profile, facts: Facts, _settings: PipelinesSettings) -> list[Finding]:
-    """What ``gather`` had to remark."""
-    return list(facts.findings)
 
 
 def common(namespace: str, settings: PipelinesSettings) -> list[Manifest]:

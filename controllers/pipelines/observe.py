@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controllers.findings import Finding
@@ -31,9 +31,9 @@ def keep_namespace(body: Body) -> bool | None:
     return True if labels.get(names.ENABLED_LABEL) == "true" else None
 
 
-def wakes_namespace(body: Body) -> str | None:
-    """The Profile of a namespace has its name."""
-    return str(body["metadata"]["name"])
+def map_namespace(body: Body) -> Collection[str]:
+    """Map a Namespace to the Profile of the same name."""
+    return (str(body["metadata"]["name"]),)
 
 
 def keep_secret(body: Body) -> Held | None:
@@ -42,12 +42,6 @@ def keep_secret(body: Body) -> Held | None:
     if metadata["name"] != names.SECRET:
         return None
     return Held(credentials=read_keys(body.get("data")), why_not=_why_not(metadata))
-
-
-def wakes_secret(body: Body) -> str | None:
-    """The Profile of the namespace that the Secret is in."""
-    metadata = body["metadata"]
-    return str(metadata["namespace"]) if metadata["name"] == names.SECRET else None
 
 
 def read_keys(data: object) -> Credentials | None:

@@ -1,4 +1,4 @@
-"""What the quotas controller owns, watches and gathers."""
+"""What the quotas controller owns, watches and observes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from controllers.manifests import Body
 from controllers.profiles import Profile
 from controllers.quotas import desired, names
 from controllers.quotas.config import QuotasSettings
-from controllers.runtime.controller import Controller, Owned, View, Watched
+from controllers.runtime import CacheReader, Controller, Owned, Watch, always, by_namespace
 
 
-def keep(body: Body) -> Mapping[str, str] | None:
-    """``spec.hard`` of Kubeflow's own quota; None for every other one.
+def transform(body: Body) -> Mapping[str, str] | None:
+    """Return ``spec.hard`` of Kubeflow's own quota, and None for every other quota.
 
-    A quota with scopes limits some pods only, so that it undercuts no override: nothing is kept.
+    A quota with scopes limits only some pods and restricts no override: its value is empty.
     """
     if body["metadata"]["name"] != names.KUBEFLOW_QUOTA:
         return None
@@ -24,15 +24,11 @@ def keep(body: Body) -> Mapping[str, str] | None:
     return {str(key): str(value) for key, value in (spec.get("hard") or {}).items()}
 
 
-def wakes(body: Body) -> str | None:
-    """The Profile of the namespace that the quota is in: they have the same name."""
-    metadata = body["metadata"]
-    return str(metadata["namespace"]) if metadata["name"] == names.KUBEFLOW_QUOTA else None
-
-
-async def gather(profile: Profile, view: View) -> desired.Facts:
-    """Kubeflow's own quota beside ours."""
-    hard = view.kept("ResourceQuota", profile.namespace, names.KUBEFLOW_QUOTA)
+async def observe(
+    profile: Profile, cache: CacheReader, _settings: QuotasSettings, _external: None
+) -> desired.Facts:
+    """Read Kubeflow's own quota of the namespace."""
+    hard = cache.get("ResourceQuota", profile.namespace, names.KUBEFLOW_QUOTA)
     return desired.Facts(kubeflow_hard=hard or {})
 
 
@@ -41,9 +37,8 @@ CONTROLLER = Controller(
     summary="One ResourceQuota for each profile namespace, with overrides by label",
     settings=QuotasSettings,
     facts=desired.Facts(),
-    owned=(Owned(kind="ResourceQuota", legacy=names.is_legacy),),
-    watched=(Watched(kind="ResourceQuota", keep=keep, wakes=wakes),),
+    observe=observe,
     desired=desired.desired,
-    findings=desired.findings,
-    gather=gather,
+    owned=always(Owned(kind="ResourceQuota", adopt_legacy=names.is_legacy)),
+    watches=always(Watch(kind="ResourceQuota", transform=transform, map=by_namespace)),
 )

@@ -1,4 +1,4 @@
-"""The ResourceQuota that a profile should have, and what is to be said of its overrides. Pure."""
+"""The ResourceQuota of a profile, and the findings about its overrides. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from controllers import overrides, quantities
+from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.manifests import Manifest
 from controllers.profiles import Profile
@@ -33,8 +34,15 @@ class Facts:
     """``spec.hard`` of Kubeflow's own quota in the namespace; empty when there is none."""
 
 
-def desired(profile: Profile, _facts: Facts, settings: QuotasSettings) -> list[Manifest]:
-    """The one ResourceQuota; none when the settings limit nothing."""
+def desired(profile: Profile, facts: Facts, settings: QuotasSettings) -> Desired:
+    """Return the one ResourceQuota, and the findings about overrides by label."""
+    return Desired(
+        objects=_objects(profile, settings), findings=_findings(profile, facts, settings)
+    )
+
+
+def _objects(profile: Profile, settings: QuotasSettings) -> list[Manifest]:
+    """Return the ResourceQuota; nothing when the settings limit nothing."""
     if not settings.hard:
         return []
     amounts = {**settings.hard, **_overrides(profile, settings)}
@@ -49,8 +57,8 @@ def desired(profile: Profile, _facts: Facts, settings: QuotasSettings) -> list[M
     ]
 
 
-def findings(profile: Profile, facts: Facts, settings: QuotasSettings) -> list[Finding]:
-    """One for each label that is refused or unknown, and each override that Kubeflow undercuts."""
+def _findings(profile: Profile, facts: Facts, settings: QuotasSettings) -> list[Finding]:
+    """Return one finding for each label that is invalid, unknown or above Kubeflow's quota."""
     read = _read(profile, settings)
     found = [
         overrides.refusal(

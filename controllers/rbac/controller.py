@@ -1,10 +1,20 @@
-"""What the rbac controller owns, and the rights that it needs to hand on."""
+"""What the rbac controller owns, and the rights that it grants to others."""
 
 from __future__ import annotations
 
 from controllers.rbac import desired, names
 from controllers.rbac.config import Bound, RbacSettings
-from controllers.runtime.controller import Controller, Granted, Listed, Owned, Rule, no_facts
+from controllers.runtime import (
+    Access,
+    Command,
+    Controller,
+    Owned,
+    Rule,
+    RulesFromSetting,
+    RulesWhen,
+    always,
+    no_facts,
+)
 
 
 def _bind(resource: str, role: str) -> tuple[Rule, ...]:
@@ -16,27 +26,30 @@ CONTROLLER = Controller(
     summary="A Role and bindings for each profile namespace: pipelines, support, other namespaces",
     settings=RbacSettings,
     facts=None,
-    owned=(Owned(kind="Role"), Owned(kind="RoleBinding", legacy=names.is_legacy)),
+    observe=no_facts,
     desired=desired.desired,
-    findings=desired.findings,
-    gather=no_facts,
-    # The rules of the Role that is written, and `bind` on each role that is bound. The verb
-    # `escalate` would lift both for every Role in every namespace: these are the smaller rights.
-    configured_rules=(
-        Listed(setting="pipeline_verbs"),
-        Granted(
-            setting="ml_pipeline",
-            values=(Bound.CLUSTER_ROLE,),
-            rules=_bind("clusterroles", names.ML_PIPELINE),
-        ),
-        Granted(setting="support_groups", rules=_bind("clusterroles", names.SUPPORT)),
-        Granted(setting="cross_namespace_access", rules=_bind("clusterroles", names.EDIT_ROLE)),
-        # Held though its rules are, too: the binding may be written before the Role.
-        Granted(
-            setting="ml_pipeline",
-            values=(Bound.ROLE,),
-            rules=_bind("roles", names.PIPELINES_ROLE),
-        ),
+    owned=always(Owned(kind="Role"), Owned(kind="RoleBinding", adopt_legacy=names.is_legacy)),
+    # The rules of the Role that it writes, and `bind` on each role that it binds. The verb
+    # `escalate` would allow both for every Role in every namespace: these are the smaller rights.
+    access=Access(
+        by_settings=(
+            RulesFromSetting(setting="pipeline_verbs"),
+            RulesWhen(
+                setting="ml_pipeline",
+                values=(Bound.CLUSTER_ROLE,),
+                rules=_bind("clusterroles", names.ML_PIPELINE),
+            ),
+            RulesWhen(setting="support_groups", rules=_bind("clusterroles", names.SUPPORT)),
+            RulesWhen(
+                setting="cross_namespace_access", rules=_bind("clusterroles", names.EDIT_ROLE)
+            ),
+            # Needed although it has the Role's rules: the binding may be written before the Role.
+            RulesWhen(
+                setting="ml_pipeline",
+                values=(Bound.ROLE,),
+                rules=_bind("roles", names.PIPELINES_ROLE),
+            ),
+        )
     ),
-    flags=("support_groups",),
+    command=Command(flags=("support_groups",)),
 )

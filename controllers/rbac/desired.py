@@ -1,10 +1,11 @@
-"""The Role and the bindings that a profile should have, and what is to be said of them. Pure."""
+"""The Role and the RoleBindings of a profile, and the findings about them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.manifests import Manifest
 from controllers.profiles import Owner, Profile
@@ -25,8 +26,13 @@ _LONGEST_NAMED = 70
 Rule = dict[str, list[str]]
 
 
-def desired(profile: Profile, _facts: object, settings: RbacSettings) -> list[Manifest]:
-    """The Role, the owner's binding, the support groups' and one for each namespace let in."""
+def desired(profile: Profile, _facts: object, settings: RbacSettings) -> Desired:
+    """Return the Role and the RoleBindings, and the findings about owner and annotation."""
+    return Desired(objects=_objects(profile, settings), findings=_findings(profile, settings))
+
+
+def _objects(profile: Profile, settings: RbacSettings) -> list[Manifest]:
+    """Return the Role, and the bindings of owner, support groups and admitted namespaces."""
     manifests: list[Manifest] = []
     if settings.pipeline_verbs:
         manifests.append(_pipelines_role(profile, settings))
@@ -40,8 +46,8 @@ def desired(profile: Profile, _facts: object, settings: RbacSettings) -> list[Ma
     return manifests
 
 
-def findings(profile: Profile, _facts: object, settings: RbacSettings) -> list[Finding]:
-    """What is wrong with the owner and with the annotation that lets namespaces in."""
+def _findings(profile: Profile, settings: RbacSettings) -> list[Finding]:
+    """Return what is wrong with the owner and with the annotation that admits namespaces."""
     found = []
     refusal = rules.owner_refusal(profile.owner)
     if refusal and settings.ml_pipeline is not Bound.NONE:
@@ -93,7 +99,7 @@ def _binding(
         name=name,
         content={"roleRef": role, "subjects": list(subjects)},
         # kfam would take it for a contributor's, and fail over one with several subjects.
-        barred_annotations=names.KFAM_ANNOTATIONS,
+        stripped_annotations=names.KFAM_ANNOTATIONS,
     )
 
 

@@ -1,1 +1,76 @@
-"""The common base: informers, queues, plan and apply, telling. Written once for all controllers."""
+"""The base of all controllers, and its public surface: what a controller's modules import.
+
+It imports no client, cache or manager, so that a controller's module stays cheap to import.
+"""
+
+from controllers.desired import Desired
+from controllers.findings import Finding, Severity
+from controllers.manifests import Body, Key, Manifest
+from controllers.profiles import Profile
+from controllers.runtime.controller import (
+    ALL_PROFILES,
+    NO_PROFILES,
+    Access,
+    AnyController,
+    CacheReader,
+    Command,
+    ComponentStatus,
+    Controller,
+    Enqueue,
+    External,
+    ExternalFactory,
+    HealthReporter,
+    Instrumented,
+    Owned,
+    ProfileGone,
+    Rule,
+    RulesForNames,
+    RulesFromSetting,
+    RulesWhen,
+    Runnable,
+    Variants,
+    Watch,
+    always,
+    by_namespace,
+    no_facts,
+    no_profiles,
+)
+from controllers.runtime.errors import Terminal, Waiting
+
+__all__ = [
+    "ALL_PROFILES",
+    "NO_PROFILES",
+    "Access",
+    "AnyController",
+    "Body",
+    "CacheReader",
+    "Command",
+    "ComponentStatus",
+    "Controller",
+    "Desired",
+    "Enqueue",
+    "External",
+    "ExternalFactory",
+    "Finding",
+    "HealthReporter",
+    "Instrumented",
+    "Key",
+    "Manifest",
+    "Owned",
+    "Profile",
+    "ProfileGone",
+    "Rule",
+    "RulesForNames",
+    "RulesFromSetting",
+    "RulesWhen",
+    "Runnable",
+    "Severity",
+    "Terminal",
+    "Variants",
+    "Waiting",
+    "Watch",
+    "always",
+    "by_namespace",
+    "no_facts",
+    "no_profiles",
+]

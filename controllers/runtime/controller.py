@@ -1,164 +1,201 @@
-"""What a controller declares: everything the base needs to run it, and nothing that runs itself."""
+"""The contract of a controller: what it declares and the base runs."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from controllers.findings import Finding
-from controllers.manifests import Body, Key, Manifest
+from controllers.desired import Desired
+from controllers.manifests import Body, Key
 from controllers.profiles import Profile
 
 SettingsT = TypeVar("SettingsT")
+SettingsT_contra = TypeVar("SettingsT_contra", contravariant=True)
 FactsT = TypeVar("FactsT")
+ExternalT = TypeVar("ExternalT")
+ExternalT_co = TypeVar("ExternalT_co", covariant=True)
+ValueT = TypeVar("ValueT")
 
 
-class Outside(Protocol):
-    """A part of the world that is not Kubernetes."""
+# -- external systems -----------------------------------------------------------------------------
+
+
+class External(Protocol):
+    """The client of a system outside Kubernetes."""
 
     async def close(self) -> None:
-        """Gives back what it holds; bounded in time."""
+        """Release connections and threads, in bounded time."""
 
 
 @runtime_checkable
-class Telling(Outside, Protocol):
-    """A part of the world outside that says how it is."""
+class HealthReporter(External, Protocol):
+    """An external system that reports its health."""
 
     def health(self) -> str:
-        """A sentence for /readyz?verbose, from any thread; empty when all is well."""
+        """Return a sentence for /readyz?verbose, empty when healthy. Called from any thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """How one thing outside is that a controller asks: a gateway, a storage account."""
+class ComponentStatus:
+    """The status of one component of an external system: a gateway, a storage account."""
 
     name: str
     trouble: str = ""
-    """A sentence; empty when all is well."""
+    """A sentence; empty when healthy."""
     success: float | None
-    """Unix seconds of its last good answer; None when it never gave one to this process."""
+    """Unix seconds of the last successful response; None before the first one."""
 
 
 @runtime_checkable
-class Measured(Outside, Protocol):
-    """A part of the world outside that is several things, each shown in the metrics."""
+class Instrumented(External, Protocol):
+    """An external system with several components, each of which has metrics."""
 
-    def parts(self) -> Sequence[Part]:
-        """How each is, from any thread."""
+    def parts(self) -> Sequence[ComponentStatus]:
+        """Return the status of each component. Called from any thread."""
 
 
 @runtime_checkable
-class Active(Outside, Protocol):
-    """A part of the world outside that finds out by itself what concerns profiles."""
+class Runnable(External, Protocol):
+    """An external system that runs a task of its own and enqueues the profiles that it affects."""
 
-    async def run(self, view: View, wake: Wake) -> None:
-        """From the first complete lists on, leading or not, until it is cancelled.
+    async def run(self, cache: CacheReader, enqueue: Enqueue) -> None:
+        """Run until cancelled, leading or not. Starts when the cache is synced.
 
-        An error of it ends the process.
+        An error ends the process.
         """
 
     def noticed(self) -> None:
-        """What was kept of a watched object that wakes no profile has changed: see ``view``."""
+        """The transformed value of a watched object that maps to no profile has changed."""
 
 
-class Connect(Protocol):
-    """Makes the controller's part of the world outside."""
+class Connect(Protocol[SettingsT_contra, ExternalT_co]):
+    """Creates the client of the controller's external systems."""
 
-    def __call__(self, settings: Any, /, *, dry_run: bool) -> Outside | None:
-        """Must not block, nor raise because nobody answers. In a dry run it changes nothing."""
+    def __call__(self, settings: SettingsT_contra, /, *, dry_run: bool) -> ExternalT_co:
+        """Return the client. It does not block and does not raise for an unreachable system.
 
-
-IsGone = Callable[[str, str], bool]
-"""Whether the Profile of this name and UID is known to be gone. False for what cannot be known:
-before all Profiles are listed, and for UIDs of other shards. Ask right before acting on it."""
+        In a dry run the client changes nothing.
+        """
 
 
-class Wake(Protocol):
-    """Puts profiles in line for the controller."""
+ProfileGone = Callable[[str, str], bool]
+"""Predicate: whether the Profile of this name and UID is known to be deleted.
 
-    def __call__(self, profile: str | None, /) -> None:
-        """The Profile of this name, if there is one; None: every Profile."""
+False when that is not known: before all Profiles are listed, and for UIDs of other shards. Call it
+immediately before acting on the result.
+"""
+Enqueue = Callable[[Collection[str]], None]
+"""Adds profiles, by name, to the controller's work queue. ALL_PROFILES adds all of them; names
+without a Profile are ignored."""
 
 
-class View(Protocol):
-    """What ``gather`` may read of the cluster: the informers' memory, never a request."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalFactory(Generic[SettingsT, ExternalT]):
+    """How a controller connects to its external systems and collects garbage in them."""
 
-    @property
-    def outside(self) -> Any:
-        """What ``Controller.connect`` made of the controller's settings."""
+    connect: Connect[SettingsT, ExternalT]
+    """Called once per process, in its event loop."""
+    collect_garbage: Callable[[ExternalT, ProfileGone], Awaitable[None]] | None = None
+    """Removes what deleted Profiles left in the external system. Called at the start, at every
+    resync, and soon after a Profile is deleted; retried with backoff when it raises; never called
+    in a dry run."""
+
+
+# -- the cache ------------------------------------------------------------------------------------
+
+
+class CacheReader(Protocol):
+    """Read access to the informers' caches for one controller. It never sends a request."""
 
     @property
     def profiles(self) -> frozenset[str]:
-        """The names of all Profiles, those of other shards too; one object until that changes."""
+        """The names of all Profiles, including those of other shards.
 
-    def kept(self, kind: str, namespace: str, name: str) -> Any | None:
-        """What the controller's projection kept of one watched object, or None."""
+        The same object until a Profile is created or deleted.
+        """
 
-    def all_kept(self, kind: str, namespace: str) -> Mapping[str, Any]:
-        """What it kept of all watched objects of a namespace, by name."""
+    def get(self, kind: str, namespace: str, name: str) -> Any | None:
+        """Return the transformed value of one watched object, or None."""
 
-    def concerning(self, kind: str, profile: str) -> Mapping[str, Any]:
-        """What it kept of all watched objects without a namespace that wake this Profile."""
+    def list(self, kind: str, namespace: str) -> Mapping[str, Any]:
+        """Return the transformed values of the watched objects of a namespace, by name."""
+
+    def list_for_profile(self, kind: str, profile: str) -> Mapping[str, Any]:
+        """Return those of the watched cluster-scoped objects that map to this Profile, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """A kind that the controller creates, keeps in shape and prunes.
+    """A kind whose objects the controller creates, updates and prunes.
 
-    ``legacy`` names the unlabelled objects of an older suite that count as owned when the Profile
-    controls them; it is given the object's metadata. It makes the informer list the kind without
-    a label selector.
+    ``adopt_legacy`` is a predicate on an object's metadata: the unlabelled objects of an older
+    suite that count as owned when the Profile controls them. With it the informer lists the kind
+    without a label selector.
 
-    ``names`` are those of all objects of the kind that it ever makes, where they are the same in
-    every namespace: it asks for no right on others but to list them, and where there is one name,
-    and nobody else in the process is interested in others, nothing else is listed. Those of a
-    variant end in its name.
+    ``names`` are the names of all objects of the kind that the controller ever creates, if they are
+    the same in every namespace. Its rights are then restricted to these names, except ``create``
+    and, for several names, ``list`` and ``watch``.
 
-    ``dispensable`` (for optional kinds) says that the controller's other objects do not wait for
-    the kind: its manifests are left out while the cluster does not serve it.
+    ``optional`` is for kinds of a CRD that a cluster may lack: the controller's other objects do
+    not wait for the kind, and its objects are left out while the cluster does not serve it.
     """
 
     kind: str
-    legacy: Callable[[Mapping[str, Any]], bool] | None = None
+    adopt_legacy: Callable[[Mapping[str, Any]], bool] | None = None
     names: tuple[str, ...] = ()
-    dispensable: bool = False
+    optional: bool = False
 
 
-EVERY_PROFILE = "*"
-"""What ``Watched.wakes`` gives for an object that concerns all Profiles; none can be called so."""
+ALL_PROFILES: Collection[str] = frozenset({"*"})
+"""What a map function returns for an object that affects every profile."""
+NO_PROFILES: Collection[str] = ()
+
+
+def by_namespace(body: Body) -> Collection[str]:
+    """Map a namespaced object to the Profile of its namespace: both have the same name."""
+    return (str(body["metadata"]["namespace"]),)
+
+
+def no_profiles(_body: Body) -> Collection[str]:
+    """Map an object to no profile; a change is reported to the external system (``Runnable``)."""
+    return NO_PROFILES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A kind that the controller only reads.
+class Watch:
+    """A kind that the controller reads.
 
-    ``keep`` is the projection: what is remembered of an object, or None when it is of no interest.
-    An object wakes the Profile that ``wakes`` names, or EVERY_PROFILE, one after the other behind
-    what is urgent, and only when what was kept of it changed;
-    without ``wakes`` it wakes none, and the controller's part outside is told (``Active``).
+    ``transform`` returns what the cache stores of an object, or None to store nothing.
 
-    ``only`` is the namespace and name of the one object that is read: nothing else of the kind is
-    listed, and no right to read it is asked for. A kind may be watched so several times.
+    ``map`` returns the names of the Profiles to enqueue when the transformed value of an object
+    changes: some, ALL_PROFILES (enqueued with low priority), or NO_PROFILES. For a deleted object
+    of a namespaced kind it receives only namespace and name.
 
-    ``removable`` asks for the right to delete what ``Controller.removed`` names of the kind.
+    ``object`` is the namespace and name of the one object to watch: nothing else of the kind is
+    listed, and the rights are restricted to it. A kind may be watched so several times.
+
+    ``deletable`` grants the right to delete objects that ``Desired.delete`` names.
     """
 
     kind: str
-    keep: Callable[[Body], Any | None]
-    wakes: Callable[[Body], str | None] | None
-    only: tuple[str, str] | None = None
-    removable: bool = False
+    transform: Callable[[Body], Any | None]
+    map: Callable[[Body], Collection[str]]
+    object: tuple[str, str] | None = None
+    deletable: bool = False
 
     @property
     def informer(self) -> str:
-        """What the informer that serves it is called: the kind, or the one object of it."""
-        return self.kind if self.only is None else str(Key(self.kind, *self.only))
+        """The name of the informer that serves the watch: the kind, or the single object."""
+        return self.kind if self.object is None else str(Key(self.kind, *self.object))
+
+
+# -- rights ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """An RBAC rule that the controller needs beyond those that follow from its kinds."""
+    """An RBAC rule."""
 
     groups: tuple[str, ...]
     resources: tuple[str, ...]
@@ -167,11 +204,11 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
-    """Rules that a setting calls for, such as ``bind`` on the role that it has bound.
+class RulesWhen:
+    """Rules that depend on the value of a setting, such as ``bind`` on the role that it names.
 
-    They are needed while the setting has one of ``values``; where none is named, while it is
-    neither false nor empty. Data and no function, as the Helm chart follows it, too.
+    They apply while the setting has one of ``values``; without ``values``, while it is true or not
+    empty. It is data and not a function because the Helm chart evaluates it, too.
     """
 
     setting: str
@@ -180,21 +217,22 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """The rules that a setting lists itself: a table of API group -> resource -> verbs.
+class RulesFromSetting:
+    """Rules that a setting lists: a table of API group -> resource -> verbs.
 
-    Kubernetes lets nobody write a Role with rights that he lacks, so who writes them has them.
+    Kubernetes lets only a subject that has a right itself write it into a Role.
     """
 
     setting: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """A rule for those objects alone whose names a setting holds; ``rule`` itself names none.
+class RulesForNames:
+    """A rule for the objects whose names a setting holds; ``rule`` itself has no names.
 
-    The setting is a name, or a list of which each item has one in its field ``key``; what follows a
-    slash is a namespace. It is needed while one of ``while_set`` is not empty, if any is named.
+    The setting is a name, or a list whose items have a name in their field ``key``; the part after
+    a slash is a namespace. It applies while one of the settings ``while_set`` is not empty, if any
+    is listed.
     """
 
     setting: str
@@ -203,93 +241,95 @@ class Named:
     while_set: tuple[str, ...] = ()
 
 
-async def no_facts(_profile: Profile, _view: View) -> None:
-    """Most controllers need to know nothing but the Profile."""
-
-
-def nothing_outside(_settings: object, *, dry_run: bool) -> None:
-    """Most controllers talk to nothing but Kubernetes."""
-
-
-def no_trouble(_facts: object) -> Exception | None:
-    """Most controllers either know all they need, or ``gather`` raises."""
-    return None
-
-
-def no_findings(_profile: Profile, _facts: object, _settings: object) -> Sequence[Finding]:
-    """Most controllers have nothing to remark."""
-    return ()
-
-
-def nothing_spared(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
-    """Most controllers prune whatever they no longer want."""
-    return ()
-
-
-def nothing_removed(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
-    """Most controllers delete nothing but what they made and no longer want."""
+def no_namespaces(_settings: object) -> Collection[str]:
+    """Most controllers write only into the profile's namespace."""
     return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Controller(Generic[SettingsT, FactsT]):
-    """One controller.
+class Access(Generic[SettingsT]):
+    """Rights beyond those that follow from the owned and watched kinds."""
 
-    ``desired`` and ``findings`` are pure. ``gather`` is the one step that may wait for the world;
-    ``facts`` stands for its answer where there is no cluster to ask (``render``).
+    rules: tuple[Rule, ...] = ()
+    by_settings: tuple[RulesWhen | RulesFromSetting | RulesForNames, ...] = ()
+    namespaces: Callable[[SettingsT], Collection[str]] = no_namespaces
+    """The namespaces in which it writes besides the profile's. A Profile never decides them."""
+
+
+# -- the command line -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Generic[SettingsT]):
+    """How the controller appears on the command line."""
+
+    flags: tuple[str, ...] = ()
+    """Settings, lists of strings, that are flags of the subcommand as well: ``--support-groups``
+    of ``support_groups``, repeatable and comma-separated."""
+    aliases: tuple[str, ...] = ()
+    """Hidden names of the subcommand, for deployments that use an older one."""
+    webhook: Callable[[SettingsT, tuple[str, int] | None], Coroutine[Any, Any, int]] | None = None
+    """With ``--webhook`` the process runs this instead of the reconciler: it serves the desired
+    state to another operator, without an API server, until the process is stopped, and returns the
+    exit code. The argument is a second address to listen on; raises OSError if that fails."""
+    standalone: bool = False
+    """The controller runs in a process of its own: ``all`` does not include it unless it is
+    named."""
+
+
+# -- the controller -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variants:
+    """The variants of a controller: it runs as exactly one of them.
+
+    Name, condition, labels and Lease are the variant's own, so that a process of each can run
+    beside the others.
+    """
+
+    setting: str = ""
+    """The setting whose value is the variant's name."""
+    names: tuple[str, ...] = ()
+    of: str = ""
+    """Of a controller that runs as a variant: its name in the registry. A Profile may pause the
+    controller by either name."""
+
+
+def always(*values: ValueT) -> Callable[[object], Sequence[ValueT]]:
+    """Return a function that returns the same values for all settings."""
+    return lambda _settings: values
+
+
+async def no_facts(
+    _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+) -> None:
+    """Most controllers decide by the Profile and the settings alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller(Generic[SettingsT, FactsT, ExternalT]):
+    """One controller. A reconcile calls ``observe`` and then ``desired``; the base does the rest.
+
+    ``observe`` is the one step that may wait for an external system.
+    ``desired`` is pure. ``facts`` are its facts where there is no cluster (``render``).
+
+    ``owned`` and ``watches`` follow from the settings. They are also called with default settings,
+    in which required settings are absent (``default_settings``).
     """
 
     name: str
     summary: str
     settings: type[SettingsT]
     facts: FactsT
-    owned: tuple[Owned, ...]
-    desired: Callable[[Profile, FactsT, SettingsT], Sequence[Manifest]]
-    findings: Callable[[Profile, FactsT, SettingsT], Sequence[Finding]] = no_findings
-    spared: Callable[[Profile, FactsT, SettingsT], Collection[Key]] = nothing_spared
-    """Pure. Objects that are not wanted, or not now, and yet must not be pruned: who would want
-    them could not be asked, or something else has to go first. Missing ones are not made."""
-    removed: Callable[[Profile, FactsT, SettingsT], Collection[Key]] = nothing_removed
-    """Pure. Objects that have to go now before anything else can: of owned or removable kinds, in
-    the profile's namespace or in none, wanted by nobody. Each is deleted as it was seen (its UID
-    and resourceVersion are preconditions). While there are any the profile is not ready, and it is
-    looked at again soon: that is how things go in an order, a step in each reconcile."""
-    gather: Callable[[Profile, View], Awaitable[FactsT]]
-    connect: Connect = nothing_outside
-    """Makes what ``gather`` finds as ``View.outside``, a client of an object store, say. Called
-    once a process, in its event loop."""
-    chore: Callable[[Any, IsGone], Awaitable[None]] | None = None
-    """What is to be done outside for no profile, or for those that are gone: at the start, at every
-    resync, and soon after a Profile went. Given what ``connect`` made. When it raises it is tried
-    again with backoff; never called in a dry run."""
-    webhook: Callable[[SettingsT, tuple[str, int] | None], Coroutine[Any, Any, int]] | None = None
-    """With ``--webhook`` the process runs this alone: it serves the same desired state to another
-    operator, without an API server, until the process is told to stop, and returns its exit code.
-    Given an address to listen on besides its own; raises OSError when it cannot listen."""
-    trouble: Callable[[FactsT], Exception | None] = no_trouble
-    """What ``gather`` could not learn although it did not raise: the objects are kept as the facts
-    say, and then the reconcile ends as if this had been raised."""
-    watched: tuple[Watched, ...] = ()
-    rules: tuple[Rule, ...] = ()
-    configured_rules: tuple[Granted | Listed | Named, ...] = ()
-    """Further rules that follow from the settings."""
-    flags: tuple[str, ...] = ()
-    """Settings that are lists of texts and flags of its subcommand as well: ``--support-groups``
-    of ``support_groups``, repeatable and comma-separated."""
-    aliases: tuple[str, ...] = ()
-    """Hidden subcommand names, for deployments that use an older one."""
-
-    namespaces: Callable[[SettingsT], Collection[str]] | None = None
-    """Where it writes besides the profile's namespace; by its settings, and never by a Profile."""
-    apart: bool = False
-    """A process of its own, by its name: ``all`` leaves it out, unless it is asked for."""
-    variants: tuple[str, ...] = ()
-    """What may follow its name. It runs as one of them, and a process of each may run beside the
-    other: name, condition, labels and Lease are the variant's own."""
-    variant: Callable[[SettingsT], Controller[Any, Any]] | None = None
-    """The controller as it runs with these settings, where it has variants."""
-    variant_of: str = ""
-    """Of a variant, the name that the registry knows; a Profile may pause it by either."""
+    observe: Callable[[Profile, CacheReader, SettingsT, ExternalT], Awaitable[FactsT]]
+    desired: Callable[[Profile, FactsT, SettingsT], Desired]
+    owned: Callable[[SettingsT], Sequence[Owned]]
+    watches: Callable[[SettingsT], Sequence[Watch]] = field(default_factory=always)
+    external: ExternalFactory[SettingsT, ExternalT] | None = None
+    access: Access[SettingsT] = field(default_factory=Access)
+    command: Command[SettingsT] = field(default_factory=Command)
+    variants: Variants = field(default_factory=Variants)
 
     @property
     def condition(self) -> str:
@@ -297,13 +337,40 @@ class Controller(Generic[SettingsT, FactsT]):
         return "".join(part.capitalize() for part in self.name.split("-")) + "Ready"
 
     @property
-    def asks_outside(self) -> bool:
-        """Whether what it wants follows from something outside Kubernetes, too."""
-        return self.connect is not nothing_outside
+    def registered_names(self) -> tuple[str, ...]:
+        """The names by which a Profile may pause it: its own, and as a variant the registry's."""
+        return tuple(filter(None, (self.name, self.variants.of)))
 
-    def with_settings(self, settings: SettingsT) -> Controller[Any, Any]:
-        """What runs: itself, or the variant that the settings choose."""
-        return self if self.variant is None else self.variant(settings)
+    def default_settings(self, variant: str = "") -> SettingsT:
+        """Return the settings where nothing is configured; required ones are absent."""
+        given = {self.variants.setting: variant} if variant else {}
+        settings: Any = self.settings
+        fields = getattr(settings, "model_fields", {})
+        if any(one.is_required() for one in fields.values()):
+            partial: SettingsT = settings.model_construct(**given)
+            return partial
+        complete: SettingsT = settings(**given)
+        return complete
+
+    def default_owned(self) -> Sequence[Owned]:
+        """Return what it owns with default settings: each kind once, with all variants' names."""
+        kinds: dict[str, Owned] = {}
+        for variant in self.variants.names or ("",):
+            for own in self.owned(self.default_settings(variant)):
+                before = kinds.get(own.kind, own)
+                names = tuple(dict.fromkeys((*before.names, *own.names)))
+                kinds[own.kind] = replace(before, names=names)
+        return list(kinds.values())
+
+    def for_settings(self, settings: SettingsT) -> Controller[SettingsT, FactsT, ExternalT]:
+        """Return what runs with these settings: the controller itself, or its variant."""
+        if not self.variants.names:
+            return self
+        return self.variant(str(getattr(settings, self.variants.setting)))
+
+    def variant(self, name: str) -> Controller[SettingsT, FactsT, ExternalT]:
+        """Return the variant of this name."""
+        return replace(self, name=f"{self.name}-{name}", variants=Variants(of=self.name))
 
 
-AnyController = Controller[Any, Any]
+AnyController = Controller[Any, Any, Any]

@@ -1,4 +1,4 @@
-"""How a request to the API server can fail. Loads no client, so that controllers may import it."""
+"""The exceptions of a reconcile, and those of requests to the API server. It imports no client."""
 
 from __future__ import annotations
 
@@ -23,3 +23,31 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.causes = tuple(causes)
+
+
+class Waiting(Exception):  # noqa: N818 - not a failure: something else must happen first
+    """Something that this profile needs is not there yet.
+
+    ``after`` is the number of seconds until the next reconcile; None means that an event enqueues
+    the profile. ``warn`` records a Warning event, for what does not resolve itself.
+    """
+
+    def __init__(
+        self, reason: str, message: str, *, after: float | None = None, warn: bool = False
+    ) -> None:
+        """``reason`` is CamelCase; ``message`` says what the profile waits for."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.after = after
+        self.warn = warn
+
+
+class Terminal(Exception):  # noqa: N818 - final until a person changes something
+    """A retry does not help until a person changes something."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """``reason`` is CamelCase; ``message`` says what is wrong and what to do."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -9,7 +10,15 @@ from typing import Any
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import API_GROUP
-from controllers.runtime.controller import AnyController, Granted, Listed, Named, Owned, Rule
+from controllers.runtime.controller import (
+    AnyController,
+    Owned,
+    Rule,
+    RulesForNames,
+    RulesFromSetting,
+    RulesWhen,
+    Watch,
+)
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
 
 _READ = ("list", "watch")
@@ -41,29 +50,38 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
-    """Every rule that the controller's process needs with these settings, but EVENTS and LEASES.
+    """Return every rule that the controller's process needs, except EVENTS and LEASES.
 
-    Without settings those count that the controller has by default.
+    Without settings: what it needs with default settings, of all its variants.
     """
     if settings is not None:
-        controller = controller.with_settings(settings)
-    owned = [own.kind for own in controller.owned]
-    read = dict.fromkeys(one.kind for one in controller.watched if one.kind not in owned)
+        return _rules(controller, settings)
+    variants = controller.variants.names or ("",)
+    every = (_rules(controller, controller.default_settings(variant)) for variant in variants)
+    merged: dict[Rule, Rule] = {}
+    for rule in itertools.chain.from_iterable(every):
+        key = replace(rule, names=("",) if rule.names else ())
+        names = dict.fromkeys((*merged.get(key, rule).names, *rule.names))
+        merged[key] = replace(rule, names=tuple(names))
+    return tuple(merged.values())
+
+
+def _rules(controller: AnyController, settings: Any) -> tuple[Rule, ...]:
+    owned, watches = controller.owned(settings), controller.watches(settings)
+    read = dict.fromkeys(one.kind for one in watches if one.kind not in {own.kind for own in owned})
     return (
         *COMMON,
-        *(rule for own in controller.owned for rule in _owned_rules(controller, own)),
-        *(_read_rule(controller, kind) for kind in read),
-        *controller.rules,
+        *(rule for own in owned for rule in _owned_rules(own)),
+        *(_read_rule(watches, kind) for kind in read),
+        *controller.access.rules,
         *configured(controller, settings),
     )
 
 
 def configured(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
-    """Those of its rules that follow from the settings; without any, from the defaults."""
-    if not controller.configured_rules:
-        return ()
-    given = settings or controller.settings()
-    return tuple(rule for one in controller.configured_rules for rule in _called_for(one, given))
+    """Return the rules that follow from the settings; without any, from the defaults."""
+    given = controller.default_settings() if settings is None else settings
+    return tuple(rule for one in controller.access.by_settings for rule in _called_for(one, given))
 
 
 def cluster_role(
@@ -80,14 +98,17 @@ def cluster_role(
 
 def reader_role(controllers: Sequence[AnyController], name: str) -> Body:
     """The ClusterRole of a person who asks for the status of these controllers: to read alone."""
-    owned = [own.kind for controller in controllers for own in controller.owned]
+    owned = [own.kind for controller in controllers for own in controller.default_owned()]
     whole = dict.fromkeys(["Profile", "Namespace", *owned])
     watched = (
-        replace(_read_rule(controller, watch.kind), verbs=_READ)
-        for controller in controllers
-        if not controller.asks_outside
-        for watch in controller.watched
-        if watch.kind not in whole
+        replace(_read_rule(watches, kind), verbs=_READ)
+        for watches in (
+            controller.watches(controller.default_settings())
+            for controller in controllers
+            if controller.external is None
+        )
+        for kind in dict.fromkeys(watch.kind for watch in watches)
+        if kind not in whole
     )
     rules = [*(_rule(KINDS[kind], _READ) for kind in whole), *watched]
     return _role(name, list(dict.fromkeys(rules)))
@@ -121,27 +142,26 @@ def _listed_by_several(
     names: dict[str, set[tuple[str, ...]]] = {}
     for controller in controllers:
         given = settings.get(controller.name)
-        runs = controller if given is None else controller.with_settings(given)
-        for own in runs.owned:
+        for own in controller.default_owned() if given is None else controller.owned(given):
             names.setdefault(own.kind, set()).add(own.names)
     several = (kind for kind, found in names.items() if len(found) > 1 and () not in found)
     return [_rule(KINDS[kind], _READ) for kind in several]
 
 
-def _called_for(one: Granted | Listed | Named, settings: Any) -> Iterable[Rule]:
+def _called_for(one: RulesWhen | RulesFromSetting | RulesForNames, settings: Any) -> Iterable[Rule]:
     value = getattr(settings, one.setting)
     match one:
-        case Listed():
+        case RulesFromSetting():
             return _listed(value)
-        case Named():
+        case RulesForNames():
             given = [getattr(settings, each) for each in one.while_set]
             return _named(one, value) if any(given) or not given else ()
-        case Granted():
+        case RulesWhen():
             needed = value in one.values if one.values else bool(value)
             return one.rules if needed else ()
 
 
-def _named(one: Named, value: Any) -> Iterable[Rule]:
+def _named(one: RulesForNames, value: Any) -> Iterable[Rule]:
     texts = [str(getattr(item, one.key)) for item in value] if one.key else [str(value)]
     names = sorted({text.partition("/")[0] for text in texts})
     return (replace(one.rule, names=tuple(names)),) if names else ()
@@ -163,27 +183,27 @@ def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
     return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
 
 
-def _owned_rules(controller: AnyController, own: Owned) -> Sequence[Rule]:
+def _owned_rules(own: Owned) -> Sequence[Rule]:
     """What is created has no name yet that a right could be bound to."""
     kind = KINDS[own.kind]
     rule = _rule(kind, _verbs(kind))
     if not own.names:
         return (rule,)
-    # A list that selects by name selects one: several are found among all. A variant has one.
-    several = len(own.names) > 1 and controller.variant is None
+    # A field selector selects one name: of several names, all objects of the kind are listed.
+    several = len(own.names) > 1
     unnamed = (*_READ, "create") if several else ("create",)
     rest = tuple(verb for verb in rule.verbs if verb not in unnamed)
     return (replace(rule, verbs=rest, names=own.names), replace(rule, verbs=unnamed))
 
 
-def _read_rule(controller: AnyController, kind: str) -> Rule:
+def _read_rule(watches: Sequence[Watch], kind: str) -> Rule:
     """Of single objects where no other is read: a list that selects one by name is granted so."""
-    watches = [one.only for one in controller.watched if one.kind == kind]
-    names = {only[1] for only in watches if only is not None}
-    removable = any(one.removable for one in controller.watched if one.kind == kind)
-    rule = _rule(KINDS[kind], _REMOVE if removable else _READ)
-    return rule if None in watches else replace(rule, names=tuple(sorted(names)))
+    objects = [one.object for one in watches if one.kind == kind]
+    names = {single[1] for single in objects if single is not None}
+    deletable = any(one.deletable for one in watches if one.kind == kind)
+    rule = _rule(KINDS[kind], _REMOVE if deletable else _READ)
+    return rule if None in objects else replace(rule, names=tuple(sorted(names)))
 
 
 def _verbs(kind: Kind) -> tuple[str, ...]:
-    return _MERGE if kind.mode is Mode.MERGE else _WRITE
+    return _MERGE if kind.mode is Mode.APPLY else _WRITE

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from controllers.runtime import rbac
-from controllers.runtime.controller import AnyController, Granted, Listed, Named, Rule
+from controllers.runtime.controller import (
+    AnyController,
+    Rule,
+    RulesForNames,
+    RulesFromSetting,
+    RulesWhen,
+)
 from profiles_controller.cli.options import spelling, variables
 from profiles_controller.config import yaml
 from profiles_controller.config.load import prefix_of
@@ -39,35 +45,37 @@ def _controller(controller: AnyController) -> dict[str, Any]:
     always = [
         rule
         for rule in rbac.rules(controller)
-        if rule not in common and (rule not in configured or rule in controller.rules)
+        if rule not in common and (rule not in configured or rule in controller.access.rules)
     ]
-    named = dict.fromkeys(each for one in controller.configured_rules for each in _settings(one))
+    named = dict.fromkeys(each for one in controller.access.by_settings for each in _settings(one))
     fields, prefix = controller.settings.model_fields, prefix_of(controller.name)
     return {
         "name": controller.name,
         "summary": controller.summary,
-        "apart": controller.apart,
-        "variants": list(controller.variants),
+        "apart": controller.command.standalone,
+        "variants": list(controller.variants.names),
         "rules": _rules(always),
-        "configured": [_configured(controller, one) for one in controller.configured_rules],
+        "configured": [_configured(controller, one) for one in controller.access.by_settings],
         "variables": [each for one in named for each in variables(one, fields[one], prefix)],
-        "flags": [spelling(one) for one in named if one in controller.flags],
+        "flags": [spelling(one) for one in named if one in controller.command.flags],
     }
 
 
-def _settings(one: Granted | Listed | Named) -> tuple[str, ...]:
-    return (one.setting, *one.while_set) if isinstance(one, Named) else (one.setting,)
+def _settings(one: RulesWhen | RulesFromSetting | RulesForNames) -> tuple[str, ...]:
+    return (one.setting, *one.while_set) if isinstance(one, RulesForNames) else (one.setting,)
 
 
-def _configured(controller: AnyController, one: Granted | Listed | Named) -> dict[str, Any]:
+def _configured(
+    controller: AnyController, one: RulesWhen | RulesFromSetting | RulesForNames
+) -> dict[str, Any]:
     found = _setting(controller, one.setting)
     match one:
-        case Granted():
+        case RulesWhen():
             values = [str(value) for value in one.values]
             return {"kind": "granted", **found, "values": values, "rules": _rules(one.rules)}
-        case Listed():
+        case RulesFromSetting():
             return {"kind": "listed", **found}
-        case Named():
+        case RulesForNames():
             whiles = [_setting(controller, each) for each in one.while_set]
             rule = rbac.to_rbac(one.rule)
             return {"kind": "named", **found, "key": one.key, "while": whiles, "rule": rule}

@@ -40,9 +40,9 @@ def file(controllers: Sequence[AnyController]) -> tuple[Path, str]:
 def _controller(controller: AnyController, process: Mapping[str, Schema]) -> Schema:
     settings = _settings(controller.settings)
     own = {"enabled": {"type": "boolean"}, "settings": settings, **process}
-    if controller.variants:
+    if controller.variants.names:
         of_variant = _strict(dict(own), description="A process of its own; its keys count first.")
-        own["instances"] = _strict(dict.fromkeys(controller.variants, of_variant))
+        own["instances"] = _strict(dict.fromkeys(controller.variants.names, of_variant))
     return _strict(own, description=controller.summary)
 
 

@@ -11,10 +11,9 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from controllers.findings import Finding
+from controllers.desired import Desired
 from controllers.profiles import Profile
 from controllers.runtime.manager import process
 from controllers.runtime.manager.manager import Assembly
@@ -47,12 +46,12 @@ class Census:
         self._begun = False
 
     def observing(self, assembly: Assembly) -> Assembly:
-        """The same controller; its findings, asked for at a reconcile's end, tell of it."""
+        """The same controller; a call of `desired` marks its reconcile."""
         controller, settings = assembly
         seen: set[str] = set()
-        ask = controller.findings
+        decide = controller.desired
 
-        def findings(profile: Profile, facts: object, options: object) -> Sequence[Finding]:
+        def desired(profile: Profile, facts: object, options: object) -> Desired:
             if not self._begun:
                 self._begun = True
                 self._marks.write("first")
@@ -60,9 +59,9 @@ class Census:
                 seen.add(profile.name)
                 if len(seen) == self._expected:
                     self._complete()
-            return ask(profile, facts, options)
+            return decide(profile, facts, options)
 
-        return dataclasses.replace(controller, findings=findings), settings
+        return dataclasses.replace(controller, desired=desired), settings
 
     def _complete(self) -> None:
         self._open -= 1

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel
 
 from controllers import registry
+from controllers.desired import Desired
 from controllers.manifests import Body, Manifest
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, Controller, Owned, no_facts
+from controllers.runtime.controller import AnyController, Controller, Owned, always, no_facts
 from controllers.runtime.manager.manager import Assembly
 
 NETWORK = "network"
@@ -43,7 +44,7 @@ def manifests(which: str, profile: Profile) -> list[tuple[str, Manifest]]:
     return [
         (controller.name, manifest)
         for controller, settings in assemblies(which)
-        for manifest in controller.desired(profile, controller.facts, settings)
+        for manifest in controller.desired(profile, controller.facts, settings).objects
     ]
 
 
@@ -60,25 +61,27 @@ def stand_in(
 ) -> AnyController:
     """A controller with one object for each kind and content; the content may name the profile."""
 
-    def desired(profile: Profile, _facts: None, _settings: Settings) -> Sequence[Manifest]:
-        return [
-            Manifest(
-                kind=kind,
-                namespace=profile.namespace,
-                name=f"{name}-{kind.lower()}",
-                content=content(profile.name),
-            )
-            for kind, content in contents
-        ]
+    def desired(profile: Profile, _facts: None, _settings: Settings) -> Desired:
+        return Desired(
+            objects=[
+                Manifest(
+                    kind=kind,
+                    namespace=profile.namespace,
+                    name=f"{name}-{kind.lower()}",
+                    content=content(profile.name),
+                )
+                for kind, content in contents
+            ]
+        )
 
     return Controller(
         name=name,
         summary="A stand-in of the benchmark",
         settings=Settings,
         facts=None,
-        owned=tuple(Owned(kind=kind) for kind, _ in contents),
+        owned=always(*(Owned(kind=kind) for kind, _ in contents)),
         desired=desired,
-        gather=no_facts,
+        observe=no_facts,
     )
 
 

@@ -41,7 +41,7 @@ def built(screen: Screen, folder: Path, ends: ExitStack) -> Stage:
         step.detail = f"Kubernetes {plane.request('GET', '/version')['gitVersion']}"
     with screen.step("Kubeflow") as step:
         kubeflow.install(plane)
-        crds = sorted({own.kind for each in controllers for own in each.owned} & OPTIONAL)
+        crds = sorted({own.kind for each in controllers for own in each.default_owned()} & OPTIONAL)
         step.detail = f"its roles, and the CRDs of {', '.join(['Profile', *crds])}"
     suite = Suite(plane, controllers, folder)
     ends.callback(suite.kill)

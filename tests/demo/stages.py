@@ -37,7 +37,10 @@ class Stage:
     @property
     def kinds(self) -> list[str]:
         """Profiles, and whatever a controller keeps."""
-        return [KIND, *sorted({own.kind for each in self.controllers for own in each.owned})]
+        return [
+            KIND,
+            *sorted({own.kind for each in self.controllers for own in each.default_owned()}),
+        ]
 
     def enter(self, tenant: Tenant) -> Json:
         """The Profile alone, as its owner makes it."""

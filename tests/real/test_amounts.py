@@ -124,7 +124,7 @@ def test_the_server_returns_a_quota_as_it_was_stated(
         inputs.profile(labels=labels),
         quotas.Facts(),
         QuotasSettings.model_validate({"hard": hard}),
-    )
+    ).objects
     spec = manifest.content["spec"]
     assert store(control_plane, "ResourceQuota", spec) == spec
 
@@ -146,7 +146,7 @@ def test_the_server_returns_a_limit_range_as_it_was_stated(
     label = {"limitranges.statcan.gc.ca/default.memory": "1024Mi"}
     (manifest,) = limits.desired(
         inputs.profile(labels=label), None, LimitRangesSettings.model_validate(settings)
-    )
+    ).objects
     spec = manifest.content["spec"]
     assert store(control_plane, "LimitRange", spec) == spec
 

@@ -90,7 +90,7 @@ def test_a_new_tenant_gets_what_is_desired_and_istios_crd_keeps_it_so(
     tenant(control_plane, "mesh-new")
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/mesh-new"))
-    manifests = desired.desired(profile, desired.Facts(), AuthzPoliciesSettings())
+    manifests = desired.desired(profile, desired.Facts(), AuthzPoliciesSettings()).objects
     for expected in inputs.bodies(manifests, profile, component="authz-policies"):
         found = find(control_plane, "mesh-new", expected["metadata"]["name"])
         assert found["spec"] == expected["spec"]
@@ -114,7 +114,7 @@ def test_istios_crds_accept_what_is_rendered_and_change_nothing_of_it(
     settings = AuthzPoliciesSettings.model_validate(SETTINGS[case])
     subjects = (("User", JOHN), ("Group", "analysts"))
     known = desired.Facts(bindings=(("b", desired.Binding(role="edit", subjects=subjects)),))
-    manifests = desired.desired(profile, known, settings)
+    manifests = desired.desired(profile, known, settings).objects
 
     assert len(manifests) == 2
     for body in inputs.bodies(manifests, profile, component="authz-policies"):
@@ -243,7 +243,7 @@ def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_othe
     wait_well(control_plane, "mesh-older")
     after = {one: find(control_plane, "mesh-older", one) for one in BOTH}
     whole = parse_profile(profile)
-    wanted = desired.desired(whole, desired.Facts(), AuthzPoliciesSettings())
+    wanted = desired.desired(whole, desired.Facts(), AuthzPoliciesSettings()).objects
     for expected in inputs.bodies(wanted, whole, component="authz-policies"):
         name = expected["metadata"]["name"]
         found = after[name]

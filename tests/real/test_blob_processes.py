@@ -244,7 +244,7 @@ def test_a_profile_that_goes_takes_its_volumes_along_and_leaves_its_data(
     assert "profilegone" not in azurite.containers()[name]
 
     waiting.until(
-        lambda: observe.is_gone(control_plane, f"/api/v1/namespaces/{name}"),
+        lambda: observe.profile_gone(control_plane, f"/api/v1/namespaces/{name}"),
         "the namespace is gone",
         seconds=60,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.blob_csi.grants.poller import Followers
+from controllers.runtime.controller import ALL_PROFILES
 from tests.support.azure.buckets import GATEWAY, settings_with
 from tests.support.http import raw_server
 from tests.support.http.raw_server import RawServer, reply
@@ -33,8 +34,8 @@ class Following:
         )
         self.woken: list[str | None] = []
 
-    def wake(self, profile: str | None, /) -> None:
-        self.woken.append(profile)
+    def enqueue(self, profiles: Collection[str], /) -> None:
+        self.woken += [None] if profiles is ALL_PROFILES else profiles
 
     async def until(self, check: Any, what: str) -> None:
         async with asyncio.timeout(SECONDS):
@@ -62,7 +63,7 @@ class Following:
 @contextlib.asynccontextmanager
 async def following(url: str) -> AsyncIterator[Following]:
     one = Following(url)
-    task = asyncio.create_task(one.followers.follow(one.wake))
+    task = asyncio.create_task(one.followers.follow(one.enqueue))
     try:
         await asyncio.wait_for(one.followers.asked(), SECONDS)
         yield one

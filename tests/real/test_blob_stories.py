@@ -192,8 +192,8 @@ def test_a_withdrawn_bucket_goes_by_claim_pod_and_volume(
     wait_message(control_plane, name, f"PersistentVolumeClaim {name}/{CLAIM}", "is being deleted")
 
     end_pod(control_plane, pod)
-    waiting.until(lambda: observe.is_gone(control_plane, shared(name)), "the volume is gone")
-    assert observe.is_gone(control_plane, claim_path(name))
+    waiting.until(lambda: observe.profile_gone(control_plane, shared(name)), "the volume is gone")
+    assert observe.profile_gone(control_plane, claim_path(name))
     wait_message(control_plane, name, "2 objects are in place")
     assert is_bound(control_plane, claim_path(name, "standard"))
 
@@ -303,8 +303,8 @@ def test_a_gateway_grants_is_away_and_withdraws(
     assert is_bound(control_plane, claim_path(name, claim))
 
     opa.put(document, {})
-    waiting.until(lambda: observe.is_gone(control_plane, volume), "withdrawn")
-    assert observe.is_gone(control_plane, claim_path(name, claim))
+    waiting.until(lambda: observe.profile_gone(control_plane, volume), "withdrawn")
+    assert observe.profile_gone(control_plane, claim_path(name, claim))
 
 
 def test_a_profile_that_goes_takes_its_volumes_and_leaves_its_container(
@@ -315,7 +315,7 @@ def test_a_profile_that_goes_takes_its_volumes_and_leaves_its_container(
     wait_bound(control_plane, name, CLAIM, "standard")
     kubeflow.delete_profile(control_plane, name)
     gone: list[Callable[[], bool]] = [
-        lambda path=path: observe.is_gone(control_plane, path)  # type: ignore[misc]
+        lambda path=path: observe.profile_gone(control_plane, path)  # type: ignore[misc]
         for path in (shared(name), volume_path(f"{name}-standard"), claim_path(name))
     ]
     waiting.until(lambda: all(check() for check in gone), "volumes and claims are gone")

@@ -178,7 +178,7 @@ def test_who_comes_back_within_the_delay_finds_the_data(
         lambda: "profilegone" in azurite.containers()["returner"], "its container is marked"
     )
     waiting.until(
-        lambda: observe.is_gone(control_plane, "/api/v1/namespaces/returner"),
+        lambda: observe.profile_gone(control_plane, "/api/v1/namespaces/returner"),
         "the namespace is gone",
         seconds=60,
     )

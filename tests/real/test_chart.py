@@ -56,7 +56,7 @@ def test_a_controller_has_a_deployment_account_role_and_config_of_its_own() -> N
 
 def plain() -> list[str]:
     """The controllers without variants."""
-    return [one.name for one in registry.controllers() if not one.variants]
+    return [one.name for one in registry.controllers() if not one.variants.names]
 
 
 def test_a_controller_that_values_do_not_know_is_told(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_mode_all_is_one_process_with_every_section_and_right() -> None:
 
 
 def test_one_process_may_do_what_all_its_controllers_need() -> None:
-    together = [one for one in registry.controllers() if not one.apart]
+    together = [one for one in registry.controllers() if not one.command.standalone]
     values = {"mode": "all", "controllers": {one.name: {"enabled": True} for one in together}}
 
     expected = rbac.cluster_role(together, "all")
@@ -252,12 +252,12 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     for one in registry.controllers():
-        if not one.variants:
+        if not one.variants.names:
             yield from ((one.name, given) for given in SETTINGS.get(one.name, [{}]))
 
 
 def test_every_controller_whose_rights_follow_settings_has_its_cases() -> None:
-    assert {one.name for one in registry.controllers() if one.configured_rules} <= SETTINGS.keys()
+    assert {one.name for one in registry.controllers() if one.access.by_settings} <= SETTINGS.keys()
 
 
 def snake(given: dict[str, Any]) -> dict[str, Any]:
@@ -293,14 +293,15 @@ GITEA = {
 
 @pytest.mark.parametrize(
     ("controller", "variant"),
-    [(one, variant) for one in registry.controllers() for variant in one.variants],
+    [(one, variant) for one in registry.controllers() for variant in one.variants.names],
     ids=lambda each: str(getattr(each, "name", each)),
 )
 def test_an_instance_is_a_process_of_its_own_with_its_rights(
     controller: AnyController, variant: str
 ) -> None:
     instances = {
-        one: {"enabled": True, "settings": {"argocdProject": one}} for one in controller.variants
+        one: {"enabled": True, "settings": {"argocdProject": one}}
+        for one in controller.variants.names
     }
     own = {"enabled": True, "instances": instances, "settings": {"psqlHostname": "postgres"}}
     manifests = templates.render({"mode": "all", "controllers": {controller.name: own}})

@@ -133,8 +133,8 @@ def test_every_controller_starts_as_its_deployment_says_and_works(
     plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, Suite]
 ) -> None:
     every = registry.controllers()
-    variants = {f"{one.name}-{each}" for one in every for each in one.variants}
-    assert variants | {one.name for one in every if not one.variants} == set(running)
+    variants = {f"{one.name}-{each}" for one in every for each in one.variants.names}
+    assert variants | {one.name for one in every if not one.variants.names} == set(running)
 
     kubeflow.create_tenant(plane, PROFILE)
     for name, suite in running.items():

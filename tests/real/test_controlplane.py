@@ -179,11 +179,11 @@ def test_a_control_plane_ends_with_a_killed_starter(tmp_path: Path) -> None:
         group = int(starter.stdout.readline())
         starter.send_signal(signal.SIGKILL)
 
-    def is_gone() -> bool:
+    def profile_gone() -> bool:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
         return False
 
-    waiting.until(is_gone, f"process group {group} is gone")
+    waiting.until(profile_gone, f"process group {group} is gone")

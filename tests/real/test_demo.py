@@ -76,7 +76,7 @@ def output(scratch: Path) -> str:
 def test_every_damaged_object_is_put_back_and_told_with_its_time(output: str) -> None:
     # blob-csi has no storage account in the demo, and so nothing to make.
     for controller in (one for one in registered.TOGETHER if one.name != "blob-csi"):
-        kinds = "|".join(own.kind for own in controller.owned)
+        kinds = "|".join(own.kind for own in controller.default_owned())
         for what, verdict in (("deleted", "made anew"), ("unlabelled", "labelled again")):
             told = rf"^\S+ +({kinds}) \S+ {what} +{verdict} +({TOOK})$"
             assert re.search(told, output, re.MULTILINE), (controller.name, what)

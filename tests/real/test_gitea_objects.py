@@ -52,7 +52,7 @@ def test_the_api_server_keeps_every_object_as_it_was_sent(
     chosen = settings(classification, argocd_automated=automated)
     component = f"gitea-{classification}"
 
-    for manifest in desired.desired(profile, facts, chosen):
+    for manifest in desired.desired(profile, facts, chosen).objects:
         kind = KINDS[manifest.kind]
         sent = to_body(manifest, api_version=kind.api_version, profile=profile, component=component)
         control_plane.request("POST", kind.path(manifest.namespace), sent)
@@ -74,7 +74,7 @@ def test_an_application_whose_policy_argo_cd_took_away_is_in_shape(
     control_plane.apply(namespace)
     profile = parse_profile(body)
     chosen = settings("unclassified")
-    manifest = desired.desired(profile, desired.Facts(), chosen)[0]
+    manifest = desired.desired(profile, desired.Facts(), chosen).objects[0]
     kind, component = KINDS["Application"], "gitea-unclassified"
     sent = to_body(manifest, api_version=kind.api_version, profile=profile, component=component)
     del sent["spec"]["syncPolicy"]

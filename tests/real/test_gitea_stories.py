@@ -103,7 +103,9 @@ def test_a_profile_that_goes_takes_its_application_along(control_plane: ControlP
     kubeflow.delete_profile(control_plane, name)
 
     waiting.until(
-        lambda: observe.is_gone(control_plane, paths(name)[0]), "the Application goes", seconds=60
+        lambda: observe.profile_gone(control_plane, paths(name)[0]),
+        "the Application goes",
+        seconds=60,
     )
 
 

@@ -191,7 +191,9 @@ def test_out_with_detach_leaves_what_is_deployed_and_in_again_finds_the_password
     observe.patch(control_plane, paths(name)[0], change)
 
     observe.patch_labels(control_plane, name, {LABEL: "false"})
-    waiting.until(lambda: observe.is_gone(control_plane, paths(name)[0]), "the Application goes")
+    waiting.until(
+        lambda: observe.profile_gone(control_plane, paths(name)[0]), "the Application goes"
+    )
     assert {"Secret", "ConfigMap", "ServiceEntry", "VirtualService"} == set(
         uids(control_plane, name)
     )

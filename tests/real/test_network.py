@@ -76,7 +76,9 @@ def expected(
 ) -> dict[str, Json]:
     """Name -> spec of what a profile should have."""
     profile = inputs.profile(namespace, labels=labels)
-    manifests = desired.desired(profile, desired.Facts(), NetworkSettings.model_validate(settings))
+    manifests = desired.desired(
+        profile, desired.Facts(), NetworkSettings.model_validate(settings)
+    ).objects
     return {one.name: one.content["spec"] for one in manifests}
 
 

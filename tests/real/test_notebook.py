@@ -78,7 +78,7 @@ def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/notes-marked"))
     (expected,) = inputs.bodies(
-        desired.desired(profile, None, NotebookSettings()), profile, component="notebook"
+        desired.desired(profile, None, NotebookSettings()).objects, profile, component="notebook"
     )
     assert found["spec"] == expected["spec"]
     assert expected["metadata"].items() <= found["metadata"].items()
@@ -206,14 +206,14 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     second = suites.start("notebook", "--config", str(file)).wait_ready()
     waiting.until(lambda: find(control_plane, "notes-renamed", "secret-b"), "the new one is made")
     waiting.until(
-        functools.partial(observe.is_gone, control_plane, path("notes-renamed")), "one went"
+        functools.partial(observe.profile_gone, control_plane, path("notes-renamed")), "one went"
     )
     labels = find(control_plane, "notes-renamed", "secret-b")["spec"]["labels"]
     assert second.stop() == 0
 
     file.write_text("notebook: {protectedB: false}")
     third = suites.start("notebook", "--config", str(file)).wait_ready()
-    gone = functools.partial(observe.is_gone, control_plane, path("notes-renamed", "secret-b"))
+    gone = functools.partial(observe.profile_gone, control_plane, path("notes-renamed", "secret-b"))
     waiting.until(gone, "the other went too")
     assert third.stop() == 0
 

@@ -151,7 +151,7 @@ def happen(plane: ControlPlane, number: int) -> None:
     observe.label(plane, TENANTS[13], pods=str(number))
     for name in (leaver, renewed):
         waiting.until(
-            functools.partial(observe.is_gone, plane, f"/api/v1/namespaces/{name}"),
+            functools.partial(observe.profile_gone, plane, f"/api/v1/namespaces/{name}"),
             f"the namespace {name} goes with its Profile",
             seconds=observe.GONE_SECONDS,
         )

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.xdist_group("quiet")
 
 RESYNC_MINUTES = "0.03"
 TENANTS = [f"quiet-{number:02}" for number in range(20)]
-OWNED = sorted({own.kind for controller in registered.TOGETHER for own in controller.owned})
+OWNED = sorted(
+    {own.kind for controller in registered.TOGETHER for own in controller.default_owned()}
+)
 EVENTS = "/api/v1/namespaces/default/events"
 
 

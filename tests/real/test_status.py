@@ -23,7 +23,7 @@ from tests.support.controlplane import ControlPlane
 pytestmark = pytest.mark.xdist_group("status")
 
 PEOPLE = "status-reader"
-JUDGED = {one.name for one in registry.controllers() if not one.asks_outside}
+JUDGED = {one.name for one in registry.controllers() if not one.external}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.controller import CONTROLLER, Outside
 from controllers.pipelines.objectstore.managed import ManagedStore
 from controllers.pipelines.objectstore.provider import Provider, Tenant
+from controllers.runtime.controller import ExternalFactory
 from tests.support.fakes import FakeCluster, harness
 from tests.support.fakes.requests import Failure, Request
 from tests.support.objectstore import namespaces
@@ -68,7 +69,7 @@ async def running(cluster: FakeCluster, store: ManagedStore) -> AsyncIterator[ha
         outside.settings, outside.store = settings, store
         return outside
 
-    controller = dataclasses.replace(CONTROLLER, connect=connect, chore=None)
+    controller = dataclasses.replace(CONTROLLER, external=ExternalFactory(connect=connect))
     made = (controller, PipelinesSettings())
     async with harness.running(made, cluster=cluster) as process:
         yield process

@@ -92,7 +92,7 @@ def test_what_the_settings_no_longer_want_is_deleted(
 
     for name in ("outgrown", "outgrown-twin"):
         waiting.until(
-            functools.partial(observe.is_gone, control_plane, observe.limits_path(name)),
+            functools.partial(observe.profile_gone, control_plane, observe.limits_path(name)),
             "the limits are deleted",
         )
     assert control_plane.get("LimitRange", "theirs", "outgrown") == untouched

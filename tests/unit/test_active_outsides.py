@@ -9,7 +9,16 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
 from controllers.runtime import rbac
-from controllers.runtime.controller import AnyController, Owned, Part, View, Wake, Watched
+from controllers.runtime.controller import (
+    ALL_PROFILES,
+    AnyController,
+    CacheReader,
+    ComponentStatus,
+    Enqueue,
+    Owned,
+    Watch,
+    no_profiles,
+)
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, event_loop, harness
@@ -29,7 +38,7 @@ class Reader:
         self.running = False
         self.error: Exception | None = None
 
-    async def run(self, view: View, wake: Wake) -> None:
+    async def run(self, cache: CacheReader, enqueue: Enqueue) -> None:
         self.running = True
         self.changed.set()
         try:
@@ -37,20 +46,20 @@ class Reader:
                 self.changed.clear()
                 if self.error:
                     raise self.error
-                found = view.kept(*POLICY)
+                found = cache.get(*POLICY)
                 self.read.append(found)
                 if found:
-                    wake(None if found["for"] == "all" else found["for"])
+                    enqueue(ALL_PROFILES if found["for"] == "all" else [found["for"]])
         finally:
             self.running = False
 
     def noticed(self) -> None:
         self.changed.set()
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ComponentStatus]:
         return [
-            Part(name="policy", success=1_700_000_000.0),
-            Part(name="other", trouble="away", success=None),
+            ComponentStatus(name="policy", success=1_700_000_000.0),
+            ComponentStatus(name="other", trouble="away", success=None),
         ]
 
     async def close(self) -> None:
@@ -58,18 +67,23 @@ class Reader:
 
 
 def controller(reader: Reader, **fields: Any) -> AnyController:
-    async def gather(profile: Profile, _view: View) -> None:
+    async def observe(
+        profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         reader.gathered.append(profile.name)
 
-    watched = Watched(
-        kind=POLICY.kind, keep=lambda body: body["data"], wakes=None, only=(POLICY[1], POLICY[2])
+    watched = Watch(
+        kind=POLICY.kind,
+        transform=lambda body: body["data"],
+        map=no_profiles,
+        object=(POLICY[1], POLICY[2]),
     )
     owned = fields.pop("owned", [Owned(kind="LimitRange")])
     return live_objects.controller(
         owned=owned,
-        watched=[watched],
-        gather=gather,
-        connect=lambda _settings, dry_run: reader,  # noqa: ARG005
+        watches=[watched],
+        observe=observe,
+        external=live_objects.external(reader),
         **fields,
     )
 
@@ -141,14 +155,16 @@ async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
 
 def test_only_that_object_may_be_read() -> None:
     one = controller(Reader())
-    other = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=None, only=("x", "another"))
-    rules = rbac.rules(live_objects.controller(owned=[], watched=[*one.watched, other]))
+    other = Watch(
+        kind="ConfigMap", transform=lambda _body: None, map=no_profiles, object=("x", "another")
+    )
+    rules = rbac.rules(live_objects.controller(owned=[], watches=[*one.watches(None), other]))
     assert [(("list", "watch"), ("another", "policy"))] == [
         (rule.verbs, rule.names) for rule in rules if "configmaps" in rule.resources
     ]
 
-    every = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=lambda _body: None)
-    rules = rbac.rules(live_objects.controller(owned=[], watched=[other, every]))
+    every = Watch(kind="ConfigMap", transform=lambda _body: None, map=no_profiles)
+    rules = rbac.rules(live_objects.controller(owned=[], watches=[other, every]))
     assert [()] == [rule.names for rule in rules if "configmaps" in rule.resources]
 
 

@@ -50,7 +50,14 @@ class Bench:
         self.cluster: FakeCluster = harness.tenants()
         self.woken: list[str] = []
         self.informers = informers_for(
-            [live_objects.controller(owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)])],
+            [
+                (
+                    live_objects.controller(
+                        owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)]
+                    ),
+                    live_objects.Settings(),
+                )
+            ],
             self.cluster,
             self._wake,
             clock=event_loop.now,
@@ -345,7 +352,7 @@ async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -
 async def test_a_barred_annotation_goes_and_others_stay(bench: Bench) -> None:
     await bench.arranged(annotations={"theirs": "yes", "role": "admin"}, data={"key": "value"})
 
-    assert await bench.bring(live_objects.manifest(barred_annotations=("user", "role")))
+    assert await bench.bring(live_objects.manifest(stripped_annotations=("user", "role")))
     assert bench.cluster.objects.read(KEY)["metadata"]["annotations"] == {"theirs": "yes"}
     assert [str(one) for one in bench.cluster.writes()] == ["PUT ConfigMap alice/settings"]
 

@@ -1,6 +1,6 @@
 """The authz-policies controller: what it wants, whom it leaves out, what it reads of bindings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -35,13 +35,13 @@ def specs(
     known: Facts, settings: AuthzPoliciesSettings = SETTINGS, owner: Owner | None = None
 ) -> dict[str, Any]:
     profile = Profile(name="team-a", uid="uid", owner=owner or Owner(name=JANE))
-    wanted = desired.desired(profile, known, settings)
+    wanted = desired.desired(profile, known, settings).objects
     return {one.name: one.content["spec"] for one in wanted}
 
 
-def found(known: Facts, owner: Owner | None = None) -> list[Finding]:
+def found(known: Facts, owner: Owner | None = None) -> Sequence[Finding]:
     profile = Profile(name="team-a", uid="uid", owner=owner or Owner(name=JANE))
-    return desired.findings(profile, known, SETTINGS)
+    return desired.desired(profile, known, SETTINGS).findings
 
 
 CONTRIBUTORS = facts(("User", JOHN), ("Group", "analysts"))
@@ -74,7 +74,9 @@ def test_the_policies_are_as_their_golden_file(
     name: str, known: Facts, settings: Mapping[str, Any]
 ) -> None:
     profile = inputs.profile()
-    manifests = desired.desired(profile, known, AuthzPoliciesSettings.model_validate(settings))
+    manifests = desired.desired(
+        profile, known, AuthzPoliciesSettings.model_validate(settings)
+    ).objects
     assert inputs.golden("authz-policies", name) == inputs.bodies(
         manifests, profile, component="authz-policies"
     )
@@ -114,7 +116,7 @@ def test_an_access_policy_always_has_rules_as_none_would_admit_nobody() -> None:
 
 
 def test_only_the_access_policy_is_adopted_from_nobody() -> None:
-    wanted = desired.desired(inputs.profile(), Facts(), SETTINGS)
+    wanted = desired.desired(inputs.profile(), Facts(), SETTINGS).objects
 
     assert [names.OWNER_ACCESS] == [one.name for one in wanted if one.adoptable]
 
@@ -168,7 +170,7 @@ def test_whose_role_is_not_admitted_is_no_finding() -> None:
 
 def test_without_the_access_policy_nobody_is_left_out_of_it() -> None:
     settings = AuthzPoliciesSettings(owner_access=False)
-    assert desired.findings(inputs.profile(owner="*"), Facts(), settings) == []
+    assert desired.desired(inputs.profile(owner="*"), Facts(), settings).findings == []
 
 
 def test_who_writes_bindings_cannot_fill_the_events() -> None:
@@ -245,44 +247,44 @@ def binding(**metadata: Any) -> Body:
 def test_of_all_bindings_only_those_with_a_role_are_remembered(
     body: Body, kept: Binding | None
 ) -> None:
-    assert kept == controller.keep(body)
+    assert kept == controller.transform(body)
 
 
-def test_a_binding_wakes_the_profile_of_its_namespace() -> None:
-    assert "team-a" == controller.wakes(binding())
+def test_the_watch_maps_a_binding_to_the_profile_of_its_namespace() -> None:
+    (watch,) = controller.CONTROLLER.watches(SETTINGS)
+    assert ["team-a"] == list(watch.map(binding()))
 
 
-class View:
-    outside = None
+class FakeCache:
     profiles: frozenset[str] = frozenset()
 
-    def kept(self, kind: str, namespace: str, name: str) -> Any:
+    def get(self, kind: str, namespace: str, name: str) -> Any:
         raise NotImplementedError(kind, namespace, name)
 
-    def all_kept(self, kind: str, namespace: str) -> Mapping[str, Binding]:
+    def list(self, kind: str, namespace: str) -> Mapping[str, Binding]:
         assert (kind, namespace) == ("RoleBinding", "team-a")
         one = Binding(role="edit", subjects=(("User", JOHN),))
         return {"b": one, "a": one}
 
-    def concerning(self, kind: str, profile: str) -> Any:
+    def list_for_profile(self, kind: str, profile: str) -> Any:
         raise NotImplementedError(kind, profile)
 
 
-async def test_contributors_are_gathered_from_memory_in_the_order_of_their_bindings() -> None:
-    gathered = await controller.gather(inputs.profile(), View())
+async def test_contributors_are_read_from_the_cache_in_the_order_of_their_bindings() -> None:
+    facts = await controller.observe(inputs.profile(), FakeCache(), SETTINGS, None)
 
-    assert ["a", "b"] == [name for name, _ in gathered.bindings]
+    assert ["a", "b"] == [name for name, _ in facts.bindings]
 
 
 def test_the_older_suites_policies_are_known_by_their_names_and_kubeflows_are_not() -> None:
-    (owned,) = controller.CONTROLLER.owned
-    assert owned.legacy is not None
-    assert owned.legacy({"name": "namespace-owner-access-istio"})
-    assert owned.legacy({"name": "protected-b-block-transfer"})
-    assert not owned.legacy({"name": "ns-owner-access-istio"})
-    assert not owned.legacy({"name": kubeflow.contributor_name(JOHN, "edit")})
+    (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
+    assert owned.adopt_legacy is not None
+    assert owned.adopt_legacy({"name": "namespace-owner-access-istio"})
+    assert owned.adopt_legacy({"name": "protected-b-block-transfer"})
+    assert not owned.adopt_legacy({"name": "ns-owner-access-istio"})
+    assert not owned.adopt_legacy({"name": kubeflow.contributor_name(JOHN, "edit")})
 
 
 def test_the_older_suites_subcommand_still_works() -> None:
-    assert ("auth-policies",) == controller.CONTROLLER.aliases
+    assert ("auth-policies",) == controller.CONTROLLER.command.aliases
     assert "AuthzPoliciesReady" == controller.CONTROLLER.condition

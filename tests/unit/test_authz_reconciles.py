@@ -27,7 +27,7 @@ REFUSED = f"{BLOCK} refused (exists and was not made by us; rename or delete it)
 
 def wanted(key: Key) -> Mapping[str, Any]:
     profile = live_objects.profile()
-    manifests = desired.desired(profile, desired.Facts(), SETTINGS)
+    manifests = desired.desired(profile, desired.Facts(), SETTINGS).objects
     return next(one.content for one in manifests if one.key == key)
 
 

@@ -42,7 +42,7 @@ def policies(
     )
     wanted = desired(
         profile, Facts(bindings=bindings), AuthzPoliciesSettings.model_validate(settings)
-    )
+    ).objects
     return [one.content["spec"] for one in wanted]
 
 

@@ -213,7 +213,7 @@ def test_whatever_is_configured_is_refused_or_admits_nobody_unnamed(given_value:
         settings = AuthzPoliciesSettings.model_validate(given_value)
     except ValidationError:
         return
-    manifests = desired.desired(inputs.profile(), desired.Facts(), settings)
+    manifests = desired.desired(inputs.profile(), desired.Facts(), settings).objects
     policies = [one.content["spec"] for one in manifests]
     # No pod of another tenant, unless who configured it says so.
     open_to_all = not settings.owner_access or "/elsewhere" in settings.open_paths

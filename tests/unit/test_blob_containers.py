@@ -156,7 +156,7 @@ def fate(seen: Mark | None, name: str = "a-b", *, gone: bool = True, days: float
         name,
         seen,
         cluster="here",
-        is_gone=lambda _name, _uid: gone,
+        profile_gone=lambda _name, _uid: gone,
         now=NOW,
         delay=timedelta(days=days),
     )

@@ -57,7 +57,7 @@ from tests.support.builders import inputs
 def test_volumes_and_claims_are_as_their_golden_file(
     name: str, profile: Any, settings: BlobCsiSettings, known: Facts
 ) -> None:
-    manifests = desired.desired(profile, known, settings)
+    manifests = desired.desired(profile, known, settings).objects
     assert inputs.golden("blob-csi", name) == inputs.bodies(
         manifests, profile, component="blob-csi"
     )

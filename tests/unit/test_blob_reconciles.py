@@ -13,12 +13,17 @@ import pytest
 from controllers.blob_csi import observations
 from controllers.blob_csi.accounts import accounts
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.controller import CONTROLLER, Outside
+from controllers.blob_csi.controller import CONTROLLER, Outside, collect_garbage
 from controllers.blob_csi.grants.resolve import Withheld
 from controllers.blob_csi.instances import SecretRef
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, IsGone, Part
+from controllers.runtime.controller import (
+    AnyController,
+    ComponentStatus,
+    ExternalFactory,
+    ProfileGone,
+)
 from controllers.runtime.options import Options
 from tests.support.azure.buckets import GIVEN, PV, PVC
 from tests.support.builders import live_objects
@@ -75,11 +80,11 @@ class Containers:
         self.asked.append((profile.name, frozenset(volumes), profiles))
         return self.answers.get(profile.name, {})
 
-    async def sweep(self, is_gone: IsGone) -> None:
-        self.swept.append(is_gone("alice", "uid-alice"))
+    async def sweep(self, profile_gone: ProfileGone) -> None:
+        self.swept.append(profile_gone("alice", "uid-alice"))
 
-    def parts(self) -> list[Part]:
-        return [Part(name="account/good", success=1.0)]
+    def parts(self) -> list[ComponentStatus]:
+        return [ComponentStatus(name="account/good", success=1.0)]
 
     async def close(self) -> None:
         self.closed = True
@@ -91,7 +96,9 @@ def controller(containers: Containers, settings: BlobCsiSettings) -> AnyControll
     def connect(known: BlobCsiSettings, *, dry_run: bool) -> Outside:
         return Outside(known, dry_run=dry_run, accounts=containers)
 
-    return dataclasses.replace(CONTROLLER.with_settings(settings), connect=connect)
+    return dataclasses.replace(
+        CONTROLLER, external=ExternalFactory(connect=connect, collect_garbage=collect_garbage)
+    )
 
 
 def running(

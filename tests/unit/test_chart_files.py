@@ -45,7 +45,7 @@ def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> N
     assert controller.name in VALUES["controllers"], "add a key to values.yaml"
     own = VALUES["controllers"][controller.name]
     assert {"enabled", "settings"} <= own.keys()
-    assert set(own.get("instances", {})) == set(controller.variants)
+    assert set(own.get("instances", {})) == set(controller.variants.names)
 
 
 def test_everything_is_on_in_the_example_that_says_so() -> None:

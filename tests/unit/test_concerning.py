@@ -1,13 +1,13 @@
 """Objects without a namespace that a controller watches: found by the Profile that they wake."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
 
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, View, Watched
+from controllers.runtime.controller import AnyController, CacheReader, Watch
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, harness
 
@@ -21,17 +21,18 @@ def keep(body: Body) -> str | None:
     return found
 
 
-def wakes(body: Body) -> str | None:
-    found: str | None = body["spec"].get("for")
-    return found
+def map_volume(body: Body) -> Collection[str]:
+    return [body["spec"]["for"]] if body["spec"].get("for") else []
 
 
 def watching(seen: dict[str, Mapping[str, Any]]) -> AnyController:
-    async def gather(profile: Profile, view: View) -> None:
-        seen[profile.name] = view.concerning("PersistentVolume", profile.name)
+    async def observe(
+        profile: Profile, cache: CacheReader, _settings: object, _external: object
+    ) -> None:
+        seen[profile.name] = cache.list_for_profile("PersistentVolume", profile.name)
 
-    watched = Watched(kind="PersistentVolume", keep=keep, wakes=wakes)
-    return live_objects.controller(watched=[watched], gather=gather)
+    watched = Watch(kind="PersistentVolume", transform=keep, map=map_volume)
+    return live_objects.controller(watches=[watched], observe=observe)
 
 
 def put(cluster: FakeCluster, name: str, for_: str | None, phase: str | None = "Bound") -> None:

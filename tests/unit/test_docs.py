@@ -20,7 +20,7 @@ from controllers.quotas import names as quota_names
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
 from controllers.runtime.commands import statuses
-from controllers.runtime.controller import AnyController, Part
+from controllers.runtime.controller import AnyController, ComponentStatus
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Result
 from controllers.runtime.workqueue import WorkQueue
@@ -75,7 +75,7 @@ def test_a_controller_is_in_every_list_of_controllers(controller: AnyController)
     (row,) = re.findall(rf"^\| \[?{controller.name}\b.*$", readme.text, re.MULTILINE)
     assert f"(docs/controllers.md#{controller.name})" in row
     assert f"**{controller.name}**" in changelog.text
-    names = [f"{controller.name}-{each}" for each in controller.variants] or [controller.name]
+    names = [f"{controller.name}-{each}" for each in controller.variants.names] or [controller.name]
     for name in names:
         condition = dataclasses.replace(controller, name=name).condition
         assert f"`{condition}`" in ARCHITECTURE.section("Conditions").text
@@ -85,7 +85,9 @@ def test_what_each_controller_takes_over_is_told() -> None:
     told = OPERATIONS.section("Taking over from an older suite").prose
 
     legacies = {
-        each.name for each in registry.controllers() if any(one.legacy for one in each.owned)
+        each.name
+        for each in registry.controllers()
+        if any(one.adopt_legacy for one in each.default_owned())
     }
     assert legacies
     assert legacies <= set(re.findall(r"^\| (\S+) \|", told, re.MULTILINE))
@@ -201,7 +203,7 @@ def test_options_and_variables_that_are_named_exist(document: Document) -> None:
         for variable in cli_options.variables(name, field, PREFIX)
     }
     for each in registry.controllers():
-        options |= set(map(cli_options.spelling, each.flags))
+        options |= set(map(cli_options.spelling, each.command.flags))
         variables |= {prefix_of(each.name) + name.upper() for name in each.settings.model_fields}
     prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.controllers())])
 
@@ -259,7 +261,7 @@ def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None =
     namespace.write_text("platform")
     inputs = Inputs(flags={"config": str(file)}, environment=given)
     loader = Loader(registry=registry.controllers(), pod_namespace=namespace)
-    names = [ALL, *(one.name for one in registry.controllers() if one.apart)]
+    names = [ALL, *(one.name for one in registry.controllers() if one.command.standalone)]
     return loader.load(names, inputs, Selection)
 
 
@@ -307,8 +309,9 @@ def test_every_example_in_yaml_is_right(document: Document, text: str, tmp_path:
         return
     profile = parse_profile(body)
     for each, settings in load(tmp_path).assemblies:
-        assert each.desired(profile, each.facts, settings)
-        assert list(each.findings(profile, each.facts, settings)) == []
+        state = each.desired(profile, each.facts, settings)
+        assert state.objects
+        assert list(state.findings) == []
 
 
 @each_controller
@@ -345,7 +348,7 @@ def test_the_example_in_variables_says_what_the_one_in_yaml_says(
 
 
 def dict_of(loaded: Loaded) -> dict[str, Any]:
-    return {each.variant_of or each.name: own.model_dump() for each, own in loaded.assemblies}
+    return {each.variants.of or each.name: own.model_dump() for each, own in loaded.assemblies}
 
 
 # Metrics
@@ -359,8 +362,8 @@ class Informer:
 
 
 class Outside:
-    def parts(self) -> list[Part]:
-        return [Part(name="gateway", success=1.0)]
+    def parts(self) -> list[ComponentStatus]:
+        return [ComponentStatus(name="gateway", success=1.0)]
 
 
 def exported() -> dict[str, tuple[str, frozenset[str]]]:

@@ -14,7 +14,7 @@ import pytest
 from controllers.manifests import Body, Key, Manifest, to_body
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime.apply.changeset import WRITES
-from controllers.runtime.controller import AnyController, View, nothing_outside
+from controllers.runtime.controller import AnyController
 from controllers.runtime.objects.kinds import KINDS, Mode
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects, registered
@@ -40,8 +40,7 @@ def tenants(controller: AnyController, *names: str, **fields: Any) -> FakeCluste
     cluster = FakeCluster()
     for name in names or ("alice",):
         harness.put_tenant(cluster, name, **{"labels": OPT_INS, "uid": f"uid-{name}", **fields})
-    places = controller.namespaces
-    for place in places(registered.settings(controller)) if places is not None else ():
+    for place in controller.access.namespaces(registered.settings(controller)):
         cluster.objects.put(live_objects.namespace_body(place, owned=False))
     return cluster
 
@@ -53,8 +52,12 @@ def profile(name: str = "alice", **fields: Any) -> Profile:
 def wanted(controller: AnyController, whose: Profile | None = None) -> list[Manifest]:
     """What it makes where there is nothing yet."""
     settings = registered.settings(controller)
-    manifests = controller.desired(whose or profile(), controller.facts, settings)
-    return [one for one in manifests if not one.where_present]
+    manifests = controller.desired(whose or profile(), controller.facts, settings).objects
+    return [one for one in manifests if not one.update_only]
+
+
+def first_kind(controller: AnyController) -> str:
+    return controller.owned(registered.settings(controller))[0].kind
 
 
 def bodies(controller: AnyController) -> Iterator[tuple[Manifest, Body]]:
@@ -82,7 +85,7 @@ def unmarked(body: Body, *, owners: list[Body] | None = None) -> Body:
 def emptied(body: Body) -> None:
     """Somebody takes the content out, where the kind lets one change it; else our labels."""
     kind = KINDS[body["kind"]]
-    if kind.immutable or kind.mode is Mode.MERGE or not kind.content:
+    if kind.immutable or kind.mode is Mode.APPLY or not kind.content:
         body["metadata"]["labels"] = {}
         return
     for field in kind.content:
@@ -93,10 +96,10 @@ def emptied(body: Body) -> None:
 async def running(
     controller: AnyController, cluster: FakeCluster | None = None, **fields: Any
 ) -> AsyncIterator[harness.Harness]:
-    async def facts(_profile: Profile, _view: View) -> Any:
+    async def observe(*_: object) -> Any:
         return controller.facts
 
-    standing_in = dataclasses.replace(controller, gather=facts, connect=nothing_outside, chore=None)
+    standing_in = dataclasses.replace(controller, observe=observe, external=None)
     cluster = cluster or tenants(controller)
     async with harness.running(
         (standing_in, registered.settings(controller)), cluster=cluster, **fields
@@ -107,7 +110,7 @@ async def running(
 def state(controller: AnyController, cluster: FakeCluster) -> dict[Key, Body]:
     """The objects of the kinds that the controller owns, without what the server adds."""
     found = {}
-    for kind in {own.kind for own in controller.owned}:
+    for kind in {own.kind for own in controller.owned(registered.settings(controller))}:
         for body in cluster.objects.all_of(kind):
             server = ("uid", "resourceVersion", "creationTimestamp")
             metadata = {k: v for k, v in body["metadata"].items() if k not in server}
@@ -126,7 +129,9 @@ async def test_the_sample_profile_wants_something_and_everything_of_it_within_re
     manifests = wanted(controller)
 
     assert manifests, "add the label that opts in to this controller to OPT_INS"
-    assert {own.kind for own in controller.owned} >= {one.kind for one in manifests}
+    assert {own.kind for own in controller.owned(registered.settings(controller))} >= {
+        one.kind for one in manifests
+    }
     assert len(manifests) == len({one.key for one in manifests})
 
 
@@ -257,9 +262,9 @@ async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
                 annotations={"user": live_objects.OWNER, "role": "admin"},
             )
         )
-        for own in controller.owned
+        for own in controller.owned(registered.settings(controller))
         for name in ("kf-resource-quota", "namespaceAdmin", "default-editor")
-        if own.legacy is None or not own.legacy({"name": name})
+        if own.adopt_legacy is None or not own.adopt_legacy({"name": name})
     ]
     async with running(controller, cluster) as process:
         await process.resynced()
@@ -272,7 +277,7 @@ async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
 
 async def test_what_is_no_longer_wanted_goes_and_nothing_else(controller: AnyController) -> None:
     cluster = tenants(controller)
-    kind = controller.owned[0].kind
+    kind = first_kind(controller)
     namespace = "alice" if KINDS[kind].namespaced else ""
     stale = live_objects.object_body(
         kind, "stale", namespace, labels=live_objects.marks(controller.name)
@@ -316,7 +321,7 @@ def _terminate(body: Body) -> None:
 @pytest.mark.parametrize("case", NO_WRITES)
 async def test_nothing_is_written_when(controller: AnyController, case: str) -> None:
     cluster = tenants(controller)
-    kind = controller.owned[0].kind
+    kind = first_kind(controller)
     namespace = "alice" if KINDS[kind].namespaced else ""
     stale = live_objects.object_body(
         kind, "stale", namespace, labels=live_objects.marks(controller.name)
@@ -414,7 +419,7 @@ def drifted(controller: AnyController, cluster: FakeCluster) -> None:
         if not manifest.create_only:
             emptied(body)
         cluster.objects.put(body)
-    kind = controller.owned[0].kind
+    kind = first_kind(controller)
     namespace = "alice" if KINDS[kind].namespaced else ""
     labels = live_objects.marks(controller.name)
     cluster.objects.put(live_objects.object_body(kind, "stale", namespace, labels=labels))

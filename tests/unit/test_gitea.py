@@ -41,9 +41,9 @@ def facts(**changes: Any) -> desired.Facts:
 
 def wanted(
     label: str | None = "true", known: desired.Facts | None = None, **changes: Any
-) -> list[Manifest]:
+) -> Sequence[Manifest]:
     profile = inputs.profile(labels={} if label is None else {LABEL: label})
-    return desired.desired(profile, known or facts(), settings(**changes))
+    return desired.desired(profile, known or facts(), settings(**changes)).objects
 
 
 def kinds(manifests: Sequence[Manifest]) -> list[str]:
@@ -96,7 +96,7 @@ def test_a_secret_reads_as_it_was_written() -> None:
 
 def test_without_an_account_that_works_the_secret_is_left_alone() -> None:
     left = secret_of(wanted(known=facts(account=None)))
-    assert (True, True) == (left.create_only, left.where_present)
+    assert (True, True) == (left.create_only, left.update_only)
 
 
 @given(st.dictionaries(st.sampled_from(["database", "other"]), st.text()))
@@ -125,11 +125,11 @@ def test_every_true_opts_in(text: str) -> None:
 @given(st.text(max_size=63))
 def test_any_label_gives_objects_and_a_wrong_one_is_told(text: str) -> None:
     profile = inputs.profile(labels={LABEL: text})
-    manifests = desired.desired(profile, facts(), settings())
-    told = desired.findings(profile, facts(), settings())
+    manifests = desired.desired(profile, facts(), settings()).objects
+    told = desired.desired(profile, facts(), settings()).findings
 
     assert (read_boolean(text) is None) == any(one.reason == "InvalidOptIn" for one in told)
-    assert all(one.where_present for one in manifests) is (read_boolean(text) is not True)
+    assert all(one.update_only for one in manifests) is (read_boolean(text) is not True)
 
 
 @pytest.mark.parametrize("opt_out", ["keep", "stop", "detach"])
@@ -139,7 +139,7 @@ def test_a_profile_that_never_opted_in_gets_nothing_and_loses_an_older_suites_ro
 ) -> None:
     manifests = wanted(label, facts(account=None), opt_out=opt_out)
 
-    assert all(one.where_present for one in manifests)
+    assert all(one.update_only for one in manifests)
     assert "VirtualService" not in kinds(manifests)
 
 
@@ -149,8 +149,10 @@ def test_keep_removes_nothing_and_says_so() -> None:
     manifests = wanted(None, known)
 
     assert sorted(KINDS) == kinds(manifests)
-    assert all(one.where_present for one in manifests)
-    assert ["OptedOut"] == [one.reason for one in desired.findings(profile, known, settings())]
+    assert all(one.update_only for one in manifests)
+    assert ["OptedOut"] == [
+        one.reason for one in desired.desired(profile, known, settings()).findings
+    ]
 
 
 @pytest.mark.parametrize(("opt_out", "before"), [("stop", False), ("detach", True)])

@@ -12,7 +12,7 @@ from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.cache.lists import PAGE
 from controllers.runtime.cache.reflector import Informer, informers_for
 from controllers.runtime.cache.subscriptions import interests
-from controllers.runtime.controller import AnyController, Owned, Watched
+from controllers.runtime.controller import AnyController, Owned, Watch, by_namespace, no_profiles
 from controllers.runtime.errors import ApiError
 from controllers.runtime.workqueue import Priority
 from tests.support.builders import live_objects
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.virtual_time
 KEY = Key("ConfigMap", "alice", "settings")
 VALUE = {"data": {"key": "value"}}
 EDITED = {"data": {"key": "edited"}}
+
+SETTINGS = live_objects.Settings()
 
 
 class Office:
@@ -40,7 +42,7 @@ class Office:
                 self.cluster.objects.put(live_objects.namespace_body(name, uid=f"uid-{name}"))
         self.woken: list[tuple[str, str | None]] = []
         self.informers = informers_for(
-            controllers or (live_objects.controller(),),
+            [(one, SETTINGS) for one in controllers or (live_objects.controller(),)],
             self.cluster,
             self._wake,
             clock=event_loop.now,
@@ -238,7 +240,7 @@ async def test_the_server_selects_what_carries_the_labels_of_these_controllers(
 async def test_an_older_suites_objects_make_it_list_without_a_selector_and_keep_only_those(
     office: Make,
 ) -> None:
-    legacy = Owned(kind="ConfigMap", legacy=lambda metadata: metadata["name"] == "older")
+    legacy = Owned(kind="ConfigMap", adopt_legacy=lambda metadata: metadata["name"] == "older")
     one = office(live_objects.controller(owned=[legacy]))
     one.put(name="older", labels={})
     one.put(name="foreign", labels={})
@@ -252,9 +254,11 @@ async def test_an_older_suites_objects_make_it_list_without_a_selector_and_keep_
 
 
 async def test_what_has_one_name_everywhere_is_all_that_it_lists(office: Make) -> None:
-    watched = Watched(kind="ConfigMap", keep=lambda body: body["metadata"]["name"], wakes=None)
+    watched = Watch(
+        kind="ConfigMap", transform=lambda body: body["metadata"]["name"], map=no_profiles
+    )
     named = Owned(kind="ConfigMap", names=("named",))
-    one = office(live_objects.controller(owned=[named], watched=[watched]))
+    one = office(live_objects.controller(owned=[named], watches=[watched]))
     one.put(name="named")
     one.put(name="another")
     one.start()
@@ -267,7 +271,7 @@ async def test_what_has_one_name_everywhere_is_all_that_it_lists(office: Make) -
 
 def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
     def name(*controllers: AnyController) -> str:
-        return interests(controllers)["ConfigMap"].name
+        return interests([(one, SETTINGS) for one in controllers])["ConfigMap"].name
 
     one, same, other, any_name, both = (
         live_objects.controller(called, owned=[Owned(kind="ConfigMap", names=names)])
@@ -279,8 +283,8 @@ def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
             ("both", ("a", "b")),
         )
     )
-    watched = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=None)
-    watcher = live_objects.controller("watcher", owned=[], watched=[watched])
+    watched = Watch(kind="ConfigMap", transform=lambda _body: None, map=no_profiles)
+    watcher = live_objects.controller("watcher", owned=[], watches=[watched])
 
     assert ["a", "a"] == [name(one), name(one, same)]
     assert [""] * 4 == [name(one, each) for each in (other, any_name, both, watcher)]
@@ -288,7 +292,7 @@ def test_all_is_listed_where_somebody_wants_another_name_or_any() -> None:
 
 
 def test_two_controllers_share_an_informer_of_their_kinds_and_namespaces() -> None:
-    found = interests([live_objects.controller("one"), live_objects.controller("other")])
+    found = interests([(live_objects.controller(name), SETTINGS) for name in ("one", "other")])
 
     assert ["ConfigMap", "Namespace"] == sorted(found)
     assert ["one", "other"] == sorted(found["ConfigMap"].owners)
@@ -378,12 +382,12 @@ async def test_a_namespace_wakes_its_profile_for_every_controller(office: Make) 
 
 def watcher(name: str = "samples") -> AnyController:
     """Owns nothing, and reads the key `word` of every ConfigMap that has one."""
-    watch = Watched(
+    watch = Watch(
         kind="ConfigMap",
-        keep=lambda body: (body.get("data") or {}).get("word"),
-        wakes=lambda body: str(body["metadata"]["namespace"]),
+        transform=lambda body: (body.get("data") or {}).get("word"),
+        map=by_namespace,
     )
-    return live_objects.controller(name, owned=[], watched=[watch])
+    return live_objects.controller(name, owned=[], watches=[watch])
 
 
 async def test_what_is_watched_wakes_only_when_what_was_kept_of_it_changes(office: Make) -> None:
@@ -840,8 +844,8 @@ async def test_a_kind_that_is_not_served_is_waited_for(office: Make) -> None:
 
 
 async def test_a_kind_is_read_in_the_first_version_that_is_served(office: Make) -> None:
-    profiles = Watched(kind="Profile", keep=lambda _body: 1, wakes=lambda _body: None)
-    one = office(live_objects.controller(watched=[profiles]))
+    profiles = Watch(kind="Profile", transform=lambda _body: 1, map=no_profiles)
+    one = office(live_objects.controller(watches=[profiles]))
     one.cluster.unserved.add(("Profile", "v1"))
     one.cluster.objects.put(live_objects.profile_body(version=0))
     one.start()
@@ -854,8 +858,8 @@ async def test_a_kind_is_read_in_the_first_version_that_is_served(office: Make) 
 async def test_a_kind_that_moves_to_another_version_is_followed_and_not_missed(
     office: Make,
 ) -> None:
-    profiles = Watched(kind="Profile", keep=lambda _body: 1, wakes=lambda _body: None)
-    one = office(live_objects.controller(watched=[profiles]))
+    profiles = Watch(kind="Profile", transform=lambda _body: 1, map=no_profiles)
+    one = office(live_objects.controller(watches=[profiles]))
     one.cluster.objects.put(live_objects.profile_body(version=0))
     one.start()
     await one.synced()

@@ -55,7 +55,9 @@ def assert_taken(cluster: FakeCluster, before: Body, after: Body) -> None:
 async def test_an_exact_object_is_taken_over_and_brought_into_shape() -> None:
     before = handed_down(data={"key": "theirs"})
 
-    cluster, conditions, after = await brought(before, live_objects.manifest(inherited=INHERITED))
+    cluster, conditions, after = await brought(
+        before, live_objects.manifest(adopt_from_namespace=INHERITED)
+    )
 
     assert_taken(cluster, before, after)
     assert {"key": "value"} == after["data"]
@@ -65,7 +67,7 @@ async def test_an_exact_object_is_taken_over_and_brought_into_shape() -> None:
 async def test_a_create_only_object_is_taken_over_as_it_is() -> None:
     before = handed_down(data={"key": "theirs"})
 
-    manifest = live_objects.manifest(inherited=INHERITED, create_only=True)
+    manifest = live_objects.manifest(adopt_from_namespace=INHERITED, create_only=True)
     cluster, _, after = await brought(before, manifest)
 
     assert_taken(cluster, before, after)
@@ -77,7 +79,7 @@ async def test_a_merged_object_loses_its_owner_and_keeps_what_others_stated() ->
     before = handed_down("Service", spec=spec)
 
     manifest = live_objects.manifest(
-        "Service", inherited=INHERITED, content=live_objects.merged_content()
+        "Service", adopt_from_namespace=INHERITED, content=live_objects.merged_content()
     )
     cluster, _, after = await brought(before, manifest)
 
@@ -105,7 +107,9 @@ async def test_only_what_the_own_namespace_controls_is_inherited(change: Body) -
     before = handed_down()
     before["metadata"]["ownerReferences"] = [{**NAMESPACE, **change}]
 
-    cluster, conditions, after = await brought(before, live_objects.manifest(inherited=INHERITED))
+    cluster, conditions, after = await brought(
+        before, live_objects.manifest(adopt_from_namespace=INHERITED)
+    )
 
     assert before["metadata"]["ownerReferences"] == after["metadata"]["ownerReferences"]
     assert ["False"] == [status for status, _ in conditions.values()]

@@ -1,5 +1,6 @@
 """The limitranges controller: what it wants, and what it says of overrides."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,13 +24,13 @@ def labelled(labels: dict[str, str]) -> Profile:
 
 
 def item(labels: dict[str, str], settings: LimitRangesSettings = SETTINGS) -> dict[str, Any]:
-    (manifest,) = desired.desired(labelled(labels), None, settings)
+    (manifest,) = desired.desired(labelled(labels), None, settings).objects
     (limits,) = manifest.content["spec"]["limits"]
     return dict(limits)
 
 
-def found(labels: dict[str, str], settings: LimitRangesSettings = SETTINGS) -> list[Finding]:
-    return desired.findings(labelled(labels), None, settings)
+def found(labels: dict[str, str], settings: LimitRangesSettings = SETTINGS) -> Sequence[Finding]:
+    return desired.desired(labelled(labels), None, settings).findings
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_the_limit_range_is_as_its_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
     profile = labelled(labels)
-    manifests = desired.desired(profile, None, LimitRangesSettings.model_validate(settings))
+    manifests = desired.desired(profile, None, LimitRangesSettings.model_validate(settings)).objects
     assert inputs.golden("limitranges", name) == inputs.bodies(
         manifests, profile, component="limitranges"
     )
@@ -222,11 +223,11 @@ def test_a_label_that_overrides_nothing_is_noticed(name: str) -> None:
 def test_without_any_amount_there_is_no_limit_range() -> None:
     nothing = {"cpu": None, "memory": None}
     settings = LimitRangesSettings.model_validate({"default": nothing, "default_request": nothing})
-    assert desired.desired(inputs.profile(), None, settings) == []
+    assert desired.desired(inputs.profile(), None, settings).objects == []
 
 
 def test_the_older_suites_limit_range_is_taken_over_by_its_name() -> None:
-    (owned,) = controller.CONTROLLER.owned
-    assert owned.legacy is not None
-    assert owned.legacy({"name": "default-container-limits"})
-    assert not owned.legacy({"name": "theirs"})
+    (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
+    assert owned.adopt_legacy is not None
+    assert owned.adopt_legacy({"name": "default-container-limits"})
+    assert not owned.adopt_legacy({"name": "theirs"})

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typer.testing import CliRunner
 
+from controllers.runtime.controller import Command
 from profiles_controller.cli import app as cli_app
 from tests.support.cli import samples
 
@@ -17,7 +18,9 @@ class Teams(BaseModel):
     support_teams: str = Field(default="", description="who helps")
 
 
-TEAMS = dataclasses.replace(samples.controller("teams", Teams), flags=("support_teams",))
+TEAMS = dataclasses.replace(
+    samples.controller("teams", Teams), command=Command(flags=("support_teams",))
+)
 REGISTRY = (*samples.REGISTRY, TEAMS)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, View
+from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.manager.servers import Check
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
@@ -53,11 +53,13 @@ async def test_it_is_ready_while_a_watch_is_down_for_a_moment_and_says_so() -> N
 
 
 async def test_it_is_not_live_while_a_reconcile_hangs() -> None:
-    async def gather(_profile: Profile, _view: View) -> None:
+    async def observe(
+        _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         await asyncio.sleep(1000.0)
 
     options = Options(listen=None, hang_bound=300.0)
-    controller = live_objects.controller(gather=gather)
+    controller = live_objects.controller(observe=observe)
     async with harness.running(
         (controller, live_objects.Settings()), options=options, settle=False
     ) as process:

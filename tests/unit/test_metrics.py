@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controllers.manifests import Key
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
-from controllers.runtime.controller import Part
+from controllers.runtime.controller import ComponentStatus
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Result
 
@@ -65,8 +65,8 @@ class Recorder:
 
 
 class Outside:
-    def parts(self) -> Sequence[Part]:
-        return [Part(name="gateway", success=1_700_000_000.0)]
+    def parts(self) -> Sequence[ComponentStatus]:
+        return [ComponentStatus(name="gateway", success=1_700_000_000.0)]
 
 
 def filled() -> Metrics:

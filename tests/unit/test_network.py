@@ -1,6 +1,7 @@
 """The network controller: which policies a profile gets, and what is said of its labels."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -78,8 +79,8 @@ CONFIGURED: dict[str, Any] = {
 }
 
 
-def wanted(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> list[Manifest]:
-    return desired.desired(inputs.profile(labels=labels), NOTHING, settings)
+def wanted(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> Sequence[Manifest]:
+    return desired.desired(inputs.profile(labels=labels), NOTHING, settings).objects
 
 
 def named(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> set[str]:
@@ -124,7 +125,7 @@ def test_the_policies_are_as_their_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
     profile = inputs.profile(labels=labels)
-    manifests = desired.desired(profile, NOTHING, NetworkSettings.model_validate(settings))
+    manifests = desired.desired(profile, NOTHING, NetworkSettings.model_validate(settings)).objects
     assert inputs.golden("network", name) == inputs.bodies(manifests, profile, component="network")
 
 
@@ -154,7 +155,9 @@ def test_a_profile_of_which_nothing_is_known_is_not_taken_for_employees_only() -
 def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, text: str) -> None:
     others = {key: value for key, value in ENTITLING.items() if key != label}
     assert named(others) == named({**others, label: text})
-    (finding,) = desired.findings(inputs.profile(labels={**others, label: text}), NOTHING, SETTINGS)
+    (finding,) = desired.desired(
+        inputs.profile(labels={**others, label: text}), NOTHING, SETTINGS
+    ).findings
     assert finding.severity is Severity.PROBLEM
     assert finding.reason == "InvalidBoolean"
     assert f"label {label} is refused: {text!r} is not a boolean" in finding.message
@@ -171,7 +174,7 @@ def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str
     found = named(labels)
     assert named({}) <= found
     refused = {label for label in LABELS if label in labels and read_boolean(labels[label]) is None}
-    said = desired.findings(inputs.profile(labels=labels), NOTHING, SETTINGS)
+    said = desired.desired(inputs.profile(labels=labels), NOTHING, SETTINGS).findings
     assert len(refused) == len(said)
     for label in refused:
         assert not group(LABELS[label]) & found
@@ -215,7 +218,7 @@ def test_every_placeholder_has_an_entry_and_every_entry_is_used() -> None:
 
 def test_profiles_share_the_content_of_their_policies() -> None:
     alice, bob = (
-        desired.desired(Profile(name=name, uid=name), NOTHING, SETTINGS)
+        desired.desired(Profile(name=name, uid=name), NOTHING, SETTINGS).objects
         for name in ("alice", "bob")
     )
     for one, other in zip(alice, bob, strict=True):
@@ -226,7 +229,7 @@ def test_profiles_share_the_content_of_their_policies() -> None:
 def test_a_further_policy_that_names_the_namespace_is_made_for_each() -> None:
     settings = NetworkSettings.model_validate({"extra_policies": [EXTRA]})
     texts = [
-        str(desired.desired(Profile(name=name, uid=name), NOTHING, settings)[-1].content)
+        str(desired.desired(Profile(name=name, uid=name), NOTHING, settings).objects[-1].content)
         for name in ("alice", "bob")
     ]
     assert ["alice" in text for text in texts] == [True, False]
@@ -291,14 +294,14 @@ PORT = [{"protocol": "TCP", "port": 6443}]
 def test_the_api_servers_own_endpoints_are_read_as_a_rule(
     body: dict[str, Any], rule: dict[str, Any] | None
 ) -> None:
-    assert rule == controller.keep(body)
+    assert rule == controller.transform(body)
 
 
 def test_the_api_servers_endpoints_are_a_rule_more_of_that_policy_alone() -> None:
-    facts = desired.Facts(api_server=controller.keep(endpoints("172.18.0.2")))
+    facts = desired.Facts(api_server=controller.transform(endpoints("172.18.0.2")))
     profile = inputs.profile()
     plain, found = (
-        {one.name: one for one in desired.desired(profile, known, SETTINGS)}
+        {one.name: one for one in desired.desired(profile, known, SETTINGS).objects}
         for known in (NOTHING, facts)
     )
     name = "allow-api-server-egress"
@@ -310,9 +313,9 @@ def test_the_api_servers_endpoints_are_a_rule_more_of_that_policy_alone() -> Non
 
 
 def test_the_api_servers_endpoints_do_not_count_where_the_settings_say_so() -> None:
-    facts = desired.Facts(api_server=controller.keep(endpoints("172.18.0.2")))
+    facts = desired.Facts(api_server=controller.transform(endpoints("172.18.0.2")))
     exact = NetworkSettings(discover_api_server=False)
     without = NetworkSettings(policies={"allow-api-server-egress": False})
 
-    assert wanted({}) == desired.desired(inputs.profile(labels={}), facts, exact)
-    assert wanted({}, without) == desired.desired(inputs.profile(labels={}), facts, without)
+    assert wanted({}) == desired.desired(inputs.profile(labels={}), facts, exact).objects
+    assert wanted({}, without) == desired.desired(inputs.profile(labels={}), facts, without).objects

@@ -24,7 +24,7 @@ SETTINGS = {
             live_objects.profile(labels={names.GITEA_LABEL: "1"}),
             desired.Facts(),
             NetworkSettings(),
-        )
+        ).objects
     }
 }
 GITEA = {names.GITEA_LABEL: "true"}
@@ -41,7 +41,7 @@ SPECS = {
         live_objects.profile(labels=GITEA),
         desired.Facts(),
         NetworkSettings.model_validate(SETTINGS),
-    )
+    ).objects
 }
 
 

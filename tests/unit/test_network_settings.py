@@ -36,7 +36,7 @@ def network(**settings: object) -> NetworkSettings:
 def made(labels: Mapping[str, str] | None = None, /, **settings: object) -> dict[str, Any]:
     """Name -> spec of the policies of a profile with these labels."""
     profile = builders_inputs.profile(labels=dict(labels or {}))
-    manifests = desired.desired(profile, desired.Facts(), network(**settings))
+    manifests = desired.desired(profile, desired.Facts(), network(**settings)).objects
     return {one.name: one.content["spec"] for one in manifests}
 
 
@@ -106,7 +106,7 @@ def test_every_peer_is_configuration(name: str) -> None:
     settings: dict[str, Any] = {"driver_mode": "central", "artifacts_proxy_enabled": True}
     profile = builders_inputs.profile(labels=ENTITLED)
     before, after = (
-        desired.desired(profile, desired.Facts(), network(**settings, peers=peers))
+        desired.desired(profile, desired.Facts(), network(**settings, peers=peers)).objects
         for peers in ({}, {name: ["203.0.113.0/24"]})
     )
     changed = [new for old, new in zip(before, after, strict=True) if new.content != old.content]
@@ -301,7 +301,9 @@ def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object)
         settings = network(**{table: given_value})
     except ValidationError:
         return
-    assert isinstance(desired.desired(builders_inputs.profile(), desired.Facts(), settings), list)
+    assert isinstance(
+        desired.desired(builders_inputs.profile(), desired.Facts(), settings).objects, list
+    )
 
 
 # Through the command line's layers

@@ -14,7 +14,7 @@ LEVEL = {"labels": {"example.ca/level": 2}}
 def wanted(**settings: object) -> list[dict[str, Any]]:
     """The specs."""
     parsed = NotebookSettings.model_validate(settings)
-    manifests = desired.desired(inputs.profile(), None, parsed)
+    manifests = desired.desired(inputs.profile(), None, parsed).objects
     return [manifest.content["spec"] for manifest in manifests]
 
 
@@ -35,7 +35,7 @@ def wanted(**settings: object) -> list[dict[str, Any]]:
 )
 def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, Any]) -> None:
     profile = inputs.profile()
-    manifests = desired.desired(profile, None, NotebookSettings.model_validate(settings))
+    manifests = desired.desired(profile, None, NotebookSettings.model_validate(settings)).objects
     assert inputs.golden("notebook", name) == inputs.bodies(
         manifests, profile, component="notebook"
     )
@@ -44,8 +44,9 @@ def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, An
 def test_every_profile_gets_the_same_whatever_it_is_labelled() -> None:
     settings = NotebookSettings()
     labelled = inputs.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
-    assert desired.desired(labelled, None, settings) == desired.desired(
-        inputs.profile(), None, settings
+    assert (
+        desired.desired(labelled, None, settings).objects
+        == desired.desired(inputs.profile(), None, settings).objects
     )
 
 
@@ -56,7 +57,7 @@ def test_switched_off_there_is_no_pod_default() -> None:
 def test_what_one_profile_gets_is_not_shared_with_another() -> None:
     settings = NotebookSettings()
     (one,), (other,) = (
-        desired.desired(inputs.profile(name), None, settings) for name in ("a", "b")
+        desired.desired(inputs.profile(name), None, settings).objects for name in ("a", "b")
     )
     one.content["spec"]["labels"]["x"] = "y"
     assert "x" not in other.content["spec"]["labels"]
@@ -64,7 +65,7 @@ def test_what_one_profile_gets_is_not_shared_with_another() -> None:
 
 
 def test_the_older_suites_pod_default_is_taken_over_by_its_name() -> None:
-    (owned,) = controller.CONTROLLER.owned
-    assert owned.legacy is not None
-    assert owned.legacy({"name": "protected-b"})
-    assert not owned.legacy({"name": "access-ml-pipeline"})
+    (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
+    assert owned.adopt_legacy is not None
+    assert owned.adopt_legacy({"name": "protected-b"})
+    assert not owned.adopt_legacy({"name": "access-ml-pipeline"})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from controllers.runtime.errors import ApiError, UnreachableError
+from controllers.runtime.errors import ApiError, Terminal, UnreachableError, Waiting
 from controllers.runtime.reconcile import result as reconcile_result
-from controllers.runtime.reconcile.result import Failed, Outcome, Result, Terminal, Waiting
+from controllers.runtime.reconcile.result import Failed, Outcome, Result
 
 BROKEN = ApiError(code=500, reason="InternalError", message="etcd is down")
 TERMINATING = ApiError(

@@ -9,11 +9,17 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, IsGone, Owned, View
-from controllers.runtime.errors import UnreachableError
+from controllers.runtime.controller import (
+    AnyController,
+    CacheReader,
+    ExternalFactory,
+    Owned,
+    ProfileGone,
+)
+from controllers.runtime.errors import Terminal, UnreachableError, Waiting
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Options, Shard
-from controllers.runtime.reconcile.result import Failed, Terminal, Waiting, outcome_of
+from controllers.runtime.reconcile.result import Failed, outcome_of
 from tests.support.builders import live_objects
 from tests.support.fakes import event_loop, harness
 
@@ -34,9 +40,9 @@ class World:
         self.closed = True
 
 
-async def chore(outside: World, is_gone: IsGone) -> None:
-    outside.gone = is_gone
-    outside.chores.append(is_gone("alice", "uid-alice"))
+async def collect_garbage(outside: World, profile_gone: ProfileGone) -> None:
+    outside.gone = profile_gone
+    outside.chores.append(profile_gone("alice", "uid-alice"))
     if outside.error:
         raise outside.error
 
@@ -46,12 +52,17 @@ def controller(world: World, **fields: Any) -> AnyController:
         world.dry_run = dry_run
         return world
 
-    async def gather(_profile: Profile, view: View) -> Exception | None:
-        found: World = view.outside
-        return found.error
+    async def observe(
+        _profile: Profile, _cache: CacheReader, _settings: object, external: World
+    ) -> Exception | None:
+        return external.error
 
-    made = live_objects.controller(gather=gather, **fields)
-    return dataclasses.replace(made, connect=connect, trouble=lambda error: error, chore=chore)
+    return live_objects.controller(
+        observe=observe,
+        error=lambda _profile, error, _settings: error,
+        external=ExternalFactory(connect=connect, collect_garbage=collect_garbage),
+        **fields,
+    )
 
 
 def running(world: World, options: Options | None = None, **fields: Any) -> Any:
@@ -95,10 +106,12 @@ async def test_what_is_to_be_said_is_said_whatever_trouble_there_is() -> None:
 async def test_gather_is_told_who_else_there_is() -> None:
     seen: list[frozenset[str]] = []
 
-    async def gather(_profile: Profile, view: View) -> None:
-        seen.append(view.profiles)
+    async def observe(
+        _profile: Profile, cache: CacheReader, _settings: object, _external: object
+    ) -> None:
+        seen.append(cache.profiles)
 
-    assembly = (live_objects.controller(gather=gather), live_objects.Settings())
+    assembly = (live_objects.controller(observe=observe), live_objects.Settings())
     async with harness.running(assembly, cluster=harness.tenants("alice", "bob")):
         assert {frozenset({"alice", "bob"})} == set(seen)
 
@@ -174,7 +187,7 @@ async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
     settings = live_objects.Settings(manifests=lambda _profile: [live_objects.manifest(), limits])
     owned = (
         Owned(kind="ConfigMap"),
-        Owned(kind="LimitRange", dispensable=True),
+        Owned(kind="LimitRange", optional=True),
     )
     cluster = harness.tenants()
     cluster.unserved.add(("LimitRange", "v1"))

@@ -1,6 +1,6 @@
 """Whatever people write into labels costs at most that label: both controllers, by properties."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -52,7 +52,7 @@ def labelled(prefix: str, labels: Mapping[str, str]) -> Profile:
     return inputs.profile(labels={f"{prefix}/{name}": text for name, text in labels.items()})
 
 
-def by_name(prefix: str, findings: list[Finding]) -> dict[str, Finding]:
+def by_name(prefix: str, findings: Sequence[Finding]) -> dict[str, Finding]:
     """The findings by the label that they are about, of which none has two."""
     found = {
         finding.message.split(" ")[1].removeprefix(f"{prefix}/"): finding for finding in findings
@@ -66,9 +66,11 @@ def by_name(prefix: str, findings: list[Finding]) -> dict[str, Finding]:
 @example({"requests.cpu": "1e99999999999999999999"})
 def test_any_quota_label_is_applied_or_has_exactly_one_finding(labels: dict[str, str]) -> None:
     profile = labelled("quotas.statcan.gc.ca", labels)
-    (manifest,) = quotas.desired(profile, quotas.Facts(), QUOTAS)
+    (manifest,) = quotas.desired(profile, quotas.Facts(), QUOTAS).objects
     hard = manifest.content["spec"]["hard"]
-    found = by_name("quotas.statcan.gc.ca", quotas.findings(profile, quotas.Facts(), QUOTAS))
+    found = by_name(
+        "quotas.statcan.gc.ca", quotas.desired(profile, quotas.Facts(), QUOTAS).findings
+    )
     expected = dict(DEFAULT_HARD)
     for name, text in labels.items():
         key = QUOTAS.label_names.get(name)
@@ -88,9 +90,9 @@ def test_any_quota_label_is_applied_or_has_exactly_one_finding(labels: dict[str,
 @example({"default.memory": "1Gi", "defaultrequest.memory": "1Gi"})
 def test_any_limit_label_is_applied_or_has_exactly_one_finding(labels: dict[str, str]) -> None:
     profile = labelled("limitranges.statcan.gc.ca", labels)
-    (manifest,) = limits.desired(profile, None, LIMITS)
+    (manifest,) = limits.desired(profile, None, LIMITS).objects
     (item,) = manifest.content["spec"]["limits"]
-    found = by_name("limitranges.statcan.gc.ca", limits.findings(profile, None, LIMITS))
+    found = by_name("limitranges.statcan.gc.ca", limits.desired(profile, None, LIMITS).findings)
     expected = {field: dict(DEFAULTS) for field in ("default", "defaultRequest")}
     for name, text in labels.items():
         if name not in SLOTS:
@@ -116,7 +118,7 @@ def test_whatever_the_labels_say_the_api_server_takes_the_limit_range(
     labels: dict[str, str],
 ) -> None:
     profile = labelled("limitranges.statcan.gc.ca", labels)
-    (manifest,) = limits.desired(profile, None, LIMITS)
+    (manifest,) = limits.desired(profile, None, LIMITS).objects
     (item,) = manifest.content["spec"]["limits"]
     for resource in DEFAULTS:
         fields = ("min", "defaultRequest", "default", "max")

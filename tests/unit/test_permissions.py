@@ -10,13 +10,15 @@ import yaml
 from controllers import registry
 from controllers.runtime import rbac
 from controllers.runtime.controller import (
+    Access,
     AnyController,
-    Granted,
-    Listed,
-    Named,
     Owned,
     Rule,
-    Watched,
+    RulesForNames,
+    RulesFromSetting,
+    RulesWhen,
+    Watch,
+    no_profiles,
 )
 from tests.support.builders import live_objects, registered
 
@@ -39,7 +41,7 @@ def test_no_controller_may_do_everything(controller: AnyController) -> None:
         rule
         for manifest in controller.desired(
             live_objects.profile(), controller.facts, registered.settings(controller)
-        )
+        ).objects
         for rule in manifest.content.get("rules", ())
         if manifest.kind == "Role"
     ]
@@ -97,22 +99,22 @@ def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
 
 
 def test_a_kind_that_is_only_watched_is_only_read() -> None:
-    watched = Watched(kind="Secret", keep=lambda _body: None, wakes=lambda _body: None)
-    rules = rbac.rules(live_objects.controller(watched=[watched]))
+    watched = Watch(kind="Secret", transform=lambda _body: None, map=no_profiles)
+    rules = rbac.rules(live_objects.controller(watches=[watched]))
 
     assert [("list", "watch")] == verbs(rules, "secrets")
 
 
 def test_a_kind_that_is_owned_and_watched_has_one_rule() -> None:
-    watched = Watched(kind="ConfigMap", keep=lambda _body: None, wakes=lambda _body: None)
-    rules = rbac.rules(live_objects.controller(watched=[watched]))
+    watched = Watch(kind="ConfigMap", transform=lambda _body: None, map=no_profiles)
+    rules = rbac.rules(live_objects.controller(watches=[watched]))
 
     assert 1 == len(verbs(rules, "configmaps"))
 
 
 def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
     rule = Rule(groups=("",), resources=("secrets",), verbs=("get",), names=("root",))
-    role = rbac.cluster_role([live_objects.controller(rules=(rule,))], "samples")
+    role = rbac.cluster_role([live_objects.controller(access=Access(rules=(rule,)))], "samples")
 
     assert {
         "apiGroups": [""],
@@ -148,12 +150,14 @@ def reading(*names: str) -> Rule:
 CONFIGURED = dataclasses.replace(
     live_objects.controller("one"),
     settings=Settings,
-    configured_rules=(
-        Granted(setting="mode", values=("edit", "own"), rules=(binding("editor"),)),
-        Granted(setting="people", rules=(binding("member"),)),
-        Listed(setting="verbs"),
-        Named(setting="parts", key="secret", rule=reading()),
-        Named(setting="store", while_set=("account",), rule=reading()),
+    access=Access(
+        by_settings=(
+            RulesWhen(setting="mode", values=("edit", "own"), rules=(binding("editor"),)),
+            RulesWhen(setting="people", rules=(binding("member"),)),
+            RulesFromSetting(setting="verbs"),
+            RulesForNames(setting="parts", key="secret", rule=reading()),
+            RulesForNames(setting="store", while_set=("account",), rule=reading()),
+        )
     ),
 )
 
@@ -184,7 +188,7 @@ def test_rules_follow_the_settings_and_without_any_the_defaults(
 
 @pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
 def test_rules_follow_from_settings_that_there_are(controller: AnyController) -> None:
-    named = {one.setting for one in controller.configured_rules}
+    named = {one.setting for one in controller.access.by_settings}
 
     assert named <= controller.settings.model_fields.keys()
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -51,11 +52,11 @@ def settings(**values: Any) -> PipelinesSettings:
     return PipelinesSettings.model_validate(values)
 
 
-def wanted(facts: desired.Facts = FACTS, **values: Any) -> list[Manifest]:
-    return desired.desired(inputs.profile(), facts, settings(**values))
+def wanted(facts: desired.Facts = FACTS, **values: Any) -> Sequence[Manifest]:
+    return desired.desired(inputs.profile(), facts, settings(**values)).objects
 
 
-def named(manifests: list[Manifest]) -> set[tuple[str, str]]:
+def named(manifests: Sequence[Manifest]) -> set[tuple[str, str]]:
     return {(one.kind, one.name) for one in manifests}
 
 
@@ -70,7 +71,7 @@ def test_the_objects_are_those_of_the_golden_file(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_object_has_a_name_that_the_rights_are_for(case: str) -> None:
-    known = {own.kind: own.names for own in controller.CONTROLLER.owned}
+    known = {own.kind: own.names for own in controller.CONTROLLER.default_owned()}
 
     assert all(one.name in known[one.kind] for one in wanted(**CASES[case]))
 
@@ -99,7 +100,9 @@ def test_workload_identity_uses_the_sdks_credentials() -> None:
 
 
 def test_everything_of_metacontroller_is_inherited() -> None:
-    assert {one.inherited for one in wanted(**CASES["proxy"], **CENTRAL)} == {names.INHERITED}
+    assert {one.adopt_from_namespace for one in wanted(**CASES["proxy"], **CENTRAL)} == {
+        names.INHERITED
+    }
 
 
 @pytest.mark.parametrize("tokens", [True, False])
@@ -178,7 +181,6 @@ def secret(**fields: Any) -> dict[str, Any]:
 
 def test_of_other_secrets_nothing_is_remembered() -> None:
     assert observe.keep_secret(secret(name="of-a-tenant")) is None
-    assert observe.wakes_secret(secret(name="of-a-tenant")) is None
 
 
 NAMESPACE_REFERENCE = {

@@ -11,7 +11,7 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.controller import CONTROLLER, Outside
+from controllers.pipelines.controller import CONTROLLER, Outside, collect_garbage
 from controllers.pipelines.objectstore.provider import (
     Credentials,
     Refusal,
@@ -19,8 +19,9 @@ from controllers.pipelines.objectstore.provider import (
     StoreError,
     UnavailableError,
 )
+from controllers.runtime.controller import ExternalFactory
+from controllers.runtime.errors import Terminal
 from controllers.runtime.objects.kinds import KINDS
-from controllers.runtime.reconcile.result import Terminal
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, event_loop, harness
 from tests.support.objectstore.in_memory import MemoryStore
@@ -85,14 +86,17 @@ async def running(
         outside.settings, outside.store = made, store
         return outside
 
-    controller = dataclasses.replace(CONTROLLER, connect=connect)
+    controller = dataclasses.replace(
+        CONTROLLER,
+        external=ExternalFactory(connect=connect, collect_garbage=collect_garbage),
+    )
     made = PipelinesSettings.model_validate(settings)
     async with harness.running((controller, made), cluster=cluster) as process:
         yield process
 
 
 def there(cluster: FakeCluster) -> set[str]:
-    kinds = {own.kind for own in CONTROLLER.owned}
+    kinds = {own.kind for own in CONTROLLER.default_owned()}
     bodies = [body for kind in kinds for body in cluster.objects.all_of(kind, "alice")]
     return {f"{body['kind']} {body['metadata']['name']}" for body in bodies}
 
@@ -229,14 +233,12 @@ async def test_a_bucket_that_cannot_be_kept_in_shape_is_told_with_the_probes() -
     outside = Outside(PipelinesSettings(provider="none"), dry_run=False)
     store = MemoryStore()
     outside.store = store
-    chore = CONTROLLER.chore
-    assert chore is not None
     store.error = RejectedError("no such policy")
     with pytest.raises(Terminal):
-        await chore(outside, lambda _name, _uid: False)
+        await collect_garbage(outside, lambda _name, _uid: False)
     store.error = None
     assert outside.health() == "bucket and departed users not looked after: no such policy"
-    await chore(outside, lambda _name, _uid: False)
+    await collect_garbage(outside, lambda _name, _uid: False)
     assert outside.health() == ""
 
 

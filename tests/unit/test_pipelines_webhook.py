@@ -75,8 +75,8 @@ class Store:
         if self.error:
             raise self.error
 
-    async def sweep(self, is_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
-        raise NotImplementedError(is_gone)
+    async def sweep(self, profile_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
+        raise NotImplementedError(profile_gone)
 
     def health(self) -> str:
         return str(self.error or "")

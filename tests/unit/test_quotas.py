@@ -1,5 +1,7 @@
 """The quotas controller: what it wants, and what it says of overrides."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from controllers.findings import Finding, Severity
@@ -31,12 +33,12 @@ def labelled(labels: dict[str, str]) -> Profile:
 
 
 def hard(labels: dict[str, str], facts: desired.Facts = NO_FACTS) -> dict[str, str]:
-    (manifest,) = desired.desired(labelled(labels), facts, SETTINGS)
+    (manifest,) = desired.desired(labelled(labels), facts, SETTINGS).objects
     return dict(manifest.content["spec"]["hard"])
 
 
-def found(labels: dict[str, str], facts: desired.Facts = NO_FACTS) -> list[Finding]:
-    return desired.findings(labelled(labels), facts, SETTINGS)
+def found(labels: dict[str, str], facts: desired.Facts = NO_FACTS) -> Sequence[Finding]:
+    return desired.desired(labelled(labels), facts, SETTINGS).findings
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_the_quota_is_as_its_golden_file(
     name: str, labels: dict[str, str], settings: QuotasSettings
 ) -> None:
     profile = labelled(labels)
-    manifests = desired.desired(profile, NO_FACTS, settings)
+    manifests = desired.desired(profile, NO_FACTS, settings).objects
     assert inputs.golden("quotas", name) == inputs.bodies(manifests, profile, component="quotas")
 
 
@@ -128,7 +130,7 @@ def test_a_label_that_overrides_nothing_is_noticed_and_the_likely_name_comes_fir
 def test_labels_of_others_are_no_overrides() -> None:
     labels = {"app": "x", "quotas.statcan.gc.ca": "x", "quotas.statcan.gc.ca.org/pods": "x"}
     profile = inputs.profile(labels=labels)
-    assert desired.findings(profile, NO_FACTS, SETTINGS) == []
+    assert desired.desired(profile, NO_FACTS, SETTINGS).findings == []
 
 
 def test_quantities_are_stated_as_the_api_server_returns_them() -> None:
@@ -140,8 +142,8 @@ def test_quantities_are_stated_as_the_api_server_returns_them() -> None:
 def test_without_a_key_there_is_no_quota() -> None:
     settings = QuotasSettings.model_validate({"hard": dict.fromkeys(DEFAULT_HARD)})
     profile = inputs.profile(labels={f"{PREFIX}/pods": "7"})
-    assert desired.desired(profile, NO_FACTS, settings) == []
-    (finding,) = desired.findings(profile, NO_FACTS, settings)
+    assert desired.desired(profile, NO_FACTS, settings).objects == []
+    (finding,) = desired.desired(profile, NO_FACTS, settings).findings
     assert finding.reason == "UnknownQuota"
 
 
@@ -201,40 +203,39 @@ def test_kubeflows_own_quota_is_not_mentioned_where_nobody_asked_for_more() -> N
 def test_of_all_quotas_only_kubeflows_is_remembered(
     body: dict[str, object], kept: dict[str, str] | None
 ) -> None:
-    assert controller.keep(body) == kept
+    assert controller.transform(body) == kept
 
 
-def test_kubeflows_quota_wakes_the_profile_of_its_namespace_and_others_wake_nobody() -> None:
-    assert controller.wakes(inputs.resource_quota(namespace="team-b")) == "team-b"
-    assert controller.wakes(inputs.resource_quota("quotas", namespace="team-b")) is None
+def test_the_watch_maps_a_quota_to_the_profile_of_its_namespace() -> None:
+    (watch,) = controller.CONTROLLER.watches(SETTINGS)
+    assert list(watch.map(inputs.resource_quota(namespace="team-b"))) == ["team-b"]
 
 
-class View:
-    outside = None
+class FakeCache:
     profiles: frozenset[str] = frozenset()
 
     def __init__(self, hard: dict[str, str] | None) -> None:
         self.hard = hard
 
-    def kept(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
         asked = (kind, namespace, name)
         return self.hard if asked == ("ResourceQuota", "team-a", "kf-resource-quota") else None
 
-    def all_kept(self, kind: str, namespace: str) -> dict[str, dict[str, str]]:
+    def list(self, kind: str, namespace: str) -> dict[str, dict[str, str]]:
         raise NotImplementedError(kind, namespace)
 
-    def concerning(self, kind: str, profile: str) -> dict[str, dict[str, str]]:
+    def list_for_profile(self, kind: str, profile: str) -> dict[str, dict[str, str]]:
         raise NotImplementedError(kind, profile)
 
 
 @pytest.mark.parametrize("remembered", [{"pods": "5"}, {}, None])
-async def test_kubeflows_quota_is_gathered_from_memory(remembered: dict[str, str] | None) -> None:
-    facts = await controller.gather(inputs.profile(), View(remembered))
+async def test_kubeflows_quota_is_read_from_the_cache(remembered: dict[str, str] | None) -> None:
+    facts = await controller.observe(inputs.profile(), FakeCache(remembered), SETTINGS, None)
     assert facts == desired.Facts(kubeflow_hard=remembered or {})
 
 
 def test_the_older_suites_quota_is_taken_over_by_its_name() -> None:
-    (owned,) = controller.CONTROLLER.owned
-    assert owned.legacy is not None
-    assert owned.legacy({"name": "quotas"})
-    assert not owned.legacy({"name": "kf-resource-quota"})
+    (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
+    assert owned.adopt_legacy is not None
+    assert owned.adopt_legacy({"name": "quotas"})
+    assert not owned.adopt_legacy({"name": "kf-resource-quota"})

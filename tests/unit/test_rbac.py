@@ -1,7 +1,7 @@
 """The rbac controller: what it wants, and what it says of owners and of other namespaces."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -29,13 +29,13 @@ def profile(allow_from: str | None = None, **owner: str) -> Profile:
 
 
 def wanted(whose: Profile, settings: RbacSettings = DEFAULTS) -> dict[str, Manifest]:
-    manifests = desired.desired(whose, None, settings)
+    manifests = desired.desired(whose, None, settings).objects
     assert len({one.key for one in manifests}) == len(manifests)
     return {one.name: one for one in manifests}
 
 
-def found(whose: Profile, settings: RbacSettings = DEFAULTS) -> list[Finding]:
-    return desired.findings(whose, None, settings)
+def found(whose: Profile, settings: RbacSettings = DEFAULTS) -> Sequence[Finding]:
+    return desired.desired(whose, None, settings).findings
 
 
 def sources(text: str, settings: RbacSettings = OPEN) -> list[str]:
@@ -79,7 +79,7 @@ def sources(text: str, settings: RbacSettings = OPEN) -> list[str]:
 def test_the_objects_are_as_their_golden_file(
     name: str, whose: Profile, settings: dict[str, Any]
 ) -> None:
-    manifests = desired.desired(whose, None, RbacSettings.model_validate(settings))
+    manifests = desired.desired(whose, None, RbacSettings.model_validate(settings)).objects
     assert inputs.golden("rbac", name) == inputs.bodies(manifests, whose, component="rbac")
 
 
@@ -91,7 +91,7 @@ def test_no_binding_can_be_taken_for_a_contributors() -> None:
     assert len(bindings) == 3
     for binding in bindings:
         assert binding.annotations == {}
-        assert set(binding.barred_annotations) == {"user", "role"}
+        assert set(binding.stripped_annotations) == {"user", "role"}
 
 
 # The owner

@@ -36,7 +36,7 @@ BOB = {ALLOW_FROM: "bob"}
 def in_shape(key: Key, settings: Mapping[str, Any] | None = None, **profile: Any) -> Body:
     """The object as the controller makes it for Alice."""
     whose = live_objects.profile(**profile)
-    manifests = desired.desired(whose, None, RbacSettings.model_validate(settings or {}))
+    manifests = desired.desired(whose, None, RbacSettings.model_validate(settings or {})).objects
     (manifest,) = (one for one in manifests if one.key == key)
     version = KINDS[key.kind].api_version
     return to_body(manifest, api_version=version, profile=whose, component="rbac")
@@ -245,7 +245,7 @@ def running(cluster: FakeCluster, settings: Mapping[str, Any] | None = None) -> 
 
 def wanted(case: Case) -> dict[Key, Mapping[str, Any]]:
     whose = live_objects.profile(annotations=case.annotations)
-    manifests = desired.desired(whose, None, RbacSettings.model_validate(case.settings))
+    manifests = desired.desired(whose, None, RbacSettings.model_validate(case.settings)).objects
     return {one.key: one.content for one in manifests}
 
 

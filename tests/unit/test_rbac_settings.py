@@ -251,7 +251,7 @@ def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
     except ValidationError:
         return
     profile = inputs.profile(annotations={"rbac.statcan.gc.ca/allow-from": "team-b"})
-    manifests = desired.desired(profile, None, settings)
+    manifests = desired.desired(profile, None, settings).objects
     rights: set[tuple[str, ...]] = set().union(*map(granted, manifests))
     for right in rights:
         assert held(settings, *right), right

@@ -11,11 +11,17 @@ from controllers.findings import Finding, Severity
 from controllers.manifests import COMPONENT_LABEL, Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime.commands.summaries import row_of
-from controllers.runtime.controller import EVERY_PROFILE, AnyController, Owned, View, Watched
-from controllers.runtime.errors import ApiError
+from controllers.runtime.controller import (
+    ALL_PROFILES,
+    AnyController,
+    CacheReader,
+    Owned,
+    Watch,
+    by_namespace,
+)
+from controllers.runtime.errors import ApiError, Terminal, Waiting
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.reconcile.reports import REFUSED_RECHECK
-from controllers.runtime.reconcile.result import Terminal, Waiting
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
 
@@ -46,10 +52,12 @@ def finding(*findings: Finding) -> Callable[..., Sequence[Finding]]:
 
 
 def raising(error: Exception) -> Callable[..., Any]:
-    async def gather(_profile: Profile, _view: View) -> None:
+    async def observe(
+        _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         raise error
 
-    return gather
+    return observe
 
 
 async def test_what_is_in_place_is_ready() -> None:
@@ -231,7 +239,7 @@ async def test_a_failure_that_is_over_soon_is_nobodys_business() -> None:
 async def test_a_failure_that_lasts_is_told_with_its_reason() -> None:
     cluster = harness.tenants()
     async with harness.running(
-        sample(gather=raising(ApiError(code=403, reason="Forbidden", message="no right"))),
+        sample(observe=raising(ApiError(code=403, reason="Forbidden", message="no right"))),
         cluster=cluster,
         settle=False,
     ) as process:
@@ -288,12 +296,14 @@ async def test_a_controller_that_cannot_say_what_is_right_writes_nothing(where: 
 async def test_waiting_for_the_world_is_looked_at_again_and_told_when_it_lasts() -> None:
     answers = iter([Waiting("NoBucket", "the bucket is not there", after=10.0)] * 3)
 
-    async def gather(_profile: Profile, _view: View) -> None:
+    async def observe(
+        _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         waiting = next(answers, None)
         if waiting is not None:
             raise waiting
 
-    async with harness.running(sample(gather=gather), settle=False) as process:
+    async with harness.running(sample(observe=observe), settle=False) as process:
         await event_loop.until(process.conditions, "it is told")
         assert {"SamplesReady": ("False", "the bucket is not there")} == process.conditions()
         assert [] == process.events()
@@ -305,11 +315,13 @@ async def test_waiting_for_the_world_is_looked_at_again_and_told_when_it_lasts()
 async def test_what_is_terminal_is_not_tried_again() -> None:
     tries: list[str] = []
 
-    async def gather(profile: Profile, _view: View) -> None:
+    async def observe(
+        profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         tries.append(profile.name)
         raise Terminal("BadOwner", "spec.owner.kind is Robot: expected User")
 
-    async with harness.running(sample(gather=gather)) as process:
+    async with harness.running(sample(observe=observe)) as process:
         await asyncio.sleep(500.0)
 
         assert ["alice"] == tries
@@ -321,11 +333,13 @@ async def test_what_is_terminal_is_not_tried_again() -> None:
 async def test_every_profile_is_looked_at_again_after_the_resync_period() -> None:
     tries: list[float] = []
 
-    async def gather(_profile: Profile, _view: View) -> None:
+    async def observe(
+        _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         tries.append(event_loop.now())
 
     options = Options(listen=None, resync=100.0)
-    async with harness.running(sample(gather=gather), options=options) as process:
+    async with harness.running(sample(observe=observe), options=options) as process:
         process.cluster.requests.clear()
         await asyncio.sleep(350.0)
 
@@ -348,18 +362,20 @@ async def test_a_paused_profile_is_shown_and_left() -> None:
 async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_others() -> None:
     seen: list[list[Any]] = []
 
-    async def gather(profile: Profile, view: View) -> None:
-        one = view.kept("Secret", profile.namespace, "token")
-        seen.append([one, dict(view.all_kept("Secret", profile.namespace))])
+    async def observe(
+        profile: Profile, cache: CacheReader, _settings: object, _external: object
+    ) -> None:
+        one = cache.get("Secret", profile.namespace, "token")
+        seen.append([one, dict(cache.list("Secret", profile.namespace))])
 
-    watched = Watched(
+    watched = Watch(
         kind="Secret",
-        keep=lambda body: (body.get("data") or {}).get("word"),
-        wakes=lambda body: str(body["metadata"]["namespace"]),
+        transform=lambda body: (body.get("data") or {}).get("word"),
+        map=by_namespace,
     )
     cluster = harness.tenants()
     async with harness.running(
-        sample(gather=gather, watched=[watched]), cluster=cluster
+        sample(observe=observe, watches=[watched]), cluster=cluster
     ) as process:
         assert [None, {}] == seen[-1]
         for name, data in (("token", {"word": "a"}), ("more", {"word": "b"}), ("other", {})):
@@ -373,18 +389,20 @@ async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_other
 async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controller() -> None:
     seen: list[str] = []
 
-    async def gather(profile: Profile, _view: View) -> None:
+    async def observe(
+        profile: Profile, _cache: CacheReader, _settings: object, _external: object
+    ) -> None:
         seen.append(profile.name)
 
-    watched = Watched(
+    watched = Watch(
         kind="Secret",
-        keep=lambda body: (body.get("data") or {}).get("word"),
-        wakes=lambda _body: EVERY_PROFILE,
-        only=("platform", "shared"),
+        transform=lambda body: (body.get("data") or {}).get("word"),
+        map=lambda _body: ALL_PROFILES,
+        object=("platform", "shared"),
     )
     cluster = harness.tenants("alice", "bob")
     async with harness.running(
-        sample(gather=gather, watched=[watched]), cluster=cluster
+        sample(observe=observe, watches=[watched]), cluster=cluster
     ) as process:
         for data, woken in (({"word": "a"}, ["alice", "bob"]), ({"word": "a", "x": "y"}, [])):
             seen.clear()
@@ -424,7 +442,7 @@ async def test_one_controllers_older_objects_are_not_anothers_to_prune() -> None
     def manifests(profile: Profile) -> list[Manifest]:
         return [live_objects.manifest(name="older", namespace=profile.namespace, create_only=True)]
 
-    one = live_objects.controller("one", owned=[Owned(kind="ConfigMap", legacy=legacy)])
+    one = live_objects.controller("one", owned=[Owned(kind="ConfigMap", adopt_legacy=legacy)])
     cluster = harness.tenants()
     older = cluster.objects.put(live_objects.object_body(name="older", labels={}))
     async with harness.running(

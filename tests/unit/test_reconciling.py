@@ -234,8 +234,8 @@ def test_a_barred_annotation_is_out_of_shape_and_others_are_not() -> None:
     annotations = {"note": "theirs", "role": "admin"}
     there = live_objects.record(data={"key": "value"}, annotations=annotations)
 
-    assert judged(there, barred_annotations=barred) == (Action.UPDATE, "")
-    assert judged(there, barred_annotations=("user",)) == (Action.UNCHANGED, "")
+    assert judged(there, stripped_annotations=barred) == (Action.UPDATE, "")
+    assert judged(there, stripped_annotations=("user",)) == (Action.UNCHANGED, "")
 
 
 def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None:

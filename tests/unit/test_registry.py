@@ -40,8 +40,8 @@ def test_names_aliases_and_conditions_are_used_once() -> None:
         name
         for controller in registry.controllers()
         for name in (
-            *(controller.name, *controller.aliases),
-            *(f"{controller.name}-{variant}" for variant in controller.variants),
+            *(controller.name, *controller.command.aliases),
+            *(f"{controller.name}-{variant}" for variant in controller.variants.names),
         )
     ]
     conditions = [controller.condition for controller in registered.as_they_run()]
@@ -51,8 +51,8 @@ def test_names_aliases_and_conditions_are_used_once() -> None:
 
 def test_every_kind_that_a_controller_names_is_in_the_table_of_kinds() -> None:
     for controller in registered.as_they_run():
-        owned = {each.kind for each in controller.owned}
-        watched = {each.kind for each in controller.watched}
+        owned = {each.kind for each in controller.default_owned()}
+        watched = {each.kind for each in controller.watches(registered.settings(controller))}
         assert owned | watched <= KINDS.keys()
 
 
@@ -67,7 +67,7 @@ def test_the_samples_of_settings_are_of_those_that_have_no_default() -> None:
         required = {name for name, one in fields if one.is_required()}
         samples = (registered.REQUIRED, registered.SECRETS)
         assert required == {name for each in samples for name in each.get(controller.name, ())}
-        assert controller.apart or not required
+        assert controller.command.standalone or not required
 
 
 def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
@@ -89,7 +89,9 @@ def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
     ],
 )
 def test_an_older_suites_object_is_ours_only_as_it_made_it(name: str, made: str) -> None:
-    owned = registry.by_name()[name].owned
-    found = [own.legacy for own in owned if own.legacy and own.legacy({"name": made})]
+    owned = registry.by_name()[name].default_owned()
+    found = [
+        own.adopt_legacy for own in owned if own.adopt_legacy and own.adopt_legacy({"name": made})
+    ]
     assert found, made
     assert not any(legacy({"name": made, "labels": {"app": "mine"}}) for legacy in found)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from controllers.manifests import Body, Key
+from controllers.manifests import Key
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime import rbac
-from controllers.runtime.controller import AnyController, Owned, View, Watched
+from controllers.runtime.controller import AnyController, CacheReader, Owned, Watch, by_namespace
+from controllers.runtime.errors import Waiting
 from controllers.runtime.options import Options
-from controllers.runtime.reconcile.result import Waiting
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, event_loop, harness
 
@@ -29,27 +29,26 @@ class Plan:
         self.trouble: Exception | None = None
 
     def controller(self) -> AnyController:
-        async def gather(_profile: Profile, view: View) -> Collection[Key]:
+        async def observe(
+            _profile: Profile, cache: CacheReader, _settings: object, _external: object
+        ) -> Collection[Key]:
             for stage in self.stages:
-                if any(view.kept(*key) for key in stage):
+                if any(cache.get(*key) for key in stage):
                     return stage
             return ()
 
-        def removed(_profile: Profile, stage: Collection[Key], _settings: object) -> Any:
+        def delete(_profile: Profile, stage: Collection[Key], _settings: object) -> Any:
             return stage
-
-        def wakes(body: Body) -> str:
-            return str(body["metadata"]["namespace"])
 
         return live_objects.controller(
             owned=[Owned(kind="ConfigMap"), Owned(kind="PersistentVolumeClaim")],
-            watched=[
-                Watched(kind="Pod", keep=lambda _body: True, wakes=wakes, removable=True),
-                Watched(kind="PersistentVolumeClaim", keep=lambda _body: True, wakes=wakes),
+            watches=[
+                Watch(kind="Pod", transform=lambda _body: True, map=by_namespace, deletable=True),
+                Watch(kind="PersistentVolumeClaim", transform=lambda _body: True, map=by_namespace),
             ],
-            gather=gather,
-            removed=removed,
-            trouble=lambda _facts: self.trouble,
+            observe=observe,
+            delete=delete,
+            error=lambda *_: self.trouble,
         )
 
     def running(self, cluster: FakeCluster, **fields: Any) -> Any:

@@ -17,10 +17,10 @@ MISSING = Key("ConfigMap", "alice", "missing")
 
 
 def sparing(keys: Collection[Key]) -> AnyController:
-    def spared(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
+    def retain(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
         return keys
 
-    return live_objects.controller(spared=spared)
+    return live_objects.controller(retain=retain)
 
 
 async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more() -> None:

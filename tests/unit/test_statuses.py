@@ -13,7 +13,7 @@ from controllers.runtime.apply.changeset import Action
 from controllers.runtime.client.client import KubeCluster
 from controllers.runtime.commands import status
 from controllers.runtime.commands.statuses import SILENT, Overview, Question, State, Status
-from controllers.runtime.controller import Outside, Owned
+from controllers.runtime.controller import External, Owned
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
@@ -231,7 +231,7 @@ async def test_a_variant_is_paused_by_its_controllers_plain_name() -> None:
 
 
 async def test_what_is_outside_the_cluster_is_not_asked() -> None:
-    def connect(_settings: object, *, dry_run: bool) -> Outside | None:
+    def connect(_settings: object, *, dry_run: bool) -> External | None:
         raise AssertionError(f"asked, dry_run={dry_run}")
 
     asking_outside = live_objects.controller(connect=connect)

@@ -9,7 +9,7 @@ import pytest
 from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.apply.render import render
-from controllers.runtime.controller import AnyController, Owned
+from controllers.runtime.controller import Access, AnyController, Command, Owned, Variants
 from controllers.runtime.options import Options
 from profiles_controller.config.load import ALL, _names, _Reading
 from tests.support.builders import live_objects
@@ -55,7 +55,7 @@ async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
 
 
 async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() -> None:
-    wanted = live_objects.manifest(where_present=True)
+    wanted = live_objects.manifest(update_only=True)
     async with running(wanted) as process:
         assert process.cluster.objects.get(KEY) is None
         assert ("True", "0 objects are in place") == process.conditions()["SamplesReady"]
@@ -68,7 +68,7 @@ async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() ->
 
 
 def test_what_is_wanted_where_present_is_not_rendered() -> None:
-    manifests = [live_objects.manifest(where_present=True), live_objects.manifest(name="other")]
+    manifests = [live_objects.manifest(update_only=True), live_objects.manifest(name="other")]
     settings = live_objects.Settings(manifests=lambda _profile: manifests)
 
     (body,) = render(live_objects.controller(), settings, live_objects.profile())
@@ -78,9 +78,9 @@ def test_what_is_wanted_where_present_is_not_rendered() -> None:
 async def test_a_declared_namespace_is_written_to_and_pruned() -> None:
     elsewhere = live_objects.manifest(namespace="platform")
     stale = live_objects.object_body(name="stale", namespace="platform")
-    namespaces = {"namespaces": lambda _settings: ("platform",)}
+    access: Access[Any] = Access(namespaces=lambda _settings: ("platform",))
     platform = live_objects.namespace_body("platform", owned=False)
-    async with running(elsewhere, before=[platform, stale], **namespaces) as process:
+    async with running(elsewhere, before=[platform, stale], access=access) as process:
         assert process.cluster.objects.get(elsewhere.key) is not None
         assert process.cluster.objects.get(Key("ConfigMap", "platform", "stale")) is None
 
@@ -94,17 +94,21 @@ class Outside:
 
 
 async def test_the_world_outside_is_told_and_fails_no_probe() -> None:
-    async with running(connect=lambda _settings, dry_run: Outside()) as process:  # noqa: ARG005
+    async with running(external=live_objects.external(Outside())) as process:
         (check,) = (one for one in process.health.ready() if one.name == "outside/samples")
 
         assert ("the database is away", "") == (check.note, check.trouble)
 
 
-def varied() -> AnyController:
-    def variant(_settings: object) -> AnyController:
-        return live_objects.controller("samples-b", variant_of="samples")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lettered(live_objects.Settings):
+    letter: str = "b"
 
-    return live_objects.controller(variants=("a", "b"), variant=variant, apart=True)
+
+def varied() -> AnyController:
+    return live_objects.controller(
+        variants=Variants(setting="letter", names=("a", "b")), command=Command(standalone=True)
+    )
 
 
 async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() -> None:
@@ -112,8 +116,8 @@ async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() ->
         annotations = {PAUSED_ANNOTATION: name}
         options = Options(listen=None, known=frozenset({"samples", "samples-a", "samples-b"}))
         cluster = harness.tenants(annotations=annotations)
-        settings = live_objects.Settings()
-        assembly = (varied().with_settings(settings), settings)
+        settings = Lettered()
+        assembly = (varied().for_settings(settings), settings)
         async with harness.running(assembly, cluster=cluster, options=options) as process:
             assert {"SamplesBReady"} == set(process.conditions())
             assert "Unknown" == process.conditions()["SamplesBReady"][0]
@@ -124,8 +128,8 @@ async def test_variants_leave_each_others_objects_alone() -> None:
     theirs = live_objects.object_body(name="theirs", labels=live_objects.marks("samples-a"))
     cluster = harness.tenants()
     cluster.objects.put(theirs)
-    settings = live_objects.Settings()
-    assembly = (varied().with_settings(settings), settings)
+    settings = Lettered()
+    assembly = (varied().for_settings(settings), settings)
     async with harness.running(assembly, cluster=cluster) as process:
         assert cluster.objects.get(Key("ConfigMap", "alice", "theirs")) is not None
         labels = process.cluster.objects.read(KEY)["metadata"]["labels"]

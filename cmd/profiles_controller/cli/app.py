@@ -125,13 +125,15 @@ def _add_controller(app: typer.Typer, world: World, controller: AnyController) -
             _leave(world, lambda: commands.serve(world, name, flags))
         _leave(world, lambda: commands.run(world, [name], flags, Location))
 
-    own = {setting: controller.settings.model_fields[setting] for setting in controller.flags}
+    own = {
+        setting: controller.settings.model_fields[setting] for setting in controller.command.flags
+    }
     flagged = _with_flags(command, Location, _RUNNING)
     if own:
         flagged = listed(flagged, own, prefix=prefix_of(name))
-    if controller.webhook is not None:
+    if controller.command.webhook is not None:
         flagged = switched(flagged, WEBHOOK, "Serve Metacontroller instead of reconciling.")
-    for label in (name, *controller.aliases):
+    for label in (name, *controller.command.aliases):
         app.command(
             label,
             help=f"{summary}\n\n{_PRECEDENCE}",

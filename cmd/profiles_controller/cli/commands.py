@@ -73,11 +73,13 @@ def serve(world: World, name: str, flags: Mapping[str, object]) -> int:
     """Serves a controller's webhook until the process is told to stop; connects to no cluster."""
     loaded = _load(world, [name], flags, Location)
     ((controller, settings),) = loaded.assemblies
-    if controller.webhook is None:
+    if controller.command.webhook is None:
         raise RefusedError(f"controller {name} has no webhook")
     given = "listen" in loaded.common.model_fields_set
     try:
-        return asyncio.run(controller.webhook(settings, loaded.common.listen if given else None))
+        return asyncio.run(
+            controller.command.webhook(settings, loaded.common.listen if given else None)
+        )
     except OSError as error:
         message = f"cannot listen: {error.strerror or error}; another program may have the port"
         raise RefusedError(message) from error
@@ -126,7 +128,9 @@ def permissions(world: World, name: str, flags: Mapping[str, object]) -> int:
 def status(world: World, asked: Asked, flags: Mapping[str, object]) -> int:
     """Prints how every profile fares with every controller; the code says whether all are well."""
     chosen = _chosen(world.registry, asked.only)
-    judged = [one.name for one in chosen if asked.drift and not (one.asks_outside or one.apart)]
+    judged = [
+        one.name for one in chosen if asked.drift and not (one.external or one.command.standalone)
+    ]
     loaded = _load(world, judged, flags, Location, level="error")
     question = Question(
         registry=chosen,
@@ -198,7 +202,7 @@ def _load(
     """Everything that is set; logs are at ``level`` unless a level is set somewhere."""
     # A flag without text is like a variable without: templates write both for "not set". That of a
     # list is given once it is there: an empty one means none, whatever a file or a variable lists.
-    lists = {flag for one in world.registry if one.name in names for flag in one.flags}
+    lists = {flag for one in world.registry if one.name in names for flag in one.command.flags}
     given = {
         name: value
         for name, value in flags.items()
@@ -237,7 +241,7 @@ def _items(document: Any) -> list[Any]:
 
 def _remark(assembly: Assembly, profile: Profile) -> None:
     controller, settings = assembly
-    for finding in controller.findings(profile, controller.facts, settings):
+    for finding in controller.desired(profile, controller.facts, settings).findings:
         typer.echo(
             f"{profile.name}  {controller.name}  {finding.reason}: {finding.message}", err=True
         )

@@ -58,7 +58,7 @@ class Loader:
             inputs, flags=rest, file=file, sections=reading.sections(file) if file else {}
         )
         chosen = reading.pick(names, "controller", "argument")
-        theirs = {name for each in chosen for name in each.flags}
+        theirs = {name for each in chosen for name in each.command.flags}
         shared = {name: value for name, value in rest.items() if name not in theirs}
         common = reading.resolve(Common, replace(inputs, flags=shared), SECTION, PREFIX)
         if isinstance(placed, Selection) and placed.only:
@@ -73,7 +73,7 @@ class Loader:
             raise WrongSettingsError(reading.faults)
         return Loaded(
             common=common,
-            assemblies=[(each.with_settings(own), own) for each, own in assemblies],
+            assemblies=[(each.for_settings(own), own) for each, own in assemblies],
             connection=common.connection(),
             options=common.options(namespace=namespace, known=_names(self.registry, self.others)),
         )
@@ -103,7 +103,9 @@ class _Reading:
 
     def settings_of(self, controller: AnyController, inputs: Inputs) -> Any:
         name = controller.name
-        own = {flag: value for flag, value in inputs.flags.items() if flag in controller.flags}
+        own = {
+            flag: value for flag, value in inputs.flags.items() if flag in controller.command.flags
+        }
         flagged = replace(inputs, flags=own)
         return self.resolve(controller.settings, flagged, name, prefix_of(name))
 
@@ -127,7 +129,7 @@ class _Reading:
 
     def pick(self, names: Sequence[str], setting: str, origin: str) -> list[AnyController]:
         """In the registry's order; an unknown name is a fault and left out."""
-        labels = {each.name: {each.name, *each.aliases} for each in self.registry}
+        labels = {each.name: {each.name, *each.command.aliases} for each in self.registry}
         known = {ALL}.union(*labels.values())
         for name in names:
             if name not in known:
@@ -138,7 +140,8 @@ class _Reading:
         return [
             each
             for each in self.registry
-            if (ALL in names and not each.apart) or not labels[each.name].isdisjoint(names)
+            if (ALL in names and not each.command.standalone)
+            or not labels[each.name].isdisjoint(names)
         ]
 
     def check_election(self, common: Common, namespace: str | None) -> None:
@@ -152,7 +155,7 @@ class _Reading:
 
 def _names(registry: Sequence[AnyController], others: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Every name that a controller may run by."""
-    variants = {each.name: each.variants for each in registry} | dict(others)
+    variants = {each.name: each.variants.names for each in registry} | dict(others)
     return [
         name
         for each, theirs in variants.items()

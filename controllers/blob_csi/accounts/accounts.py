@@ -23,7 +23,7 @@ from controllers.blob_csi.grants.resolve import Withheld
 from controllers.blob_csi.instances import Instance, SecretRef
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.controller import IsGone, Part
+from controllers.runtime.controller import ComponentStatus, ProfileGone
 
 CLUSTER_NAMESPACE = "kube-system"
 """Its UID is the cluster's: it lives as long."""
@@ -33,7 +33,7 @@ _SLOW_SECONDS = 2.0
 
 
 class Kept(Protocol):
-    """``View.kept``."""
+    """``CacheReader.kept``."""
 
     def __call__(self, kind: str, namespace: str, name: str, /) -> Any | None: ...
 
@@ -125,7 +125,7 @@ class Accounts:
         pairs = zip(groups.values(), answers, strict=True)
         return {one.name: answer for group, answer in pairs if answer is not None for one in group}
 
-    async def sweep(self, is_gone: IsGone) -> None:
+    async def sweep(self, profile_gone: ProfileGone) -> None:
         """Marks containers of Profiles that are gone, and deletes them later, where it is set.
 
         Raises Waiting when an account could not be asked; the others were.
@@ -136,7 +136,7 @@ class Accounts:
         days = self._settings.delete_data_after_days
         for keeper in self._writable():
             try:
-                await retention.sweep(keeper, self._cluster, is_gone, days=days)
+                await retention.sweep(keeper, self._cluster, profile_gone, days=days)
             except SparedError as error:
                 troubles.append(error.withheld)
             except AccountError as error:
@@ -144,16 +144,20 @@ class Accounts:
         if trouble := waiting(troubles):
             raise trouble
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ComponentStatus]:
         """How each account and each unusable Secret is, from any thread."""
         found = []
         for ref, one in self._found.items():
             if not isinstance(one, AccountKey):
-                found.append(Part(name=f"secret/{ref}", trouble=_unusable(ref, one), success=None))
+                found.append(
+                    ComponentStatus(name=f"secret/{ref}", trouble=_unusable(ref, one), success=None)
+                )
         for key, keeper in self._keepers.items():
             last = keeper.breaker.last
             trouble = last.message if last else ""
-            part = Part(name=f"account/{key.account}", trouble=trouble, success=keeper.success)
+            part = ComponentStatus(
+                name=f"account/{key.account}", trouble=trouble, success=keeper.success
+            )
             found.append(part)
         return found
 

@@ -17,7 +17,7 @@ from controllers.blob_csi.accounts import ownership
 from controllers.blob_csi.accounts.account import Keeper
 from controllers.blob_csi.accounts.ownership import Mark
 from controllers.blob_csi.accounts.troubles import AccountError
-from controllers.runtime.controller import IsGone
+from controllers.runtime.controller import ProfileGone
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -32,12 +32,18 @@ class Fate(Enum):
 
 
 def determine_fate(
-    name: str, mark: Mark | None, *, cluster: str, is_gone: IsGone, now: datetime, delay: timedelta
+    name: str,
+    mark: Mark | None,
+    *,
+    cluster: str,
+    profile_gone: ProfileGone,
+    now: datetime,
+    delay: timedelta,
 ) -> Fate:
     """What becomes of the container of this name and mark."""
     if mark is None or not mark.uid or mark.cluster != cluster:
         return Fate.KEPT
-    if name != names.container_name(mark.profile) or not is_gone(mark.profile, mark.uid):
+    if name != names.container_name(mark.profile) or not profile_gone(mark.profile, mark.uid):
         return Fate.KEPT
     if mark.gone is None:
         return Fate.ORPHANED
@@ -47,7 +53,7 @@ def determine_fate(
 async def sweep(
     keeper: Keeper,
     cluster: str,
-    is_gone: IsGone,
+    profile_gone: ProfileGone,
     *,
     days: float,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -59,7 +65,9 @@ async def sweep(
     delay = timedelta(days=days)
 
     def fate_of(name: str, mark: Mark | None) -> Fate:
-        return determine_fate(name, mark, cluster=cluster, is_gone=is_gone, now=now(), delay=delay)
+        return determine_fate(
+            name, mark, cluster=cluster, profile_gone=profile_gone, now=now(), delay=delay
+        )
 
     async def act(name: str, fate: Fate) -> None:
         async with keeper.store.leased(name) as lease:

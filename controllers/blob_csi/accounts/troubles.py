@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controllers.blob_csi.grants.resolve import Withheld
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.reconcile.result import Waiting
+from controllers.runtime.errors import Waiting
 
 BACKOFF = Backoff(initial=1.0, maximum=300.0)
 _SPREAD = 0.5

@@ -15,7 +15,7 @@ from controllers.blob_csi.grants.sources import SOURCES, Origin, Source
 from controllers.blob_csi.grants.state import Feed
 from controllers.manifests import Body
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.controller import Part, Wake
+from controllers.runtime.controller import ALL_PROFILES, ComponentStatus, Enqueue
 
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 _KEYS = frozenset(source.key for source in SOURCES if source.origin is not Origin.GATEWAY)
@@ -48,7 +48,7 @@ class Followers:
         """Returns once each source was asked, whatever came of it; bounded in time."""
         await self._asked.wait()
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ComponentStatus]:
         """How each source is, from any thread."""
         return [feed.part for feed in self._feeds.values()]
 
@@ -63,35 +63,35 @@ class Followers:
         """Those that have given no good answer for longer than a moment."""
         return frozenset(source for source, feed in self._feeds.items() if feed.failing)
 
-    def read(self, kept: Mapping[str, str] | None, wake: Wake) -> None:
+    def read(self, kept: Mapping[str, str] | None, enqueue: Enqueue) -> None:
         """Takes the ConfigMap as ``keep_config_map`` kept it; None: there is none."""
         for source, feed in self._feeds.items():
             if source.origin is not Origin.GATEWAY:
-                self._read(feed, kept, wake)
+                self._read(feed, kept, enqueue)
 
-    async def follow(self, wake: Wake) -> None:
+    async def follow(self, enqueue: Enqueue) -> None:
         """Asks every gateway at each tick, or sooner after a failure, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for source, feed in self._feeds.items():
                 if source.origin is Origin.GATEWAY:
-                    group.create_task(self._poll(feed, wake))
+                    group.create_task(self._poll(feed, enqueue))
 
-    def _read(self, feed: Feed, kept: Mapping[str, str] | None, wake: Wake) -> None:
+    def _read(self, feed: Feed, kept: Mapping[str, str] | None, enqueue: Enqueue) -> None:
         key = feed.source.key
         place = f"ConfigMap {self._settings.config_map_namespace}/{self._settings.config_map}"
         if kept is None or key not in kept:
             why = f"{place} is not there" if kept is None else f"{place} has no key {key}"
-            self._told(feed, feed.fail(why), wake)
+            self._told(feed, feed.fail(why), enqueue)
             return
         body = kept[key].encode()
         try:
             answer = feed.reread(body)
         except DocumentError as error:
-            self._told(feed, feed.fail(f"{place}, key {key}: {error}"), wake)
+            self._told(feed, feed.fail(f"{place}, key {key}: {error}"), enqueue)
         else:
-            self._take(feed, body, answer, wake)
+            self._take(feed, body, answer, enqueue)
 
-    async def _poll(self, feed: Feed, wake: Wake) -> None:
+    async def _poll(self, feed: Feed, enqueue: Enqueue) -> None:
         url = self._settings.endpoint(feed.source.classification)
         question = Question(self._connect(url), feed)
         try:
@@ -99,28 +99,27 @@ class Followers:
                 try:
                     found = await question.put()
                 except (GatewayError, DocumentError) as error:
-                    self._told(feed, feed.fail(str(error)), wake)
+                    self._told(feed, feed.fail(str(error)), enqueue)
                 else:
-                    self._take(feed, *(found or (b"", None)), wake)
+                    self._take(feed, *(found or (b"", None)), enqueue)
                 failures = feed.failures
                 await asyncio.sleep(self._retry.delay(failures) if failures else self._interval)
         finally:
             question.close()
 
-    def _take(self, feed: Feed, body: bytes, answer: Answer | None, wake: Wake) -> None:
+    def _take(self, feed: Feed, body: bytes, answer: Answer | None, enqueue: Enqueue) -> None:
         if answer is not None:
-            self._told(feed, feed.take(body, answer), wake)
+            self._told(feed, feed.take(body, answer), enqueue)
             return
         feed.succeed()
-        self._told(feed, (), wake)
+        self._told(feed, (), enqueue)
 
-    def _told(self, feed: Feed, concerned: Collection[str] | None, wake: Wake) -> None:
-        """A source was asked: wake whom that concerns; None: everybody."""
+    def _told(self, feed: Feed, concerned: Collection[str] | None, enqueue: Enqueue) -> None:
+        """A source has responded: enqueue the affected profiles; None means all of them."""
         self._unasked.discard(feed.source)
         if not self._unasked:
             self._asked.set()
-        for namespace in [None] if concerned is None else concerned:
-            wake(namespace)
+        enqueue(ALL_PROFILES if concerned is None else concerned)
 
 
 def _feed(source: Source) -> Feed:

@@ -44,6 +44,8 @@ class Facts:
     volumes: Mapping[str, observations.Volume] = field(default_factory=dict)
     claims: Mapping[str, observations.Claim] = field(default_factory=dict)
     pods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    error: Exception | None = None
+    """The Waiting of the storage accounts that did not respond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from controllers.gitea.postgres.connections import Connection, Connector
 from controllers.gitea.postgres.databases import Lack
 from controllers.gitea.postgres.patience import FIRST_PAUSE, Patience
 from controllers.gitea.postgres.tenants import DatabaseError, Tenant, WrongPasswordError
-from controllers.runtime.controller import IsGone, Part
+from controllers.runtime.controller import ComponentStatus, ProfileGone
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -83,26 +83,28 @@ class Server:
         self._known[tenant.name] = _Known(tenant=tenant, account=account, until=until)
         return account
 
-    async def sweep(self, is_gone: IsGone) -> None:
+    async def sweep(self, profile_gone: ProfileGone) -> None:
         """Forgets Profiles that are gone, and drops their databases where data shall go with them.
 
         Finds out whether a server that was in trouble is well again, too: nobody else may ask. A
         database that cannot be dropped keeps none of the others. Raises DatabaseError.
         """
         for name, known in list(self._known.items()):
-            if is_gone(known.tenant.profile, known.tenant.uid):
+            if profile_gone(known.tenant.profile, known.tenant.uid):
                 del self._known[name]
         if not self.settings.delete_data and self._patience.trouble is None:
             return
         tenants = await self._ask("", self._marked)
         if self.settings.delete_data:
-            await self._drop_all(tenants, is_gone)
+            await self._drop_all(tenants, profile_gone)
 
-    def part(self) -> Part:
+    def part(self) -> ComponentStatus:
         """How the server is, for everybody; from any thread."""
         trouble = self._patience.trouble
         said = str(trouble) if trouble is not None else ""
-        return Part(name=self.settings.database_host, trouble=said, success=self._success)
+        return ComponentStatus(
+            name=self.settings.database_host, trouble=said, success=self._success
+        )
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -160,21 +162,21 @@ class Server:
         async with self.connector.administrator() as connection:
             return await databases.marked(connection, self.settings.classification)
 
-    async def _drop_all(self, tenants: Sequence[Tenant], is_gone: IsGone) -> None:
+    async def _drop_all(self, tenants: Sequence[Tenant], profile_gone: ProfileGone) -> None:
         failures = []
         for tenant in tenants:
-            if not is_gone(tenant.profile, tenant.uid):
+            if not profile_gone(tenant.profile, tenant.uid):
                 continue
             try:
-                await self._ask(tenant.name, functools.partial(self._drop, tenant, is_gone))
+                await self._ask(tenant.name, functools.partial(self._drop, tenant, profile_gone))
             except DatabaseError as error:
                 failures.append(error)
         if failures:
             raise failures[0]
 
-    async def _drop(self, tenant: Tenant, is_gone: IsGone) -> None:
+    async def _drop(self, tenant: Tenant, profile_gone: ProfileGone) -> None:
         async with self.connector.administrator() as connection:
-            if is_gone(tenant.profile, tenant.uid):
+            if profile_gone(tenant.profile, tenant.uid):
                 await databases.drop(connection, tenant)
                 logger.info("database dropped", database=tenant.name, uid=tenant.uid)
 

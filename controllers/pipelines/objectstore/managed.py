@@ -72,17 +72,17 @@ class ManagedStore:
     async def maintain(self) -> None:
         await self._ask(self._maintain)
 
-    async def sweep(self, is_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
+    async def sweep(self, profile_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
         swept: list[Swept] = []
         if self._connection.dry_run:
             return swept
         for namespace, uid in (await self._ask(self._recorded_uids)).items():
-            if not uid or not is_gone(namespace, uid):
+            if not uid or not profile_gone(namespace, uid):
                 continue
 
             async def remove(namespace: str = namespace, uid: str = uid) -> bool:
                 # Once more, now that no `ensure` of this namespace is under way.
-                return is_gone(namespace, uid) and await self._ask(
+                return profile_gone(namespace, uid) and await self._ask(
                     lambda: reconcile.remove(self.parts, namespace, uid)
                 )
 

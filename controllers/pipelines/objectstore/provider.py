@@ -143,10 +143,10 @@ class ObjectStore(Protocol):
         Raises RejectedError where there is no such bucket: it is KFP's to make.
         """
 
-    async def sweep(self, is_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
+    async def sweep(self, profile_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
         """Removes key, policy and user of every namespace that was recorded and is gone.
 
-        ``is_gone`` is given namespace and recorded Profile UID and says whether that Profile is
+        ``profile_gone`` returns, for a namespace and a recorded UID, whether that Profile is
         known to be gone. It is asked afresh right before a removal, on the event loop, so it may
         read the informers' memory. It must say False for what this process cannot know: before
         the Profiles are synced, and for UIDs of other shards. Objects are never removed.

@@ -26,7 +26,7 @@ class StaticStore:
 
     async def sweep(
         self,
-        is_gone: Callable[[str, str], bool],  # noqa: ARG002 - nobody is recorded
+        profile_gone: Callable[[str, str], bool],  # noqa: ARG002 - nobody is recorded
     ) -> Sequence[Swept]:
         return ()
 

@@ -89,7 +89,7 @@ class Applier:
 
     async def _created(self, want: Wanted) -> bool:
         """Create it, unless something of this name is there."""
-        if want.kind.mode is Mode.MERGE:
+        if want.kind.mode is Mode.APPLY:
             return await self._created_merged(want)
         key = want.manifest.key
         informer = self.informers[key.kind]
@@ -137,7 +137,7 @@ class Applier:
         if live is None or change.action is Action.RECREATE:
             if not await self._created(want):
                 raise ApiError(code=_CONFLICT, reason="AlreadyExists", message=str(change.key))
-        elif want.kind.mode is Mode.MERGE:
+        elif want.kind.mode is Mode.APPLY:
             if cached_object.project(want.kind, live).handed_down:
                 await self._disinherit(want, live)
             await self._patch(want, uid=live["metadata"]["uid"])
@@ -150,7 +150,7 @@ class Applier:
     async def _disinherit(self, want: Wanted, live: Body) -> None:
         """Replace the owner and drop the annotations: an apply adds to both lists."""
         taken = merged(want, live)["metadata"]
-        gone = dict.fromkeys(want.manifest.inherited or ())
+        gone = dict.fromkeys(want.manifest.adopt_from_namespace or ())
         metadata = {
             "uid": taken["uid"],
             "resourceVersion": taken["resourceVersion"],
@@ -262,7 +262,7 @@ def merged(want: Wanted, live: Body) -> Body:
     """
     metadata = dict(live["metadata"])
     metadata["labels"] = {**(metadata.get("labels") or {}), **want.labels}
-    dropped = {*(want.manifest.inherited or ()), *want.manifest.barred_annotations}
+    dropped = {*(want.manifest.adopt_from_namespace or ()), *want.manifest.stripped_annotations}
     before = metadata.get("annotations") or {}
     kept = {key: value for key, value in before.items() if key not in dropped}
     if kept or want.manifest.annotations:

@@ -60,7 +60,7 @@ def wanted(
         profile=profile,
         component=component,
         labels=stamped_labels(manifest, component),
-        digest=b"" if kind.mode is Mode.MERGE else cached_object.digest(kind, content),
+        digest=b"" if kind.mode is Mode.APPLY else cached_object.digest(kind, content),
         fixed=cached_object.fixed(kind, content),
         siblings=siblings,
     )
@@ -74,8 +74,8 @@ def plan(
     memories: Mapping[str, Memory],
     namespaces: Collection[str] = (),
     siblings: Collection[str] = (),
-    spared: Collection[Key] = (),
-    removed: Collection[Key] = (),
+    retain: Collection[Key] = (),
+    delete: Collection[Key] = (),
 ) -> tuple[ChangeSet, dict[Key, Wanted]]:
     """What must change so that the profile has exactly these manifests of this controller.
 
@@ -92,20 +92,20 @@ def plan(
             message = f"{manifest.key} is outside the namespace of profile {profile.name}"
             raise ValueError(message)
         record = memories[manifest.kind].get(manifest.namespace, manifest.name)
-        if record is None and manifest.where_present:
+        if record is None and manifest.update_only:
             continue
         want = wanted(manifest, profile, component, siblings)
         wants[manifest.key] = want
         changes.append(judge(want, record))
-    changes += _removals(removed, memories, wants, {profile.namespace, ""})
-    changes += _prune(profile, component, memories, {*wants, *spared, *removed}, allowed)
+    changes += _removals(delete, memories, wants, {profile.namespace, ""})
+    changes += _prune(profile, component, memories, {*wants, *retain, *delete}, allowed)
     return ChangeSet(tuple(changes)), wants
 
 
 def judge(want: Wanted, record: Record | None) -> Change:
     """What must happen to one wanted object, given what is there: the first rule that speaks."""
     if record is None:
-        absent = want.manifest.where_present
+        absent = want.manifest.update_only
         return Change(Action.UNCHANGED if absent else Action.CREATE, want.manifest.key)
     for rule in _RULES:
         verdict = rule(want, record)
@@ -153,13 +153,13 @@ def _nobodys(want: Wanted, record: Record) -> Verdict:
 
 
 def _inherits(want: Wanted, record: Record) -> bool:
-    return record.handed_down and want.manifest.inherited is not None
+    return record.handed_down and want.manifest.adopt_from_namespace is not None
 
 
 def _users_to_edit(want: Wanted, record: Record) -> Verdict:
     if not want.manifest.create_only:
         return None
-    # Users edit the content; without our marks it could neither be found again nor removed.
+    # Users edit the content; without our marks it could neither be found again nor delete.
     return _not_yet_marked(want, record) or (Action.UNCHANGED, "")
 
 
@@ -198,7 +198,7 @@ def in_shape(want: Wanted, record: Record) -> bool:
         return False
     if not cached_object.includes(record.annotations, want.manifest.annotations):
         return False
-    if any(key in want.manifest.barred_annotations for key, _ in record.annotations):
+    if any(key in want.manifest.stripped_annotations for key, _ in record.annotations):
         return False
     stated = want.manifest.finalizers.items()
     if any((name in record.finalizers) is not needed for name, needed in stated):
@@ -218,14 +218,14 @@ def _is_ours(record: Record, component: str) -> bool:
 
 
 def _removals(
-    removed: Iterable[Key],
+    delete: Iterable[Key],
     memories: Mapping[str, Memory],
     wants: Collection[Key],
     allowed: Collection[str],
 ) -> Iterator[Change]:
-    for key in removed:
+    for key in delete:
         if key in wants or key.namespace not in allowed:
-            raise ValueError(f"{key} is to be removed, but it is wanted or outside the profile")
+            raise ValueError(f"{key} is to be delete, but it is wanted or outside the profile")
         record = memories[key.kind].get(key.namespace, key.name)
         if record is None:
             continue

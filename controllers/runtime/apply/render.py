@@ -19,6 +19,6 @@ def render(controller: AnyController, settings: Any, profile: Profile) -> list[B
             profile=profile,
             component=controller.name,
         )
-        for manifest in controller.desired(profile, controller.facts, settings)
-        if not manifest.where_present
+        for manifest in controller.desired(profile, controller.facts, settings).objects
+        if not manifest.update_only
     ]

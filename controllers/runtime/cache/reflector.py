@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -256,7 +257,7 @@ class Informer(Knowledge):
 
 
 def informers_for(
-    controllers: Sequence[AnyController],
+    assemblies: Sequence[tuple[AnyController, Any]],
     cluster: Cluster,
     wake: Wake,
     *,
@@ -273,5 +274,5 @@ def informers_for(
             clock=clock,
             holds=holds,
         )
-        for name, interest in interests(controllers).items()
+        for name, interest in interests(assemblies).items()
     }

@@ -152,7 +152,7 @@ class Knowledge:
             return
         if self._is_echo(namespace, name, record) or not self.synced:
             return
-        if record.component in self.interest.owners and self.kind.mode is Mode.EXACT:
+        if record.component in self.interest.owners and self.kind.mode is Mode.REPLACE:
             self._keep_latest(namespace, name, body)
         self._tell(namespace, name, before, record, body)
 
@@ -201,7 +201,7 @@ class Knowledge:
             return record.deleting
         # Of a merge kind no digest is known before the answer: its echo may wake once too often.
         written = (record.digest, record.owner, record.component)
-        return written == expected and self.kind.mode is not Mode.MERGE
+        return written == expected and self.kind.mode is not Mode.APPLY
 
     def _vanish(self, namespace: str, name: str) -> None:
         self._latest.pop((namespace, name), None)
@@ -235,18 +235,17 @@ class Knowledge:
         for controller, watch in self.interest.watchers.items():
             if old.get(controller) == new.get(controller):
                 continue
-            if watch.wakes is None:
-                self.noticed(controller)
-                continue
             if self.kind.namespaced:
                 told = body or {"metadata": {"namespace": namespace, "name": name}}
-                profiles = {watch.wakes(told)}
+                profiles = {*watch.map(told)}
             else:  # what is gone no longer says whom it concerned
                 profiles = {
                     *(before.concerns if before else ()),
                     *(after.concerns if after else ()),
                 }
-            for profile in filter(None, profiles):
+            if not profiles:
+                self.noticed(controller)
+            for profile in profiles:
                 self._wake(profile, controller, Priority.NORMAL)
 
 

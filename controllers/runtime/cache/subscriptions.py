@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key
-from controllers.runtime.controller import AnyController, Owned, Watched
+from controllers.runtime.controller import AnyController, Owned, Watch
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.cached_object import Record
 from controllers.runtime.objects.kinds import Kind
@@ -18,7 +18,7 @@ class Interest:
     """Who wants what of one kind."""
 
     owners: Mapping[str, Owned]
-    watchers: Mapping[str, Watched]
+    watchers: Mapping[str, Watch]
     all_objects: bool = False
     """Namespaces: each one is remembered, whoever it belongs to."""
     only: Key | None = None
@@ -38,7 +38,11 @@ class Interest:
     @property
     def selector(self) -> str:
         """The server-side label selector; empty where unlabelled objects count too."""
-        if self.all_objects or self.watchers or any(own.legacy for own in self.owners.values()):
+        if (
+            self.all_objects
+            or self.watchers
+            or any(own.adopt_legacy for own in self.owners.values())
+        ):
             return ""
         components = ",".join(sorted(self.owners))
         return f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({components})"
@@ -53,7 +57,7 @@ class Interest:
         )
         kept = None
         if self.watchers:
-            found = {name: watch.keep(body) for name, watch in self.watchers.items()}
+            found = {name: watch.transform(body) for name, watch in self.watchers.items()}
             kept = {name: value for name, value in found.items() if value is not None} or None
         legacy = () if ours else self._legacy(metadata)
         if ours or kept or self.all_objects or legacy:
@@ -64,32 +68,35 @@ class Interest:
     def _concerning(self, record: Record, body: Body) -> Record:
         """The record, with the Profiles that an object without a namespace wakes."""
         watches = [self.watchers[name] for name in record.kept or ()]
-        names = {watch.wakes(body) for watch in watches if watch.wakes is not None}
-        return replace(record, concerns=tuple(sorted(name for name in names if name)))
+        names = {name for watch in watches for name in watch.map(body)}
+        return replace(record, concerns=tuple(sorted(names)))
 
     def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(
-            name for name, own in self.owners.items() if own.legacy and own.legacy(metadata)
+            name
+            for name, own in self.owners.items()
+            if own.adopt_legacy and own.adopt_legacy(metadata)
         )
 
 
-def interests(controllers: Sequence[AnyController]) -> dict[str, Interest]:
-    """What these controllers together want to know, by informer; Namespaces always.
+def interests(assemblies: Sequence[tuple[AnyController, Any]]) -> dict[str, Interest]:
+    """Return what these controllers with their settings want to know, by informer.
 
-    An informer is called by its kind, or by its one object, as ``Watched.informer`` says.
+    Namespaces are always included. An informer is called by its kind, or by its single object, as
+    ``Watch.informer`` says.
     """
     result = {"Namespace": Interest(owners={}, watchers={}, all_objects=True)}
-    for controller in controllers:
-        own_kinds, watches = {own.kind for own in controller.owned}, controller.watched
-        for name in own_kinds | {watch.informer for watch in watches}:
+    for controller, settings in assemblies:
+        owned, watches = controller.owned(settings), controller.watches(settings)
+        for name in {own.kind for own in owned} | {watch.informer for watch in watches}:
             before = result.get(name, Interest(owners={}, watchers={}))
-            owned = [(controller.name, own) for own in controller.owned if own.kind == name]
+            own = [(controller.name, one) for one in owned if one.kind == name]
             watched = [(controller.name, one) for one in watches if one.informer == name]
-            only = [Key(one.kind, *one.only) for _, one in watched if one.only]
+            objects = [Key(one.kind, *one.object) for _, one in watched if one.object]
             result[name] = Interest(
-                owners={**before.owners, **dict(owned)},
+                owners={**before.owners, **dict(own)},
                 watchers={**before.watchers, **dict(watched)},
                 all_objects=before.all_objects,
-                only=only[0] if only else None,
+                only=objects[0] if objects else None,
             )
     return result

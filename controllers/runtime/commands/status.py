@@ -20,7 +20,7 @@ from controllers.runtime.cache.reflector import Informer
 from controllers.runtime.client.client import Cluster
 from controllers.runtime.commands import oneshot, statuses
 from controllers.runtime.commands.statuses import Look, Overview, Question, Sight, State, Status
-from controllers.runtime.controller import AnyController, Owned, nothing_outside
+from controllers.runtime.controller import AnyController, Owned, always
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.manager import manager as manager_manager
 from controllers.runtime.manager import process
@@ -82,32 +82,28 @@ def assemblies(question: Question) -> list[Assembly]:
     """What is judged, with its settings, and of the others what they own."""
     judged = {controller.name: (controller, settings) for controller, settings in question.judged}
     return [
-        judged.get(name) or (_counted(controller, name), None)
+        judged.get(name) or (_counted(controller, variant), None)
         for controller in question.registry
-        for name in statuses.names_of(controller)
+        for variant, name in zip(
+            controller.variants.names or ("",), statuses.names_of(controller), strict=True
+        )
         if not question.expected or not question.expected.isdisjoint({name, controller.name})
     ]
 
 
-def _counted(controller: AnyController, name: str) -> AnyController:
-    """The controller as far as its objects are only counted: nothing is made, asked or watched."""
+def _counted(controller: AnyController, variant: str) -> AnyController:
+    """Return the controller as far as its objects are counted: it connects to and watches nothing.
+
+    Its settings are not known; the kinds and names that it owns by default are counted.
+    """
+    owned = controller.owned(controller.default_settings(variant))
+    bare = controller.variant(variant) if variant else controller
     return replace(
-        controller,
-        name=name,
-        variant_of=controller.name if controller.variants else "",
-        owned=tuple(
-            Owned(kind=own.kind, names=_names_of_variant(own, controller, name))
-            for own in controller.owned
-        ),
-        watched=(),
-        connect=nothing_outside,
-        chore=None,
+        bare,
+        owned=always(*(Owned(kind=own.kind, names=own.names) for own in owned)),
+        watches=always(),
+        external=None,
     )
-
-
-def _names_of_variant(own: Owned, controller: AnyController, name: str) -> tuple[str, ...]:
-    variant = name.removeprefix(controller.name) if controller.variants else ""
-    return tuple(each for each in own.names if each.endswith(variant))
 
 
 async def _sights(cluster: Cluster, profiles: Profiles) -> dict[str, Sight]:
@@ -152,12 +148,10 @@ class _Inspection:
         self._informers = manager.informers
         self._sights = sights
         self._judged = {controller.name for controller, _ in question.judged}
-        asking = (each for each in question.registry if each.asks_outside)
+        asking = (each for each in question.registry if each.external)
         self._asking = {name for each in asking for name in statuses.names_of(each)}
         self._troubles: dict[str, set[str]] = {}
-        self._reconcilers = [
-            one for one in manager.reconcilers.values() if self._is_installed(one.controller)
-        ]
+        self._reconcilers = [one for one in manager.reconcilers.values() if self._is_installed(one)]
 
     async def overview(self) -> Overview:
         names = sorted(set(self._question.profiles) or self._sights)
@@ -172,12 +166,12 @@ class _Inspection:
         ]
         return Overview(statuses=tuple(rows), profiles=len(names), troubles=tuple(troubles))
 
-    def _is_installed(self, controller: AnyController) -> bool:
+    def _is_installed(self, reconciler: Reconciler) -> bool:
         """Whether it was named, or has ever left a trace where nobody was named."""
-        expected = self._question.expected
+        controller, expected = reconciler.controller, self._question.expected
         if expected:
-            return not expected.isdisjoint({controller.name, controller.variant_of})
-        if any(self._informers[own.kind].count(controller.name) for own in controller.owned):
+            return not expected.isdisjoint(set(controller.registered_names))
+        if any(self._informers[own.kind].count(controller.name) for own in reconciler.owned):
             return True
         profiles = (sight.profile for sight in self._sights.values())
         return any(statuses.condition_of(controller, profile) for profile in profiles)
@@ -188,10 +182,10 @@ class _Inspection:
 
     async def _look(self, reconciler: Reconciler, profile: Profile, state: State) -> Look:
         controller = reconciler.controller
-        trouble = self._trouble(controller)
+        trouble = self._trouble(reconciler)
         if trouble:
             return Look(objects=None, drift=None, note=trouble)
-        objects = self._objects(controller.owned, controller.name, profile)
+        objects = self._objects(reconciler.owned, controller.name, profile)
         if controller.name not in self._judged:
             note = _ASKS if controller.name in self._asking else _NOT_ASKED
             return Look(objects=objects, drift=None, note=note)
@@ -212,10 +206,11 @@ class _Inspection:
         )
         return dict(found)
 
-    def _trouble(self, controller: AnyController) -> str:
+    def _trouble(self, reconciler: Reconciler) -> str:
         """Why what it owns or reads cannot be known; empty when it can."""
-        read = [one.informer for one in controller.watched]
-        for name in (*(own.kind for own in controller.owned), *read):
+        controller = reconciler.controller
+        read = [one.informer for one in reconciler.watches]
+        for name in (*(own.kind for own in reconciler.owned), *read):
             informer = self._informers[name]
             if not informer.synced and not informer.absent:
                 self._troubles.setdefault(informer.health(), set()).add(controller.name)

@@ -118,7 +118,9 @@ def status_of(controller: AnyController, sight: Sight, look: Look) -> Status:
 
 def names_of(controller: AnyController) -> tuple[str, ...]:
     """The names that it runs by: those of its variants, where it has any."""
-    return tuple(f"{controller.name}-{each}" for each in controller.variants) or (controller.name,)
+    return tuple(f"{controller.name}-{each}" for each in controller.variants.names) or (
+        controller.name,
+    )
 
 
 def condition_of(controller: AnyController, profile: Profile) -> Condition | None:
@@ -138,8 +140,7 @@ def _judged(controller: AnyController, sight: Sight) -> tuple[State, str, str]:
     message = condition.message if condition else SILENT
     if profile.deleting:
         return State.DELETING, since, message
-    names = filter(None, (controller.name, controller.variant_of))
-    if any(is_paused(profile, name) for name in names):
+    if any(is_paused(profile, name) for name in controller.registered_names):
         return State.PAUSED, since, message
     match condition.status if condition else "":
         case "True":

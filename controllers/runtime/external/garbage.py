@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import structlog
 
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.controller import AnyController, IsGone, Outside
-from controllers.runtime.reconcile.result import Terminal, Waiting
+from controllers.runtime.controller import AnyController, ProfileGone
+from controllers.runtime.errors import Terminal, Waiting
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -24,18 +25,19 @@ class Chore:
     def __init__(
         self,
         controller: AnyController,
-        outside: Outside | None,
-        is_gone: IsGone,
+        external: Any,
+        profile_gone: ProfileGone,
         *,
         resync: float,
     ) -> None:
         """``resync`` is in seconds."""
-        if controller.chore is None:
-            raise ValueError(f"controller {controller.name} has no chore")
+        factory = controller.external
+        if factory is None or factory.collect_garbage is None:
+            raise ValueError(f"controller {controller.name} collects no garbage")
         self.controller = controller.name
-        self._work = controller.chore
-        self._outside = outside
-        self._is_gone = is_gone
+        self._work = factory.collect_garbage
+        self._external = external
+        self._profile_gone = profile_gone
         self._resync = resync
         self._wanted = asyncio.Event()
         self._failures = 0
@@ -66,7 +68,7 @@ class Chore:
     async def attempt(self) -> Exception | None:
         """Does it once; what it failed with, if it did."""
         try:
-            await self._work(self._outside, self._is_gone)
+            await self._work(self._external, self._profile_gone)
         except Exception as error:  # noqa: BLE001 - the boundary: told by who asked for it
             self._failures += 1
             return error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.cache.reflector import Informer
-from controllers.runtime.controller import Telling
+from controllers.runtime.controller import HealthReporter
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.manager.servers import Check
 from controllers.runtime.options import Options
@@ -72,9 +72,9 @@ class Health:
             else:
                 checks.append(self._check(name, one.synced, one.down_since, one.health()))
         for name, reconciler in self._reconcilers.items():
-            if isinstance(reconciler.outside, Telling):
+            if isinstance(reconciler.external, HealthReporter):
                 # One that is away is no reason to stop what needs it not: told, and no failure.
-                checks.append(Check(name=f"outside/{name}", note=reconciler.outside.health()))
+                checks.append(Check(name=f"outside/{name}", note=reconciler.external.health()))
         checks.append(Check(name="leading", note=self.standby))
         return checks
 

@@ -8,7 +8,7 @@ import ctypes
 import gc
 import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from controllers.profiles import Profile
 from controllers.runtime.cache import reflector
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.client import client
-from controllers.runtime.controller import EVERY_PROFILE, Active, AnyController, Measured
+from controllers.runtime.controller import ALL_PROFILES, AnyController, Instrumented, Runnable
 from controllers.runtime.external.garbage import Chore
 from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
@@ -59,10 +59,9 @@ class Manager:
         self._cluster = cluster
         self._clock = clock
         self._hurried = float("-inf")
-        controllers = [controller for controller, _ in assemblies]
         self.profiles = Profiles(options.shard, self._profile_changed)
         self.informers = reflector.informers_for(
-            controllers, cluster, self._wake, clock=self._clock, holds=options.shard.holds
+            assemblies, cluster, self._wake, clock=self._clock, holds=options.shard.holds
         )
         backlog = cluster.in_backlog()
         telling = not options.dry_run
@@ -86,18 +85,17 @@ class Manager:
             for controller, settings in assemblies
         }
         metrics.outsides.update(
-            (name, one.outside)
+            (name, one.external)
             for name, one in self.reconcilers.items()
-            if isinstance(one.outside, Measured)
+            if isinstance(one.external, Instrumented)
         )
         self.chores = [
-            Chore(each.controller, each.outside, self._is_gone, resync=options.resync)
+            Chore(each.controller, each.external, self._profile_gone, resync=options.resync)
             for each in self.reconcilers.values()
-            if each.controller.chore is not None
+            if each.controller.external and each.controller.external.collect_garbage
         ]
-        for controller in controllers:
-            kinds = [own.kind for own in controller.owned]
-            metrics.prepare(controller.name, kinds, options.workers)
+        for name, reconciler in self.reconcilers.items():
+            metrics.prepare(name, [own.kind for own in reconciler.owned], options.workers)
         self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
         for informer in self.informers.values():
             informer.recovered = self._recovered
@@ -116,7 +114,7 @@ class Manager:
         # A standby keeps no line: it would be as old as the other's reign, and says nothing.
         if not self._workers:
             return
-        if profile == EVERY_PROFILE:
+        if profile in ALL_PROFILES:
             self._wake_each(controller)
             return
         if self.profiles.get(profile) is None:
@@ -136,7 +134,7 @@ class Manager:
         if self.world.conditions is not None:
             self.world.conditions.forget(name)
 
-    def _is_gone(self, name: str, uid: str) -> bool:
+    def _profile_gone(self, name: str, uid: str) -> bool:
         known = self.profiles.get(name)
         there = known is not None and known.uid == uid
         return self.profiles.synced and self._options.shard.holds(uid) and not there
@@ -155,16 +153,14 @@ class Manager:
             self.world.conditions.hurry()
 
     def _noticed(self, controller: str) -> None:
-        outside = self.reconcilers[controller].outside
-        if isinstance(outside, Active):
-            outside.noticed()
+        external = self.reconcilers[controller].external
+        if isinstance(external, Runnable):
+            external.noticed()
 
-    def _wake_for(self, controller: str, profile: str | None, /) -> None:
-        """What is outside concerns one profile, or all."""
-        if profile is not None:
+    def _enqueue(self, controller: str, profiles: Collection[str], /) -> None:
+        """Add profiles to one controller's queue."""
+        for profile in profiles:
             self._wake(profile, controller, Priority.NORMAL)
-        else:
-            self._wake_each(controller)
 
     def _wake_all(self) -> None:
         self._wake_each(None)
@@ -197,9 +193,9 @@ class Manager:
         gc.set_threshold(*_THRESHOLDS)
         _give_back()
         for name, reconciler in self.reconcilers.items():
-            if isinstance(reconciler.outside, Active):
-                wake = partial(self._wake_for, name)
-                self._spawn(reconciler.outside.run(reconciler.view, wake), f"outside {name}")
+            if isinstance(reconciler.external, Runnable):
+                enqueue = partial(self._enqueue, name)
+                self._spawn(reconciler.external.run(reconciler.cache, enqueue), f"outside {name}")
 
     def _listed(self) -> bool:
         return self.profiles.synced and all(
@@ -242,7 +238,7 @@ class Manager:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        outsides = [one.outside for one in self.reconcilers.values() if one.outside is not None]
+        outsides = [one.external for one in self.reconcilers.values() if one.external is not None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TELL_SECONDS):
                 await asyncio.gather(*(one.close() for one in outsides))

@@ -123,7 +123,7 @@ def project(
         if is_profile_reference(reference) and reference.get("controller"):
             owner = sys.intern(reference["uid"])
             owner_name = sys.intern(reference["name"])
-    merge = kind.mode is Mode.MERGE
+    merge = kind.mode is Mode.APPLY
     content = content_of(kind, body)
     labels = texts(metadata.get("labels"))
     component = _component(labels)

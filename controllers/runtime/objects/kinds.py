@@ -11,8 +11,8 @@ from types import MappingProxyType
 class Mode(Enum):
     """How objects of a kind are compared and written (docs/architecture.md, "Writes")."""
 
-    EXACT = "the whole content is ours: compared by digest, read and replaced"
-    MERGE = "others write beside us: compared on the fields that we state, server-side apply"
+    REPLACE = "the controller owns the whole content: compared by digest, read and replaced"
+    APPLY = "others write other fields: compared on the stated fields, written by server-side apply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Kind:
     plural: str
     group: str = ""
     namespaced: bool = True
-    mode: Mode = Mode.EXACT
+    mode: Mode = Mode.REPLACE
     content: tuple[str, ...] = ("spec",)
     immutable: tuple[str, ...] = ()
     quantities: tuple[str, ...] = ()
@@ -77,9 +77,9 @@ _CONTAINERS = {
 
 _TABLE = (
     Kind(name="Profile", group="kubeflow.org", versions=("v1", "v1beta1"), plural="profiles",
-         namespaced=False, mode=Mode.MERGE),
+         namespaced=False, mode=Mode.APPLY),
     Kind(name="Namespace", versions=("v1",), plural="namespaces", namespaced=False,
-         mode=Mode.MERGE, content=()),
+         mode=Mode.APPLY, content=()),
     Kind(name="Event", versions=("v1",), plural="events", content=()),
     Kind(name="ResourceQuota", versions=("v1",), plural="resourcequotas",
          quantities=("spec.hard.*",)),
@@ -108,18 +108,18 @@ _TABLE = (
     # Argo CD takes an empty policy away again, as it means the same as none.
     Kind(name="Application", group="argoproj.io", versions=("v1alpha1",), plural="applications",
          empties=("spec.syncPolicy",), optional=True),
-    Kind(name="ServiceAccount", versions=("v1",), plural="serviceaccounts", mode=Mode.MERGE,
+    Kind(name="ServiceAccount", versions=("v1",), plural="serviceaccounts", mode=Mode.APPLY,
          content=("secrets",), keyed={"secrets": ("name",)}),
-    Kind(name="Service", versions=("v1",), plural="services", mode=Mode.MERGE,
+    Kind(name="Service", versions=("v1",), plural="services", mode=Mode.APPLY,
          keyed={"spec.ports": ("port", "protocol")}),
     Kind(name="PersistentVolume", versions=("v1",), plural="persistentvolumes", namespaced=False,
-         mode=Mode.MERGE, quantities=("spec.capacity.*",)),
+         mode=Mode.APPLY, quantities=("spec.capacity.*",)),
     Kind(name="PersistentVolumeClaim", versions=("v1",), plural="persistentvolumeclaims",
-         mode=Mode.MERGE, quantities=("spec.resources.*.*",)),
+         mode=Mode.APPLY, quantities=("spec.resources.*.*",)),
     Kind(name="Deployment", group="apps", versions=("v1",), plural="deployments",
-         mode=Mode.MERGE, immutable=("spec.selector",), keyed=_CONTAINERS),
+         mode=Mode.APPLY, immutable=("spec.selector",), keyed=_CONTAINERS),
     # Those that have ended hold nothing; mostly they are many.
-    Kind(name="Pod", versions=("v1",), plural="pods", mode=Mode.MERGE, content=(),
+    Kind(name="Pod", versions=("v1",), plural="pods", mode=Mode.APPLY, content=(),
          unread="status.phase!=Succeeded,status.phase!=Failed"),
     Kind(name="PodDefault", group="kubeflow.org", versions=("v1alpha1",), plural="poddefaults",
          empties=("spec.annotations", "spec.labels"), optional=True),

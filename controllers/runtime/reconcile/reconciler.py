@@ -21,7 +21,8 @@ from controllers.runtime.apply.namespace import Standing, standing_of
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.cache.reflector import Informer
 from controllers.runtime.client.client import Cluster
-from controllers.runtime.controller import AnyController, View
+from controllers.runtime.controller import AnyController, CacheReader
+from controllers.runtime.errors import Terminal, Waiting
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reports import (
     REFUSED_RECHECK,
@@ -31,7 +32,7 @@ from controllers.runtime.reconcile.reports import (
     pause_findings,
     with_problems,
 )
-from controllers.runtime.reconcile.result import Failed, Outcome, Terminal, Waiting, outcome_of
+from controllers.runtime.reconcile.result import Failed, Outcome, outcome_of
 from controllers.runtime.status.conditions import Writer
 from controllers.runtime.status.events import Recorder
 from controllers.runtime.workqueue import Priority, ShutDown, WorkQueue
@@ -64,32 +65,31 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """The informers' memory as one controller's ``gather`` sees it."""
+class _CacheReader:
+    """The informers' caches, restricted to what one controller watches."""
 
     controller: str
     informers: Mapping[str, Informer]
-    outside: Any
     known: Profiles
 
     @property
     def profiles(self) -> frozenset[str]:
         return self.known.names
 
-    def kept(self, kind: str, namespace: str, name: str) -> Any | None:
-        alone = str(Key(kind, namespace, name))
-        informer = self.informers[alone if alone in self.informers else kind]
+    def get(self, kind: str, namespace: str, name: str) -> Any | None:
+        single = str(Key(kind, namespace, name))
+        informer = self.informers[single if single in self.informers else kind]
         record = informer.get(namespace, name)
         return record.kept.get(self.controller) if record is not None and record.kept else None
 
-    def all_kept(self, kind: str, namespace: str) -> Mapping[str, Any]:
+    def list(self, kind: str, namespace: str) -> Mapping[str, Any]:
         return {
             name: record.kept[self.controller]
             for name, record in self.informers[kind].named(namespace).items()
             if record.kept and self.controller in record.kept
         }
 
-    def concerning(self, kind: str, profile: str) -> Mapping[str, Any]:
+    def list_for_profile(self, kind: str, profile: str) -> Mapping[str, Any]:
         return {
             name: record.kept[self.controller]
             for name, record in self.informers[kind].concerning(profile)
@@ -106,12 +106,15 @@ class Reconciler:
         self.queue = WorkQueue(clock=world.clock, observe_wait=wait, observe_work=work)
         self._settings = settings
         self._world = world
-        self.outside = controller.connect(settings, dry_run=world.dry_run)
-        self.view: View = _View(controller.name, world.informers, self.outside, world.profiles)
-        self._owned = {own.kind: world.informers[own.kind] for own in controller.owned}
-        removable = {one.kind for one in controller.watched if one.removable}
-        self._written = self._owned | {kind: world.informers[kind] for kind in removable}
-        self._dispensable = {own.kind for own in controller.owned if own.dispensable}
+        factory = controller.external
+        self.external: Any = factory and factory.connect(settings, dry_run=world.dry_run)
+        self.cache: CacheReader = _CacheReader(controller.name, world.informers, world.profiles)
+        self.owned = controller.owned(settings)
+        self._owned = {own.kind: world.informers[own.kind] for own in self.owned}
+        self.watches = controller.watches(settings)
+        deletable = {one.kind for one in self.watches if one.deletable}
+        self._written = self._owned | {kind: world.informers[kind] for kind in deletable}
+        self._optional = {own.kind for own in self.owned if own.optional}
         self._urgent, self._patient = (
             Applier(
                 cluster=cluster,
@@ -147,8 +150,7 @@ class Reconciler:
     async def reconcile(self, profile: Profile) -> Report:
         """Bring one profile into shape; never raises but for a cancellation."""
         began = self._world.clock()
-        names = filter(None, (self.controller.name, self.controller.variant_of))
-        if any(is_paused(profile, name) for name in names):
+        if any(is_paused(profile, name) for name in self.controller.registered_names):
             outcome = Outcome(ready=None, reason="Paused", message=f"paused by {PAUSED_ANNOTATION}")
             return Report(
                 profile=profile.name,
@@ -181,41 +183,36 @@ class Reconciler:
 
     async def _bring_into_shape(
         self, profile: Profile
-    ) -> tuple[ChangeSet, Sequence[Finding], Failed | None]:
-        """What was done, what is to be said, and what ``gather`` could not learn."""
+    ) -> tuple[ChangeSet, Sequence[Finding], Exception | None]:
+        """Return the changes, the findings, and the error of ``Desired``."""
         self._guard(profile)
         controller, settings = self.controller, self._settings
-        facts = await controller.gather(profile, self.view)
-        manifests = [
-            manifest
-            for manifest in controller.desired(profile, facts, settings)
-            if manifest.kind not in self._dispensable or self._owned[manifest.kind].synced
-        ]
+        facts = await controller.observe(profile, self.cache, settings, self.external)
+        desired = controller.desired(profile, facts, settings)
         changes, wants = apply_plan.plan(
-            manifests,
+            [
+                manifest
+                for manifest in desired.objects
+                if manifest.kind not in self._optional or self._owned[manifest.kind].synced
+            ],
             profile=profile,
             component=controller.name,
             memories=self._written,
-            namespaces=controller.namespaces(settings) if controller.namespaces else (),
+            namespaces=controller.access.namespaces(settings),
             siblings=self._world.known,
-            spared=controller.spared(profile, facts, settings),
-            removed=controller.removed(profile, facts, settings),
+            retain=desired.retain,
+            delete=desired.delete,
         )
-        findings = [
-            *controller.findings(profile, facts, settings),
-            *pause_findings(profile, self._world.known),
-        ]
+        findings = [*desired.findings, *pause_findings(profile, self._world.known)]
         if not self._world.dry_run:
             urgent = self.queue.priority_of(profile.name) is Priority.NORMAL
             changes = await (self._urgent if urgent else self._patient).apply(changes, wants)
-        trouble = controller.trouble(facts)
-        failed = Failed(str(trouble), trouble, changes) if trouble is not None else None
-        return changes, findings, failed
+        return changes, findings, desired.error
 
     def _guard(self, profile: Profile) -> None:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""
         for kind, informer in self._owned.items():
-            if not informer.synced and not (informer.absent and kind in self._dispensable):
+            if not informer.synced and not (informer.absent and kind in self._optional):
                 # Somebody must install it, where the cluster lacks it for good.
                 message = f"{kind}: {informer.health()}"
                 raise Waiting("KindNotServed", message, warn=informer.absent)

@@ -6,37 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controllers.runtime.apply.changeset import NOTHING, ChangeSet
-from controllers.runtime.errors import ApiError, UnreachableError
+from controllers.runtime.errors import ApiError, Terminal, UnreachableError, Waiting
 
 _BENIGN_CAUSE = "NamespaceTerminating"
-
-
-class Waiting(Exception):  # noqa: N818 - not a failure: something must happen first
-    """Something that this profile needs is not there yet.
-
-    ``after`` is how many seconds to wait before looking again; None means that an event will wake
-    the profile. ``warn`` is for what will not come by itself: it makes a Warning event.
-    """
-
-    def __init__(
-        self, reason: str, message: str, *, after: float | None = None, warn: bool = False
-    ) -> None:
-        """``reason`` is CamelCase, ``message`` says what is waited for."""
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.after = after
-        self.warn = warn
-
-
-class Terminal(Exception):  # noqa: N818 - final until a person changes something
-    """Trying again will not help until a person changes something."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        """``reason`` is CamelCase, ``message`` says what is wrong and what would be right."""
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 class Failed(Exception):  # noqa: N818 - carries what went well besides

@@ -79,7 +79,7 @@ class Office:
         self.profiles[name] = dataclasses.replace(made, uid=uid, owner=Owner(name=owner))
         return self.profiles[name]
 
-    def is_gone(self, name: str, uid: str) -> bool:
+    def profile_gone(self, name: str, uid: str) -> bool:
         known = self.profiles.get(name)
         return known is None or known.uid != uid
 
@@ -108,7 +108,7 @@ class Office:
         raise KeyError(kind, namespace, name)
 
     def sweep(self) -> None:
-        self.run(self.accounts.sweep(self.is_gone))
+        self.run(self.accounts.sweep(self.profile_gone))
 
 
 def volume_of(profile: Profile, container: str, where: str = "good") -> observations.Volume:

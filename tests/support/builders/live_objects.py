@@ -1,20 +1,24 @@
 """Objects as they stand on a cluster, and small controllers, with defaults."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controllers.desired import Desired
 from controllers.findings import Finding
-from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Manifest
+from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key, Manifest
 from controllers.profiles import Profile, parse_profile
 from controllers.runtime.controller import (
     AnyController,
+    CacheReader,
     Controller,
+    External,
+    ExternalFactory,
     Owned,
-    View,
-    Watched,
+    ProfileGone,
+    Watch,
+    always,
     no_facts,
-    no_findings,
 )
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.cached_object import Record
@@ -126,33 +130,63 @@ class Settings:
     ]
 
 
-def wanted_by_settings(profile: Profile, _facts: object, settings: Settings) -> Sequence[Manifest]:
-    return settings.manifests(profile)
+def nothing(_profile: Profile, _facts: Any, _settings: Any) -> Any:
+    return ()
+
+
+def no_error(_profile: Profile, _facts: Any, _settings: Any) -> Exception | None:
+    return None
 
 
 def controller(
     name: str = "samples",
     *,
     owned: Sequence[Owned] = (Owned(kind="ConfigMap"),),
-    watched: Sequence[Watched] = (),
-    desired: Callable[[Profile, Any, Any], Sequence[Manifest]] = wanted_by_settings,
-    findings: Callable[[Profile, Any, Any], Sequence[Finding]] = no_findings,
-    gather: Callable[[Profile, View], Awaitable[Any]] = no_facts,
+    watches: Sequence[Watch] = (),
+    findings: Callable[[Profile, Any, Any], Sequence[Finding]] = nothing,
+    retain: Callable[[Profile, Any, Any], Collection[Key]] = nothing,
+    delete: Callable[[Profile, Any, Any], Collection[Key]] = nothing,
+    error: Callable[[Profile, Any, Any], Exception | None] = no_error,
+    observe: Callable[[Profile, CacheReader, Any, Any], Awaitable[Any]] = no_facts,
     **fields: Any,
 ) -> AnyController:
-    """A controller that keeps one ConfigMap, unless its settings say otherwise."""
+    """A controller of one ConfigMap, unless its settings list other manifests.
+
+    The functions return the parts of `Desired` beside its objects.
+    """
+
+    def desired(profile: Profile, facts: Any, settings: Settings) -> Desired:
+        return Desired(
+            objects=settings.manifests(profile),
+            findings=findings(profile, facts, settings),
+            retain=frozenset(retain(profile, facts, settings)),
+            delete=tuple(delete(profile, facts, settings)),
+            error=error(profile, facts, settings),
+        )
+
     return Controller(
         name=name,
         summary="A sample.",
         settings=Settings,
         facts=None,
-        owned=tuple(owned),
-        watched=tuple(watched),
+        observe=observe,
         desired=desired,
-        findings=findings,
-        gather=gather,
+        owned=always(*owned),
+        watches=always(*watches),
         **fields,
     )
+
+
+def external(
+    system: External, collect_garbage: Callable[[Any, ProfileGone], Awaitable[None]] | None = None
+) -> ExternalFactory[Any, Any]:
+    """What connects to this system, whatever the settings."""
+
+    def connect(_settings: object, *, dry_run: bool) -> External:
+        assert dry_run in (True, False)
+        return system
+
+    return ExternalFactory(connect=connect, collect_garbage=collect_garbage)
 
 
 def record(kind: str = "ConfigMap", *, legacy: tuple[str, ...] = (), **fields: Any) -> Record:

@@ -17,17 +17,17 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
 """What has no default, by the names of the controllers that need it."""
 SECRETS: Mapping[str, Mapping[str, str]] = {"gitea": {"psql_admin_passwd": "a-sample-password"}}
 """The same of what belongs into no file."""
-TOGETHER = tuple(one for one in registry.controllers() if not one.apart)
+TOGETHER = tuple(one for one in registry.controllers() if not one.command.standalone)
 """Those that `all` runs."""
 
 
 def settings(controller: AnyController) -> Any:
     """The defaults, and samples of what has none."""
-    name = controller.variant_of or controller.name
+    name = controller.variants.of or controller.name
     fields = {**REQUIRED.get(name, {}), **SECRETS.get(name, {})}
     return controller.settings.model_validate(fields)
 
 
 def as_they_run() -> list[AnyController]:
     """Every controller, by these settings the variant that a process runs."""
-    return [controller.with_settings(settings(controller)) for controller in registry.controllers()]
+    return [controller.for_settings(settings(controller)) for controller in registry.controllers()]

@@ -6,12 +6,13 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 
+from controllers.desired import Desired
 from controllers.findings import Finding
 from controllers.manifests import Body, Key, Manifest, to_body
 from controllers.profiles import Profile
 from controllers.runtime.apply.changeset import NOTHING, Action, Change, ChangeSet
 from controllers.runtime.commands.statuses import Overview, Question
-from controllers.runtime.controller import AnyController, Controller, no_facts
+from controllers.runtime.controller import AnyController, Command, Controller, always, no_facts
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
 from profiles_controller.config.load import Assembly
@@ -47,21 +48,21 @@ class Forge(BaseModel):
     login: Authentication = Authentication()
 
 
-def desired(profile: Profile, _facts: None, settings: Any) -> Sequence[Manifest]:
+def desired(profile: Profile, _facts: None, settings: Any) -> Desired:
     hard = getattr(settings, "hard", {})
-    return [
-        Manifest(
-            kind="ResourceQuota",
-            name="quotas",
-            namespace=profile.namespace,
-            content={"spec": {"hard": dict(hard)}},
-        )
-    ]
-
-
-def findings(profile: Profile, _facts: None, _settings: Any) -> Sequence[Finding]:
     bad = profile.labels.get("bad")
-    return [Finding(reason="BadLabel", message=f"label bad is {bad}")] if bad else []
+    findings = [Finding(reason="BadLabel", message=f"label bad is {bad}")] if bad else []
+    return Desired(
+        objects=[
+            Manifest(
+                kind="ResourceQuota",
+                name="quotas",
+                namespace=profile.namespace,
+                content={"spec": {"hard": dict(hard)}},
+            )
+        ],
+        findings=findings,
+    )
 
 
 def controller(
@@ -72,11 +73,10 @@ def controller(
         summary=f"Keeps {name} in shape.",
         settings=settings,
         facts=None,
-        owned=(),
+        owned=always(),
         desired=desired,
-        findings=findings,
-        gather=no_facts,
-        aliases=aliases,
+        observe=no_facts,
+        command=Command(aliases=aliases),
     )
 
 
@@ -183,7 +183,7 @@ def render(one: AnyController, settings: Any, profile: Profile) -> list[Body]:
             profile=profile,
             component=one.name,
         )
-        for manifest in one.desired(profile, one.facts, settings)
+        for manifest in one.desired(profile, one.facts, settings).objects
     ]
 
 

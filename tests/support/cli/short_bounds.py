@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from controllers import registry
-from controllers.manifests import Manifest
+from controllers.desired import Desired
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, Controller, View
+from controllers.runtime.controller import AnyController, CacheReader, Controller, always
 from controllers.runtime.manager import process
 from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.options import Connection, Options
@@ -31,15 +31,19 @@ class NoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def nothing(_profile: Profile, _facts: None, _settings: NoSettings) -> Sequence[Manifest]:
-    return ()
+def nothing(_profile: Profile, _facts: None, _settings: NoSettings) -> Desired:
+    return Desired()
 
 
-async def wait_for_ever(_profile: Profile, _view: View) -> None:
+async def wait_for_ever(
+    _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+) -> None:
     await asyncio.Event().wait()
 
 
-async def block_the_loop(_profile: Profile, _view: View) -> None:
+async def block_the_loop(
+    _profile: Profile, _cache: CacheReader, _settings: object, _external: object
+) -> None:
     time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251 - the very mistake that /livez is there to tell
 
 
@@ -49,11 +53,11 @@ HANGING: tuple[AnyController, ...] = tuple(
         summary=f"Hangs: {name}.",
         settings=NoSettings,
         facts=None,
-        owned=(),
+        owned=always(),
         desired=nothing,
-        gather=gather,
+        observe=observe,
     )
-    for name, gather in (("await", wait_for_ever), ("block", block_the_loop))
+    for name, observe in (("await", wait_for_ever), ("block", block_the_loop))
 )
 
 

@@ -32,7 +32,7 @@ def find(plane: ControlPlane, path: str) -> Json | None:
         return None
 
 
-def is_gone(plane: ControlPlane, path: str) -> bool:
+def profile_gone(plane: ControlPlane, path: str) -> bool:
     return find(plane, path) is None
 
 

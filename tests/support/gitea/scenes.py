@@ -5,12 +5,17 @@ import dataclasses
 from typing import Any
 
 from controllers.gitea.config import GiteaSettings
-from controllers.gitea.controller import CONTROLLER, Outside
+from controllers.gitea.controller import CONTROLLER, Outside, collect_garbage
 from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import Account
 from controllers.gitea.postgres.tenants import DatabaseError, Tenant
 from controllers.manifests import Body, Key
-from controllers.runtime.controller import AnyController, IsGone, Part
+from controllers.runtime.controller import (
+    AnyController,
+    ComponentStatus,
+    ExternalFactory,
+    ProfileGone,
+)
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects, registered
 from tests.support.fakes import FakeCluster, harness
@@ -43,14 +48,14 @@ class Databases:
             raise self.error
         return held or Account(user=tenant.name, password=PASSWORD)
 
-    async def sweep(self, is_gone: IsGone) -> None:
-        self.swept.append(is_gone("alice", "uid-alice"))
+    async def sweep(self, profile_gone: ProfileGone) -> None:
+        self.swept.append(profile_gone("alice", "uid-alice"))
 
     def retry_seconds(self, _name: str) -> float:
         return 60.0
 
-    def part(self) -> Part:
-        return Part(name="h:1", trouble=str(self.error or ""), success=None)
+    def part(self) -> ComponentStatus:
+        return ComponentStatus(name="h:1", trouble=str(self.error or ""), success=None)
 
     async def close(self) -> None:
         self.closed = True
@@ -65,7 +70,10 @@ def controller(databases: Databases, chosen: GiteaSettings) -> AnyController:
     def connect(known: GiteaSettings, *, dry_run: bool) -> Outside:
         return Outside(settings=known, databases=None if dry_run else databases)
 
-    return dataclasses.replace(CONTROLLER.with_settings(chosen), connect=connect)
+    return dataclasses.replace(
+        CONTROLLER.for_settings(chosen),
+        external=ExternalFactory(connect=connect, collect_garbage=collect_garbage),
+    )
 
 
 def tenants(label: str | None = "true") -> FakeCluster:

@@ -117,7 +117,7 @@ def specs(
 ) -> Iterator[Body]:
     """The specs of one profile's policies."""
     profile = inputs.profile(tenant, labels=labels)
-    for manifest in desired.desired(profile, facts, settings):
+    for manifest in desired.desired(profile, facts, settings).objects:
         yield manifest.content["spec"]
 
 

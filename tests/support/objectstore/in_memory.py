@@ -38,8 +38,8 @@ class MemoryStore:
         if self.error:
             raise self.error
 
-    async def sweep(self, is_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
-        self.swept.append(is_gone)
+    async def sweep(self, profile_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
+        self.swept.append(profile_gone)
         return ()
 
     def health(self) -> str:
