@@ -9,10 +9,10 @@ import pytest
 
 from controllers.findings import Finding, Severity
 from controllers.runtime.backoff import Backoff
+from controllers.runtime.errors import Terminal, Waiting
 from controllers.runtime.external.breaker import BreakerState
 from controllers.runtime.external.errors import ExternalError, Scope
 from controllers.runtime.external.system import PENDING, ExternalSystem
-from controllers.runtime.reconcile.result import Terminal, Waiting
 from tests.support.fakes import event_loop
 
 pytestmark = pytest.mark.virtual_time

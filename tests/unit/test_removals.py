@@ -147,7 +147,10 @@ async def test_what_is_wanted_or_in_anothers_namespace_is_never_removed(key: Key
     async with plan.running(cluster, settle=False) as process:
         plan.stages = ([POD, key],)
         report = await process.reconcile("samples")
-        assert "is to be removed, but it is wanted or outside the profile" in report.outcome.message
+        assert (
+            "is in Desired.delete, but it is desired or outside the profile"
+            in report.outcome.message
+        )
         assert [] == deletions(cluster)
 
 

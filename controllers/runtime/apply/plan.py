@@ -225,7 +225,9 @@ def _removals(
 ) -> Iterator[Change]:
     for key in delete:
         if key in wants or key.namespace not in allowed:
-            raise ValueError(f"{key} is to be delete, but it is wanted or outside the profile")
+            raise ValueError(
+                f"{key} is in Desired.delete, but it is desired or outside the profile"
+            )
         record = memories[key.kind].get(key.namespace, key.name)
         if record is None:
             continue
