@@ -171,7 +171,7 @@ def test_a_port_that_is_taken_is_named(suites: Suites) -> None:
 def test_an_unreachable_api_server_is_tried_again_and_told(
     suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
-    watched = subscriptions.interests(
+    watched = subscriptions.subscriptions(
         [(one, registered.settings(one)) for one in registered.TOGETHER]
     )
     kinds = {"Profile", *(name.partition(" ")[0] for name in watched)}

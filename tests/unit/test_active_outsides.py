@@ -136,7 +136,7 @@ async def test_nothing_else_of_the_kind_is_listed_or_watched() -> None:
         asked = [one for one in cluster.requests if one.kind == "ConfigMap"]
         assert {"/api/v1/namespaces/platform/configmaps"} == {one.path for one in asked}
         assert {"metadata.name=policy"} == {one.query["fieldSelector"] for one in asked}
-        assert 1 == len(process.manager.informers[str(POLICY)])
+        assert 1 == len(process.manager.informers[str(POLICY)].store)
         checks = {check.name for check in process.health.ready()}
         assert "informer/ConfigMap platform/policy" in checks
 
@@ -150,7 +150,7 @@ async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
     async with running(reader, cluster, controller=declared) as process:
         assert [{"for": "alice"}] == reader.read
         assert cluster.objects.get(Key("ConfigMap", "alice", "settings")) is None
-        assert process.manager.informers["ConfigMap"].get("platform", "policy") is None
+        assert process.manager.informers["ConfigMap"].store.get("platform", "policy") is None
 
 
 def test_only_that_object_may_be_read() -> None:

@@ -13,7 +13,7 @@ from controllers.manifests import Body, Key, Manifest
 from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.apply import Applier
 from controllers.runtime.apply.changeset import Action
-from controllers.runtime.cache.reflector import informers_for
+from controllers.runtime.cache.informer import Callbacks, new_informers
 from controllers.runtime.controller import Owned
 from controllers.runtime.reconcile.result import Failed
 from controllers.runtime.workqueue import Priority
@@ -49,7 +49,7 @@ class Bench:
     def __init__(self) -> None:
         self.cluster: FakeCluster = harness.tenants()
         self.woken: list[str] = []
-        self.informers = informers_for(
+        self.informers = new_informers(
             [
                 (
                     live_objects.controller(
@@ -59,7 +59,7 @@ class Bench:
                 )
             ],
             self.cluster,
-            self._wake,
+            Callbacks(enqueue=self._wake),
             clock=event_loop.now,
         )
         self.tasks = [asyncio.create_task(one.run()) for one in self.informers.values()]
@@ -81,7 +81,10 @@ class Bench:
         """Plan and apply; the changes as texts."""
         owned = {kind: self.informers[kind] for kind in (*KINDS, *VOLUMES)}
         changes, wants = apply_plan.plan(
-            manifests, profile=live_objects.profile(), component="samples", memories=owned
+            manifests,
+            profile=live_objects.profile(),
+            component="samples",
+            memories={kind: one.store for kind, one in owned.items()},
         )
         applier = Applier(
             cluster=self.cluster,
@@ -106,7 +109,7 @@ class Bench:
         body = self.put(kind, name, **f)
         await self.quiet()
         if not told:
-            self.informers[kind].take_latest(body["metadata"].get("namespace", ""), name)
+            self.informers[kind].take_recent(body["metadata"].get("namespace", ""), name)
         self.woken.clear()
         self.cluster.requests.clear()
         return body
@@ -312,7 +315,7 @@ async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
 
 async def test_a_kind_that_is_applied_is_always_read_first(bench: Bench) -> None:
     await bench.arranged("Service", "web", told=True, spec={"ports": [{"port": 80}]})
-    assert None is bench.informers["Service"].take_latest("alice", "web")
+    assert None is bench.informers["Service"].take_recent("alice", "web")
 
 
 async def test_a_storm_of_edits_keeps_the_latest_bodies_only(bench: Bench) -> None:
@@ -323,7 +326,7 @@ async def test_a_storm_of_edits_keeps_the_latest_bodies_only(bench: Bench) -> No
     told = [
         number
         for number in range(70)
-        if bench.informers["ConfigMap"].take_latest("alice", f"settings-{number}")
+        if bench.informers["ConfigMap"].take_recent("alice", f"settings-{number}")
     ]
     assert list(range(6, 70)) == told
 
@@ -666,7 +669,7 @@ async def test_what_is_in_no_namespace_is_written_first(
 
 
 async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> None:
-    bench.informers["ConfigMap"].version = "v1beta1"
+    bench.informers["ConfigMap"].reflector.version = "v1beta1"
     await bench.bring(live_objects.manifest())
     (request,) = bench.cluster.writes()
 
@@ -683,4 +686,4 @@ async def test_a_cancellation_is_not_swallowed(bench: Bench) -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert {} == bench.informers["ConfigMap"]._expected
+    assert 0 == len(bench.informers["ConfigMap"].expectations)

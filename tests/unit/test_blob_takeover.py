@@ -6,7 +6,7 @@ from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants.resolve import Facts
 from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.changeset import Action
-from controllers.runtime.cache.memories import Records
+from controllers.runtime.cache.store import Store
 from controllers.runtime.objects import cached_object, compare
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.azure.buckets import (
@@ -59,9 +59,9 @@ def test_an_older_suites_volumes_are_adopted_and_none_is_replaced(case: str) -> 
     memories = {}
     for body in bodies:
         kind = KINDS[body["kind"]]
-        records = Records()
+        records = Store()
         record = cached_object.project(kind, body, legacy=("blob-csi",))
-        records.remember(body["metadata"].get("namespace", ""), body["metadata"]["name"], record)
+        records.upsert(body["metadata"].get("namespace", ""), body["metadata"]["name"], record)
         memories[kind.name] = records
     changes, _ = apply_plan.plan(
         decision.manifests, profile=ALICE, component="blob-csi", memories=memories

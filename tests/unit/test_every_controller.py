@@ -481,7 +481,7 @@ async def test_a_server_that_is_away_for_long_is_found_again(controller: AnyCont
             cluster.objects.delete(manifest.key)
         cluster.compact()
         await event_loop.until(
-            lambda: all(one.down_since for one in process.manager.informers.values()),
+            lambda: all(one.reflector.down_since for one in process.manager.informers.values()),
             "every watch is down",
         )
         cluster.down = False

@@ -182,7 +182,7 @@ async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kind = dataclasses.replace(KINDS["LimitRange"], optional=True)
-    monkeypatch.setattr("controllers.runtime.cache.reflector.KINDS", {**KINDS, "LimitRange": kind})
+    monkeypatch.setattr("controllers.runtime.cache.informer.KINDS", {**KINDS, "LimitRange": kind})
     limits = live_objects.manifest("LimitRange", "limits", content={"spec": {"limits": []}})
     settings = live_objects.Settings(manifests=lambda _profile: [live_objects.manifest(), limits])
     owned = (

@@ -32,7 +32,7 @@ class Memory:
         found = (one for where, who, one in self.records if (where, who) == (namespace, name))
         return next(found, None)
 
-    def owned(self, _namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
+    def by_owner(self, _namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
         return [entry for entry in self.records if entry[2].owner == uid]
 
 

@@ -11,7 +11,8 @@ import structlog
 from controllers.manifests import Body, Key, owner_reference
 from controllers.runtime.apply.changeset import WRITES, Action, Change, ChangeSet
 from controllers.runtime.apply.plan import Wanted, in_shape, judge
-from controllers.runtime.cache.reflector import Informer
+from controllers.runtime.cache.expectations import PendingWrite
+from controllers.runtime.cache.informer import Informer
 from controllers.runtime.client.client import APPLY_PATCH, JSON, MERGE_PATCH, Cluster
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects import cached_object
@@ -114,7 +115,7 @@ class Applier:
         """Judge anew what is really there, read or just told of, and write that version of it."""
         key = want.manifest.key
         for _ in range(_TRIES):
-            told = self.informers[key.kind].take_latest(key.namespace, key.name)
+            told = self.informers[key.kind].take_recent(key.namespace, key.name)
             live = await self._read(key) if told is None else told
             record = cached_object.project(want.kind, live) if live else None
             change = judge(want, record)
@@ -187,7 +188,8 @@ class Applier:
         """Write, and let the informer know, so that the echo wakes nobody."""
         key = want.manifest.key
         informer = self.informers[key.kind]
-        informer.expect(key.namespace, key.name, (want.digest, want.profile.uid, want.component))
+        write = PendingWrite(want.digest, want.profile.uid, want.component)
+        informer.expect(key.namespace, key.name, write)
         answer: Body | None = None
         try:
             answer = await self.cluster.write(
@@ -224,7 +226,7 @@ class Applier:
             if answer is None or "deletionTimestamp" in answer.get("metadata", {}):
                 informer.settle(key.namespace, key.name, answer)
             else:
-                informer.bury(key.namespace, key.name, uid)
+                informer.settle_deletion(key.namespace, key.name, uid)
 
     async def _read(self, key: Key) -> Body | None:
         informer = self.informers[key.kind]

@@ -20,7 +20,7 @@ class Memory(Protocol):
     def get(self, namespace: str, name: str) -> Record | None:
         """The record of one object."""
 
-    def owned(self, namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
+    def by_owner(self, namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
         """Namespace, name and record of what a Profile controls."""
 
 
@@ -247,7 +247,7 @@ def _prune(
     allowed: Collection[str],
 ) -> Iterator[Change]:
     for kind, memory in memories.items():
-        for namespace, name, record in memory.owned(profile.namespace, profile.uid):
+        for namespace, name, record in memory.by_owner(profile.namespace, profile.uid):
             key = Key(kind, namespace, name)
             if (
                 not _is_ours(record, component)

@@ -1,54 +1,138 @@
-"""Echoes: what a watch tells of our own writes, recognised before it is parsed. Pure."""
+"""Expectations: writes of this process that the watch has yet to report. Pure.
+
+The watch reports every write of this process back as an event. Such a self-originated event is not
+a change to react to. Events, pages of a list and responses to writes arrive in any order.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+from typing import NamedTuple
 
-_MOST = 2000
-"""More than come in the time between an answer and its echo."""
-_END = b'{"type":"DELETED"'
+from controllers.manifests import Body
+from controllers.runtime.objects.cached_object import Record
+
+_MAX_VERSIONS = 2000
+"""More than arrive between the response to a write and its event."""
+_DELETED = b'{"type":"DELETED"'
 _VERSION = re.compile(rb'"resourceVersion":"([0-9]+)"')
+_ANY_VERSION = sys.maxsize
 
 
-class Echoes:
-    """The resourceVersions that our latest writes were answered with, a few thousand of them.
+class WrittenVersions:
+    """The resourceVersions that the latest writes of this process returned, up to 2,000.
 
-    A resourceVersion names one write to the whole cluster, so an event that bears it tells nothing
-    new. Which of them were told already need not be known: none comes twice.
+    A resourceVersion identifies one write in the cluster, so an event that bears one of them holds
+    nothing new. No event comes twice, so versions that were seen need not be removed.
     """
 
     def __init__(self) -> None:
-        """None yet."""
+        """Start without versions."""
         self._versions: dict[str, None] = {}
-        self.heeded = True
-        """False while a list is under way: it must show everything that there is."""
+        self._suspended = False
 
     def add(self, version: str) -> None:
-        """Expect no news of this version."""
+        """Add the resourceVersion that a write returned."""
         self._versions[version] = None
-        if len(self._versions) > _MOST:
+        if len(self._versions) > _MAX_VERSIONS:
             del self._versions[next(iter(self._versions))]
 
     def __contains__(self, version: object) -> bool:
-        """Whether it is one of them."""
-        return self.heeded and version in self._versions
+        """Whether an event with this version can be skipped."""
+        return not self._suspended and version in self._versions
 
     def __len__(self) -> int:
-        """How many there are to be left out."""
-        return len(self._versions) if self.heeded else 0
+        """Return how many versions can be skipped."""
+        return 0 if self._suspended else len(self._versions)
 
-    def clear(self) -> None:
-        """Forget all: the cluster's history may be another one now."""
+    def suspend(self) -> None:
+        """Skip nothing until ``resume``: a list must report every object."""
+        self._suspended = True
+
+    def resume(self) -> None:
+        """Drop all versions and skip those that are added from now on."""
         self._versions.clear()
+        self._suspended = False
+
+
+class PendingWrite(NamedTuple):
+    """What a write leaves on the server."""
+
+    digest: bytes
+    owner: str
+    """UID of the Profile that controls the object."""
+    component: str
+    """The controller whose labels the object carries."""
+
+
+class Expectations:
+    """Pending writes, and tombstones of objects that this process deleted."""
+
+    def __init__(self) -> None:
+        """Expect nothing."""
+        self.versions = WrittenVersions()
+        self._writes: dict[tuple[str, str], PendingWrite | None] = {}  # None: a deletion
+        self._tombstones: dict[str, int] = {}  # UID -> the last resourceVersion that is deleted
+
+    def __len__(self) -> int:
+        """Return the number of pending writes and tombstones."""
+        return len(self._writes) + len(self._tombstones)
+
+    def expect(self, namespace: str, name: str, write: PendingWrite | None) -> None:
+        """Expect the event of a write, or of a deletion (None), that is about to be sent."""
+        self._writes[namespace, name] = write
+
+    def settle(self, namespace: str, name: str) -> None:
+        """Expect nothing more of an object: the request has ended."""
+        self._writes.pop((namespace, name), None)
+
+    def is_pending(self, namespace: str, name: str) -> bool:
+        """Whether a write or a deletion of this object is pending."""
+        return (namespace, name) in self._writes
+
+    def is_deletion_pending(self, namespace: str, name: str) -> bool:
+        """Whether a deletion of this object is pending."""
+        return self._writes.get((namespace, name), ()) is None
+
+    def matches(self, namespace: str, name: str, cached: Record, *, by_digest: bool) -> bool:
+        """Whether an event is the result of the pending write.
+
+        Without ``by_digest`` (kinds that others write to as well) the content is not known before
+        the response, so no event of a write matches.
+        """
+        if (namespace, name) not in self._writes:
+            return False
+        expected = self._writes[namespace, name]
+        if expected is None:
+            return cached.deleting
+        return by_digest and expected == (cached.digest, cached.owner, cached.component)
+
+    def add_tombstone(self, uid: str, version: int = _ANY_VERSION) -> None:
+        """Ignore events of this object up to a resourceVersion."""
+        self._tombstones[uid] = version
+
+    def remove_tombstone(self, uid: str) -> None:
+        """Drop a tombstone, if there is one."""
+        self._tombstones.pop(uid, None)
+
+    def is_tombstoned(self, metadata: Body) -> bool:
+        """Whether an event or a response is older than the deletion of its object."""
+        version = self._tombstones.get(metadata["uid"])
+        return version is not None and int(metadata["resourceVersion"]) <= version
+
+    def clear_tombstones(self) -> None:
+        """Drop all tombstones: a list is newer than any of them."""
+        self._tombstones.clear()
 
 
 def version_of(line: bytes) -> str | None:
-    """The resourceVersion in a watch's line, by a look at its text; None where it is not plain.
+    """Return the resourceVersion in a line of a watch without parsing it; None if ambiguous.
 
-    A quote within a JSON string is escaped, so the pattern only matches a key; an annotation may
-    be called so too, and then there are two. The end of an object is always news.
+    A quote inside a JSON string is escaped, so the pattern matches a key only. An annotation may
+    have the same key; then there are two matches. A deletion always has to be parsed.
     """
-    if line.startswith(_END):
+    if line.startswith(_DELETED):
         return None
     found = _VERSION.findall(line)
     return found[0].decode() if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""Who wants to know what of a kind: what is asked of the API server, and what is remembered."""
+"""What the controllers of a process own and watch of each kind, merged into one subscription."""
 
 from __future__ import annotations
 
@@ -14,62 +14,71 @@ from controllers.runtime.objects.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interest:
-    """Who wants what of one kind."""
+class Subscription:
+    """What one informer lists, watches and caches, by the controllers that need it."""
 
     owners: Mapping[str, Owned]
-    watchers: Mapping[str, Watch]
+    watches: Mapping[str, Watch]
     all_objects: bool = False
-    """Namespaces: each one is remembered, whoever it belongs to."""
-    only: Key | None = None
+    """Cache every object, also those that no controller owns or watches (Namespaces)."""
+    single_object: Key | None = None
     """The one object that is listed and watched."""
 
     @property
     def name(self) -> str:
-        """The one name of all that anybody wants to know of; empty: there are several."""
-        if self.only is not None:
-            return self.only.name
+        """The only name that any controller needs; empty where there are several."""
+        if self.single_object is not None:
+            return self.single_object.name
         names = {own.names for own in self.owners.values()}
-        if len(names) != 1 or not self.watchers.keys() <= self.owners.keys():
+        if len(names) != 1 or not self.watches.keys() <= self.owners.keys():
             return ""
         (found,) = names
         return found[0] if len(found) == 1 else ""
 
     @property
-    def selector(self) -> str:
-        """The server-side label selector; empty where unlabelled objects count too."""
+    def label_selector(self) -> str:
+        """The label selector of the list; empty where unlabelled objects are needed."""
         if (
             self.all_objects
-            or self.watchers
+            or self.watches
             or any(own.adopt_legacy for own in self.owners.values())
         ):
             return ""
         components = ",".join(sorted(self.owners))
         return f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({components})"
 
-    def keep(self, kind: Kind, body: Body) -> Record | None:
-        """The record of an object that somebody is interested in."""
+    def selectors(self, kind: Kind) -> dict[str, str]:
+        """Return the query parameters that select the objects."""
+        fields = [f"metadata.name={self.name}" if self.name else "", kind.unread]
+        selectors = {
+            "labelSelector": self.label_selector,
+            "fieldSelector": ",".join(filter(None, fields)),
+        }
+        return {name: value for name, value in selectors.items() if value}
+
+    def transform(self, kind: Kind, body: Body) -> Record | None:
+        """Return what is cached of an object; None where no controller needs it."""
         metadata = body["metadata"]
         labels = metadata.get("labels") or {}
         ours = (
             labels.get(MANAGED_BY_LABEL) == MANAGED_BY
             and labels.get(COMPONENT_LABEL) in self.owners
         )
-        kept = None
-        if self.watchers:
-            found = {name: watch.transform(body) for name, watch in self.watchers.items()}
-            kept = {name: value for name, value in found.items() if value is not None} or None
+        transformed = None
+        if self.watches:
+            values = {name: watch.transform(body) for name, watch in self.watches.items()}
+            transformed = {n: value for n, value in values.items() if value is not None} or None
         legacy = () if ours else self._legacy(metadata)
-        if ours or kept or self.all_objects or legacy:
-            record = cached_object.project(kind, body, kept, legacy)
-            return record if kind.namespaced or not kept else self._concerning(record, body)
+        if ours or transformed or self.all_objects or legacy:
+            cached = cached_object.project(kind, body, transformed, legacy)
+            return cached if kind.namespaced or not transformed else self._mapped(cached, body)
         return None
 
-    def _concerning(self, record: Record, body: Body) -> Record:
-        """The record, with the Profiles that an object without a namespace wakes."""
-        watches = [self.watchers[name] for name in record.kept or ()]
+    def _mapped(self, cached: Record, body: Body) -> Record:
+        """Add the Profiles that the map functions return for a cluster-scoped object."""
+        watches = [self.watches[name] for name in cached.kept or ()]
         names = {name for watch in watches for name in watch.map(body)}
-        return replace(record, concerns=tuple(sorted(names)))
+        return replace(cached, concerns=tuple(sorted(names)))
 
     def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(
@@ -79,24 +88,24 @@ class Interest:
         )
 
 
-def interests(assemblies: Sequence[tuple[AnyController, Any]]) -> dict[str, Interest]:
-    """Return what these controllers with their settings want to know, by informer.
+def subscriptions(assemblies: Sequence[tuple[AnyController, Any]]) -> dict[str, Subscription]:
+    """Return the subscriptions of these controllers with their settings, by informer.
 
-    Namespaces are always included. An informer is called by its kind, or by its single object, as
-    ``Watch.informer`` says.
+    Namespaces are always included. The name of an informer is its kind, or its single object
+    (``Watch.informer``).
     """
-    result = {"Namespace": Interest(owners={}, watchers={}, all_objects=True)}
+    result = {"Namespace": Subscription(owners={}, watches={}, all_objects=True)}
     for controller, settings in assemblies:
         owned, watches = controller.owned(settings), controller.watches(settings)
         for name in {own.kind for own in owned} | {watch.informer for watch in watches}:
-            before = result.get(name, Interest(owners={}, watchers={}))
+            before = result.get(name, Subscription(owners={}, watches={}))
             own = [(controller.name, one) for one in owned if one.kind == name]
             watched = [(controller.name, one) for one in watches if one.informer == name]
             objects = [Key(one.kind, *one.object) for _, one in watched if one.object]
-            result[name] = Interest(
+            result[name] = Subscription(
                 owners={**before.owners, **dict(own)},
-                watchers={**before.watchers, **dict(watched)},
+                watches={**before.watches, **dict(watched)},
                 all_objects=before.all_objects,
-                only=objects[0] if objects else None,
+                single_object=objects[0] if objects else None,
             )
     return result

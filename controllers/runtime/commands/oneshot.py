@@ -12,8 +12,8 @@ import structlog
 from controllers.manifests import Body
 from controllers.profiles import Profile, parse_profile
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.cache import lists
 from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.reflector import list_pages
 from controllers.runtime.client.client import Cluster
 from controllers.runtime.commands.summaries import Row, Summary, row_of
 from controllers.runtime.errors import ApiError, UnreachableError
@@ -87,8 +87,8 @@ async def _complete(manager: manager_manager.Manager) -> None:
             if manager.failed.is_set():
                 raise RuntimeError("a part of the process failed; the log says which")
             for informer in manager.informers.values():
-                if informer.refusal is not None:
-                    raise informer.refusal
+                if informer.reflector.refusal is not None:
+                    raise informer.reflector.refusal
             await asyncio.wait([waiting], timeout=_TICK)
     finally:
         waiting.cancel()
@@ -165,7 +165,7 @@ async def list_into(
     kind = KINDS["Profile"]
     uids: dict[str, str] = {}
     metadata: Body = {}
-    async with contextlib.aclosing(lists.pages(cluster, kind.path(version=version), {})) as pages:
+    async with contextlib.aclosing(list_pages(cluster, kind.path(version=version), {})) as pages:
         async for page in pages:
             for item in page.get("items") or ():
                 try:

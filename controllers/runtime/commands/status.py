@@ -14,9 +14,7 @@ from dataclasses import replace
 from controllers.manifests import Body
 from controllers.profiles import Profile, conditions_changed
 from controllers.runtime.apply.changeset import NOTHING
-from controllers.runtime.cache import reflector
 from controllers.runtime.cache.profiles import Profiles
-from controllers.runtime.cache.reflector import Informer
 from controllers.runtime.client.client import Cluster
 from controllers.runtime.commands import oneshot, statuses
 from controllers.runtime.commands.statuses import Look, Overview, Question, Sight, State, Status
@@ -128,14 +126,10 @@ async def _sights(cluster: Cluster, profiles: Profiles) -> dict[str, Sight]:
 
 async def _settled(manager: manager_manager.Manager) -> None:
     """Wait until every kind is listed, or has said why it is not."""
-    while not all(map(_decided, manager.informers.values())):
+    while not all(one.reflector.first_list_ended for one in manager.informers.values()):
         if manager.failed.is_set():
             raise RuntimeError("a part of the process failed; the log says which")
         await asyncio.sleep(_TICK)
-
-
-def _decided(informer: Informer) -> bool:
-    return informer.synced or informer.health() != reflector.UNLISTED
 
 
 class _Inspection:
@@ -201,7 +195,9 @@ class _Inspection:
         found = Counter(
             own.kind
             for own in owned
-            for _, _, record in self._informers[own.kind].owned(profile.namespace, profile.uid)
+            for _, _, record in self._informers[own.kind].store.by_owner(
+                profile.namespace, profile.uid
+            )
             if record.component == component
         )
         return dict(found)
@@ -212,7 +208,7 @@ class _Inspection:
         read = [one.informer for one in reconciler.watches]
         for name in (*(own.kind for own in reconciler.owned), *read):
             informer = self._informers[name]
-            if not informer.synced and not informer.absent:
-                self._troubles.setdefault(informer.health(), set()).add(controller.name)
-                return informer.health()
+            if not informer.synced and not informer.reflector.not_served:
+                self._troubles.setdefault(informer.reflector.health(), set()).add(controller.name)
+                return informer.reflector.health()
         return ""

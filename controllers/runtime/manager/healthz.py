@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import Profiles
-from controllers.runtime.cache.reflector import Informer
 from controllers.runtime.controller import HealthReporter
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.manager.servers import Check
@@ -67,10 +67,12 @@ class Health:
         ]
         for kind, one in self._informers.items():
             name = f"informer/{kind}"
-            if one.absent and one.kind.optional:
-                checks.append(Check(name=name, note=f"waiting: {one.health()}"))
+            reflector = one.reflector
+            health = reflector.health()
+            if reflector.not_served and one.kind.optional:
+                checks.append(Check(name=name, note=f"waiting: {health}"))
             else:
-                checks.append(self._check(name, one.synced, one.down_since, one.health()))
+                checks.append(self._check(name, one.synced, reflector.down_since, health))
         for name, reconciler in self._reconcilers.items():
             if isinstance(reconciler.external, HealthReporter):
                 # One that is away is no reason to stop what needs it not: told, and no failure.

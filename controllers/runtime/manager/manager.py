@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from controllers.profiles import Profile
-from controllers.runtime.cache import reflector
+from controllers.runtime.cache import informer, reflector
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.client import client
 from controllers.runtime.controller import ALL_PROFILES, AnyController, Instrumented, Runnable
@@ -58,10 +58,19 @@ class Manager:
         self._options = options
         self._cluster = cluster
         self._clock = clock
-        self._hurried = float("-inf")
+        self._recovered_at = float("-inf")
         self.profiles = Profiles(options.shard, self._profile_changed)
-        self.informers = reflector.informers_for(
-            assemblies, cluster, self._wake, clock=self._clock, holds=options.shard.holds
+        self.informers = informer.new_informers(
+            assemblies,
+            cluster,
+            informer.Callbacks(
+                enqueue=self._enqueue,
+                notify=self._notify,
+                synced=self._enqueue_all,  # profiles that wait for the kind
+                recovered=self._retry_now,
+            ),
+            clock=self._clock,
+            in_shard=options.shard.holds,
         )
         backlog = cluster.in_backlog()
         telling = not options.dry_run
@@ -97,10 +106,6 @@ class Manager:
         for name, reconciler in self.reconcilers.items():
             metrics.prepare(name, [own.kind for own in reconciler.owned], options.workers)
         self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
-        for informer in self.informers.values():
-            informer.recovered = self._recovered
-            informer.listed = self._wake_all  # whoever waited for a kind looks again
-            informer.noticed = self._noticed
         self.health = Health(
             self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
         )
@@ -110,12 +115,12 @@ class Manager:
 
     # -- events ---------------------------------------------------------------------------------
 
-    def _wake(self, profile: str, controller: str | None, priority: Priority, /) -> None:
+    def _enqueue(self, profile: str, controller: str | None, priority: Priority, /) -> None:
         # A standby keeps no line: it would be as old as the other's reign, and says nothing.
         if not self._workers:
             return
         if profile in ALL_PROFILES:
-            self._wake_each(controller)
+            self._enqueue_each(controller)
             return
         if self.profiles.get(profile) is None:
             return
@@ -125,7 +130,7 @@ class Manager:
 
     def _profile_changed(self, name: str, profile: Profile | None) -> None:
         if profile is not None:
-            self._wake(name, None, Priority.NORMAL if self.profiles.synced else Priority.LOW)
+            self._enqueue(name, None, Priority.NORMAL if self.profiles.synced else Priority.LOW)
             return
         for reconciler in self.reconcilers.values():
             reconciler.forget(name)
@@ -139,35 +144,35 @@ class Manager:
         there = known is not None and known.uid == uid
         return self.profiles.synced and self._options.shard.holds(uid) and not there
 
-    def _recovered(self) -> None:
-        """The API server is back: nobody shall wait out a backoff that grew while it was away.
+    def _retry_now(self) -> None:
+        """Retry what failed, because the API server is reachable again after an outage.
 
-        Every informer finds that out; the first one speaks for all.
+        Every informer reports the recovery; the first report counts.
         """
-        if self._clock() - self._hurried < reflector.OUTAGE:
+        if self._clock() - self._recovered_at < reflector.OUTAGE:
             return
-        self._hurried = self._clock()
+        self._recovered_at = self._clock()
         for reconciler in self.reconcilers.values():
             reconciler.queue.retry_now()
         if self.world.conditions is not None:
             self.world.conditions.hurry()
 
-    def _noticed(self, controller: str) -> None:
+    def _notify(self, controller: str) -> None:
         external = self.reconcilers[controller].external
         if isinstance(external, Runnable):
             external.noticed()
 
-    def _enqueue(self, controller: str, profiles: Collection[str], /) -> None:
+    def _enqueue_for(self, controller: str, profiles: Collection[str], /) -> None:
         """Add profiles to one controller's queue."""
         for profile in profiles:
-            self._wake(profile, controller, Priority.NORMAL)
+            self._enqueue(profile, controller, Priority.NORMAL)
 
-    def _wake_all(self) -> None:
-        self._wake_each(None)
+    def _enqueue_all(self) -> None:
+        self._enqueue_each(None)
 
-    def _wake_each(self, controller: str | None) -> None:
+    def _enqueue_each(self, controller: str | None) -> None:
         for name in self.profiles:
-            self._wake(name, controller, Priority.LOW)
+            self._enqueue(name, controller, Priority.LOW)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -176,8 +181,8 @@ class Manager:
         # A list makes much garbage that counting references frees; to look for cycles in it while
         # the memory grows costs a third of the time.
         gc.set_threshold(*_WHILE_LISTING)
-        for kind, informer in self.informers.items():
-            self._spawn(informer.run(), f"informer {kind}")
+        for name, one in self.informers.items():
+            self._spawn(one.run(), f"informer {name}")
 
     async def synced(self) -> None:
         """Wait until the first lists are complete; a kind that the cluster lacks is not waited for.
@@ -194,12 +199,13 @@ class Manager:
         _give_back()
         for name, reconciler in self.reconcilers.items():
             if isinstance(reconciler.external, Runnable):
-                enqueue = partial(self._enqueue, name)
+                enqueue = partial(self._enqueue_for, name)
                 self._spawn(reconciler.external.run(reconciler.cache, enqueue), f"outside {name}")
 
     def _listed(self) -> bool:
         return self.profiles.synced and all(
-            one.synced or (one.absent and one.kind.optional) for one in self.informers.values()
+            one.synced or (one.reflector.not_served and one.kind.optional)
+            for one in self.informers.values()
         )
 
     def start_workers(self) -> None:
@@ -216,7 +222,7 @@ class Manager:
             for _ in range(self._options.workers):
                 task = self._spawn(reconciler.work(), f"worker {name}")
                 self._workers.add(task)
-        self._wake_all()
+        self._enqueue_all()
 
     async def stop(self, *, grace: float = _STOP_SECONDS, cut: asyncio.Event | None = None) -> None:
         """Take no new work, finish what runs (bounded), say what is to be said, and end.
@@ -230,7 +236,7 @@ class Manager:
             hung = sum(not worker.done() for worker in self._workers)
             if hung:
                 logger.warning("reconciles cut off", count=hung, after_seconds=grace)
-        away = any(informer.down_since is not None for informer in self.informers.values())
+        away = any(one.reflector.down_since is not None for one in self.informers.values())
         if self._workers and not away and not (cut and cut.is_set()):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TELL_SECONDS):
@@ -253,7 +259,7 @@ class Manager:
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._options.resync)
-            self._wake_all()
+            self._enqueue_all()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

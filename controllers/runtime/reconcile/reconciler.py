@@ -18,8 +18,8 @@ from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.apply import Applier
 from controllers.runtime.apply.changeset import ChangeSet
 from controllers.runtime.apply.namespace import Standing, standing_of
+from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import Profiles
-from controllers.runtime.cache.reflector import Informer
 from controllers.runtime.client.client import Cluster
 from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.errors import Terminal, Waiting
@@ -79,20 +79,20 @@ class _CacheReader:
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         single = str(Key(kind, namespace, name))
         informer = self.informers[single if single in self.informers else kind]
-        record = informer.get(namespace, name)
+        record = informer.store.get(namespace, name)
         return record.kept.get(self.controller) if record is not None and record.kept else None
 
     def list(self, kind: str, namespace: str) -> Mapping[str, Any]:
         return {
             name: record.kept[self.controller]
-            for name, record in self.informers[kind].named(namespace).items()
+            for name, record in self.informers[kind].store.by_namespace(namespace).items()
             if record.kept and self.controller in record.kept
         }
 
     def list_for_profile(self, kind: str, profile: str) -> Mapping[str, Any]:
         return {
             name: record.kept[self.controller]
-            for name, record in self.informers[kind].concerning(profile)
+            for name, record in self.informers[kind].store.by_profile(profile)
             if record.kept and self.controller in record.kept
         }
 
@@ -197,7 +197,7 @@ class Reconciler:
             ],
             profile=profile,
             component=controller.name,
-            memories=self._written,
+            memories={kind: informer.store for kind, informer in self._written.items()},
             namespaces=controller.access.namespaces(settings),
             siblings=self._world.known,
             retain=desired.retain,
@@ -212,11 +212,12 @@ class Reconciler:
     def _guard(self, profile: Profile) -> None:
         """Raises Waiting or Terminal where nothing may be written yet, or at all."""
         for kind, informer in self._owned.items():
-            if not informer.synced and not (informer.absent and kind in self._optional):
+            not_served = informer.reflector.not_served
+            if not informer.synced and not (not_served and kind in self._optional):
                 # Somebody must install it, where the cluster lacks it for good.
-                message = f"{kind}: {informer.health()}"
-                raise Waiting("KindNotServed", message, warn=informer.absent)
-        namespace = self._world.informers["Namespace"].get("", profile.namespace)
+                message = f"{kind}: {informer.reflector.health()}"
+                raise Waiting("KindNotServed", message, warn=not_served)
+        namespace = self._world.informers["Namespace"].store.get("", profile.namespace)
         match standing_of(profile, namespace, adopted=self._world.adopted_namespaces):
             case Standing.ABSENT:
                 raise Waiting("NamespaceAbsent", f"namespace {profile.namespace} does not exist")

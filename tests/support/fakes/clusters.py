@@ -95,6 +95,12 @@ class FakeCluster:
         for stream in self._streams:
             stream.end(error or UnreachableError("induced: connection reset"))
 
+    def interrupt_lists(self) -> None:
+        """Every streaming list ends before its last bookmark, with a lost connection."""
+        for stream in self._streams:
+            stream.drop_last()
+        self.lose_watches()
+
     def expire_watches(self) -> None:
         """Every watch tells with an ERROR event that its resourceVersion is too old."""
         status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
@@ -114,6 +120,11 @@ class FakeCluster:
     def watched(self) -> list[str]:
         """The kinds that are being watched."""
         return sorted(one.target.kind.name for one in self._streams if one.up)
+
+    @property
+    def lists_in_progress(self) -> bool:
+        """Whether a list has pages that were not requested yet."""
+        return bool(self._pages)
 
     @property
     def delivered(self) -> bool:

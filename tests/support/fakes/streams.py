@@ -52,6 +52,10 @@ class Stream:
         self._waiting.append({"type": type_, "object": body})
         self.changed()
 
+    def drop_last(self) -> None:
+        """Remove the last event that was not delivered."""
+        self._waiting.pop()
+
     def end(self, error: Exception | None = None) -> None:
         """Nothing comes after what waits already."""
         self._ended = True
