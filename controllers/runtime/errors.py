@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 
 class UnreachableError(Exception):
-    """The API server did not answer: refused, reset, timed out. Always worth another try."""
+    """The API server did not respond, or the response is not from an API server. Can be retried."""
 
 
 class ApiError(Exception):
-    """The API server answered with a Status that is not success.
+    """The API server responded with a Status other than Success.
 
-    ``reason`` is the Status' machine-readable reason (``Conflict``, ``AlreadyExists`` ...) and
-    ``causes`` are the reasons of its details (``NamespaceTerminating`` ...).
+    ``reason`` is the machine-readable reason of the Status (``Conflict``, ``AlreadyExists`` ...)
+    and ``causes`` are the reasons in its details (``NamespaceTerminating`` ...).
     """
 
     def __init__(self, *, code: int, reason: str, message: str, causes: Sequence[str] = ()) -> None:
-        """An answer with HTTP status ``code``."""
+        """``code`` is the HTTP status code."""
         super().__init__(f"{code} {reason}: {message}")
         self.code = code
         self.reason = reason

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.bench import (
-    clients,
     cold,
     counts,
     drifts,
     growths,
     memories,
+    request,
     restarts,
     synthetic,
     tenants,
@@ -44,7 +44,7 @@ class Bench:
         """Measures, and hands the rows over as they come."""
         if "request" in self.only:
             with self.opened(1) as stage:
-                take(clients.rows(stage))
+                take(request.rows(stage))
         if "webhook" in self.only:
             take(webhooks.rows())
         if "volume" in self.only:

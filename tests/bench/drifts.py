@@ -7,7 +7,7 @@ import time
 from tests.bench import cold, counts, synthetic
 from tests.bench.reports import Row, at_most, spread
 from tests.bench.stages import Stage, say
-from tests.bench.watching import Json, Watcher
+from tests.bench.watcher import Json, Watcher
 
 SAMPLES = 150
 SECONDS = 10.0

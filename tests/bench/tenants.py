@@ -9,7 +9,7 @@ from controllers.runtime.objects.kinds import KINDS
 from tests.bench import synthetic
 from tests.bench.reports import Row, at_most
 from tests.bench.stages import Stage, Suite, say
-from tests.bench.watching import Json, Watcher
+from tests.bench.watcher import Json, Watcher
 from tests.support.cluster import kubeflow
 
 SAMPLES = 30

@@ -6,7 +6,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from controllers.runtime.cache.expectations import WrittenVersions, version_of
+from controllers.runtime.cache.expectations import WrittenVersions
+from controllers.runtime.client.responses import resource_version
 
 
 def line(kind: str = "MODIFIED", **metadata: object) -> bytes:
@@ -16,32 +17,32 @@ def line(kind: str = "MODIFIED", **metadata: object) -> bytes:
 
 @pytest.mark.parametrize("kind", ["ADDED", "MODIFIED", "BOOKMARK"])
 def test_the_version_is_found_without_parsing(kind: str) -> None:
-    assert version_of(line(kind)) == "17"
+    assert resource_version(line(kind)) == "17"
 
 
 def test_a_deletion_is_always_parsed() -> None:
-    assert version_of(line("DELETED")) is None
+    assert resource_version(line("DELETED")) is None
 
 
 def test_a_line_with_two_versions_is_always_parsed() -> None:
     """In a custom resource the annotations come first, and a tenant can write them."""
-    assert version_of(line(annotations={"resourceVersion": "18"})) is None
-    assert version_of(line(annotations={"resourceVersion": "17"})) is None
+    assert resource_version(line(annotations={"resourceVersion": "18"})) is None
+    assert resource_version(line(annotations={"resourceVersion": "17"})) is None
 
 
 def test_an_error_is_always_parsed() -> None:
-    assert version_of(b'{"type":"ERROR","object":{"code":410}}') is None
+    assert resource_version(b'{"type":"ERROR","object":{"code":410}}') is None
 
 
 @hypothesis.given(strategies.dictionaries(strategies.text(), strategies.text()))
 def test_no_annotation_is_taken_for_the_version(annotations: dict[str, str]) -> None:
-    assert version_of(line(annotations=annotations)) in {None, "17"}
+    assert resource_version(line(annotations=annotations)) in {None, "17"}
 
 
 @hypothesis.given(strategies.text())
 def test_no_text_is_taken_for_the_version(text: str) -> None:
     hostile = text + '"resourceVersion":"18"' + text
-    assert version_of(line(annotations={"note": hostile}, labels={hostile: "18"})) == "17"
+    assert resource_version(line(annotations={"note": hostile}, labels={hostile: "18"})) == "17"
 
 
 def test_only_the_latest_versions_are_skipped() -> None:

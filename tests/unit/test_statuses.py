@@ -10,7 +10,7 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION, conditions_changed
 from controllers.runtime.apply.changeset import Action
-from controllers.runtime.client.client import KubeCluster
+from controllers.runtime.client.client import RestClient
 from controllers.runtime.commands import status
 from controllers.runtime.commands.statuses import SILENT, Overview, Question, State, Status
 from controllers.runtime.controller import External, Owned
@@ -66,7 +66,7 @@ async def asking(
 ) -> AsyncIterator[AsyncIterator[Overview]]:
     asked = asked or question()
     options = Options(listen=None, dry_run=True)
-    real = cast("KubeCluster", cluster)
+    real = cast("RestClient", cluster)
     assemblies = status.assemblies(asked)
     manager = Manager(assemblies, real, options, Metrics(), clock=event_loop.now)
     found = status.overviews(asked, manager, cluster)

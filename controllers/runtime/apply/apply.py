@@ -13,7 +13,7 @@ from controllers.runtime.apply.changeset import WRITES, Action, Change, ChangeSe
 from controllers.runtime.apply.plan import Wanted, in_shape, judge
 from controllers.runtime.cache.expectations import PendingWrite
 from controllers.runtime.cache.informer import Informer
-from controllers.runtime.client.client import APPLY_PATCH, JSON, MERGE_PATCH, Cluster
+from controllers.runtime.client.client import APPLY_PATCH, JSON, MERGE_PATCH, Client
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.kinds import Mode
@@ -31,7 +31,7 @@ _RACED = "changed under our hands; tried again later"
 class Applier:
     """Carries plans out against one cluster."""
 
-    cluster: Cluster
+    cluster: Client
     informers: Mapping[str, Informer]
     field_manager: str
     at_once: bool

@@ -6,7 +6,6 @@ a change to react to. Events, pages of a list and responses to writes arrive in 
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import NamedTuple
 
@@ -15,8 +14,6 @@ from controllers.runtime.objects.cached_object import Record
 
 _MAX_VERSIONS = 2000
 """More than arrive between the response to a write and its event."""
-_DELETED = b'{"type":"DELETED"'
-_VERSION = re.compile(rb'"resourceVersion":"([0-9]+)"')
 _ANY_VERSION = sys.maxsize
 
 
@@ -124,15 +121,3 @@ class Expectations:
     def clear_tombstones(self) -> None:
         """Drop all tombstones: a list is newer than any of them."""
         self._tombstones.clear()
-
-
-def version_of(line: bytes) -> str | None:
-    """Return the resourceVersion in a line of a watch without parsing it; None if ambiguous.
-
-    A quote inside a JSON string is escaped, so the pattern matches a key only. An annotation may
-    have the same key; then there are two matches. A deletion always has to be parsed.
-    """
-    if line.startswith(_DELETED):
-        return None
-    found = _VERSION.findall(line)
-    return found[0].decode() if len(found) == 1 else None

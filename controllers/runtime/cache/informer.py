@@ -18,7 +18,7 @@ from controllers.runtime.cache.handlers import Enqueue, EventHandler, Notify
 from controllers.runtime.cache.reflector import Reflector
 from controllers.runtime.cache.store import Store, key_of
 from controllers.runtime.cache.subscriptions import Subscription, subscriptions
-from controllers.runtime.client.client import Cluster
+from controllers.runtime.client.client import Client
 from controllers.runtime.controller import AnyController
 from controllers.runtime.objects.cached_object import Record
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
@@ -55,7 +55,7 @@ class Informer:
         self,
         kind: Kind,
         subscription: Subscription,
-        client: Cluster,
+        client: Client,
         callbacks: Callbacks,
         *,
         clock: Callable[[], float],
@@ -233,7 +233,7 @@ def _is_known(before: Record, metadata: Body) -> bool:
 
 def new_informers(
     assemblies: Sequence[tuple[AnyController, Any]],
-    client: Cluster,
+    client: Client,
     callbacks: Callbacks,
     *,
     clock: Callable[[], float],

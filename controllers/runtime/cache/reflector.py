@@ -18,8 +18,8 @@ import structlog
 from controllers.manifests import Body
 from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache.store import key_of
-from controllers.runtime.client.client import Cluster, Known
-from controllers.runtime.client.responses import status_error
+from controllers.runtime.client.client import Client, ResourceVersions
+from controllers.runtime.client.responses import error_from_status
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects.kinds import Kind
 
@@ -73,11 +73,11 @@ class Reflector:
         self,
         kind: Kind,
         sink: Sink,
-        client: Cluster,
+        client: Client,
         *,
         namespace: str,
         selectors: Mapping[str, str],
-        skip: Known,
+        skip: ResourceVersions,
         recovered: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
@@ -213,7 +213,7 @@ class Reflector:
                 self._sink.delete(body)
             case "ERROR":
                 self._resource_version = ""
-                raise status_error(body)
+                raise error_from_status(body)
         if self._listed is None:  # the events of a list come in no order of versions
             self._resource_version = body["metadata"]["resourceVersion"]
 
@@ -270,7 +270,7 @@ class Reflector:
         return self.kind.path(self._namespace, version=self.version)
 
 
-async def list_pages(client: Cluster, path: str, query: Mapping[str, str]) -> AsyncGenerator[Body]:
+async def list_pages(client: Client, path: str, query: Mapping[str, str]) -> AsyncGenerator[Body]:
     """Yield the pages of a list. The next page is requested while the caller handles one.
 
     Raises ApiError, UnreachableError.

@@ -1,7 +1,7 @@
-"""The API server, as the base sees it: three calls with plain dicts and bytes.
+"""The client of the Kubernetes API: get, write and watch with plain dictionaries.
 
-Who we are and the way there are kubernetes.aio's (credentials.py). Its typed models, its generic
-serialisation and its client stay off this path (docs/designs/0005-connections.md).
+It uses the generic endpoints. The typed models of the kubernetes package and their serialisation
+cost more than the request itself (docs/designs/0005-connections.md).
 """
 
 from __future__ import annotations
@@ -13,57 +13,45 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import aiohttp
 import orjson
-import structlog
+import yarl
 
-from controllers.manifests import MANAGED_BY, Body
-from controllers.runtime.cache.expectations import version_of
-from controllers.runtime.client import ratelimit, responses
-from controllers.runtime.client.config import Credentials, load
-from controllers.runtime.client.pools import Pool
-from controllers.runtime.client.wires import Answer
+from controllers.manifests import Body
+from controllers.runtime.client import failures, ratelimit, responses
+from controllers.runtime.client.config import RestConfig, Timeouts, load
 from controllers.runtime.errors import UnreachableError
 from controllers.runtime.options import Connection
 from controllers.runtime.workqueue import Priority
 
-logger = structlog.stdlib.get_logger(__name__)
-
-REQUEST_TIMEOUT = 60.0
-"""Seconds after which a request that is not a watch counts as lost."""
-WATCH_SILENCE = 420.0
-"""Seconds without a byte after which a watch counts as dead. The API server ends each before that
-(informers), and of a kind that nobody changes it may say nothing until then, not even a bookmark.
-Who is no more at the other end is found by TCP within a minute and a half (wires).
-"""
-_PAUSE = 0.005
-"""Seconds: while we write much, a watch is read in larger pieces and after the answers to what we
-wrote, so that their echoes are known for what they are before they are parsed.
-"""
-_THROTTLED_TRIES = 5
-_LONGEST_THROTTLE = 30.0
-
 JSON = "application/json"
-# The API server compresses large lists, which costs more time than it saves next door.
-_FIELDS = {"User-Agent": MANAGED_BY, "Accept": JSON, "Accept-Encoding": "identity"}
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+_BUSY_PAUSE = 0.005
+"""Seconds. While many writes are in flight, a watch is read in larger pieces and after the
+responses to these writes, so that their own events are recognised before they are parsed.
+"""
+_THROTTLED_ATTEMPTS = 5
+_LONGEST_RETRY_AFTER = 30.0
+_NO_RESPONSE = "<error>"
 
-class Known(Protocol):
-    """The resourceVersions of which a watch need not tell."""
+
+class ResourceVersions(Protocol):
+    """A set of resourceVersions."""
 
     def __len__(self) -> int:
-        """How many."""
+        """Return their number."""
 
     def __contains__(self, version: object, /) -> bool:
-        """Whether it is one of them."""
+        """Return whether the resourceVersion is in the set."""
 
 
-class Cluster(Protocol):
-    """The calls that the base needs of an API server."""
+class Client(Protocol):
+    """The requests that the base sends to an API server."""
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
-        """One object, or one page of a list. Raises ApiError, UnreachableError."""
+        """Return an object, or a page of a list. Raises ApiError, UnreachableError."""
 
     async def write(
         self,
@@ -74,60 +62,71 @@ class Cluster(Protocol):
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Body:
-        """Change something; the answer's body. Raises ApiError, UnreachableError."""
+        """Send a change and return the response's body. Raises ApiError, UnreachableError."""
 
     def watch(
-        self, path: str, query: Mapping[str, str], known: Known = ()
+        self, path: str, query: Mapping[str, str], skip: ResourceVersions = ()
     ) -> AsyncIterator[Iterable[Body]]:
-        """Watch events in batches as they arrive, until the server ends the stream.
+        """Return batches of watch events until the server ends the watch.
 
-        The first batch is empty and says that the watch is up. An event is made as it is taken out
-        of its batch, once: dozens of them at a time would cost twice their time. Events of objects
-        whose resourceVersion is in ``known`` may be left out, but for that of its end.
+        The first batch is empty: the watch is established. An event is parsed when it is taken
+        from its batch, which can be iterated once. Events whose resourceVersion is in ``skip`` can
+        be omitted, except DELETED events.
 
-        Raises ApiError, UnreachableError; so does the taking out.
+        Raises ApiError and UnreachableError, also while a batch is iterated.
         """
 
 
-Observer = Callable[[str, str, str], None]
-"""Told of every request: code (``<error>`` when none came), method, host."""
+RequestObserver = Callable[[str, str, str], None]
+"""Called for each request with the code (``<error>`` without a response), the method, the host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What this process allows itself; the API server's own limits come on top."""
+class ClientOptions:
+    """The limits of this process on its own writes."""
 
     max_writes: int = 16
+    """Writes in flight."""
     qps: float | None = None
+    """Writes per second; None is no limit."""
     read_only: bool = False
+    """Whether a write is a bug."""
 
 
-class KubeCluster:
-    """A Cluster on a real API server. Use ``connect``."""
+class RestClient:
+    """A Client of a real API server. Use ``connect``."""
 
     def __init__(
-        self, credentials: Credentials, limits: Limits, observer: Observer | None = None
+        self, config: RestConfig, options: ClientOptions, observer: RequestObserver | None = None
     ) -> None:
-        """Must be called in the event loop that will use it."""
-        self.credentials = credentials
-        self._limits = limits
-        self._limiter = ratelimit.Limiter(max_writes=limits.max_writes, qps=limits.qps)
+        """Must be called in the event loop that uses the client."""
+        self.config = config
+        self._options = options
+        self._limiter = ratelimit.Limiter(max_writes=options.max_writes, qps=options.qps)
         self._observe = observer or (lambda _code, _method, _host: None)
-        self._route = credentials.route
-        self._pool = Pool(self._route)
-        self._identity: Mapping[str, str] = {}
-        self._fields = ""
+        timeouts = config.timeouts
+        self._session = config.session(timeout=aiohttp.ClientTimeout(sock_connect=timeouts.connect))
+        self._watch_timeout = aiohttp.ClientTimeout(
+            sock_connect=timeouts.connect, sock_read=timeouts.watch_silence
+        )
+        self._request_timeout = timeouts.request
+        self._host = config.host
+        self._authorization: Mapping[str, str] = {}
+        self._headers: dict[str, Mapping[str, str]] = {}
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End all requests and close the connections."""
         try:
-            await self._pool.close()
+            # Before the session: a request that is retried now needs a connector that is closed.
+            if self._session.connector is not None:
+                await self._session.connector.close()
+            await self._session.close()
         finally:
-            await self.credentials.close()
+            await self.config.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
-        """See Cluster."""
-        return await self._request("GET", self._target(path, query), None, JSON)
+        """See Client."""
+        return await self._request("GET", self._url(path, query), None, JSON)
 
     async def write(
         self,
@@ -138,117 +137,132 @@ class KubeCluster:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Body:
-        """See Cluster. Waits for a slot; a read-only process raises RuntimeError instead."""
+        """See Client. Waits for the limiter. Raises RuntimeError in a read-only process."""
         return await self._write(Priority.NORMAL, method, path, body, query, content_type)
 
-    def in_backlog(self) -> Cluster:
-        """The same cluster for what is in no hurry: its writes let the others go first."""
-        return _Backlog(self)
+    def low_priority(self) -> Client:
+        """Return the same client with writes that let other writes go first."""
+        return _LowPriorityClient(self)
 
     async def _write(  # noqa: PLR0917 - private, and on the hot path
         self,
-        line: Priority,
+        priority: Priority,
         method: str,
         path: str,
         body: Body | None,
         query: Mapping[str, str] | None,
         content_type: str,
     ) -> Body:
-        if self._limits.read_only:
-            message = f"a dry run must not {method} {path}"
+        if self._options.read_only:
+            message = f"a dry run must not send {method} {path}"
             raise RuntimeError(message)
         data = None if body is None else orjson.dumps(body)
-        await self._limiter.enter(line)
+        await self._limiter.acquire(priority)
         try:
-            return await self._request(method, self._target(path, query), data, content_type)
+            return await self._request(method, self._url(path, query), data, content_type)
         finally:
-            self._limiter.leave()
+            self._limiter.release()
 
     async def watch(
-        self, path: str, query: Mapping[str, str], known: Known = ()
+        self, path: str, query: Mapping[str, str], skip: ResourceVersions = ()
     ) -> AsyncIterator[Iterable[Body]]:
-        """See Cluster."""
-        query = {**query, "watch": "1", "allowWatchBookmarks": "true"}
-        code = "<error>"
+        """See Client."""
+        url = self._url(path, {**query, "watch": "1", "allowWatchBookmarks": "true"})
+        code = _NO_RESPONSE
         try:
-            request = await self._head("GET", self._target(path, query))
-            stream = self._pool.stream(f"{request}\r\n".encode(), silence=WATCH_SILENCE)
-            async with stream as (answer, chunks):
-                code = str(answer.code)
-                self._observe(code, "GET", self._route.netloc)
-                if answer.code != 200:  # noqa: PLR2004
-                    raise responses.api_error(answer.code, answer.payload)
+            headers = await self._request_headers("")
+            response = await self._session.get(
+                url, headers=headers, allow_redirects=False, timeout=self._watch_timeout
+            )
+            code = str(response.status)
+            self._observe(code, "GET", self._host)
+            try:
+                if response.status != 200:  # noqa: PLR2004
+                    raise responses.error_from_response(response.status, await response.read())
                 yield ()
-                rest_of_line = b""
-                async for chunk in chunks:
+                buffer = responses.LineBuffer()
+                while chunk := await response.content.readany():
                     if self._limiter.busy:
-                        await asyncio.sleep(_PAUSE)
-                    *lines, rest_of_line = (rest_of_line + chunk).split(b"\n")
-                    news = [
-                        line for line in lines if line and not (known and version_of(line) in known)
+                        await asyncio.sleep(_BUSY_PAUSE)
+                    events = [
+                        line
+                        for line in buffer.feed(chunk)
+                        if line and not (skip and responses.resource_version(line) in skip)
                     ]
-                    if news:
-                        yield map(responses.event, news)
-        except OSError as error:
-            if code == "<error>":
-                self._observe(code, "GET", self._route.netloc)
-            raise UnreachableError(responses.said(error)) from error
+                    if events:
+                        yield map(responses.parse_event, events)
+            finally:
+                _abort(response)
+        except (aiohttp.ClientError, OSError) as error:
+            if code == _NO_RESPONSE:
+                self._observe(code, "GET", self._host)
+            raise UnreachableError(failures.reason(error, self.config)) from error
 
-    def _target(self, path: str, query: Mapping[str, str] | None) -> str:
-        return _target(self._route.prefix, path, tuple(query.items()) if query else ())
+    def _url(self, path: str, query: Mapping[str, str] | None) -> yarl.URL:
+        return _url(self.config.server, path, tuple(query.items()) if query else ())
 
     async def _request(
-        self, method: str, target: str, data: bytes | None, content_type: str
+        self, method: str, url: yarl.URL, data: bytes | None, content_type: str
     ) -> Body:
-        for tries_left in reversed(range(_THROTTLED_TRIES)):
-            code, wait, payload = await self._send(method, target, data, content_type)
-            if code < 300:  # noqa: PLR2004 - a redirect is no answer of an API server
-                return responses.parsed(code, payload)
-            seconds = responses.retry_after(code, wait)
-            if seconds is None or not tries_left:
+        for attempts_left in reversed(range(_THROTTLED_ATTEMPTS)):
+            code, retry_after, payload = await self._send(method, url, data, content_type)
+            if code < 300:  # noqa: PLR2004 - an API server does not redirect
+                return responses.parse_object(code, payload)
+            seconds = responses.retry_after(code, retry_after)
+            if seconds is None or not attempts_left:
                 break
-            await asyncio.sleep(min(seconds, _LONGEST_THROTTLE))
-        raise responses.api_error(code, payload)
+            await asyncio.sleep(min(seconds, _LONGEST_RETRY_AFTER))
+        raise responses.error_from_response(code, payload)
 
     async def _send(
-        self, method: str, target: str, data: bytes | None, content_type: str
-    ) -> Answer:
-        code = "<error>"
+        self, method: str, url: yarl.URL, data: bytes | None, content_type: str
+    ) -> tuple[int, str, bytes]:
+        """Return the code, the Retry-After header and the body of the response."""
+        code = _NO_RESPONSE
         try:
-            head = await self._head(method, target)
-            if data is None:
-                request = f"{head}\r\n".encode()
-            else:
-                length = len(data)
-                fields = f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
-                request = f"{head}{fields}".encode() + data
-            answer = await self._pool.ask(request, seconds=REQUEST_TIMEOUT)
-        except OSError as error:
-            raise UnreachableError(responses.said(error)) from error
+            headers = await self._request_headers(content_type if data is not None else "")
+            # One timer for the whole request: aiohttp's own cost more.
+            async with (
+                asyncio.timeout(self._request_timeout),
+                self._session.request(
+                    method, url, data=data, headers=headers, allow_redirects=False
+                ) as response,
+            ):
+                payload = await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(failures.reason(error, self.config)) from error
         else:
-            code = str(answer.code)
-            return answer
+            code = str(response.status)
+            return response.status, response.headers.get("Retry-After", ""), payload
         finally:
-            self._observe(code, method, self._route.netloc)
+            self._observe(code, method, self._host)
 
-    async def _head(self, method: str, target: str) -> str:
-        """The request's first lines. Raises CredentialsError."""
-        identity = await self.credentials.headers()
-        if identity is not self._identity or not self._fields:
-            fields = {**self._route.fields, **_FIELDS, **identity}
-            self._fields = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-            self._identity = identity
-        return f"{method} {target} HTTP/1.1\r\n{self._fields}"
+    async def _request_headers(self, content_type: str) -> Mapping[str, str]:
+        """Return the headers that the session does not add.
+
+        Raises CredentialsError, or UnreachableError if the client is closed.
+        """
+        if self._session.closed:
+            raise UnreachableError("the client is closed")
+        authorization = await self.config.headers()
+        if authorization is not self._authorization:
+            self._headers.clear()
+            self._authorization = authorization
+        headers = self._headers.get(content_type)
+        if headers is None:
+            added = {"Content-Type": content_type} if content_type else {}
+            headers = self._headers[content_type] = {**authorization, **added}
+        return headers
 
 
 @dataclass(frozen=True, slots=True)
-class _Backlog:
-    """See KubeCluster.in_backlog."""
+class _LowPriorityClient:
+    """See RestClient.low_priority."""
 
-    _cluster: KubeCluster
+    _client: RestClient
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
-        return await self._cluster.get(path, query)
+        return await self._client.get(path, query)
 
     async def write(
         self,
@@ -259,25 +273,39 @@ class _Backlog:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Body:
-        return await self._cluster._write(  # noqa: SLF001 - the other half of one class
+        return await self._client._write(  # noqa: SLF001 - the other half of one class
             Priority.LOW, method, path, body, query, content_type
         )
 
     def watch(
-        self, path: str, query: Mapping[str, str], known: Known = ()
+        self, path: str, query: Mapping[str, str], skip: ResourceVersions = ()
     ) -> AsyncIterator[Iterable[Body]]:
-        return self._cluster.watch(path, query, known)
+        return self._client.watch(path, query, skip)
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of a response now, unless the response is complete."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 @functools.lru_cache(maxsize=256)
-def _target(prefix: str, path: str, query: tuple[tuple[str, str], ...]) -> str:
-    """A profile's objects of one kind are made at one target, and it is worked out once."""
-    text = prefix + urllib.parse.quote(path, safe="/:")
-    return text + (f"?{urllib.parse.urlencode(query)}" if query else "")
+def _url(server: str, path: str, query: tuple[tuple[str, str], ...]) -> yarl.URL:
+    """Return the URL of a request. Cached: the objects of one kind and profile share it."""
+    text = server + urllib.parse.quote(path, safe="/:")
+    text += f"?{urllib.parse.urlencode(query)}" if query else ""
+    return yarl.URL(text, encoded=True)
 
 
 async def connect(
-    connection: Connection, limits: Limits, observer: Observer | None = None
-) -> KubeCluster:
-    """A cluster for the event loop that runs. No request is made. Raises ConfigurationError."""
-    return KubeCluster(await load(connection), limits, observer)
+    connection: Connection,
+    options: ClientOptions,
+    observer: RequestObserver | None = None,
+    timeouts: Timeouts | None = None,
+) -> RestClient:
+    """Return a client for the event loop that runs. Sends no request.
+
+    Raises ConfigurationError.
+    """
+    return RestClient(await load(connection, timeouts), options, observer)

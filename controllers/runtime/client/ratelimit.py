@@ -1,4 +1,4 @@
-"""Who goes first: two lines, for profiles in the queue and for writes to the API server."""
+"""The limits of this process on its writes to the API server."""
 
 from __future__ import annotations
 
@@ -8,76 +8,80 @@ from collections import deque
 from controllers.runtime.workqueue import LOW_PRIORITY_SHARE, Priority
 
 
-class Slots:
-    """So many writes at once, and in two lines: what an event woke goes before the backlog."""
+class PrioritySemaphore:
+    """A semaphore with two queues of waiters, by priority.
+
+    Every ``LOW_PRIORITY_SHARE``-th release goes to a waiter of low priority, so that none starves.
+    For one event loop.
+    """
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
-        self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
-        self._turn = 0
+        self._waiters: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._releases = 0
 
     @property
     def busy(self) -> bool:
-        """Whether half of them or more are taken."""
+        """Whether at least half of the semaphore is acquired."""
         return 2 * self._free <= self._count
 
-    async def acquire(self, line: Priority) -> None:
-        """Wait for a slot; ``release`` must follow, but not when this raises."""
-        if self._free and not any(self._lines):
+    async def acquire(self, priority: Priority) -> None:
+        """Wait until the semaphore is free; call ``release`` afterwards, unless this raises."""
+        if self._free and not any(self._waiters):
             self._free -= 1
             return
-        future = asyncio.get_running_loop().create_future()
-        self._lines[line].append(future)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[priority].append(waiter)
         try:
-            await future
+            await waiter
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
+            if waiter.done() and not waiter.cancelled():
                 self.release()
             raise
 
     def release(self) -> None:
-        """Give the slot to the next in line."""
-        self._turn += 1
-        urgent, backlog = self._lines
-        first = (backlog, urgent) if self._turn % LOW_PRIORITY_SHARE == 0 else (urgent, backlog)
-        for line in first:
-            while line:
-                future = line.popleft()
-                if not future.done():
-                    future.set_result(None)
+        """Pass the place on to the next waiter."""
+        self._releases += 1
+        normal, low = self._waiters
+        order = (low, normal) if self._releases % LOW_PRIORITY_SHARE == 0 else (normal, low)
+        for waiters in order:
+            while waiters:
+                waiter = waiters.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
                     return
         self._free += 1
 
 
 class Limiter:
-    """Bounds writes in flight, and their rate where ``qps`` is given."""
+    """Limits the writes in flight, and their rate if ``qps`` is set. For one event loop."""
 
     def __init__(self, *, max_writes: int, qps: float | None) -> None:
-        self._slots = Slots(max_writes)
+        self._in_flight = PrioritySemaphore(max_writes)
         self._interval = 1 / qps if qps else 0.0
         self._next = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether half of the writes that may be in flight are, or more."""
-        return self._slots.busy
+        """Whether at least half of the allowed writes are in flight."""
+        return self._in_flight.busy
 
-    async def enter(self, line: Priority) -> None:
-        """Wait for a slot; ``leave`` must follow."""
-        await self._slots.acquire(line)
+    async def acquire(self, priority: Priority) -> None:
+        """Wait until a write is allowed; call ``release`` afterwards, unless this raises."""
+        await self._in_flight.acquire(priority)
         if self._interval:
-            await self._pace()
+            await self._wait_for_rate()
 
-    def leave(self) -> None:
-        """Give the slot to the next."""
-        self._slots.release()
+    def release(self) -> None:
+        """End a write."""
+        self._in_flight.release()
 
-    async def _pace(self) -> None:
+    async def _wait_for_rate(self) -> None:
         try:
             now = asyncio.get_running_loop().time()
             start = max(now, self._next)
             self._next = start + self._interval
             await asyncio.sleep(start - now)
         except asyncio.CancelledError:
-            self._slots.release()
+            self._in_flight.release()
             raise

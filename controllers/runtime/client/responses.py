@@ -1,7 +1,8 @@
-"""What an answer of the API server says, good or bad. Pure."""
+"""The content of the API server's responses and watch events. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,55 +11,89 @@ import orjson
 from controllers.manifests import Body
 from controllers.runtime.errors import ApiError, UnreachableError
 
+_DELETED = b'{"type":"DELETED"'
+_RESOURCE_VERSION = re.compile(rb'"resourceVersion":"([0-9]+)"')
+_REDIRECTS = range(300, 400)
+_EXCERPT = 200
+_LONGEST_EVENT = 64 << 20
+"""Bytes. The API server stores no object that is larger than a few MiB."""
 
-def retry_after(code: int, text: str) -> float | None:
-    """Seconds to wait, where the server asks for it (429, and 503 with Retry-After)."""
-    if code not in (429, 503) or not text:
+
+def retry_after(code: int, value: str) -> float | None:
+    """Return the seconds of a Retry-After header of a 429 or 503 response, else None."""
+    if code not in (429, 503) or not value:
         return None
     try:
-        return max(0.0, float(text))
-    except ValueError:  # an HTTP date: no API server sends one, a proxy may
+        return max(0.0, float(value))
+    except ValueError:  # an HTTP date: not from an API server, but from a proxy in front of it
         return 1.0
 
 
-def parsed(code: int, payload: bytes) -> Body:
-    """The object that an answer of success holds. Raises UnreachableError where it holds none."""
+def parse_object(code: int, payload: bytes) -> Body:
+    """Return the JSON object of a successful response. Raises UnreachableError."""
     try:
         body = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
-        message = f"the answer ({code}, {len(payload)} bytes) is no JSON: {error}"
+        message = f"the response ({code}, {len(payload)} bytes) is not valid JSON: {error}"
         raise UnreachableError(message) from error
     if not isinstance(body, dict):
-        message = f"the answer ({code}) is JSON but no object"
+        message = f"the response ({code}) is JSON but not an object"
         raise UnreachableError(message)
     return body
 
 
-def event(line: bytes) -> Body:
-    """The event that a watch's line holds. Raises UnreachableError where it holds none."""
+def parse_event(line: bytes) -> Body:
+    """Return the watch event of a line. Raises UnreachableError."""
     try:
-        found: Body = orjson.loads(line)
+        event: Body = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise UnreachableError(f"the watch told what is no JSON: {error}") from error
-    return found
+        raise UnreachableError(f"a watch event is not valid JSON: {error}") from error
+    return event
 
 
-def api_error(code: int, payload: bytes) -> ApiError:
-    """The error that an answer tells of, from the API server or a proxy before it."""
+class LineBuffer:
+    """Splits the body of a watch, which arrives in pieces, into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the lines that the piece completes. Raises UnreachableError."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if len(self._rest) > _LONGEST_EVENT:
+            raise UnreachableError(f"a watch event is longer than {_LONGEST_EVENT} bytes")
+        return lines
+
+
+def resource_version(line: bytes) -> str | None:
+    """Return the resourceVersion of a watch event without parsing it; None if it is ambiguous.
+
+    A quotation mark within a JSON string is escaped, so the pattern matches keys only. If an
+    annotation has the same key, the line has two matches. A DELETED event is always ambiguous: it
+    must be processed.
+    """
+    if line.startswith(_DELETED):
+        return None
+    found = _RESOURCE_VERSION.findall(line)
+    return found[0].decode() if len(found) == 1 else None
+
+
+def error_from_response(code: int, payload: bytes) -> ApiError:
+    """Return the error of an unsuccessful response, from the API server or a proxy."""
     try:
         status = orjson.loads(payload)
     except orjson.JSONDecodeError:
         status = None
-    if not isinstance(status, dict):
-        text = payload[:200].decode("utf-8", "replace") or "no message"
-        if code < 400:  # noqa: PLR2004
-            text = f"no API server answers so; is another server before it? {text}"
-        return ApiError(code=code, reason="", message=text)
-    return status_error(status, code)
+    if isinstance(status, dict):
+        return error_from_status(status, code)
+    text = payload[:_EXCERPT].decode("utf-8", "replace") or "no message"
+    if code in _REDIRECTS:
+        text = f"an API server does not redirect; check the server's URL and proxies: {text}"
+    return ApiError(code=code, reason="", message=text)
 
 
-def status_error(status: Mapping[str, Any], code: int = 0) -> ApiError:
-    """The error that a Status object tells of: an answer's body, or a watch's ERROR event."""
+def error_from_status(status: Mapping[str, Any], code: int = 0) -> ApiError:
+    """Return the error of a Status object, from a response or from an ERROR watch event."""
     details = status.get("details")
     causes = (details.get("causes") if isinstance(details, dict) else None) or ()
     return ApiError(
@@ -67,8 +102,3 @@ def status_error(status: Mapping[str, Any], code: int = 0) -> ApiError:
         message=str(status.get("message") or "no message"),
         causes=[str(cause.get("reason") or "") for cause in causes if isinstance(cause, dict)],
     )
-
-
-def said(error: BaseException) -> str:
-    """What an error says, or its name where it says nothing."""
-    return str(error) or type(error).__name__

@@ -14,7 +14,7 @@ from controllers.profiles import Profile, parse_profile
 from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache.profiles import Profiles
 from controllers.runtime.cache.reflector import list_pages
-from controllers.runtime.client.client import Cluster
+from controllers.runtime.client.client import Client
 from controllers.runtime.commands.summaries import Row, Summary, row_of
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.external import garbage
@@ -126,7 +126,7 @@ async def _rows(
     return [row for row in await asyncio.gather(*looks) if row is not None]
 
 
-async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
+async def listed_profiles(cluster: Client, profiles: Profiles) -> None:
     """Fill the store by one list.
 
     Tries again with backoff until the API server answers and serves the Profile CRD; raises
@@ -153,7 +153,7 @@ async def listed_profiles(cluster: Cluster, profiles: Profiles) -> None:
 
 
 async def list_into(
-    cluster: Cluster,
+    cluster: Client,
     profiles: Profiles,
     version: str,
     seen: Callable[[Profile, Body], None] = lambda _profile, _body: None,

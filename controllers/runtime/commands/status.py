@@ -15,7 +15,7 @@ from controllers.manifests import Body
 from controllers.profiles import Profile, conditions_changed
 from controllers.runtime.apply.changeset import NOTHING
 from controllers.runtime.cache.profiles import Profiles
-from controllers.runtime.client.client import Cluster
+from controllers.runtime.client.client import Client
 from controllers.runtime.commands import oneshot, statuses
 from controllers.runtime.commands.statuses import Look, Overview, Question, Sight, State, Status
 from controllers.runtime.controller import AnyController, Owned, always
@@ -57,7 +57,7 @@ async def inspect(
 
 
 async def overviews(
-    question: Question, manager: manager_manager.Manager, cluster: Cluster
+    question: Question, manager: manager_manager.Manager, cluster: Client
 ) -> AsyncGenerator[Overview]:
     """The same with a manager that was made for it."""
     sights = await _sights(cluster, manager.profiles)
@@ -104,7 +104,7 @@ def _counted(controller: AnyController, variant: str) -> AnyController:
     )
 
 
-async def _sights(cluster: Cluster, profiles: Profiles) -> dict[str, Sight]:
+async def _sights(cluster: Client, profiles: Profiles) -> dict[str, Sight]:
     """Every Profile; those that are gone are dropped from the store."""
     for version in KINDS["Profile"].versions:
         sights: dict[str, Sight] = {}

@@ -19,7 +19,7 @@ from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from controllers.manifests import MANAGED_BY
 from controllers.runtime import tracebacks
-from controllers.runtime.client.config import Credentials
+from controllers.runtime.client.config import RestConfig
 from controllers.runtime.options import Election, Shard
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -44,13 +44,13 @@ class Leases:
 
     def __init__(
         self,
-        credentials: Credentials,
+        config: RestConfig,
         election: Election,
         names: Sequence[str],
         observe: Callable[[str, bool], None],
     ) -> None:
         """``observe`` is told of each Lease that is won or lost."""
-        self._client = credentials.api_client()
+        self._client = config.api_client()
         self._election = election
         self._names = sorted(names)
         self._observe = observe

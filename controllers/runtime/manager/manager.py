@@ -48,7 +48,7 @@ class Manager:
     def __init__(
         self,
         assemblies: Sequence[Assembly],
-        cluster: client.KubeCluster,
+        cluster: client.RestClient,
         options: Options,
         metrics: Metrics,
         *,
@@ -72,7 +72,7 @@ class Manager:
             clock=self._clock,
             in_shard=options.shard.holds,
         )
-        backlog = cluster.in_backlog()
+        backlog = cluster.low_priority()
         telling = not options.dry_run
         identity = socket.gethostname()
         self.world = World(
@@ -105,7 +105,7 @@ class Manager:
         ]
         for name, reconciler in self.reconcilers.items():
             metrics.prepare(name, [own.kind for own in reconciler.owned], options.workers)
-        self.watch = ProfileWatch(cluster.credentials, self.profiles, clock=self._clock)
+        self.watch = ProfileWatch(cluster.config, self.profiles, clock=self._clock)
         self.health = Health(
             self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
         )

@@ -88,9 +88,9 @@ async def _start(manager: Manager, leases: Leases | None) -> None:
 @contextlib.asynccontextmanager
 async def connected(
     connection: Connection, options: Options, metrics: Metrics
-) -> AsyncIterator[client.KubeCluster]:
+) -> AsyncIterator[client.RestClient]:
     """A cluster with the options' limits, closed at the end. Raises ConfigurationError."""
-    limits = client.Limits(
+    limits = client.ClientOptions(
         max_writes=options.max_writes, qps=options.qps, read_only=options.dry_run
     )
     cluster = await client.connect(connection, limits, metrics.observe_request)
@@ -112,7 +112,7 @@ def _serve(manager: Manager, options: Options, metrics: Metrics) -> Server | Non
 
 
 def _leases(
-    cluster: client.KubeCluster,
+    cluster: client.RestClient,
     assemblies: Sequence[Assembly],
     options: Options,
     metrics: Metrics,
@@ -121,7 +121,7 @@ def _leases(
         return None
     names = [lease_name(controller.name, options.shard) for controller, _ in assemblies]
     return Leases(
-        cluster.credentials,
+        cluster.config,
         options.election,
         names,
         lambda name, leading: metrics.lead(name, leading=leading),

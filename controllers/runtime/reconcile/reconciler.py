@@ -20,7 +20,7 @@ from controllers.runtime.apply.changeset import ChangeSet
 from controllers.runtime.apply.namespace import Standing, standing_of
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import Profiles
-from controllers.runtime.client.client import Cluster
+from controllers.runtime.client.client import Client
 from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.errors import Terminal, Waiting
 from controllers.runtime.reconcile.metrics import Metrics
@@ -44,8 +44,8 @@ _PATIENT_FAILURES = 3
 class World:
     """What all reconcilers of a process share."""
 
-    cluster: Cluster
-    backlog: Cluster
+    cluster: Client
+    backlog: Client
     """The same cluster, for writes that let the others go first."""
     profiles: Profiles
     informers: Mapping[str, Informer]

@@ -14,7 +14,7 @@ import structlog
 
 from controllers.manifests import Body
 from controllers.profiles import Condition, Profile, parse_profile
-from controllers.runtime.client.client import MERGE_PATCH, Cluster
+from controllers.runtime.client.client import MERGE_PATCH, Client
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.workqueue import ShutDown, WorkQueue
@@ -46,7 +46,7 @@ class Profiles(Protocol):
 class Writer:
     """Gathers what controllers say and writes it, a profile at a time."""
 
-    def __init__(self, cluster: Cluster, profiles: Profiles, *, clock: Callable[[], float]) -> None:
+    def __init__(self, cluster: Client, profiles: Profiles, *, clock: Callable[[], float]) -> None:
         """``clock`` gives monotonic seconds."""
         self._cluster = cluster
         self._profiles = profiles

@@ -17,7 +17,7 @@ import structlog
 
 from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import KIND, Profile
-from controllers.runtime.client.client import MERGE_PATCH, Cluster
+from controllers.runtime.client.client import MERGE_PATCH, Client
 from controllers.runtime.errors import ApiError, UnreachableError
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -48,7 +48,7 @@ class Recorder:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Client,
         *,
         clock: Callable[[], float],
         identity: str,

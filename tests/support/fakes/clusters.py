@@ -1,4 +1,4 @@
-"""The Cluster Protocol over a store in memory: pages, watches, failures, and a note of it all."""
+"""The Client protocol over a store in memory: pages, watches, failures, and a note of it all."""
 
 import asyncio
 import copy
@@ -13,7 +13,7 @@ from collections.abc import (
 from typing import Any
 
 from controllers.manifests import Body, Key
-from controllers.runtime.client.client import APPLY_PATCH, JSON, Known
+from controllers.runtime.client.client import APPLY_PATCH, JSON, ResourceVersions
 from controllers.runtime.errors import ApiError, UnreachableError
 from tests.support.fakes.objects import Happening, Objects
 from tests.support.fakes.requests import (
@@ -37,7 +37,7 @@ async def _at_once(_request: Request) -> None:
 class FakeCluster:
     """One API server. `objects` is for the test; the rest is what a client sees of it."""
 
-    credentials: Any = None
+    config: Any = None
     """The Profile watch of a Manager wants some; a test never starts it."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class FakeCluster:
 
     # The Protocol
 
-    def in_backlog(self) -> "FakeCluster":
+    def low_priority(self) -> "FakeCluster":
         """The same: nothing here has to wait."""
         return self
 
@@ -160,7 +160,7 @@ class FakeCluster:
         return await self._answer(request, lambda: self._change(request))
 
     async def watch(
-        self, path: str, query: Mapping[str, str], known: Known = ()
+        self, path: str, query: Mapping[str, str], skip: ResourceVersions = ()
     ) -> AsyncIterator[Iterable[Body]]:
         request = Request(method="WATCH", path=path, query=dict(query))
         await self._answer(request, dict)
@@ -179,7 +179,7 @@ class FakeCluster:
         try:
             yield ()
             async for events in stream.events(lambda: self._flowing):
-                yield [event for event in events if not _is_old_news(event, known)]
+                yield [event for event in events if not _is_skipped(event, skip)]
         finally:
             self._streams.remove(stream)
 
@@ -279,7 +279,7 @@ def _served(body: Body, target: Target) -> Body:
     return {**body, "apiVersion": target.kind.served(target.version)}
 
 
-def _is_old_news(event: Body, known: Known) -> bool:
-    """As the real one: what tells of an end is never left out."""
+def _is_skipped(event: Body, skip: ResourceVersions) -> bool:
+    """As the real client: a DELETED event is never skipped."""
     metadata = event["object"].get("metadata", {})
-    return event["type"] != "DELETED" and metadata.get("resourceVersion") in known
+    return event["type"] != "DELETED" and metadata.get("resourceVersion") in skip

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from controllers.manifests import Body, Key
 from controllers.profiles import parse_profile
-from controllers.runtime.client.client import KubeCluster
+from controllers.runtime.client.client import RestClient
 from controllers.runtime.controller import AnyController
 from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.manager import Manager
@@ -96,7 +96,7 @@ async def running(
     cluster = cluster or tenants()
     options = options or Options(listen=None)
     manager = Manager(
-        assemblies, cast("KubeCluster", cluster), options, Metrics(), clock=event_loop.now
+        assemblies, cast("RestClient", cluster), options, Metrics(), clock=event_loop.now
     )
     watch = _profile_watch(manager)
     manager.start_informers()

@@ -24,7 +24,7 @@ from controllers.profiles import parse_profile
 from controllers.runtime import tracebacks
 from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache.profiles import Profiles
-from controllers.runtime.client.config import Credentials
+from controllers.runtime.client.config import RestConfig
 from controllers.runtime.manager.profile_watch import relist
 from controllers.runtime.manager.profile_watch.bridge import Mailbox
 from controllers.runtime.objects.kinds import KINDS
@@ -56,12 +56,12 @@ class ProfileWatch:
     """Keeps a store of Profiles up to date, from another thread."""
 
     def __init__(
-        self, credentials: Credentials, profiles: Profiles, *, clock: Callable[[], float]
+        self, config: RestConfig, profiles: Profiles, *, clock: Callable[[], float]
     ) -> None:
         """To be made in the event loop that the store belongs to."""
         self.down_since: float | None = clock()
         self.trouble = _ABSENT
-        self._credentials = credentials
+        self._config = config
         self._profiles = profiles
         self._clock = clock
         self._mailbox = Mailbox()
@@ -167,7 +167,7 @@ class ProfileWatch:
 
     async def _is_served(self, session: aiohttp.ClientSession) -> bool:
         for version in _PROFILES.versions:
-            url = self._credentials.server + _PROFILES.path(version=version)
+            url = self._config.server + _PROFILES.path(version=version)
             try:
                 if await relist.is_served(session, url):
                     return True
@@ -176,14 +176,14 @@ class ProfileWatch:
         return False
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=self._credentials.server, aiohttp_session=self._session())
+        return kopf.AiohttpSession(server=self._config.server, aiohttp_session=self._session())
 
     def _session(self) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._on_start)
         trace.on_request_end.append(self._on_end)
         trace.on_request_exception.append(self._on_exception)
-        return self._credentials.session([trace])
+        return self._config.session(trace_configs=[trace])
 
     async def _take(self, event: Mapping[str, Any], **_: Any) -> None:
         body = dict(event["object"])
@@ -205,7 +205,7 @@ class ProfileWatch:
         _context: types.SimpleNamespace,
         params: aiohttp.TraceRequestStartParams,
     ) -> None:
-        params.headers.update(await self._credentials.headers())
+        params.headers.update(await self._config.headers())
 
     async def _on_end(
         self,
