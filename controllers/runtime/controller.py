@@ -343,6 +343,8 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
 
     def default_settings(self, variant: str = "") -> SettingsT:
         """Return the settings where nothing is configured; required ones are absent."""
+        if self.variants.of:
+            variant = self.name.removeprefix(f"{self.variants.of}-")
         given = {self.variants.setting: variant} if variant else {}
         settings: Any = self.settings
         fields = getattr(settings, "model_fields", {})
@@ -370,7 +372,11 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
 
     def variant(self, name: str) -> Controller[SettingsT, FactsT, ExternalT]:
         """Return the variant of this name."""
-        return replace(self, name=f"{self.name}-{name}", variants=Variants(of=self.name))
+        return replace(
+            self,
+            name=f"{self.name}-{name}",
+            variants=Variants(setting=self.variants.setting, of=self.name),
+        )
 
 
 AnyController = Controller[Any, Any, Any]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.manifests import COMPONENT_LABEL, Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
@@ -251,10 +252,10 @@ async def test_a_failure_that_lasts_is_told_with_its_reason() -> None:
 
 
 async def test_a_mistake_of_ours_stops_nobody_else() -> None:
-    def desired(profile: Profile, _facts: object, _settings: object) -> list[Manifest]:
+    def desired(profile: Profile, _facts: object, _settings: object) -> Desired:
         if profile.name == "alice":
             raise KeyError("spec")
-        return [live_objects.manifest(namespace=profile.namespace)]
+        return Desired(objects=[live_objects.manifest(namespace=profile.namespace)])
 
     cluster = FakeCluster()
     for name in ("alice", "bob"):
@@ -283,7 +284,7 @@ async def test_a_manifest_for_another_namespace_writes_nothing_at_all() -> None:
 
 @pytest.mark.parametrize("where", ["desired", "findings"])
 async def test_a_controller_that_cannot_say_what_is_right_writes_nothing(where: str) -> None:
-    def fail(_profile: Profile, _facts: object, _settings: object) -> list[Any]:
+    def fail(_profile: Profile, _facts: object, _settings: object) -> Any:
         raise ValueError("no idea")
 
     functions: dict[str, Any] = {where: fail}

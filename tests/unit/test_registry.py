@@ -51,7 +51,7 @@ def test_names_aliases_and_conditions_are_used_once() -> None:
 
 def test_every_kind_that_a_controller_names_is_in_the_table_of_kinds() -> None:
     for controller in registered.as_they_run():
-        owned = {each.kind for each in controller.default_owned()}
+        owned = {each.kind for each in controller.owned(registered.settings(controller))}
         watched = {each.kind for each in controller.watches(registered.settings(controller))}
         assert owned | watched <= KINDS.keys()
 

@@ -1,6 +1,7 @@
 """What `status` says of profiles and controllers, over the cluster in memory."""
 
 import contextlib
+import dataclasses
 import gc
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
@@ -13,7 +14,7 @@ from controllers.runtime.apply.changeset import Action
 from controllers.runtime.client.client import RestClient
 from controllers.runtime.commands import status
 from controllers.runtime.commands.statuses import SILENT, Overview, Question, State, Status
-from controllers.runtime.controller import External, Owned
+from controllers.runtime.controller import Command, External, ExternalFactory, Owned, Variants
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
@@ -190,8 +191,18 @@ async def test_where_no_controller_says_a_word_nothing_is_well() -> None:
     assert ((), 0, True) == (empty.statuses, empty.profiles, empty.well)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scoped(live_objects.Settings):
+    scope: str = ""
+
+
+BOTH = Variants(setting="scope", names=("open", "closed"))
+
+
 async def test_variants_have_rows_of_their_own() -> None:
-    forge = live_objects.controller("forge", variants=("open", "closed"), apart=True)
+    forge = live_objects.controller(
+        "forge", settings=Scoped, variants=BOTH, command=Command(standalone=True)
+    )
     cluster = told({"type": "ForgeOpenReady", "status": "True", "message": "well"})
     labels = live_objects.marks("forge-closed")
     cluster.objects.put(live_objects.object_body(name="closed", labels=labels))
@@ -205,8 +216,12 @@ async def test_variants_have_rows_of_their_own() -> None:
 
 async def test_one_variant_alone_is_looked_for_under_its_own_names() -> None:
     names = ("account-open", "account-closed")
-    owned = (Owned(kind="Secret", names=names),)
-    forge = live_objects.controller("forge", variants=("open", "closed"), owned=owned)
+
+    def owned(settings: Scoped) -> list[Owned]:
+        return [Owned(kind="Secret", names=(f"account-{settings.scope}",))]
+
+    forge = live_objects.controller("forge", settings=Scoped, variants=BOTH)
+    forge = dataclasses.replace(forge, owned=owned)
     cluster = told()
     for name in names:
         labels = live_objects.marks(f"forge-{name.partition('-')[2]}")
@@ -220,7 +235,9 @@ async def test_one_variant_alone_is_looked_for_under_its_own_names() -> None:
 
 
 async def test_a_variant_is_paused_by_its_controllers_plain_name() -> None:
-    forge = live_objects.controller("forge", variants=("open",))
+    forge = live_objects.controller(
+        "forge", settings=Scoped, variants=Variants(setting="scope", names=("open",))
+    )
     cluster = told({"type": "ForgeOpenReady", "status": "Unknown", "message": "paused"})
     cluster.objects.edit(
         Key("Profile", "", "alice"),
@@ -234,7 +251,7 @@ async def test_what_is_outside_the_cluster_is_not_asked() -> None:
     def connect(_settings: object, *, dry_run: bool) -> External | None:
         raise AssertionError(f"asked, dry_run={dry_run}")
 
-    asking_outside = live_objects.controller(connect=connect)
+    asking_outside = live_objects.controller(external=ExternalFactory(connect=connect))
     found = await row(told(GOOD), question(asking_outside))
 
     assert (found.look.objects, found.look.drift) == ({}, None)

@@ -148,29 +148,31 @@ def controller(
     delete: Callable[[Profile, Any, Any], Collection[Key]] = nothing,
     error: Callable[[Profile, Any, Any], Exception | None] = no_error,
     observe: Callable[[Profile, CacheReader, Any, Any], Awaitable[Any]] = no_facts,
+    desired: Callable[[Profile, Any, Any], Desired] | None = None,
+    settings: type[Any] = Settings,
     **fields: Any,
 ) -> AnyController:
     """A controller of one ConfigMap, unless its settings list other manifests.
 
-    The functions return the parts of `Desired` beside its objects.
+    Each function returns one field of `Desired`; `desired` replaces all of them.
     """
 
-    def desired(profile: Profile, facts: Any, settings: Settings) -> Desired:
+    def by_parts(profile: Profile, facts: Any, given: Settings) -> Desired:
         return Desired(
-            objects=settings.manifests(profile),
-            findings=findings(profile, facts, settings),
-            retain=frozenset(retain(profile, facts, settings)),
-            delete=tuple(delete(profile, facts, settings)),
-            error=error(profile, facts, settings),
+            objects=given.manifests(profile),
+            findings=findings(profile, facts, given),
+            retain=frozenset(retain(profile, facts, given)),
+            delete=tuple(delete(profile, facts, given)),
+            error=error(profile, facts, given),
         )
 
     return Controller(
         name=name,
         summary="A sample.",
-        settings=Settings,
+        settings=settings,
         facts=None,
         observe=observe,
-        desired=desired,
+        desired=desired or by_parts,
         owned=always(*owned),
         watches=always(*watches),
         **fields,
