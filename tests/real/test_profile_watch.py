@@ -7,7 +7,7 @@ from typing import Any
 import kopf
 import pytest
 
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client import config
 from controllers.runtime.manager.profile_watch import watch as profile_watch_watch
 from controllers.runtime.options import Connection, Shard
@@ -38,7 +38,7 @@ async def test_a_crd_that_kopf_has_overlooked_is_found_all_the_same(
         """Never called."""
 
     monkeypatch.setattr(kopf, "operator", overlooks_once)
-    profiles = Profiles(Shard(), lambda _name, _profile: None)
+    profiles = ProfileStore(Shard(), lambda _name, _profile: None)
     found = await config.load(Connection(kubeconfig=control_plane.kubeconfig))
     watch = profile_watch_watch.ProfileWatch(found, profiles, clock=time.monotonic)
     watch.start()

@@ -1,4 +1,4 @@
-"""Conditions: gathered, written only on change, and never over another writer's."""
+"""Conditions are batched, written only when they change, and never overwrite other writers'."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,10 +9,15 @@ import pytest_asyncio
 
 from controllers.manifests import Body, Key
 from controllers.profiles import Condition, parse_profile
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.options import Shard
 from controllers.runtime.status import conditions
-from controllers.runtime.status.conditions import LONGEST_MESSAGE, PATIENT, PROMPT, Writer
+from controllers.runtime.status.conditions import (
+    BATCH_SECONDS,
+    DEBOUNCE_SECONDS,
+    MAX_MESSAGE,
+    ConditionWriter,
+)
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, Request, event_loop
 from tests.support.fakes.objects import Happening
@@ -23,7 +28,7 @@ KEY = Key("Profile", "", "alice")
 PATCH = "PATCH Profile alice status"
 
 
-def ready(type_: str = "QuotasReady", message: str = "all is well") -> Condition:
+def ready(type_: str = "QuotasReady", message: str = "in sync") -> Condition:
     return Condition(type=type_, status="True", message=message)
 
 
@@ -31,17 +36,17 @@ def foreign(type_: str = "Theirs") -> dict[str, str]:
     return {"type": type_, "status": "True", "message": "not ours"}
 
 
-class Desk:
-    """A writer at work over a cluster with Alice's Profile, which the store follows."""
+class Setup:
+    """A writer over a cluster with Alice's Profile; the store follows the cluster."""
 
     def __init__(self, *, follow: bool = True, **profile: Any) -> None:
         self.cluster = FakeCluster()
-        self.profiles = Profiles(Shard(), lambda _name, _profile: None)
+        self.profiles = ProfileStore(Shard(), lambda _name, _profile: None)
         stored = self.cluster.objects.put(live_objects.profile_body(version=0, **profile))
         self.profiles.upsert(parse_profile(stored))
         if follow:
             self.cluster.objects.listeners.append(self.follow)
-        self.writer = Writer(self.cluster, self.profiles, clock=event_loop.now)
+        self.writer = ConditionWriter(self.cluster, self.profiles, clock=event_loop.now)
 
     def follow(self, happening: Happening) -> None:
         if happening.after is not None:
@@ -66,280 +71,284 @@ class Desk:
 
 
 @pytest_asyncio.fixture
-async def working() -> AsyncIterator[Callable[..., Desk]]:
-    """Makes desks whose writer runs until the test ends."""
+async def working() -> AsyncIterator[Callable[..., Setup]]:
+    """Creates setups whose writer runs until the test ends."""
     tasks = []
 
-    def make(**profile: Any) -> Desk:
-        desk = Desk(**profile)
-        tasks.append(asyncio.create_task(desk.writer.run()))
-        return desk
+    def create(**profile: Any) -> Setup:
+        setup = Setup(**profile)
+        tasks.append(asyncio.create_task(setup.writer.run()))
+        return setup
 
-    yield make
+    yield create
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-Make = Callable[..., Desk]
+Make = Callable[..., Setup]
 
 
-async def test_what_is_said_is_written(working: Make) -> None:
-    desk = working()
-    desk.writer.say("alice", ready())
-    await desk.wrote(1)
+async def test_a_condition_is_written(working: Make) -> None:
+    setup = working()
+    setup.writer.set("alice", ready())
+    await setup.wrote(1)
 
-    assert [{"type": "QuotasReady", "status": "True", "message": "all is well"}] == desk.stored
-    assert [PATCH] == desk.cluster.written()
+    assert [{"type": "QuotasReady", "status": "True", "message": "in sync"}] == setup.stored
+    assert [PATCH] == setup.cluster.written()
 
 
-async def test_what_several_controllers_say_is_one_write(working: Make) -> None:
-    desk = working()
+async def test_conditions_of_several_controllers_share_one_write(working: Make) -> None:
+    setup = working()
     for name in ("QuotasReady", "LimitrangesReady", "NetworkReady"):
-        desk.writer.say("alice", ready(name))
-        await asyncio.sleep(PROMPT / 4)
-    await desk.wrote(1)
+        setup.writer.set("alice", ready(name))
+        await asyncio.sleep(BATCH_SECONDS / 4)
+    await setup.wrote(1)
     await asyncio.sleep(10.0)
 
-    assert [PATCH] == desk.cluster.written()
+    assert [PATCH] == setup.cluster.written()
     assert ["LimitrangesReady", "NetworkReady", "QuotasReady"] == [
-        one["type"] for one in desk.stored
+        one["type"] for one in setup.stored
     ]
 
 
-async def test_the_last_word_counts(working: Make) -> None:
-    desk = working()
-    desk.writer.say("alice", ready(message="first"))
-    desk.writer.say("alice", ready(message="second"))
-    await desk.wrote(1)
+async def test_the_last_value_is_written(working: Make) -> None:
+    setup = working()
+    setup.writer.set("alice", ready(message="first"))
+    setup.writer.set("alice", ready(message="second"))
+    await setup.wrote(1)
     await asyncio.sleep(10.0)
 
-    assert ["second"] == [one["message"] for one in desk.stored]
-    assert [PATCH] == desk.cluster.written()
+    assert ["second"] == [one["message"] for one in setup.stored]
+    assert [PATCH] == setup.cluster.written()
 
 
-async def test_what_is_so_already_is_not_written(working: Make) -> None:
-    desk = working(conditions=[{"type": "QuotasReady", "status": "True", "message": "all is well"}])
-    desk.writer.say("alice", ready())
+async def test_an_unchanged_condition_is_not_written(working: Make) -> None:
+    setup = working(conditions=[{"type": "QuotasReady", "status": "True", "message": "in sync"}])
+    setup.writer.set("alice", ready())
     await asyncio.sleep(10.0)
 
-    assert [] == desk.cluster.requests
+    assert [] == setup.cluster.requests
 
 
-async def test_taking_a_word_back_writes_nothing(working: Make) -> None:
-    desk = working(conditions=[{"type": "QuotasReady", "status": "True", "message": "all is well"}])
-    desk.writer.say("alice", Condition(type="QuotasReady", status="False", message="oh"))
-    desk.writer.say("alice", ready())
+async def test_a_condition_that_is_reverted_is_not_written(working: Make) -> None:
+    setup = working(conditions=[{"type": "QuotasReady", "status": "True", "message": "in sync"}])
+    setup.writer.set("alice", Condition(type="QuotasReady", status="False", message="failed"))
+    setup.writer.set("alice", ready())
     await asyncio.sleep(10.0)
 
-    assert [] == desk.cluster.requests
+    assert [] == setup.cluster.requests
 
 
-async def test_a_word_taken_back_while_it_is_being_written_is_put_right(working: Make) -> None:
-    ours = {"type": "QuotasReady", "status": "True", "message": "all is well"}
-    desk = working(follow=False, conditions=[ours])
+async def test_a_condition_that_is_reverted_during_its_write_is_written_again(
+    working: Make,
+) -> None:
+    ours = {"type": "QuotasReady", "status": "True", "message": "in sync"}
+    setup = working(follow=False, conditions=[ours])
 
     async def slowly(_request: Request) -> None:
         await asyncio.sleep(1.0)
 
-    desk.cluster.before_answer = slowly
-    desk.writer.say("alice", Condition(type="QuotasReady", status="False", message="oh"))
-    await desk.wrote(1)
-    desk.writer.say("alice", ready())
-    await desk.wrote(2)
+    setup.cluster.before_answer = slowly
+    setup.writer.set("alice", Condition(type="QuotasReady", status="False", message="failed"))
+    await setup.wrote(1)
+    setup.writer.set("alice", ready())
+    await setup.wrote(2)
 
-    assert [ours] == desk.stored
+    assert [ours] == setup.stored
 
 
-async def test_a_patient_word_waits_and_may_be_taken_back(working: Make) -> None:
-    desk = working(conditions=[{"type": "QuotasReady", "status": "True", "message": "all is well"}])
+async def test_a_debounced_condition_waits_and_can_be_reverted(working: Make) -> None:
+    setup = working(conditions=[{"type": "QuotasReady", "status": "True", "message": "in sync"}])
     waiting = Condition(type="QuotasReady", status="False", message="waiting")
-    desk.writer.say("alice", waiting, patient=True)
-    await asyncio.sleep(PATIENT / 2)
-    assert [] == desk.cluster.writes()
-    desk.writer.say("alice", ready())
+    setup.writer.set_debounced("alice", waiting)
+    await asyncio.sleep(DEBOUNCE_SECONDS / 2)
+    assert [] == setup.cluster.writes()
+    setup.writer.set("alice", ready())
     await asyncio.sleep(10.0)
 
-    assert [] == desk.cluster.writes()
+    assert [] == setup.cluster.writes()
 
 
-async def test_a_patient_word_that_lasts_is_written(working: Make) -> None:
-    desk = working()
+async def test_a_debounced_condition_that_lasts_is_written(working: Make) -> None:
+    setup = working()
     began = event_loop.now()
-    desk.writer.say("alice", ready(), patient=True)
-    await desk.wrote(1)
+    setup.writer.set_debounced("alice", ready())
+    await setup.wrote(1)
 
-    assert PATIENT == pytest.approx(event_loop.now() - began, abs=0.1)
-
-
-async def test_other_writers_conditions_keep_their_places(working: Make) -> None:
-    ours = {"type": "QuotasReady", "status": "False", "message": "oh"}
-    desk = working(conditions=[foreign("A"), ours, foreign("B")])
-    desk.writer.say("alice", ready("LimitrangesReady"))
-    desk.writer.say("alice", ready())
-    await desk.wrote(1)
-
-    assert ["A", "QuotasReady", "B", "LimitrangesReady"] == [one["type"] for one in desk.stored]
-    assert foreign("B") == desk.stored[2]
+    assert DEBOUNCE_SECONDS == pytest.approx(event_loop.now() - began, abs=0.1)
 
 
-async def test_what_another_writes_at_the_same_time_is_kept(working: Make) -> None:
-    desk = working(follow=False)
-    desk.edit(foreign())
-    desk.writer.say("alice", ready())
-    await desk.wrote(2)
+async def test_conditions_of_other_writers_keep_their_places(working: Make) -> None:
+    ours = {"type": "QuotasReady", "status": "False", "message": "failed"}
+    setup = working(conditions=[foreign("A"), ours, foreign("B")])
+    setup.writer.set("alice", ready("LimitrangesReady"))
+    setup.writer.set("alice", ready())
+    await setup.wrote(1)
 
-    assert [foreign(), {"type": "QuotasReady", "status": "True", "message": "all is well"}] == (
-        desk.stored
+    assert ["A", "QuotasReady", "B", "LimitrangesReady"] == [one["type"] for one in setup.stored]
+    assert foreign("B") == setup.stored[2]
+
+
+async def test_a_concurrent_write_of_another_writer_is_kept(working: Make) -> None:
+    setup = working(follow=False)
+    setup.edit(foreign())
+    setup.writer.set("alice", ready())
+    await setup.wrote(2)
+
+    assert [foreign(), {"type": "QuotasReady", "status": "True", "message": "in sync"}] == (
+        setup.stored
     )
-    assert [PATCH, "GET Profile alice", PATCH] == [str(one) for one in desk.cluster.requests]
+    assert [PATCH, "GET Profile alice", PATCH] == [str(one) for one in setup.cluster.requests]
 
 
-async def test_our_own_answer_is_the_base_of_the_next_write(working: Make) -> None:
-    desk = working(follow=False)
-    desk.writer.say("alice", ready())
-    await desk.wrote(1)
-    desk.writer.say("alice", ready(message="still"))
-    await desk.wrote(2)
+async def test_the_response_is_the_base_of_the_next_write(working: Make) -> None:
+    setup = working(follow=False)
+    setup.writer.set("alice", ready())
+    await setup.wrote(1)
+    setup.writer.set("alice", ready(message="still"))
+    await setup.wrote(2)
 
-    assert [PATCH, PATCH] == [str(one) for one in desk.cluster.requests]
+    assert [PATCH, PATCH] == [str(one) for one in setup.cluster.requests]
 
 
-async def test_a_list_that_keeps_changing_is_tried_again_later(working: Make) -> None:
-    desk = working()
+async def test_repeated_conflicts_are_retried_later(working: Make) -> None:
+    setup = working()
     for _ in range(7):
-        desk.cluster.fail_next(Failure.CONFLICT, lambda one: one.method == "PATCH")
-    desk.writer.say("alice", ready())
-    await desk.wrote(8)
+        setup.cluster.fail_next(Failure.CONFLICT, lambda one: one.method == "PATCH")
+    setup.writer.set("alice", ready())
+    await setup.wrote(8)
 
-    assert ["QuotasReady"] == [one["type"] for one in desk.stored]
+    assert ["QuotasReady"] == [one["type"] for one in setup.stored]
 
 
 @pytest.mark.parametrize("failure", Failure)
-async def test_a_write_that_fails_is_made_later(working: Make, failure: Failure) -> None:
-    desk = working()
-    desk.cluster.fail_next(failure)
-    desk.writer.say("alice", ready())
-    await event_loop.until(lambda: desk.writer.idle, "it is written")
+async def test_a_failed_write_is_retried(working: Make, failure: Failure) -> None:
+    setup = working()
+    setup.cluster.fail_next(failure)
+    setup.writer.set("alice", ready())
+    await event_loop.until(lambda: setup.writer.idle, "it is written")
 
-    assert ["QuotasReady"] == [one["type"] for one in desk.stored]
-
-
-async def test_what_is_said_meanwhile_goes_before_what_failed(working: Make) -> None:
-    desk = working()
-    desk.cluster.fail_next(Failure.BROKEN)
-    desk.writer.say("alice", ready(message="old"))
-    desk.writer.say("alice", ready("Other"))
-    await desk.wrote(1)
-    desk.writer.say("alice", ready(message="new"))
-    await event_loop.until(lambda: len(desk.stored) == 2, "both are written")
-
-    assert ["", "new"] == [one["message"].replace("all is well", "") for one in desk.stored]
+    assert ["QuotasReady"] == [one["type"] for one in setup.stored]
 
 
-async def test_a_profile_that_is_gone_is_told_nothing(working: Make) -> None:
-    desk = working(follow=False)
-    desk.writer.say("alice", ready())
-    desk.cluster.objects.delete(KEY)
-    await desk.wrote(1)
+async def test_a_newer_condition_replaces_the_one_whose_write_failed(working: Make) -> None:
+    setup = working()
+    setup.cluster.fail_next(Failure.BROKEN)
+    setup.writer.set("alice", ready(message="old"))
+    setup.writer.set("alice", ready("Other"))
+    await setup.wrote(1)
+    setup.writer.set("alice", ready(message="new"))
+    await event_loop.until(lambda: len(setup.stored) == 2, "both are written")
+
+    assert ["", "new"] == [one["message"].replace("in sync", "") for one in setup.stored]
+
+
+async def test_a_deleted_profile_is_not_retried(working: Make) -> None:
+    setup = working(follow=False)
+    setup.writer.set("alice", ready())
+    setup.cluster.objects.delete(KEY)
+    await setup.wrote(1)
     await asyncio.sleep(10.0)
 
-    assert [PATCH] == desk.cluster.written()
+    assert [PATCH] == setup.cluster.written()
 
 
-async def test_a_forgotten_profile_is_told_nothing(working: Make) -> None:
-    desk = working()
-    desk.writer.say("alice", ready())
-    desk.writer.forget("alice")
+async def test_a_forgotten_profile_is_not_written(working: Make) -> None:
+    setup = working()
+    setup.writer.set("alice", ready())
+    setup.writer.forget("alice")
     await asyncio.sleep(10.0)
 
-    assert [] == desk.cluster.requests
+    assert [] == setup.cluster.requests
 
 
-async def test_a_new_profile_of_the_same_name_is_told_nothing_about_the_old(working: Make) -> None:
-    desk = working(follow=False)
-    desk.cluster.objects.delete(KEY)
-    desk.cluster.objects.put(live_objects.profile_body(uid="uid-new", version=0))
-    desk.writer.say("alice", ready())
-    await desk.wrote(1)
+async def test_a_new_profile_of_the_same_name_does_not_receive_old_conditions(
+    working: Make,
+) -> None:
+    setup = working(follow=False)
+    setup.cluster.objects.delete(KEY)
+    setup.cluster.objects.put(live_objects.profile_body(uid="uid-new", version=0))
+    setup.writer.set("alice", ready())
+    await setup.wrote(1)
     await asyncio.sleep(10.0)
 
-    assert [] == desk.stored
-    assert [PATCH] == desk.cluster.written()
+    assert [] == setup.stored
+    assert [PATCH] == setup.cluster.written()
 
 
-async def test_a_profile_that_is_being_deleted_is_told_nothing(working: Make) -> None:
-    desk = working()
-    desk.writer.say("alice", ready())
-    desk.cluster.objects.edit(
+async def test_a_terminating_profile_is_not_written(working: Make) -> None:
+    setup = working()
+    setup.writer.set("alice", ready())
+    setup.cluster.objects.edit(
         KEY, lambda body: body["metadata"].update(finalizers=["a/b"], deletionTimestamp="now")
     )
     await asyncio.sleep(10.0)
 
-    assert [] == desk.cluster.writes()
+    assert [] == setup.cluster.writes()
 
 
-async def test_the_path_has_the_version_that_the_profile_was_read_in(working: Make) -> None:
-    desk = working()
+async def test_the_path_has_the_version_in_which_the_profile_was_read(working: Make) -> None:
+    setup = working()
     body = {**live_objects.profile_body(version=999), "apiVersion": "kubeflow.org/v1beta1"}
-    desk.profiles.upsert(parse_profile(body))
-    desk.writer.say("alice", ready())
-    await desk.wrote(1)
+    setup.profiles.upsert(parse_profile(body))
+    setup.writer.set("alice", ready())
+    await setup.wrote(1)
 
-    path = desk.cluster.writes()[0].path
+    path = setup.cluster.writes()[0].path
     assert "/apis/kubeflow.org/v1beta1/profiles/alice/status" == path
 
 
-async def test_a_long_message_is_cut_and_compared_as_cut(working: Make) -> None:
-    desk = working()
-    desk.writer.say("alice", ready(message="x" * 5000))
-    await desk.wrote(1)
-    desk.writer.say("alice", ready(message="x" * 5000))
+async def test_a_long_message_is_truncated_before_it_is_compared(working: Make) -> None:
+    setup = working()
+    setup.writer.set("alice", ready(message="x" * 5000))
+    await setup.wrote(1)
+    setup.writer.set("alice", ready(message="x" * 5000))
     await asyncio.sleep(10.0)
 
-    assert LONGEST_MESSAGE == len(desk.stored[0]["message"])
-    assert desk.stored[0]["message"].endswith("xx...")
-    assert [PATCH] == desk.cluster.written()
+    assert MAX_MESSAGE == len(setup.stored[0]["message"])
+    assert setup.stored[0]["message"].endswith("xx...")
+    assert [PATCH] == setup.cluster.written()
 
 
-async def test_draining_writes_at_once_what_is_said() -> None:
-    desk = Desk()
+async def test_flush_writes_pending_conditions_at_once() -> None:
+    setup = Setup()
     began = event_loop.now()
-    desk.writer.say("alice", ready(), patient=True)
-    await desk.writer.drain()
+    setup.writer.set_debounced("alice", ready())
+    await setup.writer.flush()
 
-    assert ["QuotasReady"] == [one["type"] for one in desk.stored]
-    assert event_loop.now() - began < PROMPT
+    assert ["QuotasReady"] == [one["type"] for one in setup.stored]
+    assert event_loop.now() - began < BATCH_SECONDS
 
 
-async def test_draining_waits_for_what_is_being_written(working: Make) -> None:
-    desk = working()
+async def test_flush_waits_for_writes_in_flight(working: Make) -> None:
+    setup = working()
 
     async def slowly(_request: Request) -> None:
         await asyncio.sleep(5.0)
 
-    desk.cluster.before_answer = slowly
-    desk.writer.say("alice", ready())
-    await desk.wrote(1)
+    setup.cluster.before_answer = slowly
+    setup.writer.set("alice", ready())
+    await setup.wrote(1)
     began = event_loop.now()
-    await desk.writer.drain()
+    await setup.writer.flush()
 
     assert event_loop.now() - began > 4.0
 
 
-async def test_draining_does_not_wait_for_a_server_that_is_away() -> None:
-    desk = Desk()
-    desk.cluster.down = True
-    desk.writer.say("alice", ready())
-    await asyncio.wait_for(desk.writer.drain(), 1.0)
+async def test_flush_does_not_wait_for_an_unreachable_server() -> None:
+    setup = Setup()
+    setup.cluster.down = True
+    setup.writer.set("alice", ready())
+    await asyncio.wait_for(setup.writer.flush(), 1.0)
 
-    assert [PATCH] == desk.cluster.written()
+    assert [PATCH] == setup.cluster.written()
 
 
-def test_merging_puts_new_conditions_at_the_end_in_the_order_of_their_types() -> None:
+def test_merge_appends_new_conditions_in_the_order_of_their_types() -> None:
     present = [ready("B"), ready("Z")]
-    said = [ready("C"), ready("Z", "changed"), ready("A")]
+    new = [ready("C"), ready("Z", "changed"), ready("A")]
 
     assert (ready("B"), ready("Z", "changed"), ready("A"), ready("C")) == conditions.merge(
-        present, said
+        present, new
     )

@@ -1,4 +1,4 @@
-"""The Profiles that are known, as frozen views. Fed by the Profile watch, read by everybody."""
+"""The store of Profiles, which the Profile watch keeps current."""
 
 from __future__ import annotations
 
@@ -8,73 +8,71 @@ from dataclasses import replace
 from controllers.profiles import Profile
 from controllers.runtime.options import Shard
 
-_REMEMBERED = 10_000
-"""UIDs of Profiles that went, of which a list under way may still tell."""
+_MAX_DELETED = 10_000
+"""UIDs of deleted Profiles that a list in progress may still contain."""
 
 
-class Profiles:
-    """Profiles of this process's shard, by name. ``synced`` once the first list is complete."""
+class ProfileStore:
+    """The Profiles of this process's shard by name. Belongs to one event loop."""
 
     def __init__(self, shard: Shard, changed: Callable[[str, Profile | None], None]) -> None:
-        """``changed`` is called with the name, and the profile or None when it is gone."""
+        """``changed`` is called with the name, and the Profile or None when it is deleted."""
         self._shard = shard
         self._changed = changed
         self._profiles: dict[str, Profile] = {}
-        self._everybody: dict[str, tuple[str, int]] = {}  # name: UID and version, of all shards
+        self._all: dict[str, tuple[str, int]] = {}  # all shards: name -> UID and version
         self._names: frozenset[str] | None = None
-        self._awaited: set[str] | None = None  # UIDs that a list showed and the watch not yet
-        self._gone: dict[
-            str, None
-        ] = {}  # UIDs that went since the last list; it may show them still
+        self._missing: set[str] | None = None  # UIDs that a list contained and the watch has not
+        self._deleted: dict[str, None] = {}  # UIDs since the last list, which may still contain it
 
     @property
     def synced(self) -> bool:
-        """Whether all profiles of the first list are known."""
-        return self._awaited is not None and not self._awaited
+        """Whether every Profile of the first list is in the store."""
+        return self._missing is not None and not self._missing
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of Profiles."""
         return len(self._profiles)
 
     def __iter__(self) -> Iterator[str]:
-        """Their names; a copy, so that it may be changed meanwhile."""
+        """Iterate over a copy of the names: the store may change meanwhile."""
         return iter(list(self._profiles))
 
     def get(self, name: str) -> Profile | None:
-        """The profile of this name."""
+        """Return the Profile of this name."""
         return self._profiles.get(name)
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of all Profiles that there are, those of other shards too.
+        """The names of all Profiles, also of other shards.
 
-        The same object until one comes or goes, so that what follows from it can be kept.
+        The same object until a Profile is added or deleted, so that results can be cached by it.
         """
         if self._names is None:
-            self._names = frozenset(self._everybody)
+            self._names = frozenset(self._all)
         return self._names
 
     def upsert(self, profile: Profile) -> None:
-        """The watch has shown this; wakes nobody when only status differs."""
-        self._everybody[profile.name] = profile.uid, _number(profile.resource_version)
+        """Add or replace a Profile of an event. A change of status alone is not reported."""
+        self._all[profile.name] = profile.uid, _number(profile.resource_version)
         if self._names is not None and profile.name not in self._names:
             self._names = None
         if not self._shard.holds(profile.uid):
             return
-        self._await_no_more(profile.uid)
+        self._found(profile.uid)
         before = self._profiles.get(profile.name)
-        # Also of another UID: kopf hands events of two Profiles of one name on in any order.
-        if before is not None and _older(profile, before):
+        # Also with another UID: kopf delivers events of two Profiles of one name in any order.
+        if before is not None and _is_older(profile, before):
             return
         self._profiles[profile.name] = profile
         if profile != before:
             self._changed(profile.name, profile)
 
-    def remove(self, name: str, uid: str) -> None:
-        """The watch has shown the end of this one; a newer one of its name stays."""
+    def delete(self, name: str, uid: str) -> None:
+        """Delete a Profile; a newer one of the same name stays."""
         self.ignore(uid)
-        if self._everybody.get(name, ("", 0))[0] == uid:
-            del self._everybody[name]
+        if self._all.get(name, ("", 0))[0] == uid:
+            del self._all[name]
             self._names = None
         before = self._profiles.get(name)
         if before is not None and before.uid == uid:
@@ -82,43 +80,43 @@ class Profiles:
             self._changed(name, None)
 
     def ignore(self, uid: str) -> None:
-        """Nothing will come of this one: it went, or cannot be read. Do not wait for it."""
-        self._await_no_more(uid)
-        self._gone[uid] = None
-        while len(self._gone) > _REMEMBERED:
-            del self._gone[next(iter(self._gone))]
+        """Do not wait for a Profile that is deleted or invalid."""
+        self._found(uid)
+        self._deleted[uid] = None
+        while len(self._deleted) > _MAX_DELETED:
+            del self._deleted[next(iter(self._deleted))]
 
-    def census(self, uids: Mapping[str, str], version: str) -> None:
-        """A list of this resourceVersion has shown exactly these names and UIDs.
+    def replace(self, uids: Mapping[str, str], version: str) -> None:
+        """Complete a list of this resourceVersion that contained these names and UIDs.
 
-        Those that are older than the list and not on it went while nobody watched.
+        Profiles that are older than the list and not in it were deleted without an event.
         """
-        later = {n: one for n, one in self._everybody.items() if one[1] > int(version)}
-        listed = {n: (u, int(version)) for n, u in uids.items() if u not in self._gone}
-        self._everybody, self._names = {**listed, **later}, None
+        newer = {name: one for name, one in self._all.items() if one[1] > int(version)}
+        listed = {n: (uid, int(version)) for n, uid in uids.items() if uid not in self._deleted}
+        self._all, self._names = {**listed, **newer}, None
         for name, profile in list(self._profiles.items()):
             if uids.get(name) != profile.uid and _number(profile.resource_version) <= int(version):
-                self.remove(name, profile.uid)
-        known = {profile.uid for profile in self._profiles.values()}
-        held = {uid for uid in uids.values() if self._shard.holds(uid)}
-        self._awaited = held - known - self._gone.keys()
-        self._gone.clear()
+                self.delete(name, profile.uid)
+        present = {profile.uid for profile in self._profiles.values()}
+        in_shard = {uid for uid in uids.values() if self._shard.holds(uid)}
+        self._missing = in_shard - present - self._deleted.keys()
+        self._deleted.clear()
 
-    def observe_status(self, profile: Profile) -> None:
-        """Our own write was answered with this."""
+    def update_status(self, profile: Profile) -> None:
+        """Store the conditions of a response to a write of this process."""
         before = self._profiles.get(profile.name)
-        if before is None or before.uid != profile.uid or _older(profile, before):
+        if before is None or before.uid != profile.uid or _is_older(profile, before):
             return
         self._profiles[profile.name] = replace(
             before, conditions=profile.conditions, resource_version=profile.resource_version
         )
 
-    def _await_no_more(self, uid: str) -> None:
-        if self._awaited:
-            self._awaited.discard(uid)
+    def _found(self, uid: str) -> None:
+        if self._missing:
+            self._missing.discard(uid)
 
 
-def _older(one: Profile, other: Profile) -> bool:
+def _is_older(one: Profile, other: Profile) -> bool:
     """Whether ``one`` was read before ``other``; resourceVersions are numbers since 1.35."""
     return _number(one.resource_version) < _number(other.resource_version)
 

@@ -12,7 +12,7 @@ import structlog
 from controllers.manifests import Body
 from controllers.profiles import Profile, parse_profile
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.cache.reflector import list_pages
 from controllers.runtime.client.client import Client
 from controllers.runtime.commands.summaries import Row, Summary, row_of
@@ -126,7 +126,7 @@ async def _rows(
     return [row for row in await asyncio.gather(*looks) if row is not None]
 
 
-async def listed_profiles(cluster: Client, profiles: Profiles) -> None:
+async def listed_profiles(cluster: Client, profiles: ProfileStore) -> None:
     """Fill the store by one list.
 
     Tries again with backoff until the API server answers and serves the Profile CRD; raises
@@ -154,7 +154,7 @@ async def listed_profiles(cluster: Client, profiles: Profiles) -> None:
 
 async def list_into(
     cluster: Client,
-    profiles: Profiles,
+    profiles: ProfileStore,
     version: str,
     seen: Callable[[Profile, Body], None] = lambda _profile, _body: None,
 ) -> None:
@@ -177,4 +177,4 @@ async def list_into(
                 profiles.upsert(profile)
                 seen(profile, item)
             metadata = page["metadata"]
-    profiles.census(uids, metadata["resourceVersion"])
+    profiles.replace(uids, metadata["resourceVersion"])

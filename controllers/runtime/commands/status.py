@@ -14,7 +14,7 @@ from dataclasses import replace
 from controllers.manifests import Body
 from controllers.profiles import Profile, conditions_changed
 from controllers.runtime.apply.changeset import NOTHING
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
 from controllers.runtime.commands import oneshot, statuses
 from controllers.runtime.commands.statuses import Look, Overview, Question, Sight, State, Status
@@ -104,7 +104,7 @@ def _counted(controller: AnyController, variant: str) -> AnyController:
     )
 
 
-async def _sights(cluster: Client, profiles: Profiles) -> dict[str, Sight]:
+async def _sights(cluster: Client, profiles: ProfileStore) -> dict[str, Sight]:
     """Every Profile; those that are gone are dropped from the store."""
     for version in KINDS["Profile"].versions:
         sights: dict[str, Sight] = {}

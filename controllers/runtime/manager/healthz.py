@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from controllers.runtime.cache.informer import Informer
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.controller import HealthReporter
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.manager.servers import Check
@@ -21,7 +21,7 @@ class Health:
 
     def __init__(
         self,
-        profiles: Profiles,
+        profiles: ProfileStore,
         watch: ProfileWatch,
         informers: Mapping[str, Informer],
         reconcilers: Mapping[str, Reconciler],

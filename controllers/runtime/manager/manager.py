@@ -16,7 +16,7 @@ import structlog
 
 from controllers.profiles import Profile
 from controllers.runtime.cache import informer, reflector
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client import client
 from controllers.runtime.controller import ALL_PROFILES, AnyController, Instrumented, Runnable
 from controllers.runtime.external.garbage import Chore
@@ -25,8 +25,8 @@ from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler, World
-from controllers.runtime.status.conditions import Writer
-from controllers.runtime.status.events import Recorder
+from controllers.runtime.status.conditions import ConditionWriter
+from controllers.runtime.status.events import EventRecorder
 from controllers.runtime.workqueue import Priority
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -59,7 +59,7 @@ class Manager:
         self._cluster = cluster
         self._clock = clock
         self._recovered_at = float("-inf")
-        self.profiles = Profiles(options.shard, self._profile_changed)
+        self.profiles = ProfileStore(options.shard, self._profile_changed)
         self.informers = informer.new_informers(
             assemblies,
             cluster,
@@ -73,16 +73,18 @@ class Manager:
             in_shard=options.shard.holds,
         )
         backlog = cluster.low_priority()
-        telling = not options.dry_run
-        identity = socket.gethostname()
+        conditions, recorder = None, None
+        if not options.dry_run:
+            conditions = ConditionWriter(backlog, self.profiles, clock=clock)
+            recorder = EventRecorder(backlog, clock=clock, identity=socket.gethostname())
         self.world = World(
             cluster=cluster,
             backlog=backlog,
             profiles=self.profiles,
             informers=self.informers,
             metrics=metrics,
-            conditions=Writer(backlog, self.profiles, clock=self._clock) if telling else None,
-            recorder=Recorder(backlog, clock=self._clock, identity=identity) if telling else None,
+            conditions=conditions,
+            recorder=recorder,
             clock=self._clock,
             adopted_namespaces=options.adopted_namespaces,
             known=options.known,
@@ -155,7 +157,7 @@ class Manager:
         for reconciler in self.reconcilers.values():
             reconciler.queue.retry_now()
         if self.world.conditions is not None:
-            self.world.conditions.hurry()
+            self.world.conditions.retry_now()
 
     def _notify(self, controller: str) -> None:
         external = self.reconcilers[controller].external
@@ -252,9 +254,9 @@ class Manager:
     async def drain(self) -> None:
         """Say on the cluster what is still to be said."""
         if self.world.conditions is not None:
-            await self.world.conditions.drain()
+            await self.world.conditions.flush()
         if self.world.recorder is not None:
-            await self.world.recorder.drain()
+            await self.world.recorder.flush()
 
     async def _resync(self) -> None:
         while True:

@@ -19,7 +19,7 @@ from controllers.runtime.apply.apply import Applier
 from controllers.runtime.apply.changeset import ChangeSet
 from controllers.runtime.apply.namespace import Standing, standing_of
 from controllers.runtime.cache.informer import Informer
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
 from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.errors import Terminal, Waiting
@@ -33,8 +33,8 @@ from controllers.runtime.reconcile.reports import (
     with_problems,
 )
 from controllers.runtime.reconcile.result import Failed, Outcome, outcome_of
-from controllers.runtime.status.conditions import Writer
-from controllers.runtime.status.events import Recorder
+from controllers.runtime.status.conditions import ConditionWriter
+from controllers.runtime.status.events import EventRecorder
 from controllers.runtime.workqueue import Priority, ShutDown, WorkQueue
 
 _PATIENT_FAILURES = 3
@@ -47,12 +47,12 @@ class World:
     cluster: Client
     backlog: Client
     """The same cluster, for writes that let the others go first."""
-    profiles: Profiles
+    profiles: ProfileStore
     informers: Mapping[str, Informer]
     metrics: Metrics
-    conditions: Writer | None
+    conditions: ConditionWriter | None
     """None: nothing is told on the cluster (a dry run)."""
-    recorder: Recorder | None
+    recorder: EventRecorder | None
     clock: Callable[[], float] = time.monotonic
     adopted_namespaces: bool = False
     known: frozenset[str] = frozenset()
@@ -70,7 +70,7 @@ class _CacheReader:
 
     controller: str
     informers: Mapping[str, Informer]
-    known: Profiles
+    known: ProfileStore
 
     @property
     def profiles(self) -> frozenset[str]:
@@ -261,7 +261,7 @@ class Reconciler:
             self.queue.add_after(report.profile, max(after, soonest))
 
     def _tell(
-        self, profile: Profile, report: Report, conditions: Writer, recorder: Recorder
+        self, profile: Profile, report: Report, conditions: ConditionWriter, recorder: EventRecorder
     ) -> None:
         outcome = report.outcome
         failures = self.queue.num_requeues(profile.name)
@@ -269,6 +269,7 @@ class Reconciler:
         fleeting = outcome.retry and failures < _PATIENT_FAILURES
         if not fleeting:
             condition = report.condition(self.controller.condition)
-            conditions.say(profile.name, condition, patient=outcome.patient)
+            update = conditions.set_debounced if outcome.patient else conditions.set
+            update(profile.name, condition)
         for event in report.events(fleeting=fleeting):
             recorder.record(profile, event)

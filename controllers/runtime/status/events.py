@@ -1,7 +1,7 @@
-"""Events on Profiles: what a person must act on, and what was changed. Said once, counted after.
+"""Posts events on Profiles: changes, and what a person must act on. Repeated events are counted.
 
-Written with the process's own client rather than kopf's: kopf posts from within its handlers, does
-not aggregate, and its queue is not bounded by --max-writes (docs/designs/0001-events.md).
+This uses the client of the process instead of kopf's event posting: kopf posts from its handlers,
+does not aggregate, and --max-writes does not bound its queue (docs/designs/0001-events.md).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from controllers.runtime.errors import ApiError, UnreachableError
 logger = structlog.stdlib.get_logger(__name__)
 
 NAMESPACE = "default"
-"""Where events of cluster-scoped objects live."""
-REPEAT = 3600.0
-"""Seconds before the same event of the same profile is worth another write."""
-LONGEST_MESSAGE = 1024
+"""The namespace of the events of cluster-scoped objects."""
+REPEAT_SECONDS = 3600.0
+"""How long the same event of the same Profile is not posted again."""
+MAX_MESSAGE = 1024
 CAPACITY = 20_000
-"""Events that may wait, and that are remembered as told."""
+"""How many events may wait, and how many posted ones are remembered."""
 _POSTERS = 8
-"""As many as keep pace with the writes that they tell of; --max-writes bounds them all."""
+"""Enough to keep up with the writes that are reported; --max-writes bounds all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event to be told of a profile."""
+    """An event on a Profile."""
 
     controller: str
     reason: str
@@ -43,33 +43,36 @@ class Event:
     warning: bool = False
 
 
-class Recorder:
-    """Posts events in the background; ``record`` never waits and never fails."""
+class EventRecorder:
+    """Posts events in the background. ``record`` never waits and never fails."""
 
     def __init__(
         self,
-        cluster: Client,
+        client: Client,
         *,
         clock: Callable[[], float],
         identity: str,
         capacity: int = CAPACITY,
     ) -> None:
-        """``clock`` gives monotonic seconds; ``identity`` names this process in the events."""
-        self._cluster = cluster
+        """``clock`` returns monotonic seconds; ``identity`` is the reportingInstance."""
+        self._client = client
         self._clock = clock
         self._identity = identity
         self._capacity = capacity
         self._queue: asyncio.Queue[tuple[Profile, Event]] = asyncio.Queue(capacity)
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._posted: OrderedDict[str, float] = OrderedDict()
         self._pending = 0
         self.dropped = 0
-        """How many events were not told, because too many waited; shown as a metric."""
+        """How many events were dropped because too many waited; exposed as a metric."""
 
     def record(self, profile: Profile, event: Event) -> None:
-        """Tell it, unless the same was told within REPEAT; drops it when too many wait."""
+        """Post an event, unless the same was posted within ``REPEAT_SECONDS``.
+
+        Drops the event when too many wait.
+        """
         name = _name(profile, event)
         now = self._clock()
-        if now - self._told.get(name, -REPEAT) < REPEAT:
+        if now - self._posted.get(name, -REPEAT_SECONDS) < REPEAT_SECONDS:
             return
         try:
             self._queue.put_nowait((profile, event))
@@ -77,10 +80,10 @@ class Recorder:
             self.dropped += 1
             return
         self._pending += 1
-        self._told[name] = now
-        self._told.move_to_end(name)
-        while len(self._told) > self._capacity:
-            self._told.popitem(last=False)
+        self._posted[name] = now
+        self._posted.move_to_end(name)
+        while len(self._posted) > self._capacity:
+            self._posted.popitem(last=False)
 
     @property
     def idle(self) -> bool:
@@ -88,7 +91,7 @@ class Recorder:
         return not self._pending
 
     async def run(self) -> None:
-        """Post what is recorded until cancelled."""
+        """Post events until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_POSTERS):
                 group.create_task(self._work())
@@ -100,13 +103,13 @@ class Recorder:
                 await self._post(profile, event)
             except (ApiError, UnreachableError) as error:
                 logger.warning("event not posted", profile=profile.name, error=str(error))
-                self._told.pop(_name(profile, event), None)
+                self._posted.pop(_name(profile, event), None)
             finally:
                 self._pending -= 1
                 self._queue.task_done()
 
-    async def drain(self) -> None:
-        """Post everything recorded so far, whether ``run`` runs or not; returns when it is done."""
+    async def flush(self) -> None:
+        """Post every waiting event now, whether ``run`` runs or not."""
         helpers = [asyncio.create_task(self._work()) for _ in range(_POSTERS)]
         await self._queue.join()
         for helper in helpers:
@@ -118,32 +121,30 @@ class Recorder:
         path = f"/api/v1/namespaces/{NAMESPACE}/events"
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
-            await self._cluster.write(
-                "POST", path, _body(profile, event, name, now, self._identity)
-            )
+            await self._client.write("POST", path, _body(profile, event, name, now, self._identity))
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
             await self._count(f"{path}/{name}", now)
 
     async def _count(self, path: str, now: str) -> None:
-        """The same was told before, perhaps by an earlier process: count it there."""
-        live = await self._cluster.get(path)
+        """Increase the count of an event that exists already, perhaps from an earlier process."""
+        live = await self._client.get(path)
         patch: Body = {"count": int(live.get("count") or 1) + 1, "lastTimestamp": now}
-        await self._cluster.write("PATCH", path, patch, content_type=MERGE_PATCH)
+        await self._client.write("PATCH", path, patch, content_type=MERGE_PATCH)
 
 
 def _name(profile: Profile, event: Event) -> str:
-    """The same event of the same profile has the same name, over restarts too."""
-    told = f"{profile.uid}/{event.controller}/{event.reason}/{event.message}"
-    return f"{profile.name[:200]}.{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}"
+    """Return the same name for the same event of the same Profile, also after a restart."""
+    content = f"{profile.uid}/{event.controller}/{event.reason}/{event.message}"
+    return f"{profile.name[:200]}.{hashlib.blake2b(content.encode(), digest_size=8).hexdigest()}"
 
 
 def _body(profile: Profile, event: Event, name: str, now: str, identity: str) -> Body:
     component = f"{MANAGED_BY}-{event.controller}"
     message = event.message
-    if len(message.encode()) > LONGEST_MESSAGE:
-        message = message.encode()[: LONGEST_MESSAGE - 3].decode("utf-8", "ignore") + "..."
+    if len(message.encode()) > MAX_MESSAGE:
+        message = message.encode()[: MAX_MESSAGE - 3].decode("utf-8", "ignore") + "..."
     return {
         "apiVersion": "v1",
         "kind": "Event",

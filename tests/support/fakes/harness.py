@@ -104,7 +104,7 @@ async def running(
     for body in cluster.objects.all_of("Profile"):
         manager.profiles.upsert(parse_profile(body))
         uids[body["metadata"]["name"]] = body["metadata"]["uid"]
-    manager.profiles.census(uids, str(cluster.objects.version))
+    manager.profiles.replace(uids, str(cluster.objects.version))
     cluster.objects.listeners.append(watch)
     try:
         await manager.synced()
@@ -143,7 +143,7 @@ def _profile_watch(manager: Manager) -> Callable[[Happening], None]:
             manager.profiles.upsert(parse_profile(happening.after))
         elif happening.before is not None:
             metadata = happening.before["metadata"]
-            manager.profiles.remove(metadata["name"], metadata["uid"])
+            manager.profiles.delete(metadata["name"], metadata["uid"])
 
     return tell
 

@@ -23,7 +23,7 @@ import structlog
 from controllers.profiles import parse_profile
 from controllers.runtime import tracebacks
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.cache.profiles import Profiles
+from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.config import RestConfig
 from controllers.runtime.manager.profile_watch import relist
 from controllers.runtime.manager.profile_watch.bridge import Mailbox
@@ -56,7 +56,7 @@ class ProfileWatch:
     """Keeps a store of Profiles up to date, from another thread."""
 
     def __init__(
-        self, config: RestConfig, profiles: Profiles, *, clock: Callable[[], float]
+        self, config: RestConfig, profiles: ProfileStore, *, clock: Callable[[], float]
     ) -> None:
         """To be made in the event loop that the store belongs to."""
         self.down_since: float | None = clock()
@@ -189,7 +189,7 @@ class ProfileWatch:
         body = dict(event["object"])
         if event["type"] == "DELETED":
             metadata = body["metadata"]
-            self._mailbox.post(self._profiles.remove, metadata["name"], metadata["uid"])
+            self._mailbox.post(self._profiles.delete, metadata["name"], metadata["uid"])
             return
         try:
             profile = parse_profile(body)
@@ -252,7 +252,7 @@ class ProfileWatch:
             self.trouble = _ABSENT
 
     async def _census(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._mailbox.post(self._profiles.census, *await relist.take(session, url))
+        self._mailbox.post(self._profiles.replace, *await relist.take(session, url))
 
     def _up(self) -> None:
         if self._told_down:

@@ -1,4 +1,4 @@
-"""Events: said once, counted after, and never in anybody's way."""
+"""Events are posted once, then counted, and recording them never waits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,13 @@ import pytest_asyncio
 
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.status.events import CAPACITY, LONGEST_MESSAGE, REPEAT, Event, Recorder
+from controllers.runtime.status.events import (
+    CAPACITY,
+    MAX_MESSAGE,
+    REPEAT_SECONDS,
+    Event,
+    EventRecorder,
+)
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, event_loop
 
@@ -24,15 +30,15 @@ def cluster() -> FakeCluster:
     return FakeCluster()
 
 
-def recorder_over(cluster: FakeCluster, *, capacity: int = CAPACITY) -> Recorder:
-    return Recorder(cluster, clock=event_loop.now, identity="pod-1", capacity=capacity)
+def recorder_over(cluster: FakeCluster, *, capacity: int = CAPACITY) -> EventRecorder:
+    return EventRecorder(cluster, clock=event_loop.now, identity="pod-1", capacity=capacity)
 
 
 @pytest_asyncio.fixture
-async def recorder(cluster: FakeCluster) -> AsyncIterator[Recorder]:
-    made = recorder_over(cluster)
-    task = asyncio.create_task(made.run())
-    yield made
+async def recorder(cluster: FakeCluster) -> AsyncIterator[EventRecorder]:
+    recorder = recorder_over(cluster)
+    task = asyncio.create_task(recorder.run())
+    yield recorder
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -41,9 +47,9 @@ def stored(cluster: FakeCluster) -> list[Body]:
     return cluster.objects.all_of("Event")
 
 
-async def test_an_event_tells_of_the_profile(cluster: FakeCluster, recorder: Recorder) -> None:
+async def test_an_event_involves_the_profile(cluster: FakeCluster, recorder: EventRecorder) -> None:
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
     (event,) = stored(cluster)
     metadata = event.pop("metadata")
     first, last = event.pop("firstTimestamp"), event.pop("lastTimestamp")
@@ -70,43 +76,45 @@ async def test_an_event_tells_of_the_profile(cluster: FakeCluster, recorder: Rec
     }
 
 
-async def test_what_is_no_warning_is_normal(cluster: FakeCluster, recorder: Recorder) -> None:
+async def test_an_event_that_is_not_a_warning_is_normal(
+    cluster: FakeCluster, recorder: EventRecorder
+) -> None:
     recorder.record(ALICE, CREATED)
-    await recorder.drain()
+    await recorder.flush()
 
     assert ["Normal"] == [event["type"] for event in stored(cluster)]
 
 
-async def test_the_same_is_told_once_within_its_period(
-    cluster: FakeCluster, recorder: Recorder
+async def test_the_same_event_is_posted_once_within_the_repeat_period(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     for _ in range(3):
         recorder.record(ALICE, REFUSED)
-        await asyncio.sleep(REPEAT / 4)
-    await recorder.drain()
+        await asyncio.sleep(REPEAT_SECONDS / 4)
+    await recorder.flush()
 
     assert 1 == len(cluster.writes())
 
 
-async def test_the_same_is_counted_after_its_period(
-    cluster: FakeCluster, recorder: Recorder
+async def test_the_same_event_is_counted_after_the_repeat_period(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     recorder.record(ALICE, REFUSED)
-    await asyncio.sleep(REPEAT + 1)
+    await asyncio.sleep(REPEAT_SECONDS + 1)
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
 
     assert [2] == [event["count"] for event in stored(cluster)]
 
 
-async def test_the_same_is_counted_after_a_restart(
-    cluster: FakeCluster, recorder: Recorder
+async def test_the_same_event_is_counted_after_a_restart(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
     restarted = recorder_over(cluster)
     restarted.record(ALICE, REFUSED)
-    await restarted.drain()
+    await restarted.flush()
 
     name = stored(cluster)[0]["metadata"]["name"]
     assert [2] == [event["count"] for event in stored(cluster)]
@@ -128,72 +136,72 @@ async def test_the_same_is_counted_after_a_restart(
     ],
     ids=["another_event", "another_profile", "a_new_profile_of_the_name", "another_controller"],
 )
-async def test_what_differs_is_another_event(
-    cluster: FakeCluster, recorder: Recorder, other: tuple[Profile, Event]
+async def test_a_difference_makes_another_event(
+    cluster: FakeCluster, recorder: EventRecorder, other: tuple[Profile, Event]
 ) -> None:
     recorder.record(ALICE, REFUSED)
     recorder.record(*other)
-    await recorder.drain()
+    await recorder.flush()
 
     assert 2 == len(stored(cluster))
 
 
-async def test_a_long_message_is_cut_between_characters(
-    cluster: FakeCluster, recorder: Recorder
+async def test_a_long_message_is_truncated_between_characters(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     recorder.record(ALICE, Event(controller="samples", reason="Long", message="é" * 5000))
-    await recorder.drain()
+    await recorder.flush()
     (event,) = stored(cluster)
 
-    assert len(event["message"].encode()) <= LONGEST_MESSAGE
+    assert len(event["message"].encode()) <= MAX_MESSAGE
     assert event["message"].endswith("é...")
 
 
-async def test_long_messages_with_one_beginning_are_different_events(
-    cluster: FakeCluster, recorder: Recorder
+async def test_long_messages_with_the_same_beginning_are_different_events(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     for end in "ab":
         message = "x" * 5000 + end
         recorder.record(ALICE, Event(controller="samples", reason="Long", message=message))
-    await recorder.drain()
+    await recorder.flush()
 
     assert 2 == len(stored(cluster))
 
 
-async def test_a_name_is_short_enough_whatever_the_profiles(
-    cluster: FakeCluster, recorder: Recorder
+async def test_the_name_of_an_event_is_never_too_long(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     recorder.record(live_objects.profile("p" * 253), REFUSED)
-    await recorder.drain()
+    await recorder.flush()
 
     assert len(stored(cluster)[0]["metadata"]["name"]) <= 253
 
 
 @pytest.mark.parametrize("failure", Failure)
-async def test_an_event_that_is_not_posted_may_be_told_again(
-    cluster: FakeCluster, recorder: Recorder, failure: Failure
+async def test_an_event_that_could_not_be_posted_can_be_posted_again(
+    cluster: FakeCluster, recorder: EventRecorder, failure: Failure
 ) -> None:
     cluster.fail_next(failure)
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
 
     assert 1 == len(stored(cluster))
 
 
-async def test_an_event_that_fails_does_not_stop_the_others(
-    cluster: FakeCluster, recorder: Recorder
+async def test_a_failed_event_does_not_stop_the_others(
+    cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
     cluster.fail_next(Failure.BROKEN)
     recorder.record(ALICE, REFUSED)
     recorder.record(ALICE, CREATED)
-    await recorder.drain()
+    await recorder.flush()
 
     assert ["Reconciled"] == [event["reason"] for event in stored(cluster)]
 
 
-async def test_recording_never_waits_and_drops_what_is_too_much(
+async def test_recording_never_waits_and_drops_events_above_the_capacity(
     cluster: FakeCluster,
 ) -> None:
     recorder = recorder_over(cluster, capacity=2)
@@ -201,26 +209,26 @@ async def test_recording_never_waits_and_drops_what_is_too_much(
         recorder.record(ALICE, Event(controller="samples", reason="Many", message=str(number)))
 
     assert 3 == recorder.dropped
-    await recorder.drain()
+    await recorder.flush()
     assert ["0", "1"] == sorted(event["message"] for event in stored(cluster))
 
 
-async def test_what_was_dropped_may_be_told_again(
+async def test_a_dropped_event_can_be_posted_again(
     cluster: FakeCluster,
 ) -> None:
     recorder = recorder_over(cluster, capacity=1)
     recorder.record(ALICE, CREATED)
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
     recorder.record(ALICE, REFUSED)
-    await recorder.drain()
+    await recorder.flush()
 
     assert 2 == len(stored(cluster))
 
 
-async def test_draining_posts_what_is_recorded_where_nothing_runs(cluster: FakeCluster) -> None:
+async def test_flush_posts_events_without_run(cluster: FakeCluster) -> None:
     recorder = recorder_over(cluster)
     recorder.record(ALICE, CREATED)
-    await asyncio.wait_for(recorder.drain(), 1.0)
+    await asyncio.wait_for(recorder.flush(), 1.0)
 
     assert ["Reconciled"] == [event["reason"] for event in stored(cluster)]
