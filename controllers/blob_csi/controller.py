@@ -49,7 +49,7 @@ class Keeps(Protocol):
         profiles: frozenset[str],
     ) -> Mapping[str, Withheld]: ...
     async def sweep(self, profile_gone: ProfileGone) -> None: ...
-    def parts(self) -> list[ComponentStatus]: ...
+    def components(self) -> list[ComponentStatus]: ...
     async def close(self) -> None: ...
 
 
@@ -93,13 +93,13 @@ class Outside:
         await self._looked.wait()
         await self.followers.asked()
 
-    def parts(self) -> list[ComponentStatus]:
+    def components(self) -> list[ComponentStatus]:
         """Each storage account and each source."""
-        return [*self.accounts.parts(), *self.followers.parts()]
+        return [*self.accounts.components(), *self.followers.components()]
 
     def health(self) -> str:
         """Which of them are in trouble."""
-        return "; ".join(f"{one.name}: {one.trouble}" for one in self.parts() if one.trouble)
+        return "; ".join(f"{one.name}: {one.error}" for one in self.components() if one.error)
 
     async def close(self) -> None:
         """Gives connections back."""

@@ -45,7 +45,7 @@ class Databases(Protocol):
     def retry_seconds(self, name: str) -> float:
         """When to ask again for this database after an error."""
 
-    def part(self) -> ComponentStatus:
+    def status(self) -> ComponentStatus:
         """How the server is, for everybody."""
 
     async def close(self) -> None:
@@ -60,10 +60,10 @@ class Outside:
     databases: Databases | None
 
     def health(self) -> str:
-        return "".join(part.trouble for part in self.parts())
+        return "".join(part.error for part in self.components())
 
-    def parts(self) -> Sequence[ComponentStatus]:
-        return () if self.databases is None else (self.databases.part(),)
+    def components(self) -> Sequence[ComponentStatus]:
+        return () if self.databases is None else (self.databases.status(),)
 
     async def close(self) -> None:
         if self.databases is not None:

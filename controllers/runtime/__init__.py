@@ -14,13 +14,10 @@ from controllers.runtime.controller import (
     AnyController,
     CacheReader,
     Command,
-    ComponentStatus,
     Controller,
     Enqueue,
     External,
     ExternalFactory,
-    HealthReporter,
-    Instrumented,
     Owned,
     ProfileGone,
     Rule,
@@ -36,6 +33,8 @@ from controllers.runtime.controller import (
     no_profiles,
 )
 from controllers.runtime.errors import Terminal, Waiting
+from controllers.runtime.external.errors import ExternalError, Scope
+from controllers.runtime.external.system import ComponentStatus, ExternalSystem
 
 __all__ = [
     "ALL_PROFILES",
@@ -50,10 +49,10 @@ __all__ = [
     "Desired",
     "Enqueue",
     "External",
+    "ExternalError",
     "ExternalFactory",
+    "ExternalSystem",
     "Finding",
-    "HealthReporter",
-    "Instrumented",
     "Key",
     "Manifest",
     "Owned",
@@ -64,6 +63,7 @@ __all__ = [
     "RulesFromSetting",
     "RulesWhen",
     "Runnable",
+    "Scope",
     "Severity",
     "Terminal",
     "Variants",

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from controllers.desired import Desired
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
+from controllers.runtime.external.system import ComponentStatus
 
 SettingsT = TypeVar("SettingsT")
 SettingsT_contra = TypeVar("SettingsT_contra", contravariant=True)
@@ -22,37 +23,16 @@ ValueT = TypeVar("ValueT")
 
 
 class External(Protocol):
-    """The client of a system outside Kubernetes."""
+    """The client of a controller's external systems."""
+
+    def components(self) -> Sequence[ComponentStatus]:
+        """Return the status of each system, for /readyz?verbose, metrics and the alert.
+
+        Called from any thread.
+        """
 
     async def close(self) -> None:
         """Release connections and threads, in bounded time."""
-
-
-@runtime_checkable
-class HealthReporter(External, Protocol):
-    """An external system that reports its health."""
-
-    def health(self) -> str:
-        """Return a sentence for /readyz?verbose, empty when healthy. Called from any thread."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentStatus:
-    """The status of one component of an external system: a gateway, a storage account."""
-
-    name: str
-    trouble: str = ""
-    """A sentence; empty when healthy."""
-    success: float | None
-    """Unix seconds of the last successful response; None before the first one."""
-
-
-@runtime_checkable
-class Instrumented(External, Protocol):
-    """An external system with several components, each of which has metrics."""
-
-    def parts(self) -> Sequence[ComponentStatus]:
-        """Return the status of each component. Called from any thread."""
 
 
 @runtime_checkable

@@ -303,9 +303,12 @@ def test_a_wrong_key_withholds_the_volumes_of_its_account_alone(office: Office, 
     assert f"storage account {OTHER}" in refused["other"].message
     assert metadata(office, name) is not None
 
-    parts = {part.name: part for part in office.accounts.parts()}
-    assert "403" in parts[f"account/{OTHER}"].trouble
-    assert ("", True) == (parts[f"account/{GOOD}"].trouble, bool(parts[f"account/{GOOD}"].success))
+    parts = {part.name: part for part in office.accounts.components()}
+    assert "403" in parts[f"account/{OTHER}"].error
+    assert ("", True) == (
+        parts[f"account/{GOOD}"].error,
+        bool(parts[f"account/{GOOD}"].last_success),
+    )
 
     tries = len(office.azurite.requests(OTHER))
     for _ in range(20):
@@ -314,7 +317,7 @@ def test_a_wrong_key_withholds_the_volumes_of_its_account_alone(office: Office, 
 
     office.secrets["other"] = office.azurite.key(OTHER)
     assert {} == office.withheld(profile)
-    assert not [part.trouble for part in office.accounts.parts() if part.trouble]
+    assert not [part.error for part in office.accounts.components() if part.error]
 
 
 @pytest.mark.parametrize("how", ["nobody listens", "nobody answers"])
@@ -350,7 +353,7 @@ def test_a_secret_that_is_missing_or_unusable_is_told_and_costs_its_own_volumes(
     refused = office.withheld(profile)
     assert {"other": "StorageAccountUnknown"} == {k: v.reason for k, v in refused.items()}
     assert "azure-blob-csi-system/other does not exist" in refused["other"].message
-    parts = [part for part in office.accounts.parts() if part.trouble]
+    parts = [part for part in office.accounts.components() if part.error]
     assert ["secret/other/azure-blob-csi-system"] == [part.name for part in parts]
 
 
@@ -362,7 +365,7 @@ def test_a_container_that_somebody_leases_waits(office: Office, name: str) -> No
     assert {"standard", "reader"} == set(refused)
     assert "LeaseAlreadyPresent" == refused["standard"].reason
     assert refused["standard"].after
-    assert not [part for part in office.accounts.parts() if part.trouble]
+    assert not [part for part in office.accounts.components() if part.error]
 
     release()
     assert {} == office.withheld(profile)
@@ -455,7 +458,7 @@ def test_no_key_is_in_anything_that_is_said(
     caplog.set_level("DEBUG")
     office.secrets["other"] = wrong_key(OTHER)
     said = repr(office.withheld(office.profile(name)))
-    said += repr(office.accounts.parts()) + repr(office.accounts.__dict__)
+    said += repr(office.accounts.components()) + repr(office.accounts.__dict__)
     output = capsys.readouterr()
     said += output.out + output.err
     for key in (key_of(GOOD), key_of("somebody-else")):

@@ -219,8 +219,8 @@ def test_a_wrong_key_costs_the_volumes_of_its_account_and_a_right_one_brings_the
         stages.wait_for(control_plane, name, "False", stages.OTHER)
         assert {} == stages.found(control_plane, stages.own_paths(name, ["other"]))
         up = {
-            labels["part"]: value
-            for labels, value in suite.series("profiles_controller_outside_up")
+            labels["system"]: value
+            for labels, value in suite.series("profiles_controller_external_system_up")
         }
         assert (1.0, 0.0) == (up[f"account/{stages.GOOD}"], up[f"account/{stages.OTHER}"])
         assert suite.is_ready()

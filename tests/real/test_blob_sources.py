@@ -50,8 +50,8 @@ class Following:
 
     @property
     def trouble(self) -> str:
-        (part,) = self.followers.parts()
-        return part.trouble
+        (part,) = self.followers.components()
+        return part.error
 
     async def news(self) -> set[str | None]:
         """Whom the next change wakes."""

@@ -295,9 +295,10 @@ def test_a_gateway_grants_is_away_and_withdraws(
     assert "--subdirectory=raw" in control_plane.request("GET", volume)["spec"]["mountOptions"]
 
     opa.put(document, {"lab/raw": {**listed, "readers": "everybody"}})
-    part = {"controller": "blob-csi", "part": "fdi-unclassified-gateway"}
+    part = {"controller": "blob-csi", "system": "fdi-unclassified-gateway"}
     waiting.until(
-        lambda: suite.total("profiles_controller_outside_up", **part) == 0, "the metric says so"
+        lambda: suite.total("profiles_controller_external_system_up", **part) == 0,
+        "the metric says so",
     )
     assert "readers is 'everybody': expected a list" in suite.page("/readyz?verbose")
     assert is_bound(control_plane, claim_path(name, claim))

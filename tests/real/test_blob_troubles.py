@@ -123,9 +123,9 @@ def test_each_wrong_answer_withholds_the_accounts_own_volumes_and_makes_nothing(
     assert "signature" not in refused["other"].message
     assert refused["other"].after
     assert name in office.azurite.containers()
-    troubles = [part for part in office.accounts.parts() if part.trouble]
+    troubles = [part for part in office.accounts.components() if part.error]
     assert [f"account/{OTHER}"] == [part.name for part in troubles]
-    assert troubles[0].success is None
+    assert troubles[0].last_success is None
 
     asked = account.asked
     for _ in range(5):

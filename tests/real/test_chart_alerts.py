@@ -60,8 +60,13 @@ HEALTHY: dict[str, list[Json]] = {
         )
     ],
     "errors": [series("controller_runtime_reconcile_errors_total", "0x180", controller="quotas")],
-    "outside": [
-        series("profiles_controller_outside_up", "1x180", controller="quotas", part="store")
+    "external": [
+        series(
+            "profiles_controller_external_system_up",
+            "1x180",
+            controller="quotas",
+            system="store",
+        )
     ],
     "dropped": [series("profiles_controller_events_dropped_total", "0x180")],
 }
@@ -172,10 +177,15 @@ CASES = [
         speaks="40m",
     ),
     Case(
-        alert="ProfilesControllerOutsideAway",
+        alert="ProfilesControllerExternalSystemDown",
         otherwise={
-            "outside": [
-                series("profiles_controller_outside_up", "0x180", controller="quotas", part="store")
+            "external": [
+                series(
+                    "profiles_controller_external_system_up",
+                    "0x180",
+                    controller="quotas",
+                    system="store",
+                )
             ]
         },
         quiet="9m",

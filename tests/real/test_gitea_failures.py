@@ -48,7 +48,7 @@ async def test_a_trouble_is_named_without_a_secret_and_over_when_it_is_cured(
     with trouble.cause(own_postgres):
         with pytest.raises(DatabaseError) as error:
             await server.ensure(whose, held)
-        told = server.part().trouble
+        told = server.status().error
     await server.close()
 
     assert trouble.reason == error.value.reason
@@ -62,7 +62,7 @@ async def test_a_trouble_is_named_without_a_secret_and_over_when_it_is_cured(
     cured = server_of(own_postgres, clock) if trouble.settings else server
     clock.now = 301.0
     assert held == await cured.ensure(whose, held)
-    assert "" == cured.part().trouble
+    assert "" == cured.status().error
     await cured.close()
 
 
@@ -118,11 +118,11 @@ async def test_a_server_that_is_away_is_asked_for_nobody_and_found_again(
         with pytest.raises(DatabaseError):
             await server.ensure(tenant(), None)
         assert 4.0 <= server.retry_seconds("any") <= 4.8
-    assert server.part().success is None
+    assert server.status().last_success is None
 
     clock.now = 8.0
     await server.sweep(lambda _name, _uid: False)  # nobody else asks
-    assert "" == server.part().trouble
-    assert server.part().success is not None
+    assert "" == server.status().error
+    assert server.status().last_success is not None
     assert (await server.ensure(tenant(), None)).is_sound
     await server.close()

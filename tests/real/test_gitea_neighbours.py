@@ -40,7 +40,7 @@ async def test_a_tenant_that_shuts_its_database_keeps_nobody_else_from_theirs(
         await server.ensure(whose, account)
     assert not error.value.everybody
     assert (await server.ensure(tenant(), None)).is_sound
-    assert "" == server.part().trouble
+    assert "" == server.status().error
     asked = server.connector.opened
     with pytest.raises(DatabaseError):
         await server.ensure(whose, account)
@@ -63,7 +63,7 @@ async def test_a_tenant_that_holds_a_lock_keeps_nobody_else_waiting(
             with pytest.raises(DatabaseError, match="lock timeout") as error:
                 await server.ensure(whose, account)
             assert ("PostgresSlow", False) == (error.value.reason, error.value.everybody)
-            assert "" == server.part().trouble
+            assert "" == server.status().error
             assert (await server.ensure(tenant(), None)).is_sound
 
     clock.now = 4000.0

@@ -58,8 +58,8 @@ def test_a_trouble_is_told_where_the_operator_looks_and_other_work_goes_on(
         assert address in observe.message(control_plane, newcomer, CONDITION)
         assert suite.is_ready()
         if trouble.everybody:
-            outside = f"outside/gitea-unclassified ok: Postgres {address}"
-            waiting.until(lambda: outside in told(suite), "the probe says so")
+            check = f"external/gitea-unclassified/{address} ok: Postgres {address}"
+            waiting.until(lambda: check in told(suite), "the probe says so")
             waiting.until(lambda: up(suite) == 0, "the metric says so")
 
         observe.delete(control_plane, paths(neighbour)[2])
@@ -95,4 +95,4 @@ def told(suite: Suite) -> str:
 
 
 def up(suite: Suite) -> float:
-    return suite.total("profiles_controller_outside_up")
+    return suite.total("profiles_controller_external_system_up")

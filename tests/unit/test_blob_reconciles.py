@@ -20,10 +20,10 @@ from controllers.manifests import Body, Key
 from controllers.profiles import Profile
 from controllers.runtime.controller import (
     AnyController,
-    ComponentStatus,
     ExternalFactory,
     ProfileGone,
 )
+from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from tests.support.azure.buckets import GIVEN, PV, PVC
 from tests.support.builders import live_objects
@@ -83,8 +83,8 @@ class Containers:
     async def sweep(self, profile_gone: ProfileGone) -> None:
         self.swept.append(profile_gone("alice", "uid-alice"))
 
-    def parts(self) -> list[ComponentStatus]:
-        return [ComponentStatus(name="account/good", success=1.0)]
+    def components(self) -> list[ComponentStatus]:
+        return [ComponentStatus(name="account/good", last_success=1.0)]
 
     async def close(self) -> None:
         self.closed = True
@@ -208,10 +208,11 @@ async def test_a_bad_document_takes_nothing_away_and_is_said(bad: str) -> None:
         assert [] == cluster.written(but=FOREGROUND)
         assert ("True", "2 objects are in place") == process.conditions()[TYPE]
         assert any(reason == "SourceFailing" for _, reason, _ in process.events())
-        (check,) = (one for one in process.health.ready() if one.name == "outside/blob-csi")
-        assert "fdi-unclassified-internal.json: ConfigMap daaas-system/" in check.note
+        name = "external/blob-csi/fdi-unclassified-internal.json"
+        (check,) = (one for one in process.health.ready() if one.name == name)
+        assert check.note.startswith("ConfigMap daaas-system/")
         text = process.manager.world.metrics.exposition().decode()
-        up = 'profiles_controller_outside_up{controller="blob-csi",part='
+        up = 'profiles_controller_external_system_up{controller="blob-csi",system='
         assert f'{up}"fdi-unclassified-internal.json"}} 0.0' in text
         assert f'{up}"fdi-unclassified-external.json"}} 1.0' in text
 

@@ -20,7 +20,9 @@ from controllers.quotas import names as quota_names
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
 from controllers.runtime.commands import statuses
-from controllers.runtime.controller import AnyController, ComponentStatus
+from controllers.runtime.controller import AnyController
+from controllers.runtime.external.breaker import BreakerState
+from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Result
 from controllers.runtime.workqueue import WorkQueue
@@ -362,8 +364,15 @@ class Informer:
 
 
 class Outside:
-    def parts(self) -> list[ComponentStatus]:
-        return [ComponentStatus(name="gateway", success=1.0)]
+    def components(self) -> list[ComponentStatus]:
+        return [
+            ComponentStatus(
+                name="gateway",
+                last_success=1.0,
+                breaker=BreakerState.CLOSED,
+                errors={"Down": 1},
+            )
+        ]
 
 
 def exported() -> dict[str, tuple[str, frozenset[str]]]:
@@ -378,7 +387,7 @@ def exported() -> dict[str, tuple[str, frozenset[str]]]:
     metrics.observe_changes("quotas", ChangeSet((change,)))
     metrics.observe_profile("quotas", "jane", "True", 1.0)
     metrics.lead("profiles-controller-quotas", leading=True)
-    metrics.outsides["quotas"] = Outside()
+    metrics.externals["quotas"] = Outside()
     for observe in metrics.queue_observers("quotas"):
         observe(1.0)
     found = {}

@@ -92,7 +92,7 @@ async def test_while_postgres_is_away_all_else_is_made_and_the_secret_when_it_is
     async with running(databases, cluster) as process:
         assert [key for key in ALL if key != SECRET] == there(cluster)
         assert ("False", "Postgres h:1: refused") == process.conditions()[TYPE]
-        (check,) = (one for one in process.health.ready() if one.name.startswith("outside/"))
+        (check,) = (one for one in process.health.ready() if one.name.startswith("external/"))
         assert ("Postgres h:1: refused", "") == (check.note, check.trouble)
 
         databases.error = None

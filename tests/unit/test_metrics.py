@@ -7,7 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controllers.manifests import Key
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
-from controllers.runtime.controller import ComponentStatus
+from controllers.runtime.external.breaker import BreakerState
+from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Result
 
@@ -31,8 +32,20 @@ EXPECTED: Mapping[str, tuple[str, set[str]]] = {
     "profiles_controller_changes_total": ("counter", {"controller", "kind", "action"}),
     "profiles_controller_owned_objects": ("gauge", {"controller", "kind"}),
     "profiles_controller_informer_synced": ("gauge", {"kind"}),
-    "profiles_controller_outside_up": ("gauge", {"controller", "part"}),
-    "profiles_controller_outside_last_success_timestamp_seconds": ("gauge", {"controller", "part"}),
+    "profiles_controller_external_system_up": ("gauge", {"controller", "system"}),
+    "profiles_controller_external_system_last_success_timestamp_seconds": (
+        "gauge",
+        {"controller", "system"},
+    ),
+    "profiles_controller_external_system_circuit_breaker_state": (
+        "gauge",
+        {"controller", "system", "state"},
+    ),
+    "profiles_controller_external_system_requests_total": ("counter", {"controller", "system"}),
+    "profiles_controller_external_system_request_errors_total": (
+        "counter",
+        {"controller", "system", "reason"},
+    ),
     "profiles_controller_events_dropped_total": ("counter", set()),
 }
 
@@ -65,8 +78,16 @@ class Recorder:
 
 
 class Outside:
-    def parts(self) -> Sequence[ComponentStatus]:
-        return [ComponentStatus(name="gateway", success=1_700_000_000.0)]
+    def components(self) -> Sequence[ComponentStatus]:
+        return [
+            ComponentStatus(
+                name="gateway",
+                last_success=1_700_000_000.0,
+                breaker=BreakerState.CLOSED,
+                requests=2,
+                errors={"Down": 1},
+            )
+        ]
 
 
 def filled() -> Metrics:
@@ -85,7 +106,7 @@ def filled() -> Metrics:
     wait(0.1)
     work(0.2)
     metrics.lead("profiles-controller-quotas", leading=True)
-    metrics.outsides["quotas"] = Outside()
+    metrics.externals["quotas"] = Outside()
     return metrics
 
 

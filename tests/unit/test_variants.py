@@ -10,6 +10,7 @@ from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.apply.render import render
 from controllers.runtime.controller import Access, AnyController, Command, Owned, Variants
+from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from profiles_controller.config.load import ALL, _names, _Reading
 from tests.support.builders import live_objects
@@ -89,13 +90,15 @@ class Outside:
     async def close(self) -> None:
         """Holds nothing."""
 
-    def health(self) -> str:
-        return "the database is away"
+    def components(self) -> list[ComponentStatus]:
+        return [ComponentStatus(name="database", error="the database is away")]
 
 
-async def test_the_world_outside_is_told_and_fails_no_probe() -> None:
+async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() -> None:
     async with running(external=live_objects.external(Outside())) as process:
-        (check,) = (one for one in process.health.ready() if one.name == "outside/samples")
+        (check,) = (
+            one for one in process.health.ready() if one.name == "external/samples/database"
+        )
 
         assert ("the database is away", "") == (check.note, check.trouble)
 

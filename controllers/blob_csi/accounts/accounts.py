@@ -23,7 +23,8 @@ from controllers.blob_csi.grants.resolve import Withheld
 from controllers.blob_csi.instances import Instance, SecretRef
 from controllers.manifests import Body
 from controllers.profiles import Profile
-from controllers.runtime.controller import ComponentStatus, ProfileGone
+from controllers.runtime.controller import ProfileGone
+from controllers.runtime.external.system import ComponentStatus
 
 CLUSTER_NAMESPACE = "kube-system"
 """Its UID is the cluster's: it lives as long."""
@@ -144,19 +145,17 @@ class Accounts:
         if trouble := waiting(troubles):
             raise trouble
 
-    def parts(self) -> list[ComponentStatus]:
+    def components(self) -> list[ComponentStatus]:
         """How each account and each unusable Secret is, from any thread."""
         found = []
         for ref, one in self._found.items():
             if not isinstance(one, AccountKey):
-                found.append(
-                    ComponentStatus(name=f"secret/{ref}", trouble=_unusable(ref, one), success=None)
-                )
+                found.append(ComponentStatus(name=f"secret/{ref}", error=_unusable(ref, one)))
         for key, keeper in self._keepers.items():
             last = keeper.breaker.last
             trouble = last.message if last else ""
             part = ComponentStatus(
-                name=f"account/{key.account}", trouble=trouble, success=keeper.success
+                name=f"account/{key.account}", error=trouble, last_success=keeper.success
             )
             found.append(part)
         return found

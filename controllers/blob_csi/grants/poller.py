@@ -15,7 +15,8 @@ from controllers.blob_csi.grants.sources import SOURCES, Origin, Source
 from controllers.blob_csi.grants.state import Feed
 from controllers.manifests import Body
 from controllers.runtime.backoff import Backoff
-from controllers.runtime.controller import ALL_PROFILES, ComponentStatus, Enqueue
+from controllers.runtime.controller import ALL_PROFILES, Enqueue
+from controllers.runtime.external.system import ComponentStatus
 
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 _KEYS = frozenset(source.key for source in SOURCES if source.origin is not Origin.GATEWAY)
@@ -48,9 +49,9 @@ class Followers:
         """Returns once each source was asked, whatever came of it; bounded in time."""
         await self._asked.wait()
 
-    def parts(self) -> list[ComponentStatus]:
+    def components(self) -> list[ComponentStatus]:
         """How each source is, from any thread."""
-        return [feed.part for feed in self._feeds.values()]
+        return [feed.status for feed in self._feeds.values()]
 
     @property
     def answers(self) -> Mapping[Source, Answer]:

@@ -10,7 +10,7 @@ import structlog
 
 from controllers.blob_csi.grants.parse import Answer, Bucket, strangers
 from controllers.blob_csi.grants.sources import Origin, Source
-from controllers.runtime.controller import ComponentStatus
+from controllers.runtime.external.system import ComponentStatus
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -42,9 +42,9 @@ class Feed:
         return self.failures >= patience
 
     @property
-    def part(self) -> ComponentStatus:
+    def status(self) -> ComponentStatus:
         """How it is, from any thread."""
-        return ComponentStatus(name=self.source.key, trouble=self.trouble, success=self.success)
+        return ComponentStatus(name=self.source.key, error=self.trouble, last_success=self.success)
 
     def reread(self, body: bytes) -> Answer | None:
         """A good answer that is not the last one; None: it is. Raises DocumentError."""

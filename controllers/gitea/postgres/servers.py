@@ -25,7 +25,8 @@ from controllers.gitea.postgres.connections import Connection, Connector
 from controllers.gitea.postgres.databases import Lack
 from controllers.gitea.postgres.patience import FIRST_PAUSE, Patience
 from controllers.gitea.postgres.tenants import DatabaseError, Tenant, WrongPasswordError
-from controllers.runtime.controller import ComponentStatus, ProfileGone
+from controllers.runtime.controller import ProfileGone
+from controllers.runtime.external.system import ComponentStatus
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -98,12 +99,12 @@ class Server:
         if self.settings.delete_data:
             await self._drop_all(tenants, profile_gone)
 
-    def part(self) -> ComponentStatus:
+    def status(self) -> ComponentStatus:
         """How the server is, for everybody; from any thread."""
         trouble = self._patience.trouble
         said = str(trouble) if trouble is not None else ""
         return ComponentStatus(
-            name=self.settings.database_host, trouble=said, success=self._success
+            name=self.settings.database_host, error=said, last_success=self._success
         )
 
     async def close(self) -> None:

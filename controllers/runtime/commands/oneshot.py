@@ -71,7 +71,7 @@ async def _look_once(
         try:
             await listed_profiles(cluster, manager.profiles)
             await _complete(manager)
-            done = [] if options.dry_run else await _chores(manager)
+            done = [] if options.dry_run else await _collect_garbage(manager)
             rows = [*done, *await _rows(manager, profiles, options)]
             await manager.drain()
         finally:
@@ -94,14 +94,14 @@ async def _complete(manager: manager_manager.Manager) -> None:
         waiting.cancel()
 
 
-async def _chores(manager: manager_manager.Manager) -> list[Row]:
+async def _collect_garbage(manager: manager_manager.Manager) -> list[Row]:
     """What is done outside Kubernetes for no profile: a row for each that failed, of no profile."""
     rows = []
-    for chore in manager.chores:
-        if (error := await chore.attempt()) is not None:
-            message = garbage.said(error)
+    for collector in manager.garbage_collectors:
+        if (error := await collector.collect()) is not None:
+            message = garbage.describe(error)
             rows.append(
-                Row(profile="", controller=chore.controller, result="failed", message=message)
+                Row(profile="", controller=collector.controller, result="failed", message=message)
             )
     return rows
 

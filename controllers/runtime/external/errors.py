@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from controllers.findings import Finding, Severity
-from controllers.runtime.reconcile.result import Terminal, Waiting
+from controllers.runtime.errors import Terminal, Waiting
 
 
 class Scope(Enum):

@@ -103,15 +103,7 @@ class ExternalSystem:
         at any time. A call with the same ``tenant`` and ``request`` as one in flight joins it and
         receives its result; None joins no other.
         """
-        shared = (tenant, request)
-        task: asyncio.Task[_T] | None = self._shared.get(shared) if request is not None else None
-        if task is None:
-            task = asyncio.create_task(self._run(work, tenant), name=f"{self.name} {tenant}")
-            self._in_flight.add(task)
-            task.add_done_callback(self._ended)
-            if request is not None:
-                self._shared[shared] = task
-                task.add_done_callback(lambda _: self._shared.pop(shared, None))
+        task = self._start(work, tenant, request)
         await asyncio.wait([task], timeout=self._wait_seconds)
         if task.done():
             return task.result()
@@ -121,6 +113,10 @@ class ExternalSystem:
             " will retry",
             retry_after=PENDING_RETRY_SECONDS,
         )
+
+    async def run(self, work: Callable[[], Awaitable[_T]], *, tenant: str = "") -> _T:
+        """As ``call``, without a bound on the wait: for tasks that no worker waits for."""
+        return await asyncio.shield(self._start(work, tenant, None))
 
     async def in_thread(self, function: Callable[[], _T]) -> _T:
         """Run a blocking function in a thread; for ``work`` of ``call``."""
@@ -146,6 +142,20 @@ class ExternalSystem:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         await asyncio.to_thread(self._threads.shutdown)
+
+    def _start(
+        self, work: Callable[[], Awaitable[_T]], tenant: str, request: Hashable | None
+    ) -> asyncio.Task[_T]:
+        shared = (tenant, request)
+        if request is not None and (found := self._shared.get(shared)) is not None:
+            return found
+        task = asyncio.create_task(self._run(work, tenant), name=f"{self.name} {tenant}")
+        self._in_flight.add(task)
+        task.add_done_callback(self._ended)
+        if request is not None:
+            self._shared[shared] = task
+            task.add_done_callback(lambda _: self._shared.pop(shared, None))
+        return task
 
     async def _run(self, work: Callable[[], Awaitable[_T]], tenant: str) -> _T:
         async with contextlib.AsyncExitStack() as stack:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import ProfileStore
-from controllers.runtime.controller import HealthReporter
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.manager.servers import Check
 from controllers.runtime.options import Options
@@ -74,9 +73,12 @@ class Health:
             else:
                 checks.append(self._check(name, one.synced, reflector.down_since, health))
         for name, reconciler in self._reconcilers.items():
-            if isinstance(reconciler.external, HealthReporter):
-                # One that is away is no reason to stop what needs it not: told, and no failure.
-                checks.append(Check(name=f"outside/{name}", note=reconciler.external.health()))
+            if reconciler.external is None:
+                continue
+            for component in reconciler.external.components():
+                # Never a failure: a restart repairs no external system, and other work continues.
+                check = Check(name=f"external/{name}/{component.name}", note=component.error)
+                checks.append(check)
         checks.append(Check(name="leading", note=self.standby))
         return checks
 

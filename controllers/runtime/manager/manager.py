@@ -18,8 +18,8 @@ from controllers.profiles import Profile
 from controllers.runtime.cache import informer, reflector
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client import client
-from controllers.runtime.controller import ALL_PROFILES, AnyController, Instrumented, Runnable
-from controllers.runtime.external.garbage import Chore
+from controllers.runtime.controller import ALL_PROFILES, AnyController, Runnable
+from controllers.runtime.external.garbage import GarbageCollector
 from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.options import Options
@@ -95,13 +95,15 @@ class Manager:
             controller.name: Reconciler(controller, settings, self.world)
             for controller, settings in assemblies
         }
-        metrics.outsides.update(
+        metrics.externals.update(
             (name, one.external)
             for name, one in self.reconcilers.items()
-            if isinstance(one.external, Instrumented)
+            if one.external is not None
         )
-        self.chores = [
-            Chore(each.controller, each.external, self._profile_gone, resync=options.resync)
+        self.garbage_collectors = [
+            GarbageCollector(
+                each.controller, each.external, self._profile_gone, resync=options.resync
+            )
             for each in self.reconcilers.values()
             if each.controller.external and each.controller.external.collect_garbage
         ]
@@ -136,8 +138,8 @@ class Manager:
             return
         for reconciler in self.reconcilers.values():
             reconciler.forget(name)
-        for chore in self.chores:
-            chore.hurry()
+        for collector in self.garbage_collectors:
+            collector.profile_deleted()
         if self.world.conditions is not None:
             self.world.conditions.forget(name)
 
@@ -218,8 +220,8 @@ class Manager:
         if self.world.recorder is not None:
             self._spawn(self.world.recorder.run(), "events")
         if not self._options.dry_run:
-            for chore in self.chores:
-                self._spawn(chore.run(), "chore")
+            for collector in self.garbage_collectors:
+                self._spawn(collector.run(), f"garbage collector {collector.controller}")
         for name, reconciler in self.reconcilers.items():
             for _ in range(self._options.workers):
                 task = self._spawn(reconciler.work(), f"worker {name}")
@@ -246,10 +248,10 @@ class Manager:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        outsides = [one.external for one in self.reconcilers.values() if one.external is not None]
+        externals = [one.external for one in self.reconcilers.values() if one.external is not None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TELL_SECONDS):
-                await asyncio.gather(*(one.close() for one in outsides))
+                await asyncio.gather(*(one.close() for one in externals))
 
     async def drain(self) -> None:
         """Say on the cluster what is still to be said."""

@@ -12,6 +12,8 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controllers.runtime.external.system import ComponentStatus
+
 
 class QueueFigures(Protocol):
     """What is shown of a queue."""
@@ -35,27 +37,11 @@ class InformerFigures(Protocol):
         """How many objects of a controller it remembers."""
 
 
-class PartFigures(Protocol):
-    """What is shown of one thing outside."""
+class ExternalFigures(Protocol):
+    """The client of a controller's external systems."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def trouble(self) -> str:
-        """Empty when all is well."""
-
-    @property
-    def success(self) -> float | None:
-        """Unix seconds of its last good answer."""
-
-
-class OutsideFigures(Protocol):
-    """What is shown of a controller's part of the world outside."""
-
-    def parts(self) -> Sequence[PartFigures]:
-        """Each thing in it."""
+    def components(self) -> Sequence[ComponentStatus]:
+        """Return the status of each system."""
 
 
 class RecorderFigures(Protocol):
@@ -71,7 +57,7 @@ class Figures:
         """Nothing is there yet."""
         self.queues: dict[str, QueueFigures] = {}
         self.informers: dict[str, InformerFigures] = {}
-        self.outsides: dict[str, OutsideFigures] = {}
+        self.externals: dict[str, ExternalFigures] = {}
         self.recorder: RecorderFigures | None = None
         self.owned: list[tuple[str, str]] = []
         self.conditions: dict[tuple[str, str], str] = {}
@@ -92,7 +78,7 @@ class Exposed(Collector):
         yield self._requests()
         yield from self._profiles()
         yield from self._informers()
-        yield from self._outsides()
+        yield from self._externals()
         yield CounterMetricFamily(
             "profiles_controller_events_dropped",
             "Events that were not told, because too many waited.",
@@ -182,24 +168,46 @@ class Exposed(Collector):
             owned.add_metric((controller, kind), informers[kind].count(controller))
         yield owned
 
-    def _outsides(self) -> Iterator[Metric]:
+    def _externals(self) -> Iterator[Metric]:
+        labels = ("controller", "system")
         up = GaugeMetricFamily(
-            "profiles_controller_outside_up",
-            "1 while something outside Kubernetes that a controller asks gives good answers.",
-            labels=("controller", "part"),
+            "profiles_controller_external_system_up",
+            "1 while the external system works, 0 while it fails for every tenant.",
+            labels=labels,
         )
-        successes = GaugeMetricFamily(
-            "profiles_controller_outside_last_success_timestamp_seconds",
-            "When it last gave one.",
-            labels=("controller", "part"),
+        last_success = GaugeMetricFamily(
+            "profiles_controller_external_system_last_success_timestamp_seconds",
+            "Unix time of the last response of the external system.",
+            labels=labels,
         )
-        for controller, outside in self._figures.outsides.items():
-            for part in outside.parts():
-                up.add_metric((controller, part.name), int(not part.trouble))
-                if part.success is not None:
-                    successes.add_metric((controller, part.name), part.success)
-        yield up
-        yield successes
+        breaker = GaugeMetricFamily(
+            "profiles_controller_external_system_circuit_breaker_state",
+            "1 for the state of the circuit breaker: closed, open or half_open.",
+            labels=(*labels, "state"),
+        )
+        requests = CounterMetricFamily(
+            "profiles_controller_external_system_requests",
+            "Requests to the external system.",
+            labels=labels,
+        )
+        errors = CounterMetricFamily(
+            "profiles_controller_external_system_request_errors",
+            "Failed requests to the external system by reason.",
+            labels=(*labels, "reason"),
+        )
+        for controller, external in self._figures.externals.items():
+            for component in external.components():
+                key = (controller, component.name)
+                up.add_metric(key, int(not component.error))
+                if component.last_success is not None:
+                    last_success.add_metric(key, component.last_success)
+                if component.breaker is None:
+                    continue
+                breaker.add_metric((*key, component.breaker.name.lower()), 1)
+                requests.add_metric(key, component.requests)
+                for reason, count in component.errors.items():
+                    errors.add_metric((*key, reason), count)
+        yield from (up, last_success, breaker, requests, errors)
 
 
 def _gauge(name: str, text: str, label: str, figures: Mapping[str, float]) -> GaugeMetricFamily:

@@ -12,10 +12,10 @@ from controllers.gitea.postgres.tenants import DatabaseError, Tenant
 from controllers.manifests import Body, Key
 from controllers.runtime.controller import (
     AnyController,
-    ComponentStatus,
     ExternalFactory,
     ProfileGone,
 )
+from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects, registered
 from tests.support.fakes import FakeCluster, harness
@@ -54,8 +54,8 @@ class Databases:
     def retry_seconds(self, _name: str) -> float:
         return 60.0
 
-    def part(self) -> ComponentStatus:
-        return ComponentStatus(name="h:1", trouble=str(self.error or ""), success=None)
+    def status(self) -> ComponentStatus:
+        return ComponentStatus(name="h:1", error=str(self.error or ""))
 
     async def close(self) -> None:
         self.closed = True

@@ -13,12 +13,12 @@ from controllers.runtime.controller import (
     ALL_PROFILES,
     AnyController,
     CacheReader,
-    ComponentStatus,
     Enqueue,
     Owned,
     Watch,
     no_profiles,
 )
+from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, event_loop, harness
@@ -56,10 +56,10 @@ class Reader:
     def noticed(self) -> None:
         self.changed.set()
 
-    def parts(self) -> list[ComponentStatus]:
+    def components(self) -> list[ComponentStatus]:
         return [
-            ComponentStatus(name="policy", success=1_700_000_000.0),
-            ComponentStatus(name="other", trouble="away", success=None),
+            ComponentStatus(name="policy", last_success=1_700_000_000.0),
+            ComponentStatus(name="other", error="away"),
         ]
 
     async def close(self) -> None:
@@ -192,13 +192,13 @@ async def test_an_error_of_it_ends_the_process() -> None:
         await event_loop.until(process.manager.failed.is_set, "the process knows")
 
 
-async def test_how_its_parts_are_is_told_in_the_metrics() -> None:
+async def test_the_metrics_show_the_status_of_each_component() -> None:
     async with running(Reader(), harness.tenants()) as process:
         text = process.manager.world.metrics.exposition().decode()
-    told = [line for line in text.splitlines() if line.startswith("profiles_controller_outside")]
-    succeeded = "profiles_controller_outside_last_success_timestamp_seconds"
+    told = [line for line in text.splitlines() if line.startswith("profiles_controller_external")]
+    succeeded = "profiles_controller_external_system_last_success_timestamp_seconds"
     assert [
-        'profiles_controller_outside_up{controller="samples",part="policy"} 1.0',
-        'profiles_controller_outside_up{controller="samples",part="other"} 0.0',
-        f'{succeeded}{{controller="samples",part="policy"}} 1.7e+09',
+        'profiles_controller_external_system_up{controller="samples",system="policy"} 1.0',
+        'profiles_controller_external_system_up{controller="samples",system="other"} 0.0',
+        f'{succeeded}{{controller="samples",system="policy"}} 1.7e+09',
     ] == told
