@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from controllers.desired import Desired
-from controllers.manifests import Body, Key
+from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import Profile
+from controllers.runtime.apply.changeset import Change
 from controllers.runtime.external.system import ComponentStatus
 
 SettingsT = TypeVar("SettingsT")
@@ -103,6 +104,15 @@ class CacheReader(Protocol):
 
     def list_for_profile(self, kind: str, profile: str) -> Mapping[str, Any]:
         """Return those of the watched cluster-scoped objects that map to this Profile, by name."""
+
+    def blocked_write(self, profile: Profile, manifest: Manifest) -> Change | None:
+        """Return the plan's change if it would not write this object of an owned kind, else None.
+
+        For a controller that must know this before it acts in an external system, such as creating
+        a password for a Secret. The change's action is UNCHANGED (the object is paused), PENDING or
+        REFUSED, and its detail the reason. The content of the manifest does not matter. An object
+        that the informer does not list, because of its labels, counts as absent.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from controllers.authz_policies import controller, desired, names
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.authz_policies.desired import Binding, Facts
 from controllers.findings import Finding, Severity
-from controllers.manifests import Body
+from controllers.manifests import Body, Manifest
 from controllers.profiles import Owner, Profile
+from controllers.runtime.apply.changeset import Change
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow
 from tests.support.istio.mesh import Request, is_allowed
@@ -268,6 +269,9 @@ class FakeCache:
 
     def list_for_profile(self, kind: str, profile: str) -> Any:
         raise NotImplementedError(kind, profile)
+
+    def blocked_write(self, profile: Profile, manifest: Manifest) -> Change | None:
+        raise NotImplementedError(profile, manifest)
 
 
 async def test_contributors_are_read_from_the_cache_in_the_order_of_their_bindings() -> None:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from controllers.findings import Finding, Severity
+from controllers.manifests import Manifest
 from controllers.profiles import Profile
 from controllers.quotas import controller, desired
 from controllers.quotas.config import DEFAULT_HARD, QuotasSettings
+from controllers.runtime.apply.changeset import Change
 from tests.support.builders import inputs
 
 PREFIX = "quotas.statcan.gc.ca"
@@ -226,6 +228,9 @@ class FakeCache:
 
     def list_for_profile(self, kind: str, profile: str) -> dict[str, dict[str, str]]:
         raise NotImplementedError(kind, profile)
+
+    def blocked_write(self, profile: Profile, manifest: Manifest) -> Change | None:
+        raise NotImplementedError(profile, manifest)
 
 
 @pytest.mark.parametrize("remembered", [{"pods": "5"}, {}, None])

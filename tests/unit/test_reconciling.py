@@ -186,6 +186,28 @@ def test_the_first_rule_that_speaks_decides(case: str) -> None:
     assert bool(words) == bool(detail)
 
 
+@pytest.mark.parametrize("case", RULES)
+def test_a_write_is_blocked_exactly_where_the_plan_gives_a_reason_not_to_write(case: str) -> None:
+    there, wanted, action, words = RULES[case]
+    record = live_objects.record(**there)
+    want = apply_plan.wanted(
+        live_objects.manifest("ConfigMap", **wanted), live_objects.profile(), "samples"
+    )
+
+    blocked = apply_plan.blocked_write(want, record)
+
+    assert (blocked is not None) is bool(words)
+    if blocked is not None:
+        assert blocked == apply_plan.judge(want, record)
+        assert blocked.action is action
+
+
+def test_an_object_that_does_not_exist_may_be_written() -> None:
+    want = apply_plan.wanted(live_objects.manifest(), live_objects.profile(), "samples")
+
+    assert apply_plan.blocked_write(want, None) is None
+
+
 def test_a_component_that_names_no_controller_is_put_right() -> None:
     siblings = ("samples", "others")
     wanted = apply_plan.wanted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,15 +107,31 @@ def judge(want: Wanted, record: Record | None) -> Change:
     if record is None:
         absent = want.manifest.update_only
         return Change(Action.UNCHANGED if absent else Action.CREATE, want.manifest.key)
-    for rule in _RULES:
+    decided = _first_change(_WRITE_RULES, want, record) or _first_change(
+        _CONTENT_RULES, want, record
+    )
+    return decided or Change(Action.UNCHANGED, want.manifest.key)
+
+
+def blocked_write(want: Wanted, record: Record | None) -> Change | None:
+    """Return the change if the plan does not write this object whatever its content is, else None.
+
+    Its action is UNCHANGED (the object is paused), PENDING or REFUSED.
+    """
+    return None if record is None else _first_change(_WRITE_RULES, want, record)
+
+
+def _first_change(rules: Iterable[_Rule], want: Wanted, record: Record) -> Change | None:
+    for rule in rules:
         verdict = rule(want, record)
         if verdict is not None:
             action, detail = verdict
             return Change(action, want.manifest.key, detail, (record.uid, record.version))
-    return Change(Action.UNCHANGED, want.manifest.key)
+    return None
 
 
 Verdict = tuple[Action, str] | None
+_Rule = Callable[[Wanted, Record], Verdict]
 
 
 def _paused(_want: Wanted, record: Record) -> Verdict:
@@ -178,18 +194,21 @@ def _out_of_shape(want: Wanted, record: Record) -> Verdict:
     return None if in_shape(want, record) else (Action.UPDATE, "")
 
 
-_RULES = (
+_WRITE_RULES: Sequence[_Rule] = (
     _paused,
     _on_its_way_out,
     _another_controllers,
     _another_owners,
     _nobodys,
+)
+"""Whether the object may be written, in this order."""
+_CONTENT_RULES: Sequence[_Rule] = (
     _users_to_edit,
     _immutable,
     _not_yet_marked,
     _out_of_shape,
 )
-"""In this order: may it be written at all, must it be made anew, does it differ."""
+"""Whether the object must be recreated or updated, in this order."""
 
 
 def in_shape(want: Wanted, record: Record) -> bool:

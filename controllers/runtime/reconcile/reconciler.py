@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from controllers.findings import Finding
-from controllers.manifests import Key, field_manager
+from controllers.manifests import Key, Manifest, field_manager
 from controllers.profiles import PAUSED_ANNOTATION, Profile, is_paused
 from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.apply import Applier
-from controllers.runtime.apply.changeset import ChangeSet
+from controllers.runtime.apply.changeset import Change, ChangeSet
 from controllers.runtime.apply.namespace import Standing, standing_of
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import ProfileStore
@@ -71,6 +71,7 @@ class _CacheReader:
     controller: str
     informers: Mapping[str, Informer]
     known: ProfileStore
+    siblings: frozenset[str]
 
     @property
     def profiles(self) -> frozenset[str]:
@@ -96,6 +97,11 @@ class _CacheReader:
             if record.kept and self.controller in record.kept
         }
 
+    def blocked_write(self, profile: Profile, manifest: Manifest) -> Change | None:
+        want = apply_plan.wanted(manifest, profile, self.controller, self.siblings)
+        record = self.informers[manifest.kind].store.get(manifest.namespace, manifest.name)
+        return apply_plan.blocked_write(want, record)
+
 
 class Reconciler:
     """One controller with its settings, its queue and its workers."""
@@ -108,7 +114,9 @@ class Reconciler:
         self._world = world
         factory = controller.external
         self.external: Any = factory and factory.connect(settings, dry_run=world.dry_run)
-        self.cache: CacheReader = _CacheReader(controller.name, world.informers, world.profiles)
+        self.cache: CacheReader = _CacheReader(
+            controller.name, world.informers, world.profiles, world.known
+        )
         self.owned = controller.owned(settings)
         self._owned = {own.kind: world.informers[own.kind] for own in self.owned}
         self.watches = controller.watches(settings)
