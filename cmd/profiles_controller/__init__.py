@@ -1,4 +1,4 @@
-"""The process: command line, settings and logs of the controllers."""
+"""The ``profiles-controller`` program: command line, settings and logs."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ DISTRIBUTION = "profiles-controller"
 
 
 def version() -> str:
-    """The installed version: pyproject.toml is the one place that states it."""
+    """Returns the installed version, which only pyproject.toml states."""
     return metadata.version(DISTRIBUTION)

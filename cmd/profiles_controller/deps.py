@@ -1,153 +1,115 @@
-"""What the commands need of their surroundings, so that a test can hand in its own."""
+"""Dependencies of the commands, so that tests can pass their own."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from controllers.manifests import Body
 from controllers.profiles import Profile
 from controllers.runtime import errors
 from controllers.runtime.apply import render as apply_render
-from controllers.runtime.apply.changeset import ChangeSet
-from controllers.runtime.commands.statuses import Overview, Question
+from controllers.runtime.commands.oneshot_summary import OneshotSummary
+from controllers.runtime.commands.status_report import StatusReport, StatusRequest
 from controllers.runtime.controller import AnyController
 from controllers.runtime.options import Connection, Options
 from profiles_controller import logs
-from profiles_controller.config.load import Assembly
+from profiles_controller.config.load import ConfiguredController
+
+Controllers = Sequence[ConfiguredController]
 
 
-class RefusedError(Exception):
-    """The process cannot start as it was told to; the message says what would be right."""
+class CommandError(Exception):
+    """A command cannot run as requested; the message states what to change."""
 
 
-class Row(Protocol):
-    """What became of one profile with one controller."""
+async def _run(controllers: Controllers, connection: Connection, options: Options) -> int:
+    from controllers.runtime.manager import process  # noqa: PLC0415 - imports the API client
 
-    @property
-    def profile(self) -> str:
-        """The profile's name."""
-
-    @property
-    def controller(self) -> str:
-        """The controller's name."""
-
-    @property
-    def result(self) -> str:
-        """One word."""
-
-    @property
-    def message(self) -> str:
-        """What a person should know of it."""
-
-    @property
-    def changes(self) -> ChangeSet:
-        """What was, or would be, done."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
+    with _command_errors():
+        return await process.run(controllers, connection, options)
 
 
-class Summary(Protocol):
-    """What became of all profiles."""
+async def _run_once(
+    controllers: Controllers, connection: Connection, options: Options
+) -> OneshotSummary:
+    from controllers.runtime.commands import oneshot  # noqa: PLC0415 - imports the API client
 
-    @property
-    def rows(self) -> Sequence[Row]:
-        """One for each profile and controller."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether any profile failed."""
-
-    @property
-    def broken(self) -> bool:
-        """Whether an error kept any profile from being looked at."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was, or would be, written."""
-
-
-Assemblies = Sequence[Assembly]
-RIGHTS = "'profiles-controller permissions status' prints the rights that a status needs"
-
-
-async def _run(assemblies: Assemblies, connection: Connection, options: Options) -> int:
-    from controllers.runtime.manager import process  # noqa: PLC0415 - loads the API client
-
-    with _configuration_errors():
-        return await process.run(assemblies, connection, options)
-
-
-async def _run_once(assemblies: Assemblies, connection: Connection, options: Options) -> Summary:
-    from controllers.runtime.commands import oneshot  # noqa: PLC0415 - loads the API client
-
-    with _configuration_errors():
-        return await oneshot.run_once(assemblies, connection, options)
+    with _command_errors():
+        return await oneshot.run_once(controllers, connection, options)
 
 
 async def _diff(
-    assemblies: Assemblies, connection: Connection, options: Options, profiles: Sequence[str]
-) -> Summary:
-    from controllers.runtime.commands import oneshot  # noqa: PLC0415 - loads the API client
+    controllers: Controllers, connection: Connection, options: Options, profiles: Sequence[str]
+) -> OneshotSummary:
+    from controllers.runtime.commands import oneshot  # noqa: PLC0415 - imports the API client
 
-    with _configuration_errors():
-        try:
-            return await oneshot.diff(assemblies, connection, options, profiles)
-        except KeyError as error:
-            if error.args and error.args[0] in profiles:
-                raise RefusedError(f"there is no Profile {error.args[0]!r}") from error
-            raise
+    with _command_errors(), _missing_profiles(profiles):
+        return await oneshot.diff(controllers, connection, options, profiles)
 
 
 async def _status(
-    question: Question, connection: Connection, options: Options
-) -> AsyncGenerator[Overview]:
-    from controllers.runtime.commands import status  # noqa: PLC0415 - loads the API client
+    request: StatusRequest, connection: Connection, options: Options
+) -> AsyncGenerator[StatusReport]:
+    from controllers.runtime.commands import status  # noqa: PLC0415 - imports the API client
 
-    with _configuration_errors():
+    with _command_errors(), _missing_profiles(request.profiles):
         try:
-            async with contextlib.aclosing(status.inspect(question, connection, options)) as found:
-                async for overview in found:
-                    yield overview
-        except KeyError as error:
-            if error.args and error.args[0] in question.profiles:
-                raise RefusedError(f"there is no Profile {error.args[0]!r}") from error
-            raise
+            async with contextlib.aclosing(status.reports(request, connection, options)) as reports:
+                async for report in reports:
+                    yield report
         except errors.ApiError as error:
-            message = f"Profiles cannot be listed: {error}; {RIGHTS}"
-            raise RefusedError(message) from error
+            message = (
+                f"cannot list Profiles: {error}; run 'profiles-controller permissions status' to "
+                "print the ClusterRole of this command"
+            )
+            raise CommandError(message) from error
         except errors.UnreachableError as error:
-            raise RefusedError(f"API server unreachable: {error}") from error
+            raise CommandError(f"API server unreachable: {error}") from error
 
 
 @contextlib.contextmanager
-def _configuration_errors() -> Iterator[None]:
-    """Maps a ConfigurationError of the runtime to a RefusedError."""
-    from controllers.runtime.client.config import ConfigurationError  # noqa: PLC0415
+def _command_errors() -> Iterator[None]:
+    """Maps a ConfigurationError to a CommandError."""
+    from controllers.runtime.client.config import (  # noqa: PLC0415 - imports the API client
+        ConfigurationError,
+    )
 
     try:
         yield
     except ConfigurationError as error:
-        raise RefusedError(str(error)) from error
+        raise CommandError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _missing_profiles(names: Sequence[str]) -> Iterator[None]:
+    """Maps a KeyError for one of these names to a CommandError."""
+    try:
+        yield
+    except KeyError as error:
+        if error.args and error.args[0] in names:
+            message = f"Profile {error.args[0]!r} not found; 'kubectl get profiles' lists the names"
+            raise CommandError(message) from error
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """The registry, the environment, and the entry points of the runtime."""
+class Dependencies:
+    """The registry, the environment, and the functions of the runtime that commands call."""
 
     registry: Sequence[AnyController]
     environment: Mapping[str, str]
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Controllers beside the registry's that are known by name only, with their variants."""
-    run: Callable[[Assemblies, Connection, Options], Coroutine[Any, Any, int]] = _run
-    run_once: Callable[[Assemblies, Connection, Options], Coroutine[Any, Any, Summary]] = _run_once
+    """Names and variants of controllers that exist but are not in the registry."""
+    run: Callable[[Controllers, Connection, Options], Coroutine[Any, Any, int]] = _run
+    run_once: Callable[[Controllers, Connection, Options], Coroutine[Any, Any, OneshotSummary]] = (
+        _run_once
+    )
     diff: Callable[
-        [Assemblies, Connection, Options, Sequence[str]], Coroutine[Any, Any, Summary]
+        [Controllers, Connection, Options, Sequence[str]], Coroutine[Any, Any, OneshotSummary]
     ] = _diff
-    status: Callable[[Question, Connection, Options], AsyncGenerator[Overview]] = _status
+    status: Callable[[StatusRequest, Connection, Options], AsyncGenerator[StatusReport]] = _status
     render: Callable[[AnyController, Any, Profile], Sequence[Body]] = apply_render.render
     configure_logs: Callable[..., None] = logs.configure

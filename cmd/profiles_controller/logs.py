@@ -1,8 +1,8 @@
 """Logs on standard error: JSON lines for programs, aligned and coloured lines for people.
 
-A line has ``timestamp level logger message``, then what was bound, in that order, and last
-``exception``, a traceback as one string. What libraries log by the standard library's logging
-takes the same way. Secrets are SecretStr, whose text is asterisks: nothing here looks into one.
+A line has ``timestamp level logger message``, then the bound fields in their order, and last
+``exception``, a traceback as one string. Records of the standard library's logging, which most
+libraries use, get the same format. Secrets are SecretStr, which is formatted as asterisks.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
-_HEAD = ("timestamp", "level", "logger", "message")
+_FIRST_FIELDS = ("timestamp", "level", "logger", "message")
 _LEVELS = {"warn": "warning", "exception": "error", "fatal": "critical"}
 
-# Loggers that say more than is good at a lower level: kopf's logs every event of every Profile, the
-# clients' log headers, bodies and signed addresses, and with them secrets.
-FLOORS = {
+# Below these levels kopf logs every event of every Profile, and API clients log headers, bodies and
+# signed URLs, which contain secrets.
+MINIMUM_LEVELS = {
     "kopf.objects": logging.WARNING,
     "kubernetes": logging.INFO,
     "aiohttp.access": logging.WARNING,
@@ -35,37 +35,37 @@ FLOORS = {
 Fields = MutableMapping[str, Any]
 
 
-def configure(*, form: str, level: str, stream: BinaryIO | None = None) -> None:
-    """Sends all logs to ``stream`` (standard error) from now on.
+def configure(*, log_format: str, level: str, stream: BinaryIO | None = None) -> None:
+    """Sends all logs to ``stream``, by default standard error.
 
-    ``form`` is ``json`` or ``console``, ``level`` a level's name in lower case. Loggers that were
-    used before keep what was in force then.
+    ``log_format`` is ``json`` or ``console``; ``level`` is the name of a level in lower case. A
+    logger that was used before keeps its earlier configuration.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     target = sys.stderr.buffer if stream is None else stream
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _console_renderer(target) if form == "console" else render_json,
+            _console_renderer(target) if log_format == "console" else render_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.BytesLoggerFactory(target),
         cache_logger_on_first_use=True,
     )
-    _take_over_standard_logging(threshold)
+    _redirect_standard_logging(threshold)
 
 
 def render_json(logger: Any, method: str, fields: Fields) -> bytes:
-    """One line, without its end; a value that JSON cannot hold is written as its text."""
+    """Returns one line without a newline. A value that JSON cannot represent becomes its text."""
     fields = arrange(logger, method, fields)
     try:
         return orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # text that is no Unicode, numbers beyond 64 bits, odd keys
+    except TypeError:  # invalid Unicode, integers beyond 64 bits, unusual keys
         return json.dumps({name: _printable(value) for name, value in fields.items()}).encode()
 
 
 def arrange(logger: Any, method: str, fields: Fields) -> Fields:
-    """The fields in their order: the head, what was bound, the traceback."""
+    """Returns the fields in their order: the first four, the bound fields, the traceback."""
     trace = structlog.processors.format_exc_info(logger, method, fields)
     arranged: Fields = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -75,14 +75,14 @@ def arrange(logger: Any, method: str, fields: Fields) -> Fields:
     }
     exception = trace.pop("exception", None)
     for name, value in trace.items():
-        arranged[f"{name}_" if name in _HEAD else name] = value
+        arranged[f"{name}_" if name in _FIRST_FIELDS else name] = value
     if exception is not None:
         arranged["exception"] = exception
     return arranged
 
 
-class Forwarder(logging.Handler):
-    """Hands the records of the standard library's logging to structlog."""
+class StructlogHandler(logging.Handler):
+    """Forwards records of the standard library's logging to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
@@ -94,7 +94,7 @@ class Forwarder(logging.Handler):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # arguments that do not fit the text
+    except (TypeError, ValueError, KeyError):  # the arguments do not match the message
         return f"{record.msg} {record.args}"
 
 
@@ -103,9 +103,9 @@ def _printable(value: object) -> object:
 
 
 def _console_renderer(target: BinaryIO) -> structlog.typing.Processor:
-    # structlog's own traceback shows the variables of every frame, and with them secrets.
+    # structlog's default traceback shows the variables of each frame, which may contain secrets.
     renderer = structlog.dev.ConsoleRenderer(
-        colors=_is_colourful(target),
+        colors=_supports_colour(target),
         event_key="message",
         exception_formatter=structlog.dev.plain_traceback,
         sort_keys=False,
@@ -118,21 +118,21 @@ def _console_renderer(target: BinaryIO) -> structlog.typing.Processor:
     return render
 
 
-def _is_colourful(target: BinaryIO) -> bool:
+def _supports_colour(target: BinaryIO) -> bool:
     if not target.isatty():
         return False
-    from rich.console import Console  # noqa: PLC0415 - only people at a terminal wait for it
+    from rich.console import Console  # noqa: PLC0415 - slow to import; for terminals only
 
-    console = Console(stderr=True)  # knows NO_COLOR, TERM and their kin
+    console = Console(stderr=True)  # respects NO_COLOR, TERM and similar variables
     return console.is_terminal and not console.no_color and console.color_system is not None
 
 
-def _take_over_standard_logging(threshold: int) -> None:
+def _redirect_standard_logging(threshold: int) -> None:
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
-    for handler in [one for one in root.handlers if isinstance(one, Forwarder)]:
+    for handler in [one for one in root.handlers if isinstance(one, StructlogHandler)]:
         root.removeHandler(handler)
-    root.addHandler(Forwarder())
+    root.addHandler(StructlogHandler())
     root.setLevel(threshold)
-    for name, floor in FLOORS.items():
-        logging.getLogger(name).setLevel(max(floor, threshold))
+    for name, minimum in MINIMUM_LEVELS.items():
+        logging.getLogger(name).setLevel(max(minimum, threshold))

@@ -14,10 +14,10 @@ from controllers.runtime.controller import (
     RulesFromSetting,
     RulesWhen,
 )
-from profiles_controller.cli.options import spelling, variables
 from profiles_controller.config import yaml
-from profiles_controller.config.load import prefix_of
-from profiles_controller.config.sources import names_of
+from profiles_controller.config.flags import environment_variables, flag_name
+from profiles_controller.config.load import env_prefix
+from profiles_controller.config.sources import accepted_keys
 
 CHART = Path(__file__).parents[1] / "profiles-controller"
 PATH = CHART / "files" / "controllers.yaml"
@@ -48,7 +48,7 @@ def _controller(controller: AnyController) -> dict[str, Any]:
         if rule not in common and (rule not in configured or rule in controller.access.rules)
     ]
     named = dict.fromkeys(each for one in controller.access.by_settings for each in _settings(one))
-    fields, prefix = controller.settings.model_fields, prefix_of(controller.name)
+    fields, prefix = controller.settings.model_fields, env_prefix(controller.name)
     return {
         "name": controller.name,
         "summary": controller.summary,
@@ -56,8 +56,10 @@ def _controller(controller: AnyController) -> dict[str, Any]:
         "variants": list(controller.variants.names),
         "rules": _rules(always),
         "configured": [_configured(controller, one) for one in controller.access.by_settings],
-        "variables": [each for one in named for each in variables(one, fields[one], prefix)],
-        "flags": [spelling(one) for one in named if one in controller.command.flags],
+        "variables": [
+            each for one in named for each in environment_variables(one, fields[one], prefix)
+        ],
+        "flags": [flag_name(one) for one in named if one in controller.command.flags],
     }
 
 
@@ -83,7 +85,7 @@ def _configured(
 
 def _setting(controller: AnyController, name: str) -> dict[str, Any]:
     """Where the chart finds it, and what it is by default."""
-    known = names_of(controller.settings).items()
+    known = accepted_keys(controller.settings).items()
     default = controller.settings.model_validate({}).model_dump(mode="json")[name]
     return {
         "setting": name,

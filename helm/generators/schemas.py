@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from controllers.runtime.controller import AnyController
 from helm.generators.declarations import CHART
-from profiles_controller.config.sources import names_of
+from profiles_controller.config.sources import accepted_keys
 
 Schema = dict[str, Any]
 PATH = CHART / "values.schema.json"
@@ -50,7 +50,7 @@ def _settings(model: type[BaseModel]) -> Schema:
     """Every spelling of every setting, but of those that are secret: they are no ConfigMap's."""
     whole = model.model_json_schema(by_alias=False)
     known = {}
-    for spelling, name in names_of(model).items():
+    for spelling, name in accepted_keys(model).items():
         told = whole["properties"][name]
         if not _is_secret(told):
             known[spelling] = _plain(told, whole.get("$defs", {}))

@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--expect", type=int, required=True, help="profiles")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    logs.configure(form="json", level="info")
+    logs.configure(log_format="json", level="info")
     marks = Marks(arguments.marks)
     assemblies = synthetic.assemblies(arguments.controllers)
     census = Census(marks, len(assemblies), arguments.expect)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from controllers import registry
-from profiles_controller.config.load import prefix_of
+from profiles_controller.config.load import env_prefix
 from tests.support.cluster import kubeflow, service_account
 from tests.support.cluster.suite import NO_STORE, Start, Suite, Suites, tails
 from tests.support.controlplane import ControlPlane
@@ -65,7 +65,7 @@ def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
             service_account.name_of(name, settings), name, **{name: parsed}
         )
         command = ("--config", str(file), *arguments)
-        own = prefix_of(name)  # a variable goes before the file
+        own = env_prefix(name)  # a variable goes before the file
         others = {key: value for key, value in NO_STORE.items() if not key.startswith(own)}
         running.append(suites.start(name, *command, kubeconfig=kubeconfig, variables=others))
         return running[0].wait_ready()

@@ -7,7 +7,7 @@ import pytest
 
 from controllers.runtime.cache import subscriptions
 from tests.support.builders import registered
-from tests.support.cli import short_bounds
+from tests.support.cli import short_timeouts
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.suite import HOST, Suite, Suites
 from tests.support.controlplane import ControlPlane, ports
@@ -15,7 +15,7 @@ from tests.support.network.tcp_proxy import Cable
 
 pytestmark = pytest.mark.xdist_group("probes")
 
-SHORT = "tests.support.cli.short_bounds"
+SHORT = "tests.support.cli.short_timeouts"
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_an_event_loop_that_is_blocked_fails_the_liveness_probe(suites: Suites) 
         seconds=60,
     )
 
-    assert short_bounds.BLOCKED_SECONDS > short_bounds.HANG_BOUND
+    assert short_timeouts.BLOCKED_SECONDS > short_timeouts.HANG_SECONDS
     suite.kill()
 
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from controllers import registry
 from controllers.authz_policies import desired
 from controllers.authz_policies.config import AuthzPoliciesSettings
-from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
 from tests.support.builders import inputs
-from tests.support.cli import settings as reading
+from tests.support.cli import config
 from tests.support.istio.mesh import Request, is_allowed, path_matches, text_matches
 
 
@@ -222,12 +222,12 @@ def test_whatever_is_configured_is_refused_or_admits_nobody_unnamed(given_value:
 
 
 def test_an_unknown_key_of_an_operation_is_told_with_those_that_there_are() -> None:
-    loader = Loader(registry=registry.controllers(), pod_namespace=reading.NOWHERE)
+    loader = Loader(registry=registry.controllers(), pod_namespace=config.MISSING_FILE)
     text = '[{"method": ["GET"], "paths": ["/a"]}]'
     environment = {"AUTHZ_POLICIES_BLOCKED_OPERATIONS": text}
-    with pytest.raises(WrongSettingsError) as caught:
-        reading.load("authz-policies", environment=environment, loader=loader)
-    said = [str(fault) for fault in caught.value.faults]
+    with pytest.raises(InvalidSettingsError) as caught:
+        config.load("authz-policies", environment=environment, loader=loader)
+    said = [str(fault) for fault in caught.value.errors]
 
     assert any("0.methods" in text and text.endswith("required") for text in said)
     assert any("unknown key; did you mean 'methods'?" in text for text in said)

@@ -13,7 +13,7 @@ from controllers.blob_csi import instances as blob_csi_instances
 from controllers.blob_csi import names
 from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants.sources import Origin, Source
-from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.sources import Inputs, resolve
 from tests.support.builders import inputs as builders_inputs
 
@@ -57,9 +57,9 @@ def read(environment: Mapping[str, str] | None = None, section: Any = None) -> B
 
 
 def faults(environment: Mapping[str, str] | None = None, section: Any = None) -> list[str]:
-    with pytest.raises(WrongSettingsError) as caught:
+    with pytest.raises(InvalidSettingsError) as caught:
         read(environment, section)
-    return [str(fault) for fault in caught.value.faults]
+    return [str(fault) for fault in caught.value.errors]
 
 
 def file_of(folder: Path, text: str) -> dict[str, str]:

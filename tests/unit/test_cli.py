@@ -1,4 +1,4 @@
-"""The command line, in a world of its own: help, exit codes, processes."""
+"""The command line: help, exit codes, processes."""
 
 import os
 import re
@@ -11,10 +11,14 @@ import structlog
 import yaml
 
 from profiles_controller import deps
-from profiles_controller.cli import options as cli_options
-from profiles_controller.config.selections import Location, Selection
-from profiles_controller.config.settings import PREFIX, Common
-from tests.support.cli import samples
+from profiles_controller.config import flags
+from profiles_controller.config.settings import (
+    PREFIX,
+    CommonSettings,
+    LaunchAllSettings,
+    LaunchSettings,
+)
+from tests.support.cli.fake_runtime import FakeRuntime
 from tests.support.cli.run import call
 
 
@@ -22,11 +26,11 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-# -- help -----------------------------------------------------------------------------------------
+# Help
 
 
-def test_help_names_every_command_and_hides_aliases() -> None:
-    told = call("--help").stdout
+def test_help_lists_every_command_and_no_alias() -> None:
+    output = call("--help").stdout
 
     for command in (
         "quotas",
@@ -38,25 +42,25 @@ def test_help_names_every_command_and_hides_aliases() -> None:
         "status",
         "permissions",
     ):
-        assert re.search(rf"^  {command} ", told, re.MULTILINE)
-    assert "  limits " not in told
+        assert re.search(rf"^  {command} ", output, re.MULTILINE)
+    assert "  limits " not in output
 
 
 @pytest.mark.parametrize("command", ["quotas", "limit-ranges", "limits", "all"])
-def test_help_shows_every_option_with_its_variables_and_default(command: str) -> None:
-    told = words(call(command, "--help").stdout)
-    location = Selection if command == "all" else Location
+def test_help_shows_the_variables_and_the_default_of_each_option(command: str) -> None:
+    output = words(call(command, "--help").stdout)
+    launch = LaunchAllSettings if command == "all" else LaunchSettings
 
-    for name, field in (location.model_fields | Common.model_fields).items():
-        flag = cli_options.flag_of(field)
+    for name, field in (launch.model_fields | CommonSettings.model_fields).items():
+        flag = flags.flag_of(field)
         assert flag is not None
         shown = re.search(
-            rf"{cli_options.spelling(name)}\b.*?{re.escape(words(flag.help))} "
+            rf"{flags.flag_name(name)}\b.*?{re.escape(words(flag.help))} "
             r"\[env: (.*?) \| default: (.+?)\]",
-            told,
+            output,
         )
         assert shown, name
-        assert ", ".join(cli_options.variables(name, field, PREFIX)) == shown[1]
+        assert ", ".join(flags.environment_variables(name, field, PREFIX)) == shown[1]
 
 
 @pytest.mark.parametrize(
@@ -75,10 +79,10 @@ def test_help_shows_every_option_with_its_variables_and_default(command: str) ->
         ("PROFILES_CONTROLLER_RETRY_PERIOD", "2"),
     ],
 )
-def test_help_shows_the_default_in_force(variable: str, default: str) -> None:
-    told = words(call("quotas", "--help").stdout)
+def test_help_shows_the_actual_default(variable: str, default: str) -> None:
+    output = words(call("quotas", "--help").stdout)
 
-    assert f"{variable} | default: {default}]" in told
+    assert f"{variable} | default: {default}]" in output
 
 
 @pytest.mark.parametrize("command", ["quotas", "all", "diff", "render"])
@@ -86,14 +90,14 @@ def test_help_documents_exit_codes(command: str) -> None:
     assert "Exit codes: 0 " in call(command, "--help").stdout
 
 
-def test_version_is_the_installed_one() -> None:
+def test_version_prints_the_installed_version() -> None:
     result = call("--version")
 
     assert result.exit_code == 0
     assert re.fullmatch(r"profiles-controller \d+\.\d+\.\d+\S*\n", result.stdout)
 
 
-def test_permissions_prints_the_cluster_role_and_ends_with_0() -> None:
+def test_permissions_prints_the_cluster_role_and_exits_0() -> None:
     result = call("permissions", "all")
 
     assert result.exit_code == 0
@@ -104,12 +108,12 @@ def test_permissions_prints_the_cluster_role_and_ends_with_0() -> None:
     assert named["metadata"]["name"] == "profiles-controller-limit-ranges"
 
 
-# -- run ------------------------------------------------------------------------------------------
+# Run
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_run_exits_as_the_runtime_ended(code: int) -> None:
-    assert call("quotas", runtime=samples.Runtime(code=code)).exit_code == code
+def test_run_exits_with_the_code_of_the_runtime(code: int) -> None:
+    assert call("quotas", runtime=FakeRuntime(code=code)).exit_code == code
 
 
 @pytest.mark.parametrize(
@@ -121,16 +125,16 @@ def test_run_exits_as_the_runtime_ended(code: int) -> None:
         (["all", "--only", "limit-ranges"], ["limit-ranges"]),
     ],
 )
-def test_run_runs_what_was_named(arguments: list[str], expected: list[str]) -> None:
-    runtime = samples.Runtime()
+def test_run_runs_the_named_controllers(arguments: list[str], expected: list[str]) -> None:
+    runtime = FakeRuntime()
 
     call(*arguments, runtime=runtime)
 
-    assert [controller.name for controller, _ in runtime.assemblies] == expected
+    assert [controller.name for controller, _ in runtime.controllers] == expected
 
 
 def test_flags_reach_the_runtime_and_the_logs() -> None:
-    runtime = samples.Runtime()
+    runtime = FakeRuntime()
     environment = {"PROFILES_CONTROLLER_DRY_RUN": "true", "PROFILES_CONTROLLER_WORKERS": "9"}
 
     call(
@@ -143,11 +147,11 @@ def test_flags_reach_the_runtime_and_the_logs() -> None:
     assert (runtime.options.workers, runtime.options.dry_run) == (4, False)
     assert runtime.connection is not None
     assert (Path("k"), "c") == (runtime.connection.kubeconfig, runtime.connection.context)
-    assert runtime.logs == {"form": "console", "level": "debug"}
+    assert runtime.logs == {"log_format": "console", "level": "debug"}
 
 
-def test_a_flag_without_text_counts_as_not_given() -> None:
-    runtime = samples.Runtime()
+def test_an_empty_flag_counts_as_unset() -> None:
+    runtime = FakeRuntime()
 
     call("quotas", "--context", "", runtime=runtime)
 
@@ -155,8 +159,8 @@ def test_a_flag_without_text_counts_as_not_given() -> None:
     assert runtime.connection.context is None
 
 
-def test_wrong_settings_are_all_told_and_exit_2_before_anything_runs() -> None:
-    runtime = samples.Runtime()
+def test_invalid_settings_are_all_reported_and_exit_2_before_the_run() -> None:
+    runtime = FakeRuntime()
 
     result = call(
         "all", "--workers", "x", "--listen", "y", runtime=runtime,
@@ -164,14 +168,14 @@ def test_wrong_settings_are_all_told_and_exit_2_before_anything_runs() -> None:
     )  # fmt: skip
 
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[0] == "3 wrong settings:"
+    assert result.stderr.splitlines()[0] == "3 invalid settings:"
     assert len(result.stderr.splitlines()) == 4
     assert result.stdout == ""
     assert runtime.options is None
 
 
 @pytest.mark.parametrize("arguments", [["qotas"], ["quotas", "--worker"], ["quotas", "extra"]])
-def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+def test_invalid_usage_exits_2(arguments: list[str]) -> None:
     result = call(*arguments)
 
     assert result.exit_code == 2
@@ -179,8 +183,8 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [["quotas"], ["quotas", "--once"], ["diff", "quotas"]])
-def test_an_unusable_configuration_exits_2_with_a_sentence(command: list[str]) -> None:
-    runtime = samples.Runtime(error=deps.RefusedError("context 'x' is not in the kubeconfig"))
+def test_a_command_error_exits_2_with_its_message(command: list[str]) -> None:
+    runtime = FakeRuntime(error=deps.CommandError("context 'x' is not in the kubeconfig"))
 
     result = call(*command, runtime=runtime)
 
@@ -193,7 +197,7 @@ def test_an_unusable_configuration_exits_2_with_a_sentence(command: list[str]) -
 )
 def test_an_unexpected_error_is_one_log_line(command: list[str], code: int) -> None:
     with structlog.testing.capture_logs() as lines:
-        result = call(*command, runtime=samples.Runtime(error=LookupError("gone")))
+        result = call(*command, runtime=FakeRuntime(error=LookupError("gone")))
 
     assert result.exit_code == code
     assert [(line["log_level"], line["error"]) for line in lines] == [
@@ -201,14 +205,14 @@ def test_an_unexpected_error_is_one_log_line(command: list[str], code: int) -> N
     ]
 
 
-def test_an_interrupt_exits_as_shells_expect() -> None:
-    assert call("diff", "all", runtime=samples.Runtime(error=KeyboardInterrupt())).exit_code == 130
+def test_an_interrupt_exits_130() -> None:
+    assert call("diff", "all", runtime=FakeRuntime(error=KeyboardInterrupt())).exit_code == 130
 
 
-# -- a process of its own -------------------------------------------------------------------------
+# Separate processes
 
 
-def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "profiles_controller", *arguments],
         env={**os.environ, **environment},
@@ -219,19 +223,19 @@ def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_a_process_without_a_cluster_to_talk_to_exits_2_without_a_traceback() -> None:
-    result = process("quotas", "--kubeconfig", "/no/such")
+def test_a_process_without_a_kubeconfig_exits_2_without_a_traceback() -> None:
+    result = run_process("quotas", "--kubeconfig", "/no/such")
 
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "/no/such" in result.stderr
 
 
-def test_a_process_with_a_broken_file_exits_2_without_a_traceback(tmp_path: Path) -> None:
+def test_a_process_with_an_invalid_file_exits_2_without_a_traceback(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_bytes(b"\xff\x00: [")
 
-    result = process("all", "--config", str(file), REQUEUE_TIME="five")
+    result = run_process("all", "--config", str(file), REQUEUE_TIME="five")
 
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
@@ -239,7 +243,7 @@ def test_a_process_with_a_broken_file_exits_2_without_a_traceback(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", [["--version"], ["--help"], ["list"], ["quotas", "--help"]])
-def test_what_needs_no_cluster_loads_neither_kopf_nor_kubernetes(command: list[str]) -> None:
+def test_commands_without_a_cluster_do_not_import_kopf_or_an_api_client(command: list[str]) -> None:
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "profiles_controller", *command],
         capture_output=True,

@@ -19,7 +19,7 @@ from controllers.profiles import parse_profile
 from controllers.quotas import names as quota_names
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
-from controllers.runtime.commands import statuses
+from controllers.runtime.commands import status_report
 from controllers.runtime.controller import AnyController
 from controllers.runtime.external.breaker import BreakerState
 from controllers.runtime.external.system import ComponentStatus
@@ -28,9 +28,9 @@ from controllers.runtime.reconcile.result import Result
 from controllers.runtime.workqueue import WorkQueue
 from profiles_controller.cli import app
 from profiles_controller.cli import options as cli_options
-from profiles_controller.config.load import ALL, Loaded, Loader, prefix_of
-from profiles_controller.config.selections import Selection
-from profiles_controller.config.settings import PREFIX, Common
+from profiles_controller.config import flags
+from profiles_controller.config.load import ALL, LoadedConfig, Loader, env_prefix
+from profiles_controller.config.settings import PREFIX, CommonSettings, LaunchAllSettings
 from profiles_controller.config.sources import Inputs
 from tests.support.builders import registered
 from tests.support.cli.run import call
@@ -46,7 +46,7 @@ GUIDE = markdown.read("docs/adding-a-controller.md")
 # Those that speak of the program's own options and variables, and of no other program's.
 OF_THE_PROGRAM = (ARCHITECTURE, CONTROLLERS, OPERATIONS, markdown.read("CHANGELOG.md"))
 
-FIELDS = Selection.model_fields | Common.model_fields
+FIELDS = LaunchAllSettings.model_fields | CommonSettings.model_fields
 METRIC = re.compile(
     r"\b(?:controller_runtime|workqueue|rest_client|leader_election|profiles_controller)_[a-z_]+"
 )
@@ -145,7 +145,7 @@ def test_the_runbook_knows_every_condition() -> None:
     running = [
         dataclasses.replace(each, name=name)
         for each in registry.controllers()
-        for name in statuses.names_of(each)
+        for name in status_report.component_names(each)
     ]
     assert {each.condition for each in running} <= told
 
@@ -188,26 +188,26 @@ def test_the_table_of_settings_is_that_of_the_program() -> None:
 
     expected = {}
     for name, field in FIELDS.items():
-        flag = cli_options.flag_of(field)
+        flag = flags.flag_of(field)
         assert flag
-        expected[cli_options.spelling(name)] = cli_options._facts(name, field, flag, PREFIX)
+        expected[flags.flag_name(name)] = cli_options.sources_and_default(name, field, flag, PREFIX)
     assert expected == told
 
 
 @pytest.mark.parametrize("document", OF_THE_PROGRAM, ids=lambda document: document.name)
 def test_options_and_variables_that_are_named_exist(document: Document) -> None:
-    options = {cli_options.spelling(name) for name in (*FIELDS, app.WEBHOOK)} | {
+    options = {flags.flag_name(name) for name in (*FIELDS, app.WEBHOOK)} | {
         *re.findall(r"--[a-z][-a-z]+", call("status", "--help").stdout)
     }
     variables = {
         variable
         for name, field in FIELDS.items()
-        for variable in cli_options.variables(name, field, PREFIX)
+        for variable in flags.environment_variables(name, field, PREFIX)
     }
     for each in registry.controllers():
-        options |= set(map(cli_options.spelling, each.command.flags))
-        variables |= {prefix_of(each.name) + name.upper() for name in each.settings.model_fields}
-    prefixes = "|".join([PREFIX, *(prefix_of(each.name) for each in registry.controllers())])
+        options |= set(map(flags.flag_name, each.command.flags))
+        variables |= {env_prefix(each.name) + name.upper() for name in each.settings.model_fields}
+    prefixes = "|".join([PREFIX, *(env_prefix(each.name) for each in registry.controllers())])
 
     assert set(re.findall(r"(?<![-\w])--[a-z][-a-z]+", document.text)) <= options
     assert set(re.findall(rf"\b(?:{prefixes})[A-Z_]+\b", document.text)) <= variables
@@ -217,7 +217,7 @@ def test_options_and_variables_that_are_named_exist(document: Document) -> None:
 def test_every_setting_of_a_controller_is_in_its_section(controller: AnyController) -> None:
     rows = {tuple(cells[:2]) for cells in CONTROLLERS.section(controller.name).rows()}
 
-    prefix = prefix_of(controller.name)
+    prefix = env_prefix(controller.name)
     assert {(name, prefix + name.upper()) for name in controller.settings.model_fields} <= rows
 
 
@@ -246,7 +246,9 @@ def test_the_tables_of_network_are_those_of_its_folder() -> None:
 # Examples
 
 
-def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None = None) -> Loaded:
+def load(
+    tmp_path: Path, text: str = "", environment: Mapping[str, str] | None = None
+) -> LoadedConfig:
     """What the program makes of a settings file and variables, in a pod, with all controllers.
 
     Where neither says anything of a controller that has settings without a default, it is given
@@ -254,17 +256,17 @@ def load(tmp_path: Path, text: str = "", environment: Mapping[str, str] | None =
     """
     given, sections = dict(environment or {}), yaml.safe_load(text) or {}
     for name, own in registered.REQUIRED.items():
-        if not any(variable.startswith(prefix_of(name)) for variable in given):
+        if not any(variable.startswith(env_prefix(name)) for variable in given):
             sections.setdefault(name, dict(own))
     for name, own in registered.SECRETS.items():
-        given |= {prefix_of(name) + setting.upper(): secret for setting, secret in own.items()}
+        given |= {env_prefix(name) + setting.upper(): secret for setting, secret in own.items()}
     file, namespace = tmp_path / "config.yaml", tmp_path / "namespace"
     file.write_text(yaml.safe_dump(sections))
     namespace.write_text("platform")
     inputs = Inputs(flags={"config": str(file)}, environment=given)
     loader = Loader(registry=registry.controllers(), pod_namespace=namespace)
     names = [ALL, *(one.name for one in registry.controllers() if one.command.standalone)]
-    return loader.load(names, inputs, Selection)
+    return loader.load(names, inputs, LaunchAllSettings)
 
 
 def variables_of(text: str) -> dict[str, str]:
@@ -284,8 +286,10 @@ def example_in_variables(controller: AnyController) -> dict[str, str]:
 
 
 def variables_by_setting(controller: AnyController) -> dict[str, tuple[str, ...]]:
-    prefix, fields = prefix_of(controller.name), controller.settings.model_fields
-    return {name: cli_options.variables(name, field, prefix) for name, field in fields.items()}
+    prefix, fields = env_prefix(controller.name), controller.settings.model_fields
+    return {
+        name: flags.environment_variables(name, field, prefix) for name, field in fields.items()
+    }
 
 
 def secrets_of(controller: AnyController) -> set[str]:
@@ -307,10 +311,10 @@ def test_every_example_in_yaml_is_right(document: Document, text: str, tmp_path:
     assert document.name
     body = yaml.safe_load(text)
     if body.get("kind") != "Profile":
-        assert load(tmp_path, text).assemblies
+        assert load(tmp_path, text).controllers
         return
     profile = parse_profile(body)
-    for each, settings in load(tmp_path).assemblies:
+    for each, settings in load(tmp_path).controllers:
         state = each.desired(profile, each.facts, settings)
         assert state.objects
         assert list(state.findings) == []
@@ -349,8 +353,8 @@ def test_the_example_in_variables_says_what_the_one_in_yaml_says(
     assert expected != dict_of(load(tmp_path))[controller.name]
 
 
-def dict_of(loaded: Loaded) -> dict[str, Any]:
-    return {each.variants.of or each.name: own.model_dump() for each, own in loaded.assemblies}
+def dict_of(loaded: LoadedConfig) -> dict[str, Any]:
+    return {each.variants.of or each.name: own.model_dump() for each, own in loaded.controllers}
 
 
 # Metrics

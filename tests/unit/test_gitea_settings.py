@@ -11,7 +11,7 @@ from controllers.gitea.config import GiteaSettings
 from controllers.gitea.postgres.connections import Connector
 from controllers.gitea.postgres.servers import Server
 from controllers.runtime.options import Options
-from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.sources import Inputs, resolve
 from tests.support.builders import inputs
 
@@ -70,9 +70,9 @@ def test_what_is_not_given_follows_from_the_classification() -> None:
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
-    with pytest.raises(WrongSettingsError) as refusal:
+    with pytest.raises(InvalidSettingsError) as refusal:
         load()
-    assert [f"gitea.{name}" for name in REQUIRED] == [one.setting for one in refusal.value.faults]
+    assert [f"gitea.{name}" for name in REQUIRED] == [one.setting for one in refusal.value.errors]
     assert "GITEA_CLASSIFICATION" in str(refusal.value)
 
 
@@ -97,9 +97,9 @@ def test_all_that_is_missing_is_told_at_once() -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_right(variable: str, value: str, said: str) -> None:
-    with pytest.raises(WrongSettingsError) as refusal:
+    with pytest.raises(InvalidSettingsError) as refusal:
         load(**{**EXISTING, f"GITEA_{variable}": value})
-    (fault,) = refusal.value.faults
+    (fault,) = refusal.value.errors
     assert f"gitea.{variable.lower()}" == fault.setting
     assert repr(value) in str(fault)
     assert said in str(fault)
@@ -122,9 +122,9 @@ def test_verifying_needs_to_know_by_what(mode: str, file: str, said: str | None)
     if said is None:
         assert load(**given).psql_sslmode == mode
         return
-    with pytest.raises(WrongSettingsError, match=said) as refusal:
+    with pytest.raises(InvalidSettingsError, match=said) as refusal:
         load(**given)
-    assert ["gitea.psql_sslrootcert"] == [one.setting for one in refusal.value.faults]
+    assert ["gitea.psql_sslrootcert"] == [one.setting for one in refusal.value.errors]
 
 
 def test_all_that_is_wrong_is_told_at_once_and_no_password() -> None:
@@ -138,9 +138,9 @@ def test_all_that_is_wrong_is_told_at_once_and_no_password() -> None:
         "PSQL_CONNECT_TIMEOUT": "-1",
         "ARGOCD_AUTOMATED": "perhaps",
     }
-    with pytest.raises(WrongSettingsError) as refusal:
+    with pytest.raises(InvalidSettingsError) as refusal:
         load(**{**EXISTING, **{f"GITEA_{name}": text for name, text in wrong.items()}})
-    told = {one.setting for one in refusal.value.faults}
+    told = {one.setting for one in refusal.value.errors}
     assert {f"gitea.{name.lower()}" for name in wrong} == told
     assert EXISTING["GITEA_PSQL_ADMIN_PASSWD"] not in str(refusal.value)
 

@@ -1,4 +1,4 @@
-"""What reaches the log, and in which form."""
+"""Content and format of logs."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from profiles_controller import logs
 def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in logs.FLOORS}
+    levels = {name: logging.getLogger(name).level for name in logs.MINIMUM_LEVELS}
     yield
     structlog.reset_defaults()
     logging.captureWarnings(capture=False)
@@ -42,10 +42,10 @@ Configured = Callable[..., Stream]
 
 
 @pytest.fixture
-def configured(restored: None) -> Configured:  # noqa: ARG001 - what it changes is changed back
-    def configure(*, form: str = "json", level: str = "info") -> Stream:
+def configured(restored: None) -> Configured:  # noqa: ARG001 - restores what the test changes
+    def configure(*, log_format: str = "json", level: str = "info") -> Stream:
         stream = Stream()
-        logs.configure(form=form, level=level, stream=stream)
+        logs.configure(log_format=log_format, level=level, stream=stream)
         return stream
 
     return configure
@@ -55,7 +55,9 @@ def fail(secret: str) -> None:
     raise LookupError(len(secret))
 
 
-def test_a_line_has_the_head_then_what_was_bound_in_its_order(configured: Configured) -> None:
+def test_a_line_starts_with_four_fields_before_the_bound_fields_in_their_order(
+    configured: Configured,
+) -> None:
     stream = configured()
 
     structlog.stdlib.get_logger("a.b").bind(profile="alice", controller="quotas").info(
@@ -77,13 +79,13 @@ def test_a_line_has_the_head_then_what_was_bound_in_its_order(configured: Config
     }
 
 
-def test_a_bound_name_never_hides_the_head(configured: Configured) -> None:
+def test_a_bound_field_does_not_replace_one_of_the_first_four(configured: Configured) -> None:
     stream = configured()
 
-    structlog.get_logger("a").info("said", message="other", level=7)
+    structlog.get_logger("a").info("text", message="other", level=7)
 
     [line] = stream.lines()
-    assert (line["message"], line["message_"]) == ("said", "other")
+    assert (line["message"], line["message_"]) == ("text", "other")
     assert (line["level"], line["level_"]) == ("info", 7)
 
 
@@ -96,7 +98,7 @@ def test_a_bound_name_never_hides_the_head(configured: Configured) -> None:
         ("error", ["error"]),
     ],
 )
-def test_lower_levels_are_not_logged_by_either_way(
+def test_lower_levels_are_not_logged_by_structlog_or_logging(
     configured: Configured, level: str, expected: list[str]
 ) -> None:
     stream = configured(level=level)
@@ -110,7 +112,7 @@ def test_lower_levels_are_not_logged_by_either_way(
     assert [line["level"] for line in stream.lines()] == expected * 2
 
 
-def test_a_traceback_is_one_field_of_one_line_and_the_last(configured: Configured) -> None:
+def test_a_traceback_is_the_last_field_of_the_line(configured: Configured) -> None:
     stream = configured()
     ours, theirs = structlog.stdlib.get_logger("ours"), logging.getLogger("theirs")
 
@@ -127,13 +129,13 @@ def test_a_traceback_is_one_field_of_one_line_and_the_last(configured: Configure
         assert line["exception"].endswith("LookupError: 4")
 
 
-def test_libraries_log_the_same_way(configured: Configured) -> None:
+def test_records_of_libraries_have_the_same_format(configured: Configured) -> None:
     stream = configured()
 
     logging.getLogger("asyncio").warning("took %.1f s", 2)
     logging.getLogger("x").log(25, "between levels")
     wrong = {"name": "x", "levelno": logging.INFO, "msg": "%s and %s", "args": ("one",)}
-    logs.Forwarder().emit(logging.makeLogRecord(wrong))
+    logs.StructlogHandler().emit(logging.makeLogRecord(wrong))
 
     assert [(line["logger"], line["level"], line["message"]) for line in stream.lines()] == [
         ("asyncio", "warning", "took 2.0 s"),
@@ -142,7 +144,7 @@ def test_libraries_log_the_same_way(configured: Configured) -> None:
     ]
 
 
-def test_warnings_are_logged(configured: Configured) -> None:
+def test_python_warnings_are_logged(configured: Configured) -> None:
     stream = configured()
 
     with warnings.catch_warnings():
@@ -160,20 +162,20 @@ def test_warnings_are_logged(configured: Configured) -> None:
     [("kopf.objects", "info"), ("kubernetes.client.rest", "debug"), ("botocore.auth", "debug"),
      ("azure.core.pipeline", "info"), ("urllib3.connectionpool", "debug")],
 )  # fmt: skip
-def test_loggers_that_tell_secrets_or_too_much_are_held_back(
+def test_verbose_levels_of_some_libraries_are_not_logged(
     configured: Configured, name: str, quiet: str
 ) -> None:
     stream = configured(level="debug")
 
     getattr(logging.getLogger(name), quiet)("Authorization: ...")
-    logging.getLogger(name).warning("kept")
+    logging.getLogger(name).warning("logged")
 
-    assert [line["message"] for line in stream.lines()] == ["kept"]
+    assert [line["message"] for line in stream.lines()] == ["logged"]
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
-def test_a_secret_is_asterisks_wherever_it_stands(configured: Configured, form: str) -> None:
-    stream = configured(form=form)
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_secret_is_logged_as_asterisks(configured: Configured, log_format: str) -> None:
+    stream = configured(log_format=log_format)
     secret = SecretStr("hunter2")
 
     structlog.get_logger("a").info("x", secret=secret, nested={"a": [secret]})
@@ -187,7 +189,7 @@ def test_a_secret_is_asterisks_wherever_it_stands(configured: Configured, form: 
     assert b"*****" in stream.getvalue()
 
 
-def test_configuring_again_doubles_nothing(configured: Configured) -> None:
+def test_a_second_configuration_replaces_the_first(configured: Configured) -> None:
     first, second = configured(), configured()
 
     logging.getLogger("a").info("x")
@@ -196,8 +198,8 @@ def test_configuring_again_doubles_nothing(configured: Configured) -> None:
     assert len(second.lines()) == 1
 
 
-def test_console_lines_are_without_colour_off_a_terminal(configured: Configured) -> None:
-    stream = configured(form="console")
+def test_console_lines_have_no_colour_outside_a_terminal(configured: Configured) -> None:
+    stream = configured(log_format="console")
 
     structlog.get_logger("a.b").info("reconciled", profile="alice", n=1)
 
@@ -217,7 +219,7 @@ VALUES = st.recursive(
 
 
 @given(fields=st.dictionaries(st.text(st.characters()), VALUES, max_size=4), text=st.text())
-def test_whatever_is_logged_is_one_line_of_json(fields: dict[str, Any], text: str) -> None:
+def test_every_value_is_logged_as_one_line_of_json(fields: dict[str, Any], text: str) -> None:
     class Named:
         name = "a"
 
@@ -227,10 +229,10 @@ def test_whatever_is_logged_is_one_line_of_json(fields: dict[str, Any], text: st
     assert json.loads(line)["message"] == text
 
 
-def test_logs_leave_standard_output_to_the_answer() -> None:
+def test_logs_are_not_written_to_standard_output() -> None:
     program = (
         "import structlog; from profiles_controller import logs;"
-        "logs.configure(form='json', level='info'); structlog.get_logger('a').info('x')"
+        "logs.configure(log_format='json', level='info'); structlog.get_logger('a').info('x')"
     )
 
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from controllers.network import desired, names, rules, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.controller import CONTROLLER
-from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
-from profiles_controller.config.selections import Location
+from profiles_controller.config.settings import LaunchSettings
 from profiles_controller.config.sources import Inputs
 from tests.support.builders import inputs as builders_inputs
 
@@ -315,7 +315,7 @@ def loaded(folder: Path, content: object = None, **environment: str) -> NetworkS
     file.write_text(json.dumps({"network": content or {}}))
     inputs = Inputs(flags={"config": str(file)}, environment=environment)
     loader = Loader(registry=(CONTROLLER,), pod_namespace=folder / "none")
-    ((_, settings),) = loader.load(["network"], inputs, Location).assemblies
+    ((_, settings),) = loader.load(["network"], inputs, LaunchSettings).controllers
     assert isinstance(settings, NetworkSettings)
     return settings
 
@@ -341,9 +341,9 @@ def test_tables_are_merged_name_by_name_through_file_and_environment(tmp_path: P
 
 
 def test_what_is_wrong_in_a_layer_is_named_with_its_place(tmp_path: Path) -> None:
-    with pytest.raises(WrongSettingsError) as caught:
+    with pytest.raises(InvalidSettingsError) as caught:
         loaded(tmp_path, {"ports": {"vault": [0]}}, NETWORK_PEERS='{"dns": []}', NETWORK_PORTS="{")
-    said = "\n".join(str(fault) for fault in caught.value.faults)
+    said = "\n".join(str(fault) for fault in caught.value.errors)
     assert "network.peers.dns" in said
     assert "environment variable NETWORK_PEERS" in said
     assert "NETWORK_PORTS" in said

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from controllers import registry
 from controllers.pipelines.config import PipelinesSettings
-from profiles_controller.cli.options import aliases
-from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.errors import InvalidSettingsError
+from profiles_controller.config.flags import aliases
 from profiles_controller.config.load import Loader
 from profiles_controller.config.sources import Inputs
 from tests.support.docs import markdown
@@ -41,13 +41,13 @@ def load(**variables: str) -> PipelinesSettings:
     """What the program makes of an environment."""
     inputs = Inputs(environment=variables)
     loader = Loader(registry=[registry.load("pipelines")])
-    ((_, settings),) = loader.load(["pipelines"], inputs).assemblies
+    ((_, settings),) = loader.load(["pipelines"], inputs).controllers
     assert isinstance(settings, PipelinesSettings)
     return settings
 
 
 def refusal(**variables: str) -> str:
-    with pytest.raises(WrongSettingsError) as error:
+    with pytest.raises(InvalidSettingsError) as error:
         load(**variables)
     return str(error.value)
 

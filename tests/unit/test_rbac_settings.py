@@ -8,22 +8,20 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from typer.testing import CliRunner
 
 from controllers import registry
 from controllers.manifests import Manifest
 from controllers.rbac import controller, desired
 from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
 from controllers.runtime import rbac as runtime_rbac
-from profiles_controller.cli import app as cli_app
-from profiles_controller.config.errors import WrongSettingsError
+from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
 from tests.support.builders import inputs
-from tests.support.cli import samples
-from tests.support.cli import settings as reading
+from tests.support.cli import config
+from tests.support.cli.run import call
 
 ARGO = "argoproj.io"
-LOADER = Loader(registry=registry.controllers(), pod_namespace=reading.NOWHERE)
+LOADER = Loader(registry=registry.controllers(), pod_namespace=config.MISSING_FILE)
 
 
 def groups(value: object) -> tuple[str, ...]:
@@ -76,8 +74,8 @@ def test_support_groups_come_by_flag_or_variable(
     flags: dict[str, str], variable: str, expected: tuple[str, ...]
 ) -> None:
     environment = {"RBAC_SUPPORT_GROUPS": variable}
-    loaded = reading.load("rbac", flags=flags, environment=environment, loader=LOADER)
-    [(_, settings)] = loaded.assemblies
+    loaded = config.load("rbac", flags=flags, environment=environment, loader=LOADER)
+    [(_, settings)] = loaded.controllers
     assert settings.support_groups == expected
 
 
@@ -168,8 +166,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "RBAC_PIPELINE_VERBS": yaml.safe_dump({ARGO: {"workflows": ["!"]}}),
         "RBAC_CROSS_NAMESPACE_ACCESS": "perhaps",
     }
-    with pytest.raises(WrongSettingsError) as caught:
-        reading.load("rbac", loader=LOADER, environment=wrong)
+    with pytest.raises(InvalidSettingsError) as caught:
+        config.load("rbac", loader=LOADER, environment=wrong)
     told = str(caught.value)
     assert all(name in told for name in wrong)
 
@@ -178,8 +176,8 @@ def test_the_printed_cluster_role_follows_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     given = {"support_groups": ["a"], "ml_pipeline": "none", "pipeline_verbs": {ARGO: None}}
     file.write_text(yaml.safe_dump({"rbac": given}))
-    app = cli_app.build(samples.world(registry=registry.controllers()))
-    result = CliRunner().invoke(app, ["permissions", "rbac", "--config", str(file)])
+    arguments = ("permissions", "rbac", "--config", str(file))
+    result = call(*arguments, registry=registry.controllers())
 
     assert result.exit_code == 0, result.output
     rules = yaml.safe_load(result.stdout)["rules"]

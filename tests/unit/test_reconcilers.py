@@ -11,7 +11,8 @@ from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.manifests import COMPONENT_LABEL, Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION, Profile
-from controllers.runtime.commands.summaries import row_of
+from controllers.runtime.commands.oneshot import profile_result
+from controllers.runtime.commands.oneshot_summary import ResultKind
 from controllers.runtime.controller import (
     ALL_PROFILES,
     AnyController,
@@ -356,7 +357,7 @@ async def test_a_paused_profile_is_shown_and_left() -> None:
         assert {"SamplesReady": ("Unknown", f"paused by {PAUSED_ANNOTATION}")} == (
             process.conditions()
         )
-        assert "paused" == row_of(report).result
+        assert ResultKind.PAUSED is profile_result(report).result
         assert {("samples", "alice"): "Unknown"} == process.manager.world.metrics.conditions
 
 

@@ -1,4 +1,4 @@
-"""What list and render print."""
+"""Output of list and render."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from controllers.findings import Finding
-from tests.support.cli.run import call
+from tests.support.cli.run import call, cells
 
 PROFILE = """
 apiVersion: kubeflow.org/v1
@@ -42,20 +42,21 @@ def profiles_file(folder: Path, content: str = PROFILE) -> str:
     return str(file)
 
 
-def test_list_shows_the_controllers_and_a_line_each() -> None:
-    assert call("list").stdout.splitlines() == [
-        "quotas        Keeps quotas in shape.",
-        "limit-ranges  Keeps limit-ranges in shape.",
+def test_list_prints_a_row_for_each_controller() -> None:
+    assert cells(call("list").stdout) == [
+        ["CONTROLLER", "SUMMARY"],
+        ["quotas", "Manages quotas."],
+        ["limit-ranges", "Manages limit-ranges."],
     ]
 
 
-def test_list_is_data_for_programs() -> None:
-    told = json.loads(call("list", "-o", "json").stdout)
+def test_list_prints_json_for_programs() -> None:
+    data = json.loads(call("list", "-o", "json").stdout)
 
-    assert told[0] == {"name": "quotas", "summary": "Keeps quotas in shape."}
+    assert data[0] == {"name": "quotas", "summary": "Manages quotas."}
 
 
-def test_list_works_with_wrong_settings() -> None:
+def test_list_ignores_invalid_settings() -> None:
     assert call("list", environment={"REQUEUE_TIME": "five"}).exit_code == 0
 
 
@@ -67,60 +68,62 @@ def test_render_prints_the_manifests(tmp_path: Path) -> None:
 
 
 def test_render_reads_standard_input() -> None:
-    assert call("render", "quotas", "-f", "-", given=PROFILE).stdout == MANIFEST
+    assert call("render", "quotas", "-f", "-", stdin=PROFILE).stdout == MANIFEST
 
 
-def test_render_uses_the_settings() -> None:
-    told = call(
-        "render", "quotas", "-f", "-", given=PROFILE, environment={"QUOTAS_HARD": '{"pods": "7"}'}
+def test_render_applies_the_settings() -> None:
+    output = call(
+        "render", "quotas", "-f", "-", stdin=PROFILE, environment={"QUOTAS_HARD": '{"pods": "7"}'}
     ).stdout
 
-    assert told == MANIFEST.replace("'100'", "'7'")
+    assert output == MANIFEST.replace("'100'", "'7'")
 
 
-def test_render_takes_several_documents_and_lists() -> None:
+def test_render_reads_several_documents_and_lists() -> None:
     bob, carol = PROFILE.replace("alice", "bob"), PROFILE.replace("alice", "carol")
     items = "".join(f"- {json.dumps(yaml.safe_load(each))}\n" for each in (bob, carol))
-    given = f"{PROFILE}---\n---\nkind: ProfileList\nitems:\n{items}"
+    documents = f"{PROFILE}---\n---\nkind: ProfileList\nitems:\n{items}"
 
-    told = call("render", "all", "-f", "-", given=given).stdout
+    output = call("render", "all", "-f", "-", stdin=documents).stdout
 
-    namespaces = [body["metadata"]["namespace"] for body in yaml.safe_load_all(told)]
+    namespaces = [body["metadata"]["namespace"] for body in yaml.safe_load_all(output)]
     assert namespaces == ["alice", "alice", "bob", "bob", "carol", "carol"]
 
 
 def test_render_of_an_empty_list_is_empty() -> None:
-    result = call("render", "all", "-f", "-", given="kind: List\nitems: []\n")
+    result = call("render", "all", "-f", "-", stdin="kind: List\nitems: []\n")
 
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_render_tells_findings_beside_the_manifests() -> None:
-    given = PROFILE.replace("uid: 1-2-3", "uid: 1-2-3, labels: {bad: '7'}")
+def test_render_prints_findings_on_standard_error() -> None:
+    profile = PROFILE.replace("uid: 1-2-3", "uid: 1-2-3, labels: {bad: '7'}")
 
-    result = call("render", "quotas", "-f", "-", given=given)
+    result = call("render", "quotas", "-f", "-", stdin=profile)
 
     finding = Finding(reason="BadLabel", message="label bad is 7")
     assert result.stdout == MANIFEST
-    assert result.stderr == f"alice  quotas  {finding.reason}: {finding.message}\n"
+    assert result.stderr == f"Warning: alice  quotas  {finding.reason}: {finding.message}\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("kind: Pod\nmetadata: {name: x}", "kind is 'Pod', expected 'Profile'"),
         ("kind: Profile", "metadata.name is missing"),
-        ("text", "a document is str, expected a Profile"),
-        ("kind: List\nitems: [7]", "a document is int, expected a Profile"),
-        ("kind: List\nitems: 7", "items is int, expected a list"),
-        ("a: [", "cannot be read: line 1, column 5"),
+        ("text", "expected a Profile, not str"),
+        ("kind: List\nitems: [7]", "expected a Profile, not int"),
+        ("kind: List\nitems: 7", "expected a list in items, not int"),
+        ("a: [", "profile.yaml: line 1, column 5"),
     ],
 )
-def test_render_refuses_what_is_no_profile(tmp_path: Path, content: str, told: str) -> None:
+def test_render_rejects_a_file_without_a_profile(
+    tmp_path: Path, content: str, message: str
+) -> None:
     result = call("render", "quotas", "-f", profiles_file(tmp_path, content))
 
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
@@ -128,4 +131,4 @@ def test_render_of_a_missing_file_exits_2() -> None:
     result = call("render", "quotas", "-f", "/no/such")
 
     assert result.exit_code == 2
-    assert result.stderr == "Error: /no/such cannot be read: No such file or directory\n"
+    assert result.stderr == "Error: cannot read /no/such: No such file or directory\n"

@@ -12,7 +12,7 @@ from controllers.runtime.apply.render import render
 from controllers.runtime.controller import Access, AnyController, Command, Owned, Variants
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
-from profiles_controller.config.load import ALL, _names, _Reading
+from profiles_controller.config.load import ALL, component_names, select_controllers
 from tests.support.builders import live_objects
 from tests.support.fakes import harness
 
@@ -139,11 +139,10 @@ async def test_variants_leave_each_others_objects_alone() -> None:
         assert "samples-b" == labels["app.kubernetes.io/component"]
 
 
-def test_a_controller_that_is_apart_is_picked_by_name_alone() -> None:
+def test_a_standalone_controller_is_selected_by_its_name_only() -> None:
     registry = (varied(), live_objects.controller("others", owned=(Owned(kind="Secret"),)))
-    reading = _Reading(registry=registry)
 
-    assert ["others"] == [one.name for one in reading.pick([ALL], "controller", "argument")]
-    assert ["samples"] == [one.name for one in reading.pick(["samples"], "controller", "argument")]
+    assert ["others"] == [one.name for one in select_controllers(registry, [ALL])]
+    assert ["samples"] == [one.name for one in select_controllers(registry, ["samples"])]
     known = ["samples", "samples-a", "samples-b", "others", "more", "more-x"]
-    assert known == _names(registry, {"more": ("x",)})
+    assert known == component_names(registry, {"more": ("x",)})

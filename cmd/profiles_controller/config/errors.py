@@ -1,4 +1,4 @@
-"""Wrong settings: every one on a line of its own, with its origin and what would be right."""
+"""Errors of settings: one line for each, with the setting, the value, its source and the fix."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import ErrorDetails
 
 from controllers import config_tables
-from profiles_controller.cli.options import flag_of
+from profiles_controller.config.flags import flag_of
 
 _MASK = "'**********'"
-_SHOWN = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 80
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxstring = _SHORTENED.maxother = _SHORTENED.maxlong = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One wrong setting.
+class SettingError:
+    """One invalid setting.
 
-    ``setting`` is its name, ``origin`` where the value came from, ``value`` how it reads there
-    (empty where there is nothing to show) and ``problem`` says what is accepted.
+    ``origin`` is where the value was set. ``value`` is empty where there is no value to show.
+    ``problem`` states what is wrong and what is accepted.
     """
 
     setting: str
@@ -38,34 +38,34 @@ class Fault:
         return f"{self.setting}{value} ({self.origin}): {self.problem}"
 
 
-class WrongSettingsError(Exception):
-    """All the faults of all settings."""
+class InvalidSettingsError(Exception):
+    """All errors of all settings."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        """Keeps the faults in their order, each once."""
-        self.faults = tuple(dict.fromkeys(faults))
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+    def __init__(self, errors: Iterable[SettingError]) -> None:
+        """Stores the errors in their order, without duplicates."""
+        self.errors = tuple(dict.fromkeys(errors))
+        super().__init__("\n".join(str(error) for error in self.errors))
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, or the names that there are."""
-    names = list(known)
+def suggestion(word: str, valid: Iterable[str]) -> str:
+    """Returns ``did you mean 'x'?`` where a valid name is similar, otherwise all valid names."""
+    names = list(valid)
     close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(names)}"
 
 
-def shown(value: object) -> str:
-    """A value on one line, shortened where it is long."""
-    return _SHOWN.repr(value)
+def shortened(value: object) -> str:
+    """Returns a value on one line, shortened where it is long."""
+    return _SHORTENED.repr(value)
 
 
 def describe(
     model: type[BaseModel], path: tuple[str | int, ...], error: ErrorDetails, *, undecoded: bool
 ) -> tuple[str, str]:
-    """The value and the problem of one validation error.
+    """Returns the value and the problem of one validation error.
 
-    ``path`` is the error's, with the field's name in front; ``undecoded`` says that the value is
-    the text of a variable that should have been JSON.
+    ``path`` starts with the name of the field. ``undecoded`` states that the value is the text of
+    an environment variable that is not valid JSON.
     """
     field = model.model_fields.get(str(path[0])) if path else None
     if error["type"] == "missing":
@@ -74,7 +74,7 @@ def describe(
         nested = _model_at(model, path[:-1]) if path else None
         hint = suggestion(str(path[-1]), nested.model_fields) if nested else ""
         return "", f"unknown key; {hint}" if hint else config_tables.words(error)
-    value = _MASK if holds_secret(field.annotation) else shown(error["input"])
+    value = _MASK if holds_secret(field.annotation) else shortened(error["input"])
     flag = flag_of(field)
     if flag is not None and error["type"] != "value_error":
         return value, f"expected {flag.accepts}"
@@ -83,7 +83,7 @@ def describe(
 
 
 def holds_secret(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
-    """Whether a value of this type can hold a secret anywhere in it."""
+    """Returns whether a value of this type can contain a secret at any depth."""
     if annotation in (SecretStr, SecretBytes):
         return True
     inner = list(get_args(annotation)) if not isinstance(annotation, list) else annotation
@@ -96,27 +96,27 @@ def holds_secret(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
 
 
 def depth(data: Mapping[str, Any], path: tuple[str | int, ...]) -> int:
-    """How many steps of the path exist in the data."""
+    """Returns how many steps of the path exist in the data."""
     value: Any = data
     for steps, key in enumerate(path):
-        listed = isinstance(value, list) and isinstance(key, int) and key < len(value)
-        if not listed and not (isinstance(value, Mapping) and key in value):
+        in_list = isinstance(value, list) and isinstance(key, int) and key < len(value)
+        if not in_list and not (isinstance(value, Mapping) and key in value):
             return steps
         value = value[key]
     return len(path)
 
 
 def _model_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel] | None:
-    here: Any = model
+    current: Any = model
     for step in path:
         if isinstance(step, int):
-            continue  # an item of a list is what the list is of
-        field = here.model_fields.get(str(step))
+            continue  # the annotation of a list already names the type of its items
+        field = current.model_fields.get(str(step))
         parts = (field.annotation, *get_args(field.annotation)) if field else ()
-        here = next((part for part in parts if _is_model(part)), None)
-        if here is None:
+        current = next((part for part in parts if _is_model(part)), None)
+        if current is None:
             return None
-    found: type[BaseModel] = here
+    found: type[BaseModel] = current
     return found
 
 

@@ -1,4 +1,4 @@
-"""From what the process was given to what it runs: every controller with its settings."""
+"""Loads the settings of the process and of its controllers."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ from typing import Any
 
 from controllers.runtime.controller import AnyController
 from controllers.runtime.options import Connection, Options
-from profiles_controller.cli.options import spelling
 from profiles_controller.config import yaml
-from profiles_controller.config.errors import Fault, WrongSettingsError, suggestion
-from profiles_controller.config.selections import Location, Selection
-from profiles_controller.config.settings import POD_NAMESPACE, PREFIX, SECTION, Common
+from profiles_controller.config.errors import InvalidSettingsError, SettingError, suggestion
+from profiles_controller.config.flags import flag_name
+from profiles_controller.config.settings import (
+    POD_NAMESPACE,
+    PREFIX,
+    SECTION,
+    CommonSettings,
+    LaunchAllSettings,
+    LaunchSettings,
+)
 from profiles_controller.config.sources import Inputs, ModelT, resolve
 
 ALL = "all"
-Assembly = tuple[AnyController, Any]
+"""The name that selects all controllers that are not standalone."""
+ConfiguredController = tuple[AnyController, Any]
+"""A controller and its settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A process whose settings are right."""
+class LoadedConfig:
+    """The valid settings of a process."""
 
-    common: Common
-    assemblies: Sequence[Assembly]
+    common: CommonSettings
+    controllers: Sequence[ConfiguredController]
     connection: Connection
     options: Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loader:
-    """Reads the settings of controllers out of a registry.
+    """Loads the settings of controllers in a registry.
 
-    ``others`` are controllers that this process need not know but by name, with their variants;
-    ``pod_namespace`` is the file that tells a pod its namespace.
+    ``others`` are the names and variants of controllers that exist but are not in the registry.
+    ``pod_namespace`` is the file with the namespace of the pod.
     """
 
     registry: Sequence[AnyController]
@@ -43,124 +51,157 @@ class Loader:
     pod_namespace: Path = POD_NAMESPACE
 
     def load(
-        self, names: Sequence[str], inputs: Inputs, location: type[Location] = Location
-    ) -> Loaded:
-        """The settings of the process and of the controllers of these names or aliases.
+        self, names: Sequence[str], inputs: Inputs, launch: type[LaunchSettings] = LaunchSettings
+    ) -> LoadedConfig:
+        """Returns the settings of the process and of the controllers with these names or aliases.
 
-        Raises WrongSettingsError with everything that is wrong anywhere.
+        Raises InvalidSettingsError with all errors of all settings.
         """
-        reading = _Reading(registry=self.registry, others=self.others)
-        own = {name: value for name, value in inputs.flags.items() if name in location.model_fields}
-        rest = {name: value for name, value in inputs.flags.items() if name not in own}
-        placed = reading.resolve(location, replace(inputs, flags=own), SECTION, PREFIX)
-        file = placed.config if placed else None
-        inputs = replace(
-            inputs, flags=rest, file=file, sections=reading.sections(file) if file else {}
+        collector = _ErrorCollector(registry=self.registry, others=self.others)
+        launch_flags = {
+            name: value for name, value in inputs.flags.items() if name in launch.model_fields
+        }
+        other_flags = {
+            name: value for name, value in inputs.flags.items() if name not in launch_flags
+        }
+        launched = collector.resolve(launch, replace(inputs, flags=launch_flags), SECTION, PREFIX)
+        file = launched.config if launched else None
+        sections = collector.sections(file) if file else {}
+        inputs = replace(inputs, flags=other_flags, file=file, sections=sections)
+        selected = collector.select(names, "controller", "argument")
+        controller_flags = {name for each in selected for name in each.command.flags}
+        common_flags = {
+            name: value for name, value in other_flags.items() if name not in controller_flags
+        }
+        common = collector.resolve(
+            CommonSettings, replace(inputs, flags=common_flags), SECTION, PREFIX
         )
-        chosen = reading.pick(names, "controller", "argument")
-        theirs = {name for each in chosen for name in each.command.flags}
-        shared = {name: value for name, value in rest.items() if name not in theirs}
-        common = reading.resolve(Common, replace(inputs, flags=shared), SECTION, PREFIX)
-        if isinstance(placed, Selection) and placed.only:
-            given = "only" in own
-            origin = f"flag {spelling('only')}" if given else f"environment variable {PREFIX}ONLY"
-            chosen = reading.pick(placed.only, spelling("only"), origin)
-        assemblies = [(each, reading.settings_of(each, inputs)) for each in chosen]
+        if isinstance(launched, LaunchAllSettings) and launched.only:
+            by_flag = "only" in launch_flags
+            flag = flag_name("only")
+            origin = f"flag {flag}" if by_flag else f"environment variable {PREFIX}ONLY"
+            selected = collector.select(launched.only, flag, origin)
+        configured = [(each, collector.settings_of(each, inputs)) for each in selected]
         namespace = _content(self.pod_namespace)
         if common is not None:
-            reading.check_election(common, namespace)
-        if reading.faults or common is None:
-            raise WrongSettingsError(reading.faults)
-        return Loaded(
+            collector.check_election(common, namespace)
+        if collector.errors or common is None:
+            raise InvalidSettingsError(collector.errors)
+        return LoadedConfig(
             common=common,
-            assemblies=[(each.for_settings(own), own) for each, own in assemblies],
+            controllers=[(each.for_settings(own), own) for each, own in configured],
             connection=common.connection(),
-            options=common.options(namespace=namespace, known=_names(self.registry, self.others)),
+            options=common.options(
+                namespace=namespace, known=component_names(self.registry, self.others)
+            ),
         )
 
 
-def prefix_of(name: str) -> str:
-    """What the environment variables of a controller's settings begin with."""
+def env_prefix(name: str) -> str:
+    """Returns the prefix of the environment variables of a controller's settings."""
     return name.replace("-", "_").upper() + "_"
 
 
+def component_names(
+    registry: Sequence[AnyController], others: Mapping[str, Sequence[str]]
+) -> Sequence[str]:
+    """Returns the names of all controllers and of their variants."""
+    variants = {each.name: each.variants.names for each in registry} | dict(others)
+    return [
+        name
+        for each, suffixes in variants.items()
+        for name in (each, *(f"{each}-{suffix}" for suffix in suffixes))
+    ]
+
+
+def select_controllers(
+    registry: Sequence[AnyController], names: Sequence[str]
+) -> list[AnyController]:
+    """Returns the controllers with these names or aliases, in the order of the registry.
+
+    ``all`` selects every controller that is not standalone. Unknown names select nothing.
+    """
+    return [
+        each
+        for each in registry
+        if (ALL in names and not each.command.standalone)
+        or not {each.name, *each.command.aliases}.isdisjoint(names)
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """Goes on after a fault, so that all of them are told at once."""
+class _ErrorCollector:
+    """Continues after an error, so that all errors are reported together."""
 
     registry: Sequence[AnyController]
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[SettingError] = field(default_factory=list)
 
     def resolve(
         self, model: type[ModelT], inputs: Inputs, section: str, prefix: str
     ) -> ModelT | None:
         try:
             return resolve(model, inputs, section=section, prefix=prefix)
-        except WrongSettingsError as error:
-            self.faults.extend(error.faults)
+        except InvalidSettingsError as error:
+            self.errors.extend(error.errors)
             return None
 
     def settings_of(self, controller: AnyController, inputs: Inputs) -> Any:
         name = controller.name
-        own = {
+        flags = {
             flag: value for flag, value in inputs.flags.items() if flag in controller.command.flags
         }
-        flagged = replace(inputs, flags=own)
-        return self.resolve(controller.settings, flagged, name, prefix_of(name))
+        inputs = replace(inputs, flags=flags)
+        return self.resolve(controller.settings, inputs, name, env_prefix(name))
 
     def sections(self, file: Path) -> Mapping[str, Any]:
         try:
-            found = yaml.parse(yaml.read(file))
+            documents = yaml.parse(yaml.read(file))
         except yaml.DocumentError as error:
-            self._refuse(str(file), f"cannot be read: {error}")
+            self._config_error(str(file), f"cannot be read: {error}")
             return {}
-        content = found[0] if found else {}
-        if len(found) > 1 or not isinstance(content, Mapping):
-            what = f"{len(found)} documents" if len(found) > 1 else type(content).__name__
-            self._refuse(str(file), f"expected one mapping of sections, not {what}")
+        content = documents[0] if documents else {}
+        if len(documents) > 1 or not isinstance(content, Mapping):
+            found = f"{len(documents)} documents" if len(documents) > 1 else type(content).__name__
+            self._config_error(str(file), f"expected one mapping of sections, not {found}")
             return {}
-        known = [SECTION, *(controller.name for controller in self.registry), *self.others]
+        valid = [SECTION, *(controller.name for controller in self.registry), *self.others]
         for key in content:
-            if key not in known:
-                hint = suggestion(str(key), known)
-                self._refuse(f"{file}, key {str(key)!r}", f"unknown section; {hint}")
+            if key not in valid:
+                hint = suggestion(str(key), valid)
+                self._config_error(f"{file}, key {str(key)!r}", f"unknown section; {hint}")
         return content
 
-    def pick(self, names: Sequence[str], setting: str, origin: str) -> list[AnyController]:
-        """In the registry's order; an unknown name is a fault and left out."""
-        labels = {each.name: {each.name, *each.command.aliases} for each in self.registry}
-        known = {ALL}.union(*labels.values())
+    def select(self, names: Sequence[str], setting: str, origin: str) -> list[AnyController]:
+        valid = {
+            ALL,
+            *(name for each in self.registry for name in (each.name, *each.command.aliases)),
+        }
         for name in names:
-            if name not in known:
-                problem = f"unknown controller; {suggestion(name, labels)}"
-                self.faults.append(
-                    Fault(setting=setting, origin=origin, value=repr(name), problem=problem)
+            if name not in valid:
+                hint = suggestion(name, [each.name for each in self.registry])
+                self.errors.append(
+                    SettingError(
+                        setting=setting,
+                        origin=origin,
+                        value=repr(name),
+                        problem=f"unknown controller; {hint}",
+                    )
                 )
-        return [
-            each
-            for each in self.registry
-            if (ALL in names and not each.command.standalone)
-            or not labels[each.name].isdisjoint(names)
-        ]
+        return select_controllers(self.registry, names)
 
-    def check_election(self, common: Common, namespace: str | None) -> None:
+    def check_election(self, common: CommonSettings, namespace: str | None) -> None:
         if common.leader_elect and not (common.leader_elect_namespace or namespace):
-            setting, problem = spelling("leader_elect_namespace"), "required outside of a pod"
-            self.faults.append(Fault(setting=setting, origin="not given", problem=problem))
+            self.errors.append(
+                SettingError(
+                    setting=flag_name("leader_elect_namespace"),
+                    origin="not set",
+                    problem="required outside a pod; set it to the namespace of the Lease",
+                )
+            )
 
-    def _refuse(self, origin: str, problem: str) -> None:
-        self.faults.append(Fault(setting="--config", origin=origin, problem=problem))
-
-
-def _names(registry: Sequence[AnyController], others: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Every name that a controller may run by."""
-    variants = {each.name: each.variants.names for each in registry} | dict(others)
-    return [
-        name
-        for each, theirs in variants.items()
-        for name in (each, *(f"{each}-{variant}" for variant in theirs))
-    ]
+    def _config_error(self, origin: str, problem: str) -> None:
+        self.errors.append(SettingError(setting="--config", origin=origin, problem=problem))
 
 
 def _content(path: Path) -> str | None:

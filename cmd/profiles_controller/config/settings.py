@@ -1,6 +1,7 @@
-"""The settings that are the same for every controller: what is accepted, and what they become.
+"""Settings that are common to all controllers, and the launch settings that precede them.
 
-Durations are in seconds unless a name says otherwise. Controllers' own settings are their models.
+Durations are in seconds unless a name states otherwise. Each controller has a model of its own
+settings.
 """
 
 from __future__ import annotations
@@ -16,53 +17,85 @@ from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import NoDecode
 
 from controllers.runtime.options import Connection, Election, Options, Shard
-from profiles_controller.cli.options import Flag, spelling
 from profiles_controller.config import types
+from profiles_controller.config.flags import Flag, flag_name
 
 PREFIX = "PROFILES_CONTROLLER_"
 SECTION = "common"
-# Where Kubernetes tells a pod its namespace (documented under "Accessing the API from a Pod").
+# Kubernetes mounts the namespace of a pod here (documented under "Accessing the API from a Pod").
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
-_JITTER = 1.2  # kubernetes.aio.leaderelection's: it refuses a deadline that leaves no second try
+_JITTER = 1.2  # of kubernetes.aio.leaderelection, which rejects a deadline without a second attempt
 _LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _SECONDS = "seconds, or a duration such as 15s"
-_SWITCH = "true or false"
+_BOOLEAN = "true or false"
 
 
-Number = BeforeValidator(types.refuse_boolean)
-Duration = Annotated[float, BeforeValidator(types.read_duration)]
+Number = BeforeValidator(types.reject_boolean)
+Duration = Annotated[float, BeforeValidator(types.parse_duration)]
 
 
-class Common(BaseModel):
-    """The options of every running command, in the order of --help."""
+class LaunchSettings(BaseModel):
+    """Settings that are needed before the ``--config`` file is read, so it cannot contain them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: Annotated[
+        Path | None,
+        Flag(
+            help="YAML file of settings: a section 'common' and one per controller.",
+            accepts="the path of a file",
+            metavar="FILE",
+            default="none",
+        ),
+    ] = None
+
+
+class LaunchAllSettings(LaunchSettings):
+    """Launch settings of the command ``all``, which also selects controllers."""
+
+    only: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(types.parse_names),
+        Flag(
+            help="Run only these controllers.",
+            accepts="names of controllers",
+            metavar="NAME[,NAME...]",
+            default="all",
+        ),
+    ] = ()
+
+
+class CommonSettings(BaseModel):
+    """Settings that every controller has, in the order of ``--help``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     kubeconfig: Annotated[
         Path | None,
         Flag(
-            help="Kubeconfig to connect with.",
-            accepts="a file's path",
+            help="Kubeconfig file.",
+            accepts="the path of a file",
             metavar="FILE",
-            default="the pod's own service account",
+            default="the service account of the pod",
         ),
     ] = Field(default=None, validation_alias=AliasChoices("KUBECONFIG"))
     context: Annotated[
         str | None,
         Flag(
             help="Context of the kubeconfig.",
-            accepts="a context's name",
+            accepts="the name of a context",
             metavar="NAME",
-            default="the current one",
+            default="the current context",
         ),
     ] = None
     listen: Annotated[
         tuple[str, int] | None,
         NoDecode,
-        BeforeValidator(types.read_listen),
+        BeforeValidator(types.parse_listen),
         Flag(
-            help="Where probes and metrics are served; 0 serves none.",
+            help="Address of probes and metrics; 0 disables them.",
             accepts=types.LISTEN_ACCEPTS,
             metavar="HOST:PORT",
             default=":8080",
@@ -73,7 +106,7 @@ class Common(BaseModel):
         Number,
         Field(ge=1, le=1024),
         Flag(
-            help="Profiles reconciled at once, per controller.",
+            help="Concurrent reconciles per controller.",
             accepts="a whole number from 1 to 1024",
             metavar="N",
         ),
@@ -83,7 +116,7 @@ class Common(BaseModel):
         Number,
         Field(ge=1, le=1024),
         Flag(
-            help="Writing requests in flight at once.",
+            help="Concurrent write requests.",
             accepts="a whole number from 1 to 1024",
             metavar="N",
         ),
@@ -93,7 +126,7 @@ class Common(BaseModel):
         Number,
         Field(ge=0, allow_inf_nan=False),
         Flag(
-            help="Writing requests per second; 0 is no limit.",
+            help="Write requests per second; 0 means unlimited.",
             accepts="a number of 0 or more",
             metavar="N",
         ),
@@ -103,70 +136,72 @@ class Common(BaseModel):
         Number,
         Field(gt=0, allow_inf_nan=False),
         Flag(
-            help="Look at every profile again this often.",
-            accepts="minutes, a number above 0",
+            help="Interval between reconciles of every profile.",
+            accepts="a number of minutes above 0",
             metavar="MINUTES",
         ),
     ] = Field(default=10.0, validation_alias=AliasChoices("REQUEUE_TIME"))
     log_format: Annotated[
         Literal["json", "console"],
-        BeforeValidator(types.read_word),
+        BeforeValidator(types.parse_word),
         Flag(
-            help="How logs are written, on standard error.",
+            help="Format of logs on standard error.",
             accepts="json or console",
             metavar="json|console",
         ),
     ] = "json"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        BeforeValidator(types.read_word),
+        BeforeValidator(types.parse_word),
         Flag(
-            help="What is logged.",
+            help="Minimum level of logs.",
             accepts="debug, info, warning or error",
             metavar="debug|info|warning|error",
         ),
     ] = "info"
-    dry_run: Annotated[bool, Flag(help="Plan and report, write nothing.", accepts=_SWITCH)] = False
+    dry_run: Annotated[
+        bool, Flag(help="Plan and log changes; write nothing.", accepts=_BOOLEAN)
+    ] = False
     once: Annotated[
-        bool, Flag(help="Reconcile every profile once, print a summary, exit.", accepts=_SWITCH)
+        bool, Flag(help="Reconcile every profile once, print the results, exit.", accepts=_BOOLEAN)
     ] = False
     output: Annotated[
-        Literal["table", "json", "yaml"],
-        BeforeValidator(types.read_word),
+        Literal["table", "wide", "json", "yaml"],
+        BeforeValidator(types.parse_word),
         Flag(
-            help="How a summary or difference is printed.",
-            accepts="table, json or yaml",
-            metavar="table|json|yaml",
+            help="Output format of --once and diff.",
+            accepts="table, wide, json or yaml",
+            metavar="table|wide|json|yaml",
             short="-o",
         ),
     ] = "table"
     leader_elect: Annotated[
-        bool, Flag(help="Work only while holding the Lease.", accepts=_SWITCH)
+        bool, Flag(help="Reconcile only while holding the Lease.", accepts=_BOOLEAN)
     ] = False
     leader_elect_namespace: Annotated[
         str | None,
         Field(pattern=_LABEL),
         Flag(
             help="Namespace of the Lease.",
-            accepts="a namespace's name",
+            accepts="the name of a namespace",
             metavar="NAME",
-            default="the pod's own",
+            default="the namespace of the pod",
         ),
     ] = None
     leader_elect_identity: Annotated[
         str | None,
         Field(min_length=1, max_length=253),
         Flag(
-            help="Who holds the Lease; different in every process.",
+            help="Holder identity in the Lease; unique per process.",
             accepts="a name of 1 to 253 characters",
             metavar="NAME",
-            default="the host's name and a UUID",
+            default="the host name and a UUID",
         ),
     ] = None
     lease_duration: Annotated[
         Duration,
         Flag(
-            help="A Lease that was not renewed for this long is free.",
+            help="Time after which an unrenewed Lease expires.",
             accepts=_SECONDS,
             metavar="SECONDS",
         ),
@@ -174,7 +209,7 @@ class Common(BaseModel):
     renew_deadline: Annotated[
         Duration,
         Flag(
-            help="A leader that could not renew for this long stops.",
+            help="Time after which a leader that cannot renew stops.",
             accepts=_SECONDS,
             metavar="SECONDS",
         ),
@@ -182,15 +217,17 @@ class Common(BaseModel):
     retry_period: Annotated[
         Duration,
         Flag(
-            help="Between attempts to get or renew the Lease.", accepts=_SECONDS, metavar="SECONDS"
+            help="Time between attempts to acquire or renew the Lease.",
+            accepts=_SECONDS,
+            metavar="SECONDS",
         ),
     ] = 2.0
     shard: Annotated[
         Shard,
         NoDecode,
-        BeforeValidator(types.read_shard),
+        BeforeValidator(types.parse_shard),
         Flag(
-            help="Serve part i of n of all profiles, by their UIDs.",
+            help="Reconcile shard i of n; a hash of the UID assigns profiles.",
             accepts=types.SHARD_ACCEPTS,
             metavar="i/n",
             default="0/1",
@@ -198,30 +235,31 @@ class Common(BaseModel):
     ] = Field(default=Shard(), validate_default=False)
     allow_adopted_namespaces: Annotated[
         bool,
-        Flag(help="Serve namespaces that are older than their Profile.", accepts=_SWITCH),
+        Flag(help="Accept namespaces that are older than their Profile.", accepts=_BOOLEAN),
     ] = False  # fmt: skip
 
     @field_validator("renew_deadline", "retry_period")
     @classmethod
-    def _leaves_time(cls, value: float, info: ValidationInfo) -> float:
+    def _below_longer_period(cls, value: float, info: ValidationInfo) -> float:
         if info.field_name == "renew_deadline":
-            before, share = "lease_duration", 1.0
+            longer, factor = "lease_duration", 1.0
         else:
-            before, share = "renew_deadline", _JITTER
-        limit = info.data.get(before)
-        if limit is not None and value * share >= limit:
-            raise ValueError(f"less than {limit / share:.4g}, as {spelling(before)} is {limit:g}")
+            longer, factor = "renew_deadline", _JITTER
+        limit = info.data.get(longer)
+        if limit is not None and value * factor >= limit:
+            bound = f"{limit / factor:.4g}"
+            raise ValueError(f"less than {bound}, because {flag_name(longer)} is {limit:g}")
         return value
 
     def connection(self) -> Connection:
-        """Which API server."""
+        """Returns how to connect to the API server."""
         return Connection(kubeconfig=self.kubeconfig, context=self.context)
 
     def options(self, *, namespace: str | None, known: Iterable[str] = ()) -> Options:
-        """How to run.
+        """Returns the options of the runtime.
 
-        ``namespace`` is the pod's own, where there is one, for the Lease; ``known`` are the names
-        of all controllers there are.
+        ``namespace`` is the namespace of the pod, which is the default for the Lease. ``known`` are
+        the names of all controllers.
         """
         return Options(
             listen=self.listen,
@@ -236,12 +274,12 @@ class Common(BaseModel):
             known=frozenset(known),
         )
 
-    def _election(self, namespace: str | None) -> Election | None:
-        where = self.leader_elect_namespace or namespace
-        if not self.leader_elect or where is None:
+    def _election(self, pod_namespace: str | None) -> Election | None:
+        namespace = self.leader_elect_namespace or pod_namespace
+        if not self.leader_elect or namespace is None:
             return None
         return Election(
-            namespace=where,
+            namespace=namespace,
             identity=self.leader_elect_identity or f"{socket.gethostname()}_{uuid.uuid4()}",
             lease_duration=self.lease_duration,
             renew_deadline=self.renew_deadline,

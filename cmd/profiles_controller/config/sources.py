@@ -1,7 +1,7 @@
-"""Where a setting's value comes from: flag over environment over file over default.
+"""Sources of settings: flags, environment variables, the file, defaults, in this precedence.
 
-pydantic-settings merges the layers; a mapping is merged key by key. What is added here is that
-every layer can say where it found a value, so that a wrong one is named by its place.
+pydantic-settings merges the sources; it merges a mapping key by key. The sources here also report
+where they found a value, so that an error can name the place.
 """
 
 from __future__ import annotations
@@ -22,16 +22,28 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from profiles_controller.cli.options import aliases, entries, flag_of, spelling, variables
-from profiles_controller.config.errors import Fault, WrongSettingsError, depth, describe, suggestion
+from profiles_controller.config.errors import (
+    InvalidSettingsError,
+    SettingError,
+    depth,
+    describe,
+    suggestion,
+)
+from profiles_controller.config.flags import (
+    aliases,
+    environment_variables,
+    flag_name,
+    flag_of,
+    suffixed_variables,
+)
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-Steps = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Everything that was given to the process: flags, environment and the file's content."""
+    """All inputs of the process: flags, environment, and the sections of the file."""
 
     flags: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -39,23 +51,23 @@ class Inputs:
     sections: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Layer(Protocol):
-    """A source of pydantic-settings that knows where its values come from."""
+class Source(Protocol):
+    """A source of pydantic-settings that reports the origin of a value."""
 
     data: dict[str, Any]
 
     def __call__(self) -> dict[str, Any]: ...
-    def origin(self, path: Steps) -> str:
-        """Where the value at this path was given."""
+    def origin(self, path: FieldPath) -> str:
+        """Returns where the value at this path was set."""
 
 
-class Bound(BaseSettings):
-    """What a model becomes when its values come from layers."""
+class SourcedSettings(BaseSettings):
+    """Base of a model that is filled from sources."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
     )
-    layers: ClassVar[tuple[Any, ...]] = ()
+    sources: ClassVar[tuple[Any, ...]] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -66,16 +78,16 @@ class Bound(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The layers, the strongest first."""
-        assert issubclass(settings_cls, Bound)  # noqa: S101 - called on the class itself
-        return settings_cls.layers
+        """Returns the sources, the one with the highest precedence first."""
+        assert issubclass(settings_cls, SourcedSettings)  # noqa: S101 - called on the class itself
+        return settings_cls.sources
 
 
-class _Given(PydanticBaseSettingsSource):
-    """Values that were read already, under the fields' names."""
+class _DataSource(PydanticBaseSettingsSource):
+    """Values under the names of the fields."""
 
-    def __init__(self, bound: type[Bound], data: Mapping[str, Any]) -> None:
-        super().__init__(bound)
+    def __init__(self, model: type[SourcedSettings], data: Mapping[str, Any]) -> None:
+        super().__init__(model)
         self.data = dict(data)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - its signature
@@ -85,58 +97,60 @@ class _Given(PydanticBaseSettingsSource):
         return self.data
 
 
-class Flags(_Given):
-    """The command line."""
+class FlagSource(_DataSource):
+    """Flags of the command line."""
 
-    def origin(self, path: Steps) -> str:
-        return f"flag {spelling(str(path[0]))}"
+    def origin(self, path: FieldPath) -> str:
+        return f"flag {flag_name(str(path[0]))}"
 
 
-class Section(_Given):
-    """One section of the file, by the settings' names or as Helm's users spell them."""
+class FileSource(_DataSource):
+    """One section of the file. Keys are names of settings, in snake_case or camelCase."""
 
-    def __init__(self, bound: type[Bound], content: Any, *, name: str, file: Path | None) -> None:
-        super().__init__(bound, {})
+    def __init__(
+        self, model: type[SourcedSettings], content: Any, *, name: str, file: Path | None
+    ) -> None:
+        super().__init__(model, {})
         self.name = name
         self.file = file
-        self.faults: list[Fault] = []
-        self._spelled: dict[str, str] = {}
+        self.errors: list[SettingError] = []
+        self._keys: dict[str, str] = {}
         if isinstance(content, Mapping):
-            self._take(content, names_of(bound))
+            self._read(content, accepted_keys(model))
         elif content is not None:
             problem = f"expected a mapping of settings, not {type(content).__name__}"
-            self.faults.append(self._fault((), problem))
+            self.errors.append(self._error((), problem))
 
-    def _take(self, content: Mapping[Any, Any], names: Mapping[str, str]) -> None:
+    def _read(self, content: Mapping[Any, Any], accepted: Mapping[str, str]) -> None:
         for key, value in content.items():
-            name = names.get(key) if isinstance(key, str) else None
+            name = accepted.get(key) if isinstance(key, str) else None
             if name is None:
-                fields = dict.fromkeys(names.values())
-                hint = suggestion(str(key), fields)
-                self.faults.append(self._fault((str(key),), f"unknown key; {hint}"))
-            elif name in self._spelled:
-                self.faults.append(
-                    self._fault((key,), f"the same setting as {name!r}, given twice")
-                )
+                hint = suggestion(str(key), dict.fromkeys(accepted.values()))
+                self.errors.append(self._error((str(key),), f"unknown key; {hint}"))
+            elif name in self._keys:
+                problem = f"duplicate of key {self._keys[name]!r}; remove one of the two"
+                self.errors.append(self._error((key,), problem))
             else:
-                self._spelled[name] = key
+                self._keys[name] = key
                 if value is not None:
                     self.data[name] = value
 
-    def _fault(self, path: Steps, problem: str) -> Fault:
+    def _error(self, path: FieldPath, problem: str) -> SettingError:
         setting = ".".join((self.name, *map(str, path)))
-        return Fault(setting=setting, origin=self.origin(path), problem=problem)
+        return SettingError(setting=setting, origin=self.origin(path), problem=problem)
 
-    def origin(self, path: Steps) -> str:
-        steps = (self.name, *(self._spelled.get(str(step), step) for step in path[:1]), *path[1:])
+    def origin(self, path: FieldPath) -> str:
+        steps = (self.name, *(self._keys.get(str(step), step) for step in path[:1]), *path[1:])
         return f"{self.file}, key {'.'.join(map(str, steps))}"
 
 
-class Environment(EnvSettingsSource):
-    """The environment; an empty variable counts as unset, and JSON is read where it must be."""
+class EnvironmentSource(EnvSettingsSource):
+    """Environment variables. An empty variable is unset; values of complex types are JSON."""
 
-    def __init__(self, bound: type[Bound], environment: Mapping[str, str], prefix: str) -> None:
-        super().__init__(bound, case_sensitive=True, env_prefix=prefix)
+    def __init__(
+        self, model: type[SourcedSettings], environment: Mapping[str, str], prefix: str
+    ) -> None:
+        super().__init__(model, case_sensitive=True, env_prefix=prefix)
         self.env_vars = {name: value for name, value in environment.items() if value}
         self.undecoded: set[str] = set()
         self.data: dict[str, Any] = {}
@@ -155,89 +169,92 @@ class Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
         self.data = super().__call__()
         for name in self.settings_cls.model_fields:
-            single = {entry: self.env_vars[each] for entry, each in self._entries(name).items()}
-            given = self.data.get(name, {})
-            if single and isinstance(given, Mapping):
-                self.data[name] = {**single, **given}
+            entries = {entry: self.env_vars[each] for entry, each in self._suffixed(name).items()}
+            table = self.data.get(name, {})
+            if entries and isinstance(table, Mapping):
+                self.data[name] = {**entries, **table}
         return self.data
 
-    def origin(self, path: Steps) -> str:
+    def origin(self, path: FieldPath) -> str:
         name = str(path[0])
-        if len(path) > 1 and (single := self._entries(name).get(str(path[1]))):
-            return f"environment variable {single}"
-        inside = "".join(f", key {step}" for step in path[1:])
+        if len(path) > 1 and (variable := self._suffixed(name).get(str(path[1]))):
+            return f"environment variable {variable}"
+        keys = "".join(f", key {step}" for step in path[1:])
         variable = self._variable(self.settings_cls.model_fields[name], name)
-        return f"environment variable {variable}{inside}"
+        return f"environment variable {variable}{keys}"
 
-    def _entries(self, name: str) -> dict[str, str]:
-        return entries(name, self.settings_cls.model_fields, self.env_prefix, self.env_vars)
+    def _suffixed(self, name: str) -> dict[str, str]:
+        fields = self.settings_cls.model_fields
+        return suffixed_variables(name, fields, self.env_prefix, self.env_vars)
 
     def _variable(self, field: FieldInfo, name: str) -> str:
-        candidates = variables(name, field, self.env_prefix)
+        candidates = environment_variables(name, field, self.env_prefix)
         return next((each for each in candidates if each in self.env_vars), candidates[0])
 
 
-def names_of(model: type[BaseModel]) -> dict[str, str]:
-    """Every way to write a setting, to its name: the name, ``camelCase``, and its aliases."""
-    spellings: dict[str, str] = {}
-    for name, known in model.model_fields.items():
-        spellings |= dict.fromkeys((name, to_camel(name), *aliases(known)), name)
-    return spellings
+def accepted_keys(model: type[BaseModel]) -> dict[str, str]:
+    """Returns every key that sets a setting, with its name: the name, camelCase and aliases."""
+    keys: dict[str, str] = {}
+    for name, field_info in model.model_fields.items():
+        keys |= dict.fromkeys((name, to_camel(name), *aliases(field_info)), name)
+    return keys
 
 
 def resolve(model: type[ModelT], inputs: Inputs, *, section: str, prefix: str) -> ModelT:
-    """The model, filled from the layers. Raises WrongSettingsError with every fault there is."""
-    bound = types.new_class(model.__name__, (model, Bound))
-    assert issubclass(bound, Bound)  # noqa: S101 - made so in the line above
-    written = Section(bound, inputs.sections.get(section), name=section, file=inputs.file)
-    environment = Environment(bound, inputs.environment, prefix)
-    bound.layers = (Flags(bound, inputs.flags), environment, written)
+    """Returns the model filled from the inputs. Raises InvalidSettingsError with all errors."""
+    sourced = types.new_class(model.__name__, (model, SourcedSettings))
+    assert issubclass(sourced, SourcedSettings)  # noqa: S101 - by the bases of the line above
+    file = FileSource(sourced, inputs.sections.get(section), name=section, file=inputs.file)
+    environment = EnvironmentSource(sourced, inputs.environment, prefix)
+    sourced.sources = (FlagSource(sourced, inputs.flags), environment, file)
     try:
-        filled = bound()
+        filled = sourced()
     except ValidationError as error:
-        found = _explain(bound, error, section, environment.undecoded)
-        raise WrongSettingsError([*written.faults, *found]) from None
-    if written.faults:
-        raise WrongSettingsError(written.faults)
+        errors = _setting_errors(sourced, error, section, environment.undecoded)
+        raise InvalidSettingsError([*file.errors, *errors]) from None
+    if file.errors:
+        raise InvalidSettingsError(file.errors)
     values = {name: getattr(filled, name) for name in model.model_fields}
     return model.model_construct(_fields_set=filled.model_fields_set, **values)
 
 
-def _explain(
-    bound: type[Bound], error: ValidationError, section: str, undecoded: set[str]
-) -> list[Fault]:
-    names = names_of(bound)
-    faults = []
-    for entry in error.errors(include_url=False):
-        head, rest = entry["loc"][:1], entry["loc"][1:]
-        path = (*(names.get(str(step), step) for step in head), *rest)
-        value, problem = describe(bound, path, entry, undecoded=not undecoded.isdisjoint(path[:1]))
-        if entry["type"] == "missing" and len(path) == 1:
-            problem = _ways(bound, section, str(path[0]))
-        setting = _setting(bound, section, path)
-        faults.append(
-            Fault(setting=setting, origin=_origin(bound, path), value=value, problem=problem)
-        )
-    return faults
+def _setting_errors(
+    model: type[SourcedSettings], error: ValidationError, section: str, undecoded: set[str]
+) -> list[SettingError]:
+    accepted = accepted_keys(model)
+    errors = []
+    for details in error.errors(include_url=False):
+        head, rest = details["loc"][:1], details["loc"][1:]
+        path = (*(accepted.get(str(step), step) for step in head), *rest)
+        not_json = not undecoded.isdisjoint(path[:1])
+        value, problem = describe(model, path, details, undecoded=not_json)
+        if details["type"] == "missing" and len(path) == 1:
+            problem = _how_to_set(model, section, str(path[0]))
+        setting, origin = _setting(model, section, path), _origin(model, path)
+        errors.append(SettingError(setting=setting, origin=origin, value=value, problem=problem))
+    return errors
 
 
-def _ways(bound: type[Bound], section: str, name: str) -> str:
-    prefix = bound.layers[1].env_prefix
-    given = " or ".join(variables(name, bound.model_fields[name], prefix))
-    return f"required: the environment variable {given}, or key {section}.{name} of --config's file"
+def _how_to_set(model: type[SourcedSettings], section: str, name: str) -> str:
+    prefix = model.sources[1].env_prefix
+    variables = " or ".join(environment_variables(name, model.model_fields[name], prefix))
+    return (
+        f"required; set the environment variable {variables}, or the key {section}.{name} in the "
+        "--config file"
+    )
 
 
-def _setting(bound: type[Bound], section: str, path: Steps) -> str:
-    field = bound.model_fields.get(str(path[0])) if path else None
-    if field is not None and flag_of(field) is not None:
-        return spelling(str(path[0]))
+def _setting(model: type[SourcedSettings], section: str, path: FieldPath) -> str:
+    field_info = model.model_fields.get(str(path[0])) if path else None
+    if field_info is not None and flag_of(field_info) is not None:
+        return flag_name(str(path[0]))
     return ".".join((section, *map(str, path)))
 
 
-def _origin(bound: type[Bound], path: Steps) -> str:
-    layer: Layer = max(bound.layers, key=lambda each: depth(each.data, path))
-    found = depth(layer.data, path)
+def _origin(model: type[SourcedSettings], path: FieldPath) -> str:
+    source: Source = max(model.sources, key=lambda each: depth(each.data, path))
+    found = depth(source.data, path)
     if found:
-        return layer.origin(path[:found])
-    field = bound.model_fields.get(str(path[0])) if path else None
-    return "not given" if field is not None and field.is_required() else "default"
+        return source.origin(path[:found])
+    field_info = model.model_fields.get(str(path[0])) if path else None
+    return "not set" if field_info is not None and field_info.is_required() else "default"

@@ -1,4 +1,7 @@
-"""One look at every profile: ``--once`` and ``diff``. No Profile watch, no probes, no workers."""
+"""The one-shot run: ``--once`` and ``diff`` reconcile every profile once.
+
+It runs no Profile watch, no probes and no workers.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ import structlog
 
 from controllers.manifests import Body
 from controllers.profiles import Profile, parse_profile
+from controllers.runtime.apply.changeset import Action
 from controllers.runtime.backoff import Backoff
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.cache.reflector import list_pages
 from controllers.runtime.client.client import Client
-from controllers.runtime.commands.summaries import Row, Summary, row_of
+from controllers.runtime.commands.oneshot_summary import OneshotSummary, ProfileResult, ResultKind
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.external import garbage
 from controllers.runtime.manager import manager as manager_manager
@@ -25,156 +29,188 @@ from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler
+from controllers.runtime.reconcile.reports import Report
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_TICK = 0.02
+_POLL_SECONDS = 0.02
 _RETRY = Backoff(initial=0.5, maximum=10.0)
 _NOT_FOUND = 404
 _REFUSALS = (400, 401, 403)
-ABSENT = "CustomResourceDefinition profiles.kubeflow.org is not served yet"
-"""Why no Profile can be listed where Kubeflow is not installed."""
+CRD_NOT_SERVED = (
+    "CustomResourceDefinition profiles.kubeflow.org is not served; check that Kubeflow is installed"
+)
 
 
 async def run_once(
-    assemblies: Sequence[Assembly], connection: Connection, options: Options
-) -> Summary:
-    """Reconcile every profile once, and tell how it went. Raises ConfigurationError."""
-    return await _look_once(assemblies, connection, options, None)
+    controllers: Sequence[Assembly], connection: Connection, options: Options
+) -> OneshotSummary:
+    """Reconciles every profile once. Raises ConfigurationError."""
+    return await _run(controllers, connection, options, ())
 
 
 async def diff(
-    assemblies: Sequence[Assembly],
+    controllers: Sequence[Assembly],
     connection: Connection,
     options: Options,
     profiles: Sequence[str] = (),
-) -> Summary:
-    """Plan for these profiles (none named: all) and write nothing.
+) -> OneshotSummary:
+    """Plans for these profiles, or for all if none is named, and writes nothing.
 
     Raises ConfigurationError, and KeyError with the name of a profile that does not exist.
     """
-    return await _look_once(assemblies, connection, options, profiles)
+    return await _run(controllers, connection, replace(options, dry_run=True), profiles)
 
 
-async def _look_once(
-    assemblies: Sequence[Assembly],
+async def _run(
+    controllers: Sequence[Assembly],
     connection: Connection,
     options: Options,
-    profiles: Sequence[str] | None,
-) -> Summary:
+    profiles: Sequence[str],
+) -> OneshotSummary:
     metrics = Metrics()
-    if profiles is not None:
-        options = replace(options, dry_run=True)
-    async with process.connected(connection, options, metrics) as cluster:
-        manager = manager_manager.Manager(assemblies, cluster, options, metrics)
+    async with process.connected(connection, options, metrics) as client:
+        manager = manager_manager.Manager(controllers, client, options, metrics)
         manager.start_informers()
         try:
-            await listed_profiles(cluster, manager.profiles)
-            await _complete(manager)
-            done = [] if options.dry_run else await _collect_garbage(manager)
-            rows = [*done, *await _rows(manager, profiles, options)]
+            await list_profiles_with_retry(client, manager.profiles)
+            await _wait_until_synced(manager)
+            garbage_results = [] if options.dry_run else await _collect_garbage(manager)
+            results = [*garbage_results, *await _reconcile(manager, profiles, options.workers)]
             await manager.drain()
         finally:
             await manager.stop()
-        return Summary(rows=tuple(rows))
+        return OneshotSummary(results=tuple(results))
 
 
-async def _complete(manager: manager_manager.Manager) -> None:
-    """As ``synced``, but gives up where no patience helps: nobody is there to grant a right."""
-    waiting = asyncio.create_task(manager.synced())
+async def _wait_until_synced(manager: manager_manager.Manager) -> None:
+    """Waits for the first lists; raises where the API server refuses one.
+
+    A process that runs on would wait for the permission; a one-shot run ends.
+    """
+    synced = asyncio.create_task(manager.synced())
     try:
-        while not waiting.done():
+        while not synced.done():
             if manager.failed.is_set():
-                raise RuntimeError("a part of the process failed; the log says which")
+                raise RuntimeError("a component of the process failed; see the log for the error")
             for informer in manager.informers.values():
                 if informer.reflector.refusal is not None:
                     raise informer.reflector.refusal
-            await asyncio.wait([waiting], timeout=_TICK)
+            await asyncio.wait([synced], timeout=_POLL_SECONDS)
     finally:
-        waiting.cancel()
+        synced.cancel()
 
 
-async def _collect_garbage(manager: manager_manager.Manager) -> list[Row]:
-    """What is done outside Kubernetes for no profile: a row for each that failed, of no profile."""
-    rows = []
-    for collector in manager.garbage_collectors:
-        if (error := await collector.collect()) is not None:
-            message = garbage.describe(error)
-            rows.append(
-                Row(profile="", controller=collector.controller, result="failed", message=message)
-            )
-    return rows
+async def _collect_garbage(manager: manager_manager.Manager) -> list[ProfileResult]:
+    """Runs garbage collection in external systems. Returns a result for each failure."""
+    return [
+        ProfileResult(
+            profile="",
+            controller=collector.controller,
+            result=ResultKind.FAILED,
+            message=garbage.describe(error),
+        )
+        for collector in manager.garbage_collectors
+        if (error := await collector.collect()) is not None
+    ]
 
 
-async def _rows(
-    manager: manager_manager.Manager, profiles: Sequence[str] | None, options: Options
-) -> list[Row]:
-    names = list(profiles or manager.profiles)
+async def _reconcile(
+    manager: manager_manager.Manager, profiles: Sequence[str], workers: int
+) -> list[ProfileResult]:
+    names = sorted(profiles or manager.profiles)
     for name in names:
         if manager.profiles.get(name) is None:
             raise KeyError(name)
-    slots = asyncio.Semaphore(options.workers)
+    limit = asyncio.Semaphore(workers)
 
-    async def look(reconciler: Reconciler, name: str) -> Row | None:
-        async with slots:
+    async def reconcile(reconciler: Reconciler, name: str) -> ProfileResult | None:
+        async with limit:
             profile = manager.profiles.get(name)
             if profile is None or profile.deleting:
                 return None
-            return row_of(await reconciler.reconcile_and_tell(profile))
+            return profile_result(await reconciler.reconcile_and_tell(profile))
 
-    looks = [look(one, name) for name in sorted(names) for one in manager.reconcilers.values()]
-    return [row for row in await asyncio.gather(*looks) if row is not None]
+    reconciles = [reconcile(one, name) for name in names for one in manager.reconcilers.values()]
+    return [result for result in await asyncio.gather(*reconciles) if result is not None]
 
 
-async def listed_profiles(cluster: Client, profiles: ProfileStore) -> None:
-    """Fill the store by one list.
+def profile_result(report: Report) -> ProfileResult:
+    """Returns the result of one reconcile."""
+    return ProfileResult(
+        profile=report.profile,
+        controller=report.controller,
+        result=_result_kind(report),
+        message=report.outcome.message,
+        changes=report.changes,
+        seconds=report.seconds,
+    )
 
-    Tries again with backoff until the API server answers and serves the Profile CRD; raises
-    ApiError where it refuses the list.
+
+def _result_kind(report: Report) -> ResultKind:
+    outcome = report.outcome
+    if report.paused:
+        return ResultKind.PAUSED
+    if outcome.retry:
+        return ResultKind.FAILED
+    if outcome.reason == "NamespaceNotOwned" or report.changes.of(Action.REFUSED):
+        return ResultKind.REFUSED
+    if report.findings and not outcome.ready:
+        return ResultKind.ACTION_REQUIRED
+    if not outcome.ready:
+        return ResultKind.WAITING
+    return ResultKind.CHANGED if report.changes.changed else ResultKind.UNCHANGED
+
+
+async def list_profiles_with_retry(client: Client, profiles: ProfileStore) -> None:
+    """Fills the store from one list of the Profiles.
+
+    Retries with backoff until the API server responds and serves the Profile CRD. Raises ApiError
+    where the API server refuses the list.
     """
     failures = 0
     versions = KINDS["Profile"].versions
     while True:
         try:
-            await list_into(cluster, profiles, versions[failures % len(versions)])
+            await list_profiles(client, profiles, versions[failures % len(versions)])
         except UnreachableError as error:
-            trouble = f"API server unreachable: {error}"
+            problem = f"API server unreachable: {error}"
         except ApiError as error:
             if error.code in _REFUSALS:
                 raise
-            trouble = str(error) if error.code != _NOT_FOUND else ABSENT
+            problem = str(error) if error.code != _NOT_FOUND else CRD_NOT_SERVED
         else:
             return
         failures += 1
-        if failures % len(versions) == 0 or trouble != ABSENT:
+        if failures % len(versions) == 0 or problem != CRD_NOT_SERVED:
             delay = _RETRY.delay(failures)
-            logger.warning("Profiles not listed", error=trouble, retry_seconds=round(delay, 1))
+            logger.warning("cannot list Profiles", error=problem, retry_seconds=round(delay, 1))
             await asyncio.sleep(delay)
 
 
-async def list_into(
-    cluster: Client,
+async def list_profiles(
+    client: Client,
     profiles: ProfileStore,
     version: str,
-    seen: Callable[[Profile, Body], None] = lambda _profile, _body: None,
+    observe: Callable[[Profile, Body], None] = lambda _profile, _body: None,
 ) -> None:
-    """Fill the store by one list of this version; ``seen`` is told of each.
+    """Fills the store from one list in this API version, and calls ``observe`` for each Profile.
 
-    Raises ApiError, UnreachableError.
+    Raises ApiError and UnreachableError.
     """
     kind = KINDS["Profile"]
     uids: dict[str, str] = {}
     metadata: Body = {}
-    async with contextlib.aclosing(list_pages(cluster, kind.path(version=version), {})) as pages:
+    async with contextlib.aclosing(list_pages(client, kind.path(version=version), {})) as pages:
         async for page in pages:
             for item in page.get("items") or ():
                 try:
                     profile = parse_profile(item)
                 except ValueError as error:
-                    logger.error("unreadable Profile ignored", error=str(error))  # noqa: TRY400
+                    logger.error("invalid Profile ignored", error=str(error))  # noqa: TRY400
                     continue
                 uids[profile.name] = profile.uid
                 profiles.upsert(profile)
-                seen(profile, item)
+                observe(profile, item)
             metadata = page["metadata"]
     profiles.replace(uids, metadata["resourceVersion"])

@@ -1,6 +1,7 @@
-"""``status``: what conditions, owned objects and a plan say of every profile. Reads alone.
+"""``status``: reports the status of each profile for each controller. Read-only.
 
-It asks nothing outside Kubernetes: whoever looks at night must not wait for an object store.
+The state comes from conditions, objects from the cache, drift from a plan. It calls no external
+system, so that a report never waits for one.
 """
 
 from __future__ import annotations
@@ -8,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 
 from controllers.manifests import Body
 from controllers.profiles import Profile, conditions_changed
-from controllers.runtime.apply.changeset import NOTHING
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
-from controllers.runtime.commands import oneshot, statuses
-from controllers.runtime.commands.statuses import Look, Overview, Question, Sight, State, Status
+from controllers.runtime.commands import oneshot, status_report
+from controllers.runtime.commands.status_report import (
+    ObservedProfile,
+    ProfileState,
+    ProfileStatus,
+    StatusReport,
+    StatusRequest,
+)
 from controllers.runtime.controller import AnyController, Owned, always
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.manager import manager as manager_manager
@@ -29,186 +35,196 @@ from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler
 
 INTERVAL = 2.0
-"""Seconds between two lists of the Profiles; everything else is watched."""
-_TICK = 0.02
+"""Seconds between two lists of the Profiles; all other kinds are watched."""
+_POLL_SECONDS = 0.02
 _NOT_FOUND = 404
-_ASKS = "what it wants follows from something outside the cluster; diff asks there"
-_NOT_ASKED = "drift was not asked for"
+_EXTERNAL = "the desired state depends on an external system; run diff to compare"
+_NOT_REQUESTED = "drift was not requested"
 
 
-async def inspect(
-    question: Question, connection: Connection, options: Options
-) -> AsyncGenerator[Overview]:
-    """An overview, and another every INTERVAL seconds, for as long as somebody asks.
+async def reports(
+    request: StatusRequest, connection: Connection, options: Options
+) -> AsyncGenerator[StatusReport]:
+    """Yields a report, and a new one every INTERVAL seconds.
 
-    Raises ConfigurationError; ApiError where the Profiles cannot be listed, and UnreachableError
-    where they never could; KeyError with the name of a profile that does not exist.
+    Raises ConfigurationError, ApiError where the Profiles cannot be listed, UnreachableError where
+    the first list fails, and KeyError with the name of a profile that does not exist.
     """
     options = replace(options, dry_run=True)
     metrics = Metrics()
-    async with process.connected(connection, options, metrics) as cluster:
-        manager = manager_manager.Manager(assemblies(question), cluster, options, metrics)
+    async with process.connected(connection, options, metrics) as client:
+        controllers = controllers_to_run(request)
+        manager = manager_manager.Manager(controllers, client, options, metrics)
         try:
-            async with contextlib.aclosing(overviews(question, manager, cluster)) as found:
-                async for overview in found:
-                    yield overview
+            async with contextlib.aclosing(reports_from(manager, client, request)) as generator:
+                async for report in generator:
+                    yield report
         finally:
             await manager.stop()
 
 
-async def overviews(
-    question: Question, manager: manager_manager.Manager, cluster: Client
-) -> AsyncGenerator[Overview]:
-    """The same with a manager that was made for it."""
-    sights = await _sights(cluster, manager.profiles)
+async def reports_from(
+    manager: manager_manager.Manager, client: Client, request: StatusRequest
+) -> AsyncGenerator[StatusReport]:
+    """Yields the same reports with a manager that runs ``controllers_to_run(request)``."""
+    observed = await _list_profiles(client, manager.profiles)
     manager.start_informers()
     stale = ""
     while True:
-        await _settled(manager)
-        for name in question.profiles:
-            if name not in sights:
+        await _wait_until_listed(manager)
+        for name in request.profiles:
+            if name not in observed:
                 raise KeyError(name)
-        yield replace(await _Inspection(question, manager, sights).overview(), stale=stale)
+        yield replace(await _ReportBuilder(request, manager, observed).report(), stale=stale)
         await asyncio.sleep(INTERVAL)
         try:
-            sights, stale = await _sights(cluster, manager.profiles), ""
-        except UnreachableError as error:  # who watches wants to see it come back
+            observed, stale = await _list_profiles(client, manager.profiles), ""
+        except UnreachableError as error:  # a watch continues until the API server is back
             stale = f"API server unreachable: {error}"
 
 
-def assemblies(question: Question) -> list[Assembly]:
-    """What is judged, with its settings, and of the others what they own."""
-    judged = {controller.name: (controller, settings) for controller, settings in question.judged}
+def controllers_to_run(request: StatusRequest) -> list[Assembly]:
+    """Returns the controllers of a request, with settings for those whose drift is computed."""
+    configured = {controller.name: (controller, own) for controller, own in request.configured}
     return [
-        judged.get(name) or (_counted(controller, variant), None)
-        for controller in question.registry
+        configured.get(name) or (_without_drift(controller, variant), None)
+        for controller in request.registry
         for variant, name in zip(
-            controller.variants.names or ("",), statuses.names_of(controller), strict=True
+            controller.variants.names or ("",),
+            status_report.component_names(controller),
+            strict=True,
         )
-        if not question.expected or not question.expected.isdisjoint({name, controller.name})
+        if not request.expected or not request.expected.isdisjoint({name, controller.name})
     ]
 
 
-def _counted(controller: AnyController, variant: str) -> AnyController:
-    """Return the controller as far as its objects are counted: it connects to and watches nothing.
+def _without_drift(controller: AnyController, variant: str) -> AnyController:
+    """Returns the controller reduced to its owned objects, which are counted only.
 
-    Its settings are not known; the kinds and names that it owns by default are counted.
+    Its settings are unknown: the kinds and names that it owns by default are counted.
     """
     owned = controller.owned(controller.default_settings(variant))
-    bare = controller.variant(variant) if variant else controller
     return replace(
-        bare,
+        controller.variant(variant) if variant else controller,
         owned=always(*(Owned(kind=own.kind, names=own.names) for own in owned)),
         watches=always(),
         external=None,
     )
 
 
-async def _sights(cluster: Client, profiles: ProfileStore) -> dict[str, Sight]:
-    """Every Profile; those that are gone are dropped from the store."""
+async def _list_profiles(client: Client, profiles: ProfileStore) -> dict[str, ObservedProfile]:
+    """Returns every Profile by name, and removes from the store those that no longer exist."""
     for version in KINDS["Profile"].versions:
-        sights: dict[str, Sight] = {}
+        found: dict[str, ObservedProfile] = {}
 
-        def see(profile: Profile, body: Body, into: dict[str, Sight] = sights) -> None:
-            created = str(body["metadata"].get("creationTimestamp") or "")
-            changed = conditions_changed(body)
-            into[profile.name] = Sight(profile=profile, created=created, changed=changed)
+        def observe(
+            profile: Profile, body: Body, found: dict[str, ObservedProfile] = found
+        ) -> None:
+            found[profile.name] = ObservedProfile(
+                profile=profile,
+                created=str(body["metadata"].get("creationTimestamp") or ""),
+                conditions_changed=conditions_changed(body),
+            )
 
         try:
-            await oneshot.list_into(cluster, profiles, version, see)
+            await oneshot.list_profiles(client, profiles, version, observe)
         except ApiError as error:
             if error.code != _NOT_FOUND:
                 raise
         else:
-            return sights
-    raise ApiError(code=_NOT_FOUND, reason="NotFound", message=oneshot.ABSENT)
+            return found
+    raise ApiError(code=_NOT_FOUND, reason="NotFound", message=oneshot.CRD_NOT_SERVED)
 
 
-async def _settled(manager: manager_manager.Manager) -> None:
-    """Wait until every kind is listed, or has said why it is not."""
+async def _wait_until_listed(manager: manager_manager.Manager) -> None:
+    """Waits until each kind is listed or its list has failed."""
     while not all(one.reflector.first_list_ended for one in manager.informers.values()):
         if manager.failed.is_set():
-            raise RuntimeError("a part of the process failed; the log says which")
-        await asyncio.sleep(_TICK)
+            raise RuntimeError("a component of the process failed; see the log for the error")
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-class _Inspection:
-    """One look at everything that is in memory."""
+class _ReportBuilder:
+    """Builds one report from the caches of a manager."""
 
     def __init__(
-        self, question: Question, manager: manager_manager.Manager, sights: Mapping[str, Sight]
+        self,
+        request: StatusRequest,
+        manager: manager_manager.Manager,
+        observed: Mapping[str, ObservedProfile],
     ) -> None:
-        self._question = question
+        self._request = request
         self._informers = manager.informers
-        self._sights = sights
-        self._judged = {controller.name for controller, _ in question.judged}
-        asking = (each for each in question.registry if each.external)
-        self._asking = {name for each in asking for name in statuses.names_of(each)}
-        self._troubles: dict[str, set[str]] = {}
-        self._reconcilers = [one for one in manager.reconcilers.values() if self._is_installed(one)]
+        self._observed = observed
+        self._configured = {controller.name for controller, _ in request.configured}
+        self._external = {
+            name
+            for controller in request.registry
+            if controller.external
+            for name in status_report.component_names(controller)
+        }
+        self._unreadable: dict[str, set[str]] = {}
+        self._reconcilers = [one for one in manager.reconcilers.values() if self._is_reported(one)]
 
-    async def overview(self) -> Overview:
-        names = sorted(set(self._question.profiles) or self._sights)
-        rows: list[Status] = []
+    async def report(self) -> StatusReport:
+        names = sorted(set(self._request.profiles) or self._observed)
+        statuses: list[ProfileStatus] = []
         for name in names:
-            rows += [await self._status(each, self._sights[name]) for each in self._reconcilers]
-            # Thousands of plans never wait: let watches be read, and a person end it.
+            statuses += [
+                await self._status(each, self._observed[name]) for each in self._reconcilers
+            ]
+            # A plan never waits: let the event loop read watches and handle an interrupt.
             await asyncio.sleep(0)
-        troubles = [
-            f"objects and drift of {', '.join(sorted(whose))} are not known: {trouble}"
-            for trouble, whose in self._troubles.items()
+        warnings = [
+            f"cannot determine objects and drift of {', '.join(sorted(controllers))}: {reason}"
+            for reason, controllers in self._unreadable.items()
         ]
-        return Overview(statuses=tuple(rows), profiles=len(names), troubles=tuple(troubles))
+        return StatusReport(statuses=tuple(statuses), profiles=len(names), warnings=tuple(warnings))
 
-    def _is_installed(self, reconciler: Reconciler) -> bool:
-        """Whether it was named, or has ever left a trace where nobody was named."""
-        controller, expected = reconciler.controller, self._question.expected
+    def _is_reported(self, reconciler: Reconciler) -> bool:
+        """Returns whether the controller is expected or, by default, left a trace anywhere."""
+        controller, expected = reconciler.controller, self._request.expected
         if expected:
-            return not expected.isdisjoint(set(controller.registered_names))
+            return not expected.isdisjoint(controller.registered_names)
         if any(self._informers[own.kind].count(controller.name) for own in reconciler.owned):
             return True
-        profiles = (sight.profile for sight in self._sights.values())
-        return any(statuses.condition_of(controller, profile) for profile in profiles)
+        profiles = (observed.profile for observed in self._observed.values())
+        return any(status_report.condition_of(controller, profile) for profile in profiles)
 
-    async def _status(self, reconciler: Reconciler, sight: Sight) -> Status:
-        bare = statuses.status_of(reconciler.controller, sight, Look(objects=None, drift=None))
-        return replace(bare, look=await self._look(reconciler, sight.profile, bare.state))
-
-    async def _look(self, reconciler: Reconciler, profile: Profile, state: State) -> Look:
-        controller = reconciler.controller
-        trouble = self._trouble(reconciler)
-        if trouble:
-            return Look(objects=None, drift=None, note=trouble)
-        objects = self._objects(reconciler.owned, controller.name, profile)
-        if controller.name not in self._judged:
-            note = _ASKS if controller.name in self._asking else _NOT_ASKED
-            return Look(objects=objects, drift=None, note=note)
-        if state in (State.PAUSED, State.DELETING):
-            return Look(objects=objects, drift=None, note=f"the Profile is {state.value}")
+    async def _status(self, reconciler: Reconciler, observed: ObservedProfile) -> ProfileStatus:
+        controller, profile = reconciler.controller, observed.profile
+        status = status_report.status_of(controller, observed)
+        if reason := self._unreadable_reason(reconciler):
+            return replace(status, note=reason)
+        status = replace(status, objects=self._count_objects(reconciler, profile))
+        if controller.name not in self._configured:
+            external = controller.name in self._external
+            return replace(status, note=_EXTERNAL if external else _NOT_REQUESTED)
+        if status.state in (ProfileState.PAUSED, ProfileState.TERMINATING):
+            return replace(status, note=f"the Profile is {status.state.value.lower()}")
         report = await reconciler.reconcile(profile)
         if report.error is not None:
-            return Look(objects=objects, drift=None, note=report.outcome.message)
-        changes = report.changes or NOTHING
-        return Look(objects=objects, drift=statuses.drift_of(tuple(changes)))
+            return replace(status, note=report.outcome.message)
+        return replace(status, drift=status_report.drift_of(tuple(report.changes)))
 
-    def _objects(self, owned: Iterable[Owned], component: str, profile: Profile) -> dict[str, int]:
+    def _count_objects(self, reconciler: Reconciler, profile: Profile) -> dict[str, int]:
         found = Counter(
             own.kind
-            for own in owned
+            for own in reconciler.owned
             for _, _, record in self._informers[own.kind].store.by_owner(
                 profile.namespace, profile.uid
             )
-            if record.component == component
+            if record.component == reconciler.controller.name
         )
         return dict(found)
 
-    def _trouble(self, reconciler: Reconciler) -> str:
-        """Why what it owns or reads cannot be known; empty when it can."""
+    def _unreadable_reason(self, reconciler: Reconciler) -> str:
+        """Returns why a kind that the controller owns or watches cannot be read, or ""."""
         controller = reconciler.controller
-        read = [one.informer for one in reconciler.watches]
-        for name in (*(own.kind for own in reconciler.owned), *read):
+        watched = [one.informer for one in reconciler.watches]
+        for name in (*(own.kind for own in reconciler.owned), *watched):
             informer = self._informers[name]
             if not informer.synced and not informer.reflector.not_served:
-                self._troubles.setdefault(informer.reflector.health(), set()).add(controller.name)
+                self._unreadable.setdefault(informer.reflector.health(), set()).add(controller.name)
                 return informer.reflector.health()
         return ""

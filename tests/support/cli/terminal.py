@@ -1,4 +1,4 @@
-"""What a program shows on a terminal: it runs on one of its own, and what it wrote is read."""
+"""Runs a program on a pseudo-terminal and returns its output."""
 
 import fcntl
 import os
@@ -8,35 +8,32 @@ import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
-def shown(
+def run_on_terminal(
     command: Sequence[str | Path], environment: Mapping[str, str], *, columns: int = 100
 ) -> tuple[int, str]:
-    """Exit code and all that was written, control sequences included, to a terminal of this width.
-
-    The program has to end by itself.
-    """
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    """Returns the exit code and the output with its control sequences. The program has to end."""
+    controller, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     variables = {**environment, "TERM": "xterm-256color"}
     process = subprocess.Popen(
-        command, env=variables, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL
+        command, env=variables, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL
     )
-    os.close(theirs)
-    written = b""
+    os.close(terminal)
+    output = b""
     try:
-        while chunk := _read(ours):
-            written += chunk
-        return process.wait(_SECONDS), written.decode()
+        while chunk := _read(controller):
+            output += chunk
+        return process.wait(_TIMEOUT_SECONDS), output.decode()
     finally:
         process.kill()
-        os.close(ours)
+        os.close(controller)
 
 
 def _read(descriptor: int) -> bytes:
-    """The next piece; nothing once nobody has the terminal open any more."""
+    """Returns the next bytes, or none once no process has the terminal open."""
     try:
         return os.read(descriptor, 65536)
     except OSError:

@@ -1,7 +1,7 @@
-"""The command line with short bounds, so that no test waits a minute for a probe to fail.
+"""The command line with short timeouts, so that no test waits a minute for a failing probe.
 
-`python -m tests.support.cli.short_bounds all ...` runs as `python -m profiles_controller all ...`.
-It adds two controllers that hang: `await` waits for ever, and `block` blocks the event loop.
+`python -m tests.support.cli.short_timeouts all ...` runs like `python -m profiles_controller all`.
+It adds two controllers that hang: `await` waits forever, and `block` blocks the event loop.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from controllers.runtime.manager import process
 from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.options import Connection, Options
 from profiles_controller.cli.app import build
-from profiles_controller.deps import World
+from profiles_controller.deps import Dependencies
 
-WATCH_DOWN_BOUND = 2.0
-HANG_BOUND = 2.0
+WATCH_DOWN_SECONDS = 2.0
+HANG_SECONDS = 2.0
 BLOCKED_SECONDS = 8.0
 
 
@@ -31,11 +31,11 @@ class NoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def nothing(_profile: Profile, _facts: None, _settings: NoSettings) -> Desired:
+def no_manifests(_profile: Profile, _facts: None, _settings: NoSettings) -> Desired:
     return Desired()
 
 
-async def wait_for_ever(
+async def wait_forever(
     _profile: Profile, _cache: CacheReader, _settings: object, _external: object
 ) -> None:
     await asyncio.Event().wait()
@@ -44,7 +44,7 @@ async def wait_for_ever(
 async def block_the_loop(
     _profile: Profile, _cache: CacheReader, _settings: object, _external: object
 ) -> None:
-    time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251 - the very mistake that /livez is there to tell
+    time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251 - /livez has to detect this mistake
 
 
 HANGING: tuple[AnyController, ...] = tuple(
@@ -54,21 +54,23 @@ HANGING: tuple[AnyController, ...] = tuple(
         settings=NoSettings,
         facts=None,
         owned=always(),
-        desired=nothing,
+        desired=no_manifests,
         observe=observe,
     )
-    for name, observe in (("await", wait_for_ever), ("block", block_the_loop))
+    for name, observe in (("await", wait_forever), ("block", block_the_loop))
 )
 
 
-async def run(assemblies: Sequence[Assembly], connection: Connection, options: Options) -> int:
-    shorter = dataclasses.replace(options, watch_down_bound=WATCH_DOWN_BOUND, hang_bound=HANG_BOUND)
-    return await process.run(assemblies, connection, shorter)
+async def run(controllers: Sequence[Assembly], connection: Connection, options: Options) -> int:
+    shorter = dataclasses.replace(
+        options, watch_down_bound=WATCH_DOWN_SECONDS, hang_bound=HANG_SECONDS
+    )
+    return await process.run(controllers, connection, shorter)
 
 
 def main() -> None:
-    both = (*registry.controllers(), *HANGING)
-    build(World(registry=both, environment=os.environ, run=run))()
+    controllers = (*registry.controllers(), *HANGING)
+    build(Dependencies(registry=controllers, environment=os.environ, run=run))()
 
 
 if __name__ == "__main__":

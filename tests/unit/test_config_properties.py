@@ -1,4 +1,4 @@
-"""Whatever is given to a process, its settings are right or told to be wrong."""
+"""Settings are valid or reported as invalid, whatever the inputs are."""
 
 import contextlib
 import json
@@ -7,37 +7,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles_controller.cli import options
-from profiles_controller.config import yaml
-from profiles_controller.config.errors import Fault, WrongSettingsError
-from profiles_controller.config.load import ALL, prefix_of
-from profiles_controller.config.settings import PREFIX, Common
-from tests.support.cli.settings import LOADER, load, written
+from profiles_controller.config import flags, yaml
+from profiles_controller.config.errors import InvalidSettingsError, SettingError
+from profiles_controller.config.load import ALL, env_prefix
+from profiles_controller.config.settings import PREFIX, CommonSettings
+from tests.support.cli.config import LOADER, load, write_config
 
 COMMON_VARIABLES = [
     variable
-    for name, field in Common.model_fields.items()
-    for variable in options.variables(name, field, PREFIX)
+    for name, field in CommonSettings.model_fields.items()
+    for variable in flags.environment_variables(name, field, PREFIX)
 ]
 CONTROLLER_VARIABLES = [
     variable
     for controller in LOADER.registry
     for name, field in controller.settings.model_fields.items()
-    for variable in options.variables(name, field, prefix_of(controller.name))
+    for variable in flags.environment_variables(name, field, env_prefix(controller.name))
 ]
 
 
 @given(content=st.binary(max_size=200))
-def test_no_content_of_a_file_is_an_exception(
+def test_no_content_of_a_file_raises_another_exception(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
-    file = written(tmp_path_factory.getbasetemp(), content)
+    file = write_config(tmp_path_factory.getbasetemp(), content)
 
-    with contextlib.suppress(WrongSettingsError):
+    with contextlib.suppress(InvalidSettingsError):
         load(flags={"config": file})
 
 
-PIECES = (
+FRAGMENTS = (
     "a: ", "- ", "{", "}", "[", "]", "&x ", "*x ", "<<: ", "? ", "|\n", "'", '"', "\n", "  ",
     "!!int ", "!!float ", "!!bool ", "!!timestamp ", "!!binary ", "!!set ", "!!omap ", "!!pairs ",
     "---\n",
@@ -45,10 +44,10 @@ PIECES = (
 )  # fmt: skip
 
 
-@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
-def test_no_piece_of_yaml_is_an_exception(pieces: list[str]) -> None:
+@given(fragments=st.lists(st.sampled_from(FRAGMENTS), max_size=12))
+def test_no_fragment_of_yaml_raises_another_exception(fragments: list[str]) -> None:
     with contextlib.suppress(yaml.DocumentError):
-        yaml.parse("".join(pieces).encode())
+        yaml.parse("".join(fragments).encode())
 
 
 VALUES = st.recursive(
@@ -61,31 +60,31 @@ VALUES = st.recursive(
 @given(
     sections=st.fixed_dictionaries(
         {
-            "common": st.dictionaries(st.sampled_from(list(Common.model_fields)), VALUES),
+            "common": st.dictionaries(st.sampled_from(list(CommonSettings.model_fields)), VALUES),
             "quotas": st.dictionaries(st.sampled_from(["hard", "names", "x"]), VALUES),
         }
     )
 )
-def test_no_value_in_a_file_is_an_exception(
+def test_no_value_in_a_file_raises_another_exception(
     tmp_path_factory: pytest.TempPathFactory, sections: dict[str, dict[str, object]]
 ) -> None:
-    file = written(tmp_path_factory.getbasetemp(), json.dumps(sections))
+    file = write_config(tmp_path_factory.getbasetemp(), json.dumps(sections))
 
-    with contextlib.suppress(WrongSettingsError):
+    with contextlib.suppress(InvalidSettingsError):
         load(flags={"config": file})
 
 
 @pytest.mark.parametrize("variable", [*COMMON_VARIABLES, *CONTROLLER_VARIABLES])
 @given(text=st.text())
-def test_any_text_in_a_variable_is_accepted_or_told_by_name(variable: str, text: str) -> None:
+def test_a_variable_is_valid_or_reported_by_its_name(variable: str, text: str) -> None:
     environment = {"FORGE_ROOT_URL": "x", "PROFILES_CONTROLLER_LEADER_ELECT_NAMESPACE": "x"}
 
-    told: tuple[Fault, ...] = ()
+    errors: tuple[SettingError, ...] = ()
     try:
         load(ALL, environment=environment | {variable: text})
-    except WrongSettingsError as error:
-        told = error.faults
+    except InvalidSettingsError as error:
+        errors = error.errors
 
     assert not [
-        str(fault) for fault in told if variable not in str(fault) and fault.origin != "default"
+        str(error) for error in errors if variable not in str(error) and error.origin != "default"
     ]

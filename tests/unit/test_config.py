@@ -1,4 +1,4 @@
-"""What the settings become, and which value counts."""
+"""The options that settings result in, and the precedence of their sources."""
 
 from pathlib import Path
 
@@ -6,26 +6,26 @@ import pytest
 
 from controllers.runtime.options import Connection, Election, Shard
 from profiles_controller.config.load import ALL, Loader
-from profiles_controller.config.selections import Selection
-from tests.support.cli import samples
-from tests.support.cli.settings import DEFAULTS, LOADER, load, written
+from profiles_controller.config.settings import LaunchAllSettings
+from tests.support.cli import sample_controllers
+from tests.support.cli.config import DEFAULTS, LOADER, load, write_config
 
-# -- what the values become -----------------------------------------------------------------------
+# Options
 
 
-def test_nothing_given_is_every_default() -> None:
+def test_without_inputs_every_setting_has_its_default() -> None:
     loaded = load()
 
     assert loaded.options == DEFAULTS
     assert loaded.connection == Connection()
-    assert [settings for _, settings in loaded.assemblies] == [samples.Quotas()]
+    assert [settings for _, settings in loaded.controllers] == [sample_controllers.QuotaSettings()]
 
 
-def test_a_controllers_settings_are_its_own_model() -> None:
+def test_the_settings_of_a_controller_are_its_own_model() -> None:
     loaded = load("forge", environment={"FORGE_ROOT_URL": "https://forge.example"})
 
-    [(_, settings)] = loaded.assemblies
-    assert type(settings) is samples.Forge
+    [(_, settings)] = loaded.controllers
+    assert type(settings) is sample_controllers.ForgeSettings
     assert settings.url == "https://forge.example"
 
 
@@ -47,13 +47,13 @@ def test_a_controllers_settings_are_its_own_model() -> None:
         ({"allow_adopted_namespaces": True}, {"adopted_namespaces": True}),
     ],
 )
-def test_a_flag_becomes_an_option(given: dict[str, object], expected: dict[str, object]) -> None:
+def test_a_flag_sets_an_option(given: dict[str, object], expected: dict[str, object]) -> None:
     options = load(flags=given).options
 
     assert expected == {name: getattr(options, name) for name in expected}
 
 
-def test_a_kubeconfig_and_a_context_make_the_connection() -> None:
+def test_kubeconfig_and_context_set_the_connection() -> None:
     given = {"kubeconfig": "some/config", "context": "test"}
 
     assert load(flags=given).connection == Connection(
@@ -61,7 +61,7 @@ def test_a_kubeconfig_and_a_context_make_the_connection() -> None:
     )
 
 
-def test_election_takes_what_it_is_told() -> None:
+def test_flags_set_leader_election() -> None:
     given = {
         "leader_elect": True,
         "leader_elect_namespace": "system",
@@ -76,7 +76,7 @@ def test_election_takes_what_it_is_told() -> None:
     )
 
 
-def test_election_in_a_pod_is_in_its_namespace_under_a_name_of_its_own(tmp_path: Path) -> None:
+def test_leader_election_in_a_pod_uses_its_namespace_and_a_unique_identity(tmp_path: Path) -> None:
     file = tmp_path / "namespace"
     file.write_text("tenants\n")
     loader = Loader(registry=LOADER.registry, pod_namespace=file)
@@ -91,7 +91,7 @@ def test_election_in_a_pod_is_in_its_namespace_under_a_name_of_its_own(tmp_path:
     assert first.identity != second.identity
 
 
-# -- which value counts ---------------------------------------------------------------------------
+# Precedence
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_election_in_a_pod_is_in_its_namespace_under_a_name_of_its_own(tmp_path:
         ("4", "3", 2, 4),
     ],
 )
-def test_flag_over_environment_over_file_over_default(
+def test_precedence_is_flag_environment_file_default(
     tmp_path: Path, flag: str | None, variable: str | None, file: int | None, expected: int
 ) -> None:
     content = "" if file is None else f"common: {{workers: {file}}}"
-    given: dict[str, object] = {"config": written(tmp_path, content)}
+    given: dict[str, object] = {"config": write_config(tmp_path, content)}
     if flag is not None:
         given["workers"] = flag
     environment = {} if variable is None else {"PROFILES_CONTROLLER_WORKERS": variable}
@@ -126,38 +126,40 @@ def test_flag_over_environment_over_file_over_default(
         ({"REQUEUE_TIME": "5", "PROFILES_CONTROLLER_RESYNC": "7"}, 420.0),
     ],
 )
-def test_existing_deployments_variables_count(environment: dict[str, str], expected: float) -> None:
+def test_variables_of_existing_deployments_are_accepted(
+    environment: dict[str, str], expected: float
+) -> None:
     assert load(environment=environment).options.resync == expected
 
 
-def test_the_file_is_found_by_environment_too(tmp_path: Path) -> None:
-    file = written(tmp_path, "common: {listen: 0}")
+def test_a_variable_sets_the_path_of_the_file(tmp_path: Path) -> None:
+    file = write_config(tmp_path, "common: {listen: 0}")
 
     assert load(environment={"PROFILES_CONTROLLER_CONFIG": file}).options.listen is None
 
 
 def test_a_mapping_is_merged_key_by_key(tmp_path: Path) -> None:
-    file = written(tmp_path, "quotas: {hard: {pods: '1', services: '2'}}")
+    file = write_config(tmp_path, "quotas: {hard: {pods: '1', services: '2'}}")
 
     loaded = load(flags={"config": file}, environment={"QUOTAS_HARD": '{"pods": "200"}'})
 
-    assert loaded.assemblies[0][1].hard == {"pods": "200", "services": "2"}
+    assert loaded.controllers[0][1].hard == {"pods": "200", "services": "2"}
 
 
-def test_sections_of_other_controllers_are_left_alone(tmp_path: Path) -> None:
-    file = written(tmp_path, "limit-ranges: {no: such}\nforge: 7\n")
+def test_sections_of_other_controllers_are_ignored(tmp_path: Path) -> None:
+    file = write_config(tmp_path, "limit-ranges: {no: such}\nforge: 7\n")
 
-    assert load(flags={"config": file}).assemblies[0][1] == samples.Quotas()
+    assert load(flags={"config": file}).controllers[0][1] == sample_controllers.QuotaSettings()
 
 
 @pytest.mark.parametrize("content", ["", "# nothing", "quotas:", "{}", "common:\n  workers:\n"])
-def test_nothing_in_the_file_is_nothing_given(tmp_path: Path, content: str) -> None:
-    assert load(flags={"config": written(tmp_path, content)}).options == DEFAULTS
+def test_an_empty_file_or_section_sets_nothing(tmp_path: Path, content: str) -> None:
+    assert load(flags={"config": write_config(tmp_path, content)}).options == DEFAULTS
 
 
 @pytest.mark.parametrize("key", ["max_writes", "maxWrites"])
-def test_a_key_may_be_spelled_as_in_helm_values(tmp_path: Path, key: str) -> None:
-    file = written(tmp_path, f"common: {{{key}: 3}}")
+def test_a_key_may_be_in_camel_case(tmp_path: Path, key: str) -> None:
+    file = write_config(tmp_path, f"common: {{{key}: 3}}")
 
     assert load(flags={"config": file}).options.max_writes == 3
     assert load(flags={"config": file, "max_writes": "4"}).options.max_writes == 4
@@ -172,17 +174,17 @@ def test_a_key_may_be_spelled_as_in_helm_values(tmp_path: Path, key: str) -> Non
         ("", ["quotas", "limit-ranges", "forge"]),
     ],
 )
-def test_only_narrows_all(only: str, expected: list[str]) -> None:
+def test_only_selects_controllers_of_all(only: str, expected: list[str]) -> None:
     loaded = load(
         ALL,
         environment={"PROFILES_CONTROLLER_ONLY": only, "FORGE_ROOT_URL": "x"},
-        location=Selection,
+        launch=LaunchAllSettings,
     )
 
-    assert [controller.name for controller, _ in loaded.assemblies] == expected
+    assert [controller.name for controller, _ in loaded.controllers] == expected
 
 
-def test_only_says_nothing_to_a_single_controller() -> None:
+def test_only_does_not_affect_a_single_controller() -> None:
     loaded = load("quotas", environment={"PROFILES_CONTROLLER_ONLY": "limit-ranges"})
 
-    assert [controller.name for controller, _ in loaded.assemblies] == ["quotas"]
+    assert [controller.name for controller, _ in loaded.controllers] == ["quotas"]
