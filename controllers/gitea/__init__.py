@@ -1,1 +1,1 @@
-"""A Gitea for each profile that opted in, by Argo CD, with a database and password of its own."""
+"""Gitea for each profile that opts in, by Argo CD, with a Postgres database of its own."""

@@ -1,4 +1,4 @@
-"""The settings of the gitea controller, under the variables that existing deployments set."""
+"""The settings of the gitea controller, with the variables that existing deployments set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pydantic import (
 )
 
 
-def _like(pattern: str, expected: str) -> AfterValidator:
-    """Takes what matches the whole pattern, and says in words what is expected."""
-    whole = re.compile(pattern)
+def _matches(pattern: str, expected: str) -> AfterValidator:
+    """Return a validator: the whole text matches, or the error states what is expected."""
+    compiled = re.compile(pattern)
 
     def check(text: str) -> str:
-        if whole.fullmatch(text) is None:
+        if compiled.fullmatch(text) is None:
             raise ValueError(f"expected {expected}")
         return text
 
@@ -30,42 +30,45 @@ def _like(pattern: str, expected: str) -> AfterValidator:
 
 
 _LABEL, _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-Label = Annotated[
-    str, _like(_LABEL, "lower-case letters, digits and hyphens, such as gitea-http, at most 63")
-]
-Name = Annotated[
-    str, _like(_NAME, "a name of an object: lower-case letters, digits, hyphens, dots")
-]
-Host = Annotated[
+DnsLabel = Annotated[
     str,
-    _like(
+    _matches(_LABEL, "at most 63 lower-case letters, digits and hyphens, such as gitea-http"),
+]
+ObjectName = Annotated[
+    str,
+    _matches(_NAME, "the name of an object: lower-case letters, digits, hyphens and dots"),
+]
+HostName = Annotated[
+    str,
+    _matches(
         r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?",
-        "a host's name, such as postgres.example.ca, without a port",
+        "a host name without a port, such as postgres.example.ca",
     ),
 ]
-# What is put into a path, as it is: nothing that would be encoded, no slash at its ends.
-Prefix = Annotated[
+# Used in a path without encoding.
+UrlPrefix = Annotated[
     str,
-    _like(
+    _matches(
         r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*",
-        "letters, digits, hyphens, underscores, no slash at the ends, such as gitea-unclassified",
+        "letters, digits, hyphens and underscores, with no slash at the ends, such as"
+        " gitea-unclassified",
     ),
 ]
 LabelKey = Annotated[
     str,
-    _like(
+    _matches(
         rf"({_NAME}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
-        "a label's key, such as example.ca/enabled",
+        "the key of a label, such as example.ca/enabled",
     ),
 ]
 RootUrl = Annotated[
-    str, _like(r"https?://[^/\s?#]+(/[^\s?#]*)?", "a URL, such as https://kubeflow.example.ca")
+    str, _matches(r"https?://[^/\s?#]+(/[^\s?#]*)?", "a URL, such as https://kubeflow.example.ca")
 ]
-Text = Annotated[str, _like(r"\S+", "a text without spaces")]
+Word = Annotated[str, _matches(r"\S+", "text without spaces")]
 Port = Annotated[int, Field(ge=1, le=65535)]
-# What a reconcile waits for with these must end before /livez takes it for stuck (300 s).
-Connecting = Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)]
-Stating = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
+# Limited so that one request ends before /livez reports a worker as hung (300 s).
+ConnectTimeout = Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)]
+StatementTimeout = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
 
 _BY_CLASSIFICATION = {
     "service_url": "gitea-{}-http",
@@ -73,120 +76,130 @@ _BY_CLASSIFICATION = {
     "banner_configmap_name": "gitea-banner-{}",
     "argocd_source_path": "profiles-argocd-system/template/gitea/{}",
 }
-"""Defaults that follow from the classification, as they are used at StatCan."""
+"""Defaults that depend on the classification, as StatCan uses them."""
 
 
 class GiteaSettings(BaseModel):
-    """One classification of Gitea: its Postgres, its Argo CD, and where browsers find it."""
+    """Gitea of one classification: its Postgres server, its Argo CD and its URL."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classification: Literal["unclassified", "protected-b"] = Field(
-        description="what this process serves; a process of each may run"
+        description="classification of the data; run one process for each"
     )
-    psql_hostname: Host = Field(description="host of the Postgres server")
-    psql_port: Port = Field(default=5432, description="its port")
-    psql_admin_uname: Text = Field(
-        description="login with CREATEROLE and CREATEDB; it needs to be no superuser"
+    psql_hostname: HostName = Field(description="host name of the Postgres server")
+    psql_port: Port = Field(default=5432, description="port of the Postgres server")
+    psql_admin_uname: Word = Field(
+        description="administrator with CREATEROLE and CREATEDB; a superuser is not required"
     )
-    psql_admin_passwd: SecretStr = Field(min_length=1, description="its password")
-    psql_maintenance_db: Text = Field(
+    psql_admin_passwd: SecretStr = Field(min_length=1, description="password of the administrator")
+    psql_maintenance_db: Word = Field(
         default="postgres", description="database that the administrator connects to"
     )
     psql_sslmode: Literal["require", "verify-ca", "verify-full", "disable"] = Field(
         default="require",
-        description="TLS to Postgres; disable is for Gitea, too: it has no TLS then",
+        description="TLS mode of connections to Postgres; with disable also of Gitea",
     )
-    psql_sslrootcert: Text | None = Field(
+    psql_sslrootcert: Word | None = Field(
         default=None,
         validate_default=True,
-        description="file of the certificate authorities, for the modes that verify; with"
+        description="file of certificate authorities, for verify-ca and verify-full; with"
         " verify-full also the word system",
     )
     psql_login_with_host: bool | None = Field(
         default=None,
-        description="logins are role@host, as Azure's single server wants them; unset: as the"
-        " profile's Secret has it, and without one as the administrator's name has it",
+        description="login names are role@host, as Azure single server requires; unset: as in"
+        " the profile's Secret, or as the administrator's name if there is no Secret",
     )
-    psql_connect_timeout: Connecting = Field(
-        default=10.0, description="seconds to connect within, at most 30"
+    psql_connect_timeout: ConnectTimeout = Field(
+        default=10.0, description="timeout for connecting, in seconds, at most 30"
     )
-    psql_statement_timeout: Stating = Field(
-        default=30.0, description="seconds that one statement may take, at most 60"
+    psql_statement_timeout: StatementTimeout = Field(
+        default=30.0, description="timeout for one statement, in seconds, at most 60"
     )
     psql_verify_minutes: Annotated[float, Field(ge=0, le=10080, allow_inf_nan=False)] = Field(
         default=60.0,
-        description="minutes for which a database that was found well is not looked at again",
+        description="minutes until a database that is in sync is checked again",
     )
     psql_connections: Annotated[int, Field(ge=1, le=32)] = Field(
         default=4,
-        description="connections at once as administrator, and as many to try logins with",
+        description="maximum concurrent connections as administrator, and as many to test logins",
     )
     former_data: Literal["refuse", "accept"] = Field(
         default="refuse",
-        description="when a Profile finds the database of a deleted Profile of its name",
+        description="what to do if the database of a deleted Profile with the same name exists",
     )
     delete_data: bool = Field(
-        default=False, description="drop database and role when their Profile is deleted"
+        default=False, description="drop database and role after their Profile is deleted"
     )
     opt_out: Literal["keep", "stop", "detach"] = Field(
-        default="keep", description="what becomes of a Gitea whose profile no longer opts in"
+        default="keep", description="what happens to Gitea when its profile opts out"
     )
-    service_url: Label = Field(default="", validate_default=False, description="Service of Gitea")
-    service_port: Port = Field(default=80, description="its port")
-    url_prefix: Prefix = Field(
-        default="", validate_default=False, description="first part of the path in browsers"
+    service_url: DnsLabel = Field(
+        default="", validate_default=False, description="name of the Service of Gitea"
     )
-    banner_configmap_name: Name = Field(
-        default="", validate_default=False, description="ConfigMap of the banner"
+    service_port: Port = Field(default=80, description="port of the Service of Gitea")
+    url_prefix: UrlPrefix = Field(
+        default="", validate_default=False, description="first part of the URL path"
     )
-    argocd_namespace: Label = Field(
-        default="profiles-argocd-system", description="namespace of the Applications"
+    banner_configmap_name: ObjectName = Field(
+        default="", validate_default=False, description="name of the ConfigMap with the banner"
     )
-    argocd_source_repo_url: Text = Field(description="Git repository of Gitea's manifests")
-    argocd_source_target_revision: Text = Field(default="HEAD", description="its revision")
-    argocd_source_path: Text = Field(
-        default="", validate_default=False, description="path of the manifests in it"
+    argocd_namespace: DnsLabel = Field(
+        default="profiles-argocd-system", description="namespace of the Argo CD Applications"
     )
-    argocd_project: Name = Field(default="default", description="Argo CD project")
+    argocd_source_repo_url: Word = Field(description="Git repository with the manifests of Gitea")
+    argocd_source_target_revision: Word = Field(
+        default="HEAD", description="revision of the manifests"
+    )
+    argocd_source_path: Word = Field(
+        default="", validate_default=False, description="path of the manifests in the repository"
+    )
+    argocd_project: ObjectName = Field(
+        default="default", description="Argo CD project of the Applications"
+    )
     argocd_automated: bool = Field(
-        default=False, description="Argo CD syncs by itself, prunes and heals"
+        default=False, description="Argo CD syncs automatically, with prune and selfHeal"
     )
     source_control_enabled_label: LabelKey = Field(
         default="sourcecontrol.statcan.gc.ca/enabled",
-        description="label of a Profile that opts in",
+        description="key of the label with which a Profile opts in",
     )
     kubeflow_root_url: RootUrl | None = Field(
         default=None,
-        description="URL of the dashboard, for redirects by its referer; unset: none of these",
+        description="URL of the dashboard; if set, redirects require its page as referer",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _by_classification(cls, data: Any) -> Any:
-        """Names that were not given follow from the classification."""
+    def _add_defaults(cls, data: Any) -> Any:
+        """Add the defaults that depend on the classification."""
         if not isinstance(data, dict) or not isinstance(data.get("classification"), str):
             return data
-        named = {
+        defaults = {
             field: text.format(data["classification"]) for field, text in _BY_CLASSIFICATION.items()
         }
-        return {**named, **data}
+        return {**defaults, **data}
 
     @field_validator("psql_sslrootcert")
     @classmethod
-    def _used(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_sslrootcert(cls, value: str | None, info: ValidationInfo) -> str | None:
         mode = info.data.get("psql_sslmode")
-        if mode is None:  # told of itself
+        if mode is None:  # psql_sslmode is invalid, which pydantic reports
             return value
         if value and not mode.startswith("verify"):
-            raise ValueError(f"used with psql_sslmode verify-ca or verify-full only, not {mode!r}")
+            raise ValueError(
+                f"valid only with psql_sslmode verify-ca or verify-full, not {mode!r}; unset it"
+            )
         if mode.startswith("verify") and not value:
-            raise ValueError(f"psql_sslmode {mode} needs the file of the certificate authorities")
+            raise ValueError(
+                f"required with psql_sslmode {mode}: set it to the file of certificate authorities"
+            )
         if value == "system" and mode != "verify-full":
-            raise ValueError("system is used with psql_sslmode verify-full only")
+            raise ValueError("system is valid only with psql_sslmode verify-full; set it to a file")
         return value
 
     @property
-    def database_host(self) -> str:
-        """``host:port`` of Postgres, as Gitea writes it."""
+    def server_address(self) -> str:
+        """``host:port`` of the Postgres server."""
         return f"{self.psql_hostname}:{self.psql_port}"

@@ -1,146 +1,158 @@
-"""The objects of a profile's Gitea, and what is to be said of its opting in and out. Pure."""
+"""The objects of a profile's Gitea, and the findings about its label. Pure."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from controllers.desired import Desired
 from controllers.findings import Finding, Severity
-from controllers.gitea import names, routes
+from controllers.gitea import names
 from controllers.gitea.config import GiteaSettings
 from controllers.gitea.postgres import accounts
+from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.manifests import Manifest
 from controllers.profiles import Profile, read_boolean
 
-INVALID = "InvalidOptIn"
+INVALID_OPT_IN = "InvalidOptIn"
 OPTED_OUT = "OptedOut"
 
+PLACEHOLDER_CREDENTIALS = DatabaseCredentials(
+    user="(set by the controller)",
+    password="(set by the controller)",  # noqa: S106 - no password
+)
+"""For ``render`` and dry runs, which connect to no server."""
 
-UNKNOWN = accounts.Account(user="(of Postgres)", password="(of Postgres)")  # noqa: S106 - says so
-"""Where no server is asked: ``render`` and dry runs show no password."""
 
+class GiteaState(Enum):
+    """What a profile's label and the setting ``opt_out`` request."""
 
-class Stance(Enum):
-    """How a profile stands to its Gitea."""
-
-    OPTED_IN = "it wants one"
-    KEPT = "it wants none, and what there is stays"
-    STOPPED = "it wants none, and Argo CD takes away what it deployed"
-    DETACHED = "it wants none, and what Argo CD deployed goes on without it"
+    OPTED_IN = "the profile has a Gitea"
+    KEPT = "the profile opted out; all objects that exist stay"
+    STOPPED = "the profile opted out; Argo CD deletes what it deployed"
+    DETACHED = "the profile opted out; what Argo CD deployed continues to run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """What is known of the Argo CD Application of this name."""
+class ObservedApplication:
+    """The Argo CD Application of the profile, as it exists."""
 
     destination: str
-    finalizer: bool = False
-    """Whether Argo CD takes away what it deployed before the Application goes."""
+    """The namespace that it deploys to."""
+    has_finalizer: bool = False
+    """Whether Argo CD deletes the deployed resources before the Application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What ``gather`` learnt."""
+    """What ``observe`` returns."""
 
-    account: accounts.Account | None = None
-    """None: no account is known to work, so that the Secret is left as it is."""
-    application: Application | None = None
-    route: bool = False
-    """Whether there is a VirtualService of ours, and not only an older suite's."""
-    trouble: Exception | None = None
+    credentials: DatabaseCredentials | None = None
+    """Credentials that open the database; None: the Secret stays as it is."""
+    application: ObservedApplication | None = None
+    has_virtual_service: bool = False
+    """Whether a VirtualService of this controller exists; the older suite's does not count."""
+    error: Exception | None = None
 
 
-def stance(profile: Profile, settings: GiteaSettings) -> Stance:
-    """By the profile's label; one that is no boolean changes nothing that is there."""
+def determine_state(profile: Profile, settings: GiteaSettings) -> GiteaState:
+    """Return the requested state. A label that is not a boolean changes nothing that exists."""
     text = profile.labels.get(settings.source_control_enabled_label)
-    wants = read_boolean(text) if text is not None else False
-    if wants:
-        return Stance.OPTED_IN
-    outs = {"stop": Stance.STOPPED, "detach": Stance.DETACHED}
-    return Stance.KEPT if wants is None else outs.get(settings.opt_out, Stance.KEPT)
+    opted_in = read_boolean(text) if text is not None else False
+    if opted_in:
+        return GiteaState.OPTED_IN
+    if opted_in is None:
+        return GiteaState.KEPT
+    match settings.opt_out:
+        case "stop":
+            return GiteaState.STOPPED
+        case "detach":
+            return GiteaState.DETACHED
+        case _:
+            return GiteaState.KEPT
 
 
-def leaving(profile: Profile, facts: Facts, settings: GiteaSettings) -> bool:
-    """Whether the Application must get or lose Argo CD's finalizer before it may go."""
+def finalizer_is_wrong(profile: Profile, facts: Facts, settings: GiteaSettings) -> bool:
+    """Return whether Argo CD's finalizer must be added or removed before the Application goes."""
     application = facts.application
     if application is None or application.destination != profile.namespace:
         return False
-    match stance(profile, settings):
-        case Stance.STOPPED:
-            return not application.finalizer
-        case Stance.DETACHED:
-            return application.finalizer
+    match determine_state(profile, settings):
+        case GiteaState.STOPPED:
+            return not application.has_finalizer
+        case GiteaState.DETACHED:
+            return application.has_finalizer
         case _:
             return False
 
 
 def desired(profile: Profile, facts: Facts, settings: GiteaSettings) -> Desired:
-    """Return the objects of the profile's Gitea, and the findings about opting in and out."""
+    """Return the objects of the profile's Gitea, and the findings about its label."""
     return Desired(
         objects=_objects(profile, facts, settings),
         findings=_findings(profile, facts, settings),
-        error=facts.trouble,
+        error=facts.error,
     )
 
 
 def _objects(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Manifest]:
-    """Return all objects after an opt-in; otherwise those that stay, none of them created."""
-    stands = stance(profile, settings)
+    """Return all objects of a profile that opted in; otherwise those that stay if they exist."""
     application = _application(profile, facts, settings)
-    around = [
-        _banner(profile, settings),
-        _service_entry(profile, settings),
-        *_routes(profile, settings),
-    ]
-    if stands is Stance.OPTED_IN:
-        return [application, _secret(profile, facts, settings), *around]
-    kept = [_left_alone(profile, settings)]
-    if stands is not Stance.STOPPED:
-        deployed = facts.application is not None and stands is Stance.KEPT
-        # An older suite gave every profile a VirtualService, with or without a Gitea behind it.
-        kept += (one for one in around if one.kind != "VirtualService" or facts.route or deployed)
-    if leaving(profile, facts, settings):
-        finalizers = {names.FINALIZER: stands is Stance.STOPPED}
-        kept.append(replace(application, finalizers=finalizers))
-    elif stands is Stance.KEPT:
-        kept.append(application)
-    return [replace(one, update_only=True) for one in kept]
+    virtual_service = _virtual_service(profile, settings)
+    others = [_banner(profile, settings), _service_entry(profile, settings)]
+    # The older suite created a VirtualService for every profile, also without a Gitea.
+    own_virtual_service = virtual_service if facts.has_virtual_service else []
+    leaving = _leaving_application(profile, facts, settings)
+    match determine_state(profile, settings):
+        case GiteaState.OPTED_IN:
+            return [application, _secret(profile, facts, settings), *others, *virtual_service]
+        case GiteaState.KEPT:
+            routes = virtual_service if facts.application else own_virtual_service
+            staying = [*others, *routes, application]
+        case GiteaState.DETACHED:
+            staying = [*others, *own_virtual_service, *leaving]
+        case GiteaState.STOPPED:
+            staying = leaving
+    staying = [_unchanged_secret(profile, settings), *staying]
+    return [replace(manifest, update_only=True) for manifest in staying]
 
 
 def _findings(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Finding]:
-    """Return findings for an invalid label, and for a Gitea that runs after an opt-out."""
+    """Report a label that is not a boolean, and a Gitea whose profile opted out."""
     key = settings.source_control_enabled_label
     text = profile.labels.get(key)
     if text is not None and read_boolean(text) is None:
-        why = f'label {key}: "{text}" is no boolean; expected "true" or "false"'
-        return [Finding(reason=INVALID, message=f"{why}; it counts as not set")]
-    if stance(profile, settings) is Stance.KEPT and facts.application is not None:
         message = (
-            f"opted out by label {key}, and Gitea is kept: Application"
-            f" {settings.argocd_namespace}/{_name(profile, settings)} and the database stay until"
-            " somebody deletes them"
+            f'label {key}="{text}" is not a boolean; objects that exist stay, and none is created.'
+            ' Set it to "true" or "false".'
+        )
+        return [Finding(reason=INVALID_OPT_IN, message=message)]
+    state = determine_state(profile, settings)
+    if state is GiteaState.KEPT and facts.application is not None:
+        message = (
+            f"label {key} opts out, and the setting opt_out is keep: Application"
+            f" {settings.argocd_namespace}/{_application_name(profile, settings)} and the database"
+            " stay. Delete the Application, or opt in again."
         )
         return [Finding(reason=OPTED_OUT, message=message, severity=Severity.NOTICE)]
     return []
 
 
-def _name(profile: Profile, settings: GiteaSettings) -> str:
+def _application_name(profile: Profile, settings: GiteaSettings) -> str:
     return names.application(profile.name, settings.classification)
 
 
 def _application(profile: Profile, facts: Facts, settings: GiteaSettings) -> Manifest:
-    there = facts.application
+    observed = facts.application
     automated = {"automated": {"prune": True, "selfHeal": True}}
     return Manifest(
         kind="Application",
         namespace=settings.argocd_namespace,
-        name=_name(profile, settings),
-        # An older suite's has no owner; what it deploys, and where, tells whose it is.
-        adoptable=there is not None and there.destination == profile.namespace,
+        name=_application_name(profile, settings),
+        # The older suite's Application has no owner. Its destination shows which profile it serves.
+        adoptable=observed is not None and observed.destination == profile.namespace,
         content={
             "spec": {
                 "project": settings.argocd_project,
@@ -156,22 +168,32 @@ def _application(profile: Profile, facts: Facts, settings: GiteaSettings) -> Man
     )
 
 
+def _leaving_application(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Manifest]:
+    """Return the Application with the finalizer that it needs before it can be deleted."""
+    if not finalizer_is_wrong(profile, facts, settings):
+        return []
+    cascade = determine_state(profile, settings) is GiteaState.STOPPED
+    application = _application(profile, facts, settings)
+    return [replace(application, finalizers={names.FINALIZER: cascade})]
+
+
 def _secret(profile: Profile, facts: Facts, settings: GiteaSettings) -> Manifest:
-    if facts.account is None:
-        return replace(_left_alone(profile, settings), update_only=True)
-    text = accounts.lines(
-        facts.account,
-        database=names.identifier(profile.name),
-        host=settings.database_host,
+    unchanged = _unchanged_secret(profile, settings)
+    if facts.credentials is None:
+        return replace(unchanged, update_only=True)
+    text = accounts.gitea_settings(
+        facts.credentials,
+        database=names.database(profile.name),
+        host=settings.server_address,
         ssl_mode="disable" if settings.psql_sslmode == "disable" else "require",
     )
     encoded = base64.b64encode(text.encode()).decode()
     content = {"type": "Opaque", "data": {names.SECRET_KEY: encoded}}
-    return replace(_left_alone(profile, settings), create_only=False, content=content)
+    return replace(unchanged, create_only=False, content=content)
 
 
-def _left_alone(profile: Profile, settings: GiteaSettings) -> Manifest:
-    """The Secret, whatever it holds: it must not be pruned."""
+def _unchanged_secret(profile: Profile, settings: GiteaSettings) -> Manifest:
+    """Return the Secret with any data, so that it is not pruned."""
     return Manifest(
         kind="Secret",
         namespace=profile.namespace,
@@ -199,17 +221,52 @@ _BANNERS = {
 }
 
 
-def _routes(profile: Profile, settings: GiteaSettings) -> Sequence[Manifest]:
-    """What is protected is reached from within the cluster alone."""
+def _virtual_service(profile: Profile, settings: GiteaSettings) -> list[Manifest]:
+    """Return the VirtualService; none for protected data, which is reached in the cluster only."""
     if settings.classification != "unclassified":
-        return ()
+        return []
     name = names.virtual_service(settings.classification)
     spec = {
         "gateways": [names.GATEWAY],
         "hosts": ["*"],
-        "http": routes.http(profile.namespace, settings),
+        "http": http_routes(profile.namespace, settings),
     }
-    return (_istio("VirtualService", profile, name, spec),)
+    return [_istio("VirtualService", profile, name, spec)]
+
+
+def http_routes(namespace: str, settings: GiteaSettings) -> list[dict[str, Any]]:
+    """Return ``spec.http`` of a profile's VirtualService.
+
+    The VirtualServices of all profiles share one gateway and one host, in undefined order. So each
+    rule matches requests for its own profile only, and no request matches two rules.
+    """
+    base = f"/{settings.url_prefix}/"
+    home = f"{base}{namespace}/"
+    service = f"{settings.service_url}.{namespace}.svc.cluster.local"
+    # Envoy compares the raw value, and the first one if the parameter is repeated.
+    match: dict[str, Any] = {
+        "uri": {"exact": base},
+        "queryParams": {"ns": {"exact": namespace}},
+    }
+    if settings.kubeflow_root_url:
+        # The dashboard's page of this profile. Pages of other profiles are not redirected.
+        page = f"{settings.kubeflow_root_url.rstrip('/')}/_{base}?ns={namespace}"
+        match["headers"] = {"referer": {"exact": page}}
+    return [
+        {
+            "name": f"gitea-route-{settings.classification}",
+            "match": [{"uri": {"prefix": home}}],
+            "rewrite": {"uri": "/"},
+            "route": [
+                {"destination": {"host": service, "port": {"number": settings.service_port}}}
+            ],
+        },
+        {
+            "name": f"gitea-redirect-{settings.classification}",
+            "match": [match],
+            "redirect": {"uri": home},
+        },
+    ]
 
 
 def _service_entry(profile: Profile, settings: GiteaSettings) -> Manifest:

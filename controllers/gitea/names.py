@@ -1,4 +1,4 @@
-"""The names that the gitea controller uses on the cluster and on the Postgres server. Pure."""
+"""The names that the gitea controller uses in the cluster and on the Postgres server. Pure."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from typing import Any
 
 CONTROLLER = "gitea"
 CLASSIFICATIONS = ("unclassified", "protected-b")
-SECRET_KEY = "database"  # noqa: S105 - the key of a Secret, and none itself
+SECRET_KEY = "database"  # noqa: S105 - the key of a Secret, not a secret
 BANNER_KEY = "body_inner_pre.tmpl"
-"""The file of Gitea's custom templates that is shown first on each page."""
+"""The custom template that Gitea shows at the top of each page."""
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
-"""With it Argo CD deletes what an Application deployed before the Application goes."""
+"""With this finalizer Argo CD deletes the deployed resources before the Application."""
 GATEWAY = "kubeflow/kubeflow-gateway"
 
-_LONGEST = 63
-"""Bytes of an identifier (NAMEDATALEN - 1): Postgres cuts longer ones without an error."""
-_HASH = 16
+_MAX_IDENTIFIER = 63
+"""Bytes (NAMEDATALEN - 1). Postgres truncates longer identifiers without an error."""
+_HASH_LENGTH = 16
 
 
 def component(classification: str) -> str:
-    """What runs, by its labels, Lease and condition."""
+    """Return the name of a variant in labels, Lease and condition."""
     return f"{CONTROLLER}-{classification}"
 
 
 def application(profile: str, classification: str) -> str:
-    """The Argo CD Application of a profile."""
+    """Return the name of a profile's Argo CD Application."""
     return f"gitea-{profile}-{classification}"
 
 
 def profile_of(application_name: str, classification: str) -> str | None:
-    """The profile that an Application of this name is for, or None when it is none of ours."""
-    start, end = "gitea-", f"-{classification}"
-    whole = application_name.startswith(start) and application_name.endswith(end)
-    return application_name[len(start) : -len(end)] or None if whole else None
+    """Return the profile of an Application; None if the name is not one of this classification."""
+    prefix, suffix = "gitea-", f"-{classification}"
+    if not (application_name.startswith(prefix) and application_name.endswith(suffix)):
+        return None
+    return application_name[len(prefix) : -len(suffix)] or None
 
 
 def secret(classification: str) -> str:
-    """The Secret that Gitea reads its database's address and password from."""
+    """Return the name of the Secret with the database's address and credentials."""
     return f"gitea-postgresql-secret-{classification}"
 
 
 def virtual_service(classification: str) -> str:
-    """The VirtualService that brings browsers to Gitea."""
+    """Return the name of the VirtualService that routes browsers to Gitea."""
     return f"gitea-virtualservice-{classification}"
 
 
 def service_entry(classification: str) -> str:
-    """The ServiceEntry that lets Gitea reach Postgres."""
+    """Return the name of the ServiceEntry that lets Gitea connect to Postgres."""
     return f"gitea-postgresql-service-entry-{classification}"
 
 
-def identifier(profile: str) -> str:
-    """Role and database of a profile: at most 63 bytes, and no two profiles have the same.
+def database(profile: str) -> str:
+    """Return the name of a profile's role and database: at most 63 bytes, unique.
 
-    A profile's name is a DNS label (RFC 1123): lower case, digits and hyphens, none at its ends. So
-    underscores stand for hyphens only, and a name that ends in one is that of no other profile:
-    that is how names end that would be cut.
+    A profile's name is a DNS label (RFC 1123): lower-case letters, digits and hyphens, and no
+    hyphen at the ends. So an underscore stands for a hyphen, and only a shortened name ends in one.
     """
-    whole = "gitea_" + profile.replace("-", "_")
-    if len(whole) <= _LONGEST:
-        return whole
-    digest = hashlib.sha256(profile.encode()).hexdigest()[:_HASH]
-    return f"{whole[: _LONGEST - _HASH - 2]}_{digest}_"
+    full = "gitea_" + profile.replace("-", "_")
+    if len(full) <= _MAX_IDENTIFIER:
+        return full
+    digest = hashlib.sha256(profile.encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{full[: _MAX_IDENTIFIER - _HASH_LENGTH - 2]}_{digest}_"
 
 
-def legacy(*known: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether metadata is that of an older suite's object of one of these names."""
-    return lambda metadata: metadata.get("name") in known
+def is_legacy(*legacy_names: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Return a predicate on metadata: the object has one of the names that the older suite used."""
+    return lambda metadata: metadata.get("name") in legacy_names

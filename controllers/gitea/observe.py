@@ -1,67 +1,172 @@
-"""What is remembered of the objects that stand in another light by their content. Pure."""
+"""What the controller reads before it decides: cached objects, and credentials from Postgres."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from controllers.gitea import desired, names
 from controllers.gitea.config import GiteaSettings
+from controllers.gitea.desired import Facts, GiteaState, ObservedApplication
 from controllers.gitea.postgres import accounts
-from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.accounts import DatabaseCredentials, DatabaseOwner
 from controllers.manifests import COMPONENT_LABEL, Body
-from controllers.profiles import API_GROUP, PAUSED_ANNOTATION, read_boolean
+from controllers.profiles import API_GROUP, PAUSED_ANNOTATION, Profile, read_boolean
+from controllers.runtime import CacheReader, ProfileGone, Waiting
+from controllers.runtime.external.errors import ExternalError
+from controllers.runtime.external.system import ComponentStatus
+
+_REMOVAL_RETRY_SECONDS = 1.0
+
+
+class DatabaseServer(Protocol):
+    """The part of a Postgres server that the controller uses."""
+
+    async def ensure_database(
+        self, owner: DatabaseOwner, credentials: DatabaseCredentials | None
+    ) -> DatabaseCredentials:
+        """Return credentials that open the owner's database. Raises ExternalError."""
+
+    async def collect_garbage(self, profile_gone: ProfileGone) -> None:
+        """Forget deleted Profiles, and drop their databases if configured. Raises ExternalError."""
+
+    def status(self) -> ComponentStatus:
+        """Return the status of the server, from any thread."""
+
+    async def close(self) -> None:
+        """Close all connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What is remembered of a profile's Secret."""
+class External:
+    """The server; None in a dry run, which connects to no server."""
 
-    account: Account | None
+    server: DatabaseServer | None
+
+    def components(self) -> Sequence[ComponentStatus]:
+        return () if self.server is None else (self.server.status(),)
+
+    async def close(self) -> None:
+        if self.server is not None:
+            await self.server.close()
+
+
+async def observe(
+    profile: Profile, cache: CacheReader, settings: GiteaSettings, external: External
+) -> Facts:
+    """Return the facts. The only step that waits for Postgres."""
+    name = names.application(profile.name, settings.classification)
+    virtual_service = names.virtual_service(settings.classification)
+    facts = Facts(
+        application=cache.get("Application", settings.argocd_namespace, name),
+        has_virtual_service=bool(cache.get("VirtualService", profile.namespace, virtual_service)),
+    )
+    if desired.finalizer_is_wrong(profile, facts, settings):
+        message = (
+            f"Application {settings.argocd_namespace}/{name} is deleted after its finalizer"
+            f" {names.FINALIZER} is updated"
+        )
+        return replace(
+            facts, error=Waiting("RemovingApplication", message, after=_REMOVAL_RETRY_SECONDS)
+        )
+    if desired.determine_state(profile, settings) is not GiteaState.OPTED_IN:
+        return facts
+    secret = cache.get("Secret", profile.namespace, names.secret(settings.classification))
+    return await _with_credentials(profile, settings, external.server, secret, facts)
+
+
+async def _with_credentials(
+    profile: Profile,
+    settings: GiteaSettings,
+    server: DatabaseServer | None,
+    secret: ObservedSecret | None,
+    facts: Facts,
+) -> Facts:
+    if secret is not None and not secret.is_writable_for(profile):
+        # A new password could not be stored, and each reconcile would create another.
+        return facts
+    credentials = secret.credentials if secret is not None else None
+    if server is None:
+        return replace(facts, credentials=credentials or desired.PLACEHOLDER_CREDENTIALS)
+    owner = DatabaseOwner(
+        database=names.database(profile.name),
+        classification=settings.classification,
+        profile=profile.name,
+        uid=profile.uid,
+    )
+    try:
+        credentials = await server.ensure_database(owner, credentials)
+    except ExternalError as error:
+        return replace(facts, error=error.outcome())
+    return replace(facts, credentials=credentials)
+
+
+async def collect_garbage(external: External, profile_gone: ProfileGone) -> None:
+    """Clean up after deleted Profiles."""
+    if external.server is None:
+        return
+    try:
+        await external.server.collect_garbage(profile_gone)
+    except ExternalError as error:
+        raise error.outcome() from None
+
+
+# What the cache stores of each watched object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedSecret:
+    """The Secret of a profile."""
+
+    credentials: DatabaseCredentials | None
     owners: tuple[str, ...]
-    """UIDs of the Profiles that control it; what is no Profile counts as one, without a UID."""
-    hands_off: bool
-    """Nothing can be written to it: its password must stay what it is."""
+    """UIDs of the controlling Profiles; "" for each owner of another kind."""
+    is_frozen: bool
+    """Paused or being deleted."""
+
+    def is_writable_for(self, profile: Profile) -> bool:
+        """Return whether the controller may write the Secret for this profile."""
+        return not self.is_frozen and (not self.owners or profile.uid in self.owners)
 
 
-def keep_application(settings: GiteaSettings) -> Callable[[Body], desired.Application | None]:
-    """Of those of this classification, where they deploy; but not of one on its way out."""
+def transform_application(settings: GiteaSettings) -> Callable[[Body], ObservedApplication | None]:
+    """Return the transform of Applications; None for other classifications and deleted ones."""
 
-    def keep(body: Body) -> desired.Application | None:
+    def transform(body: Body) -> ObservedApplication | None:
         metadata = body["metadata"]
-        if metadata.get("namespace") != settings.argocd_namespace or (
-            names.profile_of(metadata["name"], settings.classification) is None
+        if (
+            metadata.get("namespace") != settings.argocd_namespace
+            or names.profile_of(metadata["name"], settings.classification) is None
             or metadata.get("deletionTimestamp")
         ):
             return None
         destination = (body.get("spec") or {}).get("destination") or {}
-        return desired.Application(
+        return ObservedApplication(
             destination=str(destination.get("namespace") or ""),
-            finalizer=names.FINALIZER in (metadata.get("finalizers") or ()),
+            has_finalizer=names.FINALIZER in (metadata.get("finalizers") or ()),
         )
 
-    return keep
+    return transform
 
 
-def keep_secret(settings: GiteaSettings) -> Callable[[Body], Held | None]:
-    """Of the Secret of this classification."""
+def transform_secret(settings: GiteaSettings) -> Callable[[Body], ObservedSecret | None]:
+    """Return the transform of Secrets; None for all but the one of this classification."""
 
-    def keep(body: Body) -> Held | None:
+    def transform(body: Body) -> ObservedSecret | None:
         metadata = body["metadata"]
         if metadata["name"] != names.secret(settings.classification):
             return None
-        return Held(
-            account=accounts.parse(body.get("data") or {}, names.SECRET_KEY),
+        return ObservedSecret(
+            credentials=accounts.parse_secret(body.get("data") or {}, names.SECRET_KEY),
             owners=tuple(_owner(reference) for reference in metadata.get("ownerReferences") or ()),
-            hands_off=_is_unwritable(metadata),
+            is_frozen=_is_frozen(metadata),
         )
 
-    return keep
+    return transform
 
 
-def _is_unwritable(metadata: Mapping[str, Any]) -> bool:
-    """Paused, or on its way out."""
+def _is_frozen(metadata: Mapping[str, Any]) -> bool:
     annotation = (metadata.get("annotations") or {}).get(PAUSED_ANNOTATION, "")
     return read_boolean(annotation.strip()) is True or "deletionTimestamp" in metadata
 
@@ -72,14 +177,17 @@ def _owner(reference: Mapping[str, Any]) -> str:
     return str(reference.get("uid")) if is_profile else ""
 
 
-def keep_route(settings: GiteaSettings) -> Callable[[Body], bool | None]:
-    """Whether it is ours by its label; None for every other VirtualService."""
+def transform_virtual_service(settings: GiteaSettings) -> Callable[[Body], bool | None]:
+    """Return the transform of VirtualServices: whether this controller's label is set.
 
-    def keep(body: Body) -> bool | None:
+    None for all but the one of this classification.
+    """
+
+    def transform(body: Body) -> bool | None:
         metadata = body["metadata"]
         if metadata["name"] != names.virtual_service(settings.classification):
             return None
         component = (metadata.get("labels") or {}).get(COMPONENT_LABEL)
         return bool(component == names.component(settings.classification))
 
-    return keep
+    return transform

@@ -1,5 +1,6 @@
-"""A profile's role and database on a real Postgres: TLS, and an administrator as clouds give."""
+"""A profile's role and database on a real Postgres server with TLS and a limited administrator."""
 
+import dataclasses
 import itertools
 
 import psycopg
@@ -7,54 +8,54 @@ import pytest
 from psycopg import sql
 
 from controllers.gitea import names
-from controllers.gitea.postgres.accounts import Account
-from controllers.gitea.postgres.tenants import DatabaseError
+from controllers.gitea.postgres.accounts import DatabaseCredentials
+from controllers.runtime.external.errors import ExternalError
 from tests.support.postgres.databases import (
-    SOUND,
+    STRONG_PASSWORD,
     as_admin,
     changes_in,
-    ensured,
+    ensure_in_new_process,
+    new_owner,
     opens,
-    serving,
-    tenant,
+    running_server,
 )
 from tests.support.postgres.server import Postgres
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
 
-# Each of the three missing or wrong, in every combination
+# Role, database and Secret missing or wrong, in every combination
 
 ROLES = {
     "no_role": None,
     "role": "LOGIN",
     "role_without_login": "NOLOGIN",
     "expired_role": "LOGIN VALID UNTIL '2001-01-01'",
-    "role_with_powers": "LOGIN CREATEDB CREATEROLE",
+    "role_with_excessive_attributes": "LOGIN CREATEDB CREATEROLE",
 }
 DATABASES = ("no_database", "database", "private_database", "administrators_database")
 SECRETS = {
     "no_secret": None,
-    "secret": ("kept:pass word#;1", "kept:pass word#;1"),
-    "wrong_secret": ("another", SOUND),
+    "secret": ("own:pass word#;1", "own:pass word#;1"),
+    "wrong_secret": ("another", STRONG_PASSWORD),
     "odd_wrong_secret": ("another", "odd and wrong"),
 }
 COMBINATIONS = [
     (role, database, secret)
     for role, database, secret in itertools.product(ROLES, DATABASES, SECRETS)
-    # No database belongs to a role that is not there.
+    # A role that does not exist owns no database.
     if role != "no_role" or database in ("no_database", "administrators_database")
 ]
 
 
 @pytest.mark.parametrize(("role", "database", "secret"), COMBINATIONS)
-async def test_every_combination_converges_and_is_silent_then(
+async def test_every_combination_converges_and_then_writes_nothing(
     postgres: Postgres, role: str, database: str, secret: str
 ) -> None:
-    whose = tenant()
-    name = sql.Identifier(whose.name)
+    owner = new_owner()
+    name = sql.Identifier(owner.database)
     of_role, of_secret = SECRETS[secret] or ("another", None)
-    held = Account(user=whose.name, password=of_secret) if of_secret else None
+    in_secret = DatabaseCredentials(user=owner.database, password=of_secret) if of_secret else None
     how = ROLES[role]
     if how is not None:
         literal = sql.Literal(of_role)
@@ -73,75 +74,78 @@ async def test_every_combination_converges_and_is_silent_then(
     if database == "private_database":
         as_admin(postgres, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
 
-    account = await ensured(postgres, whose, held)
+    credentials = await ensure_in_new_process(postgres, owner, in_secret)
 
-    assert opens(postgres, account, whose.name)
-    if held is not None and (how is not None and secret == "secret"):
-        assert held == account
+    assert opens(postgres, credentials, owner.database)
+    if in_secret is not None and (how is not None and secret == "secret"):
+        assert in_secret == credentials
     if secret == "wrong_secret":
-        assert SOUND == account.password
+        assert STRONG_PASSWORD == credentials.password
     if secret == "odd_wrong_secret":
-        assert account.is_sound
+        assert credentials.is_strong
     query = """SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding)
         FROM pg_database WHERE datname = %s"""
-    assert [(whose.name, "UTF8")] == postgres.ask(query, whose.name)
+    assert [(owner.database, "UTF8")] == postgres.query(query, owner.database)
     query = (
         "SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = %s"
     )
-    assert [(True, False, False, False)] == postgres.ask(query, whose.name)
-    other = await ensured(postgres, tenant())
-    assert not opens(postgres, other, whose.name)
+    assert [(True, False, False, False)] == postgres.query(query, owner.database)
+    other = await ensure_in_new_process(postgres, new_owner())
+    assert not opens(postgres, other, owner.database)
 
     before = len(postgres.log())
-    assert account == await ensured(postgres, whose, account)
+    assert credentials == await ensure_in_new_process(postgres, owner, credentials)
     assert [] == changes_in(postgres.log()[before:])
 
 
 @pytest.mark.parametrize("user", ["{}", "{}@former-host", "somebody", "@"])
-async def test_a_login_that_the_secret_has_wrong_is_put_right_and_the_password_kept(
+async def test_a_wrong_login_name_in_the_secret_is_corrected_and_the_password_retained(
     postgres: Postgres, user: str
 ) -> None:
-    """Such as that of a server which wanted `role@host`."""
-    whose = tenant()
-    account = await ensured(postgres, whose)
-    held = Account(user=user.format(whose.name), password=account.password)
+    """Such as the name on a server that required `role@host`."""
+    owner = new_owner()
+    credentials = await ensure_in_new_process(postgres, owner)
+    in_secret = DatabaseCredentials(user=user.format(owner.database), password=credentials.password)
 
-    assert account == await ensured(postgres, whose, held)
+    assert credentials == await ensure_in_new_process(postgres, owner, in_secret)
 
 
 # Names
 
 
-def test_no_two_profiles_have_the_same_name() -> None:
+def test_two_profiles_never_have_the_same_database_name() -> None:
     longest = "a" * 63
     profiles = [longest, longest[:-1] + "b", longest[:-1], "a-b", "a--b", "gitea", "a" * 57]
-    found = [names.identifier(profile) for profile in profiles]
+    found = [names.database(profile) for profile in profiles]
 
     assert len(set(found)) == len(profiles)
     assert all(len(each.encode()) <= 63 for each in found)
     assert "gitea_a_b" in found
 
 
-async def test_the_longest_name_is_not_cut(postgres: Postgres) -> None:
-    one, other = tenant("l" + "-x" * 31), tenant("l" + "-x" * 30 + "-y")
-    accounts = [await ensured(postgres, each) for each in (one, other)]
+async def test_the_longest_name_is_not_truncated(postgres: Postgres) -> None:
+    one, other = new_owner("l" + "-x" * 31), new_owner("l" + "-x" * 30 + "-y")
+    found = [await ensure_in_new_process(postgres, each) for each in (one, other)]
 
-    assert opens(postgres, accounts[0], one.name)
-    assert not opens(postgres, accounts[0], other.name)
+    assert opens(postgres, found[0], one.database)
+    assert not opens(postgres, found[0], other.database)
 
 
 # Isolation
 
 
-async def test_a_tenant_reaches_nothing_of_another(postgres: Postgres) -> None:
-    ours, theirs = tenant(), tenant()
-    account, other = await ensured(postgres, ours), await ensured(postgres, theirs)
-    with postgres.login(other.user, other.password, theirs.name) as connection:
+async def test_a_tenant_cannot_access_the_database_of_another(postgres: Postgres) -> None:
+    ours, theirs = new_owner(), new_owner()
+    credentials, other = (
+        await ensure_in_new_process(postgres, ours),
+        await ensure_in_new_process(postgres, theirs),
+    )
+    with postgres.login(other.user, other.password, theirs.database) as connection:
         connection.execute("CREATE TABLE private (line text)")
 
-    assert not opens(postgres, account, theirs.name)
-    name = sql.Identifier(theirs.name)
-    with postgres.login(account.user, account.password, ours.name) as connection:
+    assert not opens(postgres, credentials, theirs.database)
+    name = sql.Identifier(theirs.database)
+    with postgres.login(credentials.user, credentials.password, ours.database) as connection:
         for attempt in (
             sql.SQL("SET ROLE {}").format(name),
             sql.SQL("ALTER ROLE {} PASSWORD 'x'").format(name),
@@ -157,99 +161,112 @@ async def test_a_tenant_reaches_nothing_of_another(postgres: Postgres) -> None:
                 connection.execute(attempt)
 
 
-_MARK = "COMMENT ON ROLE {0} IS 'profiles-controller gitea"
-REFUSALS = {
-    "marked_for_another_classification": (f"{_MARK} protected-b {{1}} {{2}}'", "protected-b's"),
-    "a_former_profiles": (f"{_MARK} unclassified {{1}} uid-former'", "former Profile"),
-    "another_profiles": (f"{_MARK} unclassified bob uid-bob'", "profile bob's"),
+_COMMENT = "COMMENT ON ROLE {0} IS 'profiles-controller gitea"
+CONFLICTS = {
+    "another_classification": (
+        f"{_COMMENT} protected-b {{1}} {{2}}'",
+        "classification protected-b",
+    ),
+    "a_former_profile": (f"{_COMMENT} unclassified {{1}} uid-former'", "former Profile"),
+    "another_profile": (f"{_COMMENT} unclassified bob uid-bob'", "profile bob"),
     "a_superuser": ("ALTER ROLE {0} SUPERUSER", "super"),
     "a_member_of_another_role": ("GRANT pg_read_all_data TO {0}", "pg_read_all_data"),
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
-async def test_what_is_not_the_tenants_is_refused_and_left(postgres: Postgres, case: str) -> None:
-    whose = tenant()
-    account = await ensured(postgres, whose)
-    statement, said = REFUSALS[case]
-    text = statement.format("{}", whose.profile, whose.uid)
-    postgres.do(sql.SQL(text).format(sql.Identifier(whose.name)))
+@pytest.mark.parametrize("case", CONFLICTS)
+async def test_a_role_or_database_of_somebody_else_is_refused_and_not_changed(
+    postgres: Postgres, case: str
+) -> None:
+    owner = new_owner()
+    credentials = await ensure_in_new_process(postgres, owner)
+    statement, expected = CONFLICTS[case]
+    text = statement.format("{}", owner.profile, owner.uid)
+    postgres.do(sql.SQL(text).format(sql.Identifier(owner.database)))
     before = len(postgres.log())
 
-    with pytest.raises(DatabaseError, match=said) as refusal:
-        await ensured(postgres, whose, None)
+    with pytest.raises(ExternalError, match=expected) as refusal:
+        await ensure_in_new_process(postgres, owner, None)
 
-    assert refusal.value.lasting
-    assert "DatabaseRefused" == refusal.value.reason
+    assert refusal.value.action_required
+    assert "DatabaseConflict" == refusal.value.reason
     assert [] == changes_in(postgres.log()[before:])
-    assert opens(postgres, account, whose.name)
+    assert opens(postgres, credentials, owner.database)
 
 
-async def test_a_mark_that_the_tenant_wrote_on_its_database_counts_for_nothing(
+async def test_a_comment_that_the_tenant_writes_on_its_database_has_no_effect(
     postgres: Postgres,
 ) -> None:
-    """It owns the database, and cannot touch the role's mark."""
-    whose, other = tenant(), tenant()
-    account = await ensured(postgres, whose)
-    await ensured(postgres, other)
-    name, mark = sql.Identifier(whose.name), sql.Literal(other.mark)
-    with postgres.login(account.user, account.password, whose.name) as connection:
-        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, mark))
+    """The tenant owns the database, and cannot change the comment on the role."""
+    owner, other = new_owner(), new_owner()
+    credentials = await ensure_in_new_process(postgres, owner)
+    await ensure_in_new_process(postgres, other)
+    name, comment = sql.Identifier(owner.database), sql.Literal(other.comment)
+    with postgres.login(credentials.user, credentials.password, owner.database) as connection:
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, comment))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(name, mark))
+            connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(name, comment))
 
-    async with serving(postgres, delete_data=True) as server:
-        await server.sweep(lambda profile, _uid: profile == other.profile)
-    assert account == await ensured(postgres, whose, account)
+    async with running_server(postgres, delete_data=True) as server:
+        await server.collect_garbage(lambda profile, _uid: profile == other.profile)
+    assert credentials == await ensure_in_new_process(postgres, owner, credentials)
     query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
-    assert [(whose.mark,)] == postgres.ask(query, whose.name)
-    assert [] == postgres.ask("SELECT 1 FROM pg_database WHERE datname = %s", other.name)
+    assert [(owner.comment,)] == postgres.query(query, owner.database)
+    assert [] == postgres.query("SELECT 1 FROM pg_database WHERE datname = %s", other.database)
 
 
-async def test_a_database_that_cannot_be_dropped_keeps_none_of_the_others(
+async def test_a_database_that_cannot_be_dropped_does_not_prevent_others_from_being_dropped(
     postgres: Postgres,
 ) -> None:
-    stuck, goes = sorted((tenant(), tenant()), key=lambda each: each.name)
-    for each in (stuck, goes):
-        await ensured(postgres, each)
-    postgres.do(sql.SQL("ALTER DATABASE {} OWNER TO postgres").format(sql.Identifier(stuck.name)))
-    async with serving(postgres, delete_data=True) as server:
-        with pytest.raises(DatabaseError, match=f"{stuck.name} belongs to role postgres"):
-            await server.sweep(lambda name, _uid: name in (stuck.profile, goes.profile))
+    stuck, deleted = sorted((new_owner(), new_owner()), key=lambda each: each.database)
+    for each in (stuck, deleted):
+        await ensure_in_new_process(postgres, each)
+    postgres.do(
+        sql.SQL("ALTER DATABASE {} OWNER TO postgres").format(sql.Identifier(stuck.database))
+    )
+    async with running_server(postgres, delete_data=True) as server:
+        with pytest.raises(ExternalError, match=f"{stuck.database} belongs to role postgres"):
+            await server.collect_garbage(
+                lambda name, _uid: name in (stuck.profile, deleted.profile)
+            )
 
-    found = {name for (name,) in postgres.ask("SELECT datname FROM pg_database")}
-    assert (True, False) == (stuck.name in found, goes.name in found)
+    found = {name for (name,) in postgres.query("SELECT datname FROM pg_database")}
+    assert (True, False) == (stuck.database in found, deleted.database in found)
 
 
-async def test_no_data_goes_where_it_shall_stay(postgres: Postgres) -> None:
-    whose = tenant()
-    async with serving(postgres) as server:
-        account = await server.ensure(whose, None)
+async def test_no_data_is_deleted_without_delete_data(postgres: Postgres) -> None:
+    owner = new_owner()
+    async with running_server(postgres) as server:
+        credentials = await server.ensure_database(owner, None)
         before = server.connector.opened
-        await server.sweep(lambda _name, _uid: True)
+        await server.collect_garbage(lambda _name, _uid: True)
         assert before == server.connector.opened
-    assert opens(postgres, account, whose.name)
+    assert opens(postgres, credentials, owner.database)
 
 
-async def test_a_former_profiles_database_is_taken_over_where_that_is_accepted(
+async def test_the_database_of_a_former_profile_is_adopted_if_the_setting_accepts_it(
     postgres: Postgres,
 ) -> None:
-    former = tenant()
-    account = await ensured(postgres, former)
-    heir = tenant(former.profile, uid="uid-of-the-heir")
+    former = new_owner()
+    credentials = await ensure_in_new_process(postgres, former)
+    successor = dataclasses.replace(former, uid="uid-of-the-successor")
 
-    assert account == await ensured(postgres, heir, account, former_data="accept")
-    assert account == await ensured(postgres, heir, account)
+    assert credentials == await ensure_in_new_process(
+        postgres, successor, credentials, former_data="accept"
+    )
+    assert credentials == await ensure_in_new_process(postgres, successor, credentials)
 
 
-async def test_data_goes_with_the_profile_where_that_is_asked_for(postgres: Postgres) -> None:
-    stays, goes = tenant(), tenant()
-    account = await ensured(postgres, stays)
-    gone = await ensured(postgres, goes)
-    with postgres.login(gone.user, gone.password, goes.name):
-        async with serving(postgres, delete_data=True) as server:
-            await server.sweep(lambda name, uid: (name, uid) == (goes.profile, goes.uid))
+async def test_data_is_deleted_with_the_profile_if_delete_data_is_set(postgres: Postgres) -> None:
+    staying, deleted = new_owner(), new_owner()
+    credentials = await ensure_in_new_process(postgres, staying)
+    gone = await ensure_in_new_process(postgres, deleted)
+    with postgres.login(gone.user, gone.password, deleted.database):
+        async with running_server(postgres, delete_data=True) as server:
+            await server.collect_garbage(
+                lambda name, uid: (name, uid) == (deleted.profile, deleted.uid)
+            )
 
-    assert opens(postgres, account, stays.name)
-    assert [] == postgres.ask("SELECT 1 FROM pg_database WHERE datname = %s", goes.name)
-    assert [] == postgres.ask("SELECT 1 FROM pg_roles WHERE rolname = %s", goes.name)
+    assert opens(postgres, credentials, staying.database)
+    assert [] == postgres.query("SELECT 1 FROM pg_database WHERE datname = %s", deleted.database)
+    assert [] == postgres.query("SELECT 1 FROM pg_roles WHERE rolname = %s", deleted.database)

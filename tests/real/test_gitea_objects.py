@@ -1,4 +1,4 @@
-"""The objects of gitea on a real API server with the CRDs of Istio and Argo CD: kept as sent."""
+"""The objects of gitea on a real API server with the CRDs of Istio and Argo CD."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from controllers.gitea import desired
 from controllers.gitea.config import GiteaSettings
-from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.manifests import to_body
 from controllers.profiles import parse_profile
 from controllers.runtime.apply import plan
@@ -19,7 +19,7 @@ from tests.support.controlplane import ControlPlane
 pytestmark = pytest.mark.xdist_group("gitea")
 
 LABEL = "sourcecontrol.statcan.gc.ca/enabled"
-ARGO = "profiles-argocd-system"
+ARGOCD_NAMESPACE = "profiles-argocd-system"
 
 
 def settings(classification: str, **changes: Any) -> GiteaSettings:
@@ -37,7 +37,7 @@ def settings(classification: str, **changes: Any) -> GiteaSettings:
 
 @pytest.mark.parametrize("automated", [False, True])
 @pytest.mark.parametrize("classification", ["unclassified", "protected-b"])
-def test_the_api_server_keeps_every_object_as_it_was_sent(
+def test_the_api_server_stores_every_object_unchanged(
     control_plane: ControlPlane,
     classification: str,
     automated: bool,  # noqa: FBT001
@@ -45,10 +45,10 @@ def test_the_api_server_keeps_every_object_as_it_was_sent(
     kubeflow.install_gitea(control_plane)
     name = f"git-{classification}-{automated}".lower()
     (body,) = kubeflow.create_tenants(control_plane, [name], labels={LABEL: "true"})
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}
     control_plane.apply(namespace)
     profile = parse_profile(body)
-    facts = desired.Facts(account=Account(user="u", password="p" * 43))
+    facts = desired.Facts(credentials=DatabaseCredentials(user="u", password="p" * 43))
     chosen = settings(classification, argocd_automated=automated)
     component = f"gitea-{classification}"
 
@@ -65,12 +65,12 @@ def test_the_api_server_keeps_every_object_as_it_was_sent(
         assert Action.UNCHANGED is plan.judge(want, record).action, manifest.key
 
 
-def test_an_application_whose_policy_argo_cd_took_away_is_in_shape(
+def test_an_application_without_the_empty_policy_that_argo_cd_removes_is_in_sync(
     control_plane: ControlPlane,
 ) -> None:
     kubeflow.install_gitea(control_plane)
     (body,) = kubeflow.create_tenants(control_plane, ["git-normal"], labels={LABEL: "true"})
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}
     control_plane.apply(namespace)
     profile = parse_profile(body)
     chosen = settings("unclassified")
@@ -80,7 +80,7 @@ def test_an_application_whose_policy_argo_cd_took_away_is_in_shape(
     del sent["spec"]["syncPolicy"]
     sent["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io"]
     sent["operation"] = {"sync": {"revision": "main"}}
-    live = control_plane.request("POST", kind.path(ARGO), sent)
+    live = control_plane.request("POST", kind.path(ARGOCD_NAMESPACE), sent)
 
     want = plan.wanted(manifest, profile, component)
     assert Action.UNCHANGED is plan.judge(want, cached_object.project(kind, live)).action

@@ -1,30 +1,31 @@
-"""gitea as a process while its Postgres is in trouble: told, bounded to what needs it, and over."""
+"""The gitea process during outages of Postgres: they are reported, and other work continues."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from controllers.runtime.external.errors import Scope
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster.suite import Suite, Suites
 from tests.support.controlplane import ControlPlane
 from tests.support.gitea import process
 from tests.support.gitea.process import CONDITION, LABEL, opens, opt_in, paths, present, wait_for
-from tests.support.postgres.outages import TROUBLES
+from tests.support.postgres.outages import OUTAGES
 from tests.support.postgres.server import Postgres
 
 pytestmark = pytest.mark.xdist_group("gitea")
 
-# Those that befall a process which runs; the others come with its settings.
-BEFALLING = (
-    "away",
+# Outages of a running process; the others depend on its settings.
+RUNTIME_OUTAGES = (
+    "stopped",
     "another_password",
     "no_login",
     "no_tls",
-    "silent",
+    "no_response",
     "replica",
     "read_only",
-    "no_connection_of_its_own",
-    "no_right",
+    "connection_limit_of_the_administrator",
+    "no_privilege",
     "locked",
 )
 
@@ -39,58 +40,62 @@ def suite(
         yield started
 
 
-@pytest.mark.parametrize("name", BEFALLING)
-def test_a_trouble_is_told_where_the_operator_looks_and_other_work_goes_on(
+@pytest.mark.parametrize("name", RUNTIME_OUTAGES)
+def test_an_outage_is_reported_and_other_work_continues(
     control_plane: ControlPlane, own_postgres: Postgres, suite: Suite, name: str
 ) -> None:
-    trouble, slug = TROUBLES[name], name.replace("_", "-")
-    neighbour, newcomer = opt_in(control_plane, f"well-{slug}"), f"late-{slug}"
-    with trouble.cause(own_postgres):
+    outage, slug = OUTAGES[name], name.replace("_", "-")
+    neighbour, newcomer = opt_in(control_plane, f"ready-{slug}"), f"late-{slug}"
+    with outage.cause(own_postgres):
         kubeflow.create_tenants(control_plane, [newcomer], labels={LABEL: "true"})
         waiting.until(
-            lambda: bool(suite.lines(profile=newcomer, reason=trouble.reason)),
-            f"{trouble.reason} is told",
+            lambda: bool(suite.lines(profile=newcomer, reason=outage.reason)),
+            f"{outage.reason} is logged",
             seconds=60,
         )
-        waiting.until(lambda: len(present(control_plane, newcomer)) == 4, "all but the Secret")
+        waiting.until(
+            lambda: len(present(control_plane, newcomer)) == 4, "all objects but the Secret exist"
+        )
         wait_for(control_plane, newcomer, "False")
         address = f"localhost:{own_postgres.port}"
         assert address in observe.message(control_plane, newcomer, CONDITION)
         assert suite.is_ready()
-        if trouble.everybody:
-            check = f"external/gitea-unclassified/{address} ok: Postgres {address}"
-            waiting.until(lambda: check in told(suite), "the probe says so")
-            waiting.until(lambda: up(suite) == 0, "the metric says so")
+        if outage.scope is Scope.SYSTEM:
+            check = f"external/gitea-unclassified/postgres ok: Postgres {address}"
+            waiting.until(lambda: check in readyz(suite), "the probe reports it")
+            waiting.until(lambda: up(suite) == 0, "the metric reports it")
 
         observe.delete(control_plane, paths(neighbour)[2])
-        waiting.until(lambda: len(present(control_plane, neighbour)) == 5, "a banner is made anew")
+        waiting.until(
+            lambda: len(present(control_plane, neighbour)) == 5, "the banner is recreated"
+        )
         assert observe.status(control_plane, neighbour, CONDITION) == "True"
 
     wait_for(control_plane, newcomer, seconds=90)
-    assert opens(own_postgres, process.account(control_plane, newcomer), newcomer)
-    waiting.until(lambda: up(suite) == 1, "the metric says so")
-    assert "Postgres" not in told(suite)
+    assert opens(own_postgres, process.stored_credentials(control_plane, newcomer), newcomer)
+    waiting.until(lambda: up(suite) == 1, "the metric reports it")
+    assert "Postgres" not in readyz(suite)
 
 
-def test_out_with_keep_leaves_all_and_in_again_finds_the_password(
+def test_opting_out_with_keep_retains_all_and_opting_in_again_uses_the_same_password(
     control_plane: ControlPlane, suite: Suite
 ) -> None:
-    name = opt_in(control_plane, "kept-here")
-    before, found = present(control_plane, name), process.account(control_plane, name)
+    name = opt_in(control_plane, "opted-out-keep")
+    before, found = present(control_plane, name), process.stored_credentials(control_plane, name)
 
     observe.patch_labels(control_plane, name, {LABEL: "false"})
     waiting.until(
-        lambda: bool(observe.events(control_plane, name, reason="OptedOut")), "it is told"
+        lambda: bool(observe.events(control_plane, name, reason="OptedOut")), "it is logged"
     )
     assert before == present(control_plane, name)
     assert suite.is_ready()
 
     observe.patch_labels(control_plane, name, {LABEL: "true"})
-    waiting.until(lambda: before == present(control_plane, name), "nothing has changed")
-    assert found == process.account(control_plane, name)
+    waiting.until(lambda: before == present(control_plane, name), "the objects are unchanged")
+    assert found == process.stored_credentials(control_plane, name)
 
 
-def told(suite: Suite) -> str:
+def readyz(suite: Suite) -> str:
     return suite.get("/readyz?verbose")[1]
 
 

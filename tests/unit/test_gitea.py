@@ -1,4 +1,4 @@
-"""The gitea controller without a cluster and without a server: objects, names, labels."""
+"""The objects, names and labels of the gitea controller, without a cluster or a server."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from controllers.gitea import desired, names
 from controllers.gitea.config import GiteaSettings
 from controllers.gitea.postgres import accounts
-from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.manifests import Body, Manifest
 from controllers.profiles import read_boolean
 from tests.support.builders import inputs
 
 LABEL = "sourcecontrol.statcan.gc.ca/enabled"
-ACCOUNT = Account(user="gitea_team_a", password="p" * 43)
-APPLICATION = desired.Application(destination="team-a")
+CREDENTIALS = DatabaseCredentials(user="gitea_team_a", password="p" * 43)
+APPLICATION = desired.ObservedApplication(destination="team-a")
 KINDS = ("Application", "Secret", "ConfigMap", "ServiceEntry", "VirtualService")
 
 
@@ -36,14 +36,14 @@ def settings(**changes: Any) -> GiteaSettings:
 
 
 def facts(**changes: Any) -> desired.Facts:
-    return desired.Facts(**{"account": ACCOUNT, **changes})
+    return desired.Facts(**{"credentials": CREDENTIALS, **changes})
 
 
-def wanted(
-    label: str | None = "true", known: desired.Facts | None = None, **changes: Any
+def desired_manifests(
+    label: str | None = "true", observed: desired.Facts | None = None, **changes: Any
 ) -> Sequence[Manifest]:
     profile = inputs.profile(labels={} if label is None else {LABEL: label})
-    return desired.desired(profile, known or facts(), settings(**changes)).objects
+    return desired.desired(profile, observed or facts(), settings(**changes)).objects
 
 
 def kinds(manifests: Sequence[Manifest]) -> list[str]:
@@ -56,29 +56,29 @@ def bodies(manifests: Sequence[Manifest], classification: str) -> list[Body]:
 
 
 @pytest.mark.parametrize("classification", names.CLASSIFICATIONS)
-def test_the_objects_are_those_of_the_golden_file(classification: str) -> None:
-    manifests = wanted(classification=classification)
+def test_the_objects_match_the_golden_file(classification: str) -> None:
+    manifests = desired_manifests(classification=classification)
 
     assert inputs.golden("gitea", classification) == bodies(manifests, classification)
 
 
 def test_protected_b_has_no_virtual_service() -> None:
-    assert "VirtualService" not in kinds(wanted(classification="protected-b"))
-    assert sorted(KINDS) == kinds(wanted())
+    assert "VirtualService" not in kinds(desired_manifests(classification="protected-b"))
+    assert sorted(KINDS) == kinds(desired_manifests())
 
 
 def test_automated_sync_is_a_setting() -> None:
-    (application, *_) = wanted(argocd_automated=True)
+    (application, *_) = desired_manifests(argocd_automated=True)
     policy = {"automated": {"prune": True, "selfHeal": True}}
     assert policy == application.content["spec"]["syncPolicy"]
 
 
-def test_no_object_but_the_secret_holds_a_password() -> None:
+def test_only_the_secret_contains_a_password() -> None:
     for classification in names.CLASSIFICATIONS:
-        for body in bodies(wanted(classification=classification), classification):
-            assert body["kind"] == "Secret" or ACCOUNT.password not in str(body)
+        for body in bodies(desired_manifests(classification=classification), classification):
+            assert body["kind"] == "Secret" or CREDENTIALS.password not in str(body)
             assert "a-secret" not in str(body)
-    assert ACCOUNT.password not in repr(facts())
+    assert CREDENTIALS.password not in repr(facts())
 
 
 # The Secret
@@ -89,104 +89,115 @@ def secret_of(manifests: Sequence[Manifest]) -> Manifest:
     return found
 
 
-def test_a_secret_reads_as_it_was_written() -> None:
-    data = secret_of(wanted()).content["data"]
-    assert ACCOUNT == accounts.parse(data, "database")
+def test_parsing_a_secret_returns_the_credentials_that_were_written() -> None:
+    data = secret_of(desired_manifests()).content["data"]
+    assert CREDENTIALS == accounts.parse_secret(data, "database")
 
 
-def test_without_an_account_that_works_the_secret_is_left_alone() -> None:
-    left = secret_of(wanted(known=facts(account=None)))
-    assert (True, True) == (left.create_only, left.update_only)
+def test_without_working_credentials_the_secret_is_not_changed() -> None:
+    secret = secret_of(desired_manifests(observed=facts(credentials=None)))
+    assert (True, True) == (secret.create_only, secret.update_only)
 
 
 @given(st.dictionaries(st.sampled_from(["database", "other"]), st.text()))
-def test_any_secret_is_read_without_a_crash(data: Mapping[str, str]) -> None:
-    accounts.parse(data, "database")
+def test_parsing_any_secret_raises_no_error(data: Mapping[str, str]) -> None:
+    accounts.parse_secret(data, "database")
 
 
 @given(st.binary())
-def test_what_is_read_of_a_secret_is_one_line(content: bytes) -> None:
+def test_parsed_credentials_contain_no_line_break(content: bytes) -> None:
     for start in (b"", b"USER=u\nPASSWD="):
         encoded = base64.b64encode(start + content).decode()
-        account = accounts.parse({"database": encoded}, "database")
-        if account is not None:
-            text = accounts.lines(account, database="d", host="h:1", ssl_mode="require")
+        credentials = accounts.parse_secret({"database": encoded}, "database")
+        if credentials is not None:
+            text = accounts.gitea_settings(
+                credentials, database="d", host="h:1", ssl_mode="require"
+            )
             assert 6 == len(text.splitlines())
 
 
-# In and out
+# Opting in and out
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
-def test_every_true_opts_in(text: str) -> None:
-    assert sorted(KINDS) == kinds(wanted(text))
+def test_every_true_boolean_opts_in(text: str) -> None:
+    assert sorted(KINDS) == kinds(desired_manifests(text))
 
 
 @given(st.text(max_size=63))
-def test_any_label_gives_objects_and_a_wrong_one_is_told(text: str) -> None:
+def test_every_label_value_returns_objects_and_an_invalid_one_a_finding(text: str) -> None:
     profile = inputs.profile(labels={LABEL: text})
     manifests = desired.desired(profile, facts(), settings()).objects
-    told = desired.desired(profile, facts(), settings()).findings
+    findings = desired.desired(profile, facts(), settings()).findings
 
-    assert (read_boolean(text) is None) == any(one.reason == "InvalidOptIn" for one in told)
+    assert (read_boolean(text) is None) == any(one.reason == "InvalidOptIn" for one in findings)
     assert all(one.update_only for one in manifests) is (read_boolean(text) is not True)
 
 
 @pytest.mark.parametrize("opt_out", ["keep", "stop", "detach"])
 @pytest.mark.parametrize("label", [None, "false"])
-def test_a_profile_that_never_opted_in_gets_nothing_and_loses_an_older_suites_route(
+def test_a_profile_that_never_opted_in_gets_no_object_and_no_legacy_virtual_service(
     opt_out: str, label: str | None
 ) -> None:
-    manifests = wanted(label, facts(account=None), opt_out=opt_out)
+    manifests = desired_manifests(label, facts(credentials=None), opt_out=opt_out)
 
     assert all(one.update_only for one in manifests)
     assert "VirtualService" not in kinds(manifests)
 
 
-def test_keep_removes_nothing_and_says_so() -> None:
-    known = facts(application=APPLICATION)
+def test_keep_removes_no_object_and_reports_opted_out() -> None:
+    observed = facts(application=APPLICATION)
     profile = inputs.profile()
-    manifests = wanted(None, known)
+    manifests = desired_manifests(None, observed)
 
     assert sorted(KINDS) == kinds(manifests)
     assert all(one.update_only for one in manifests)
     assert ["OptedOut"] == [
-        one.reason for one in desired.desired(profile, known, settings()).findings
+        one.reason for one in desired.desired(profile, observed, settings()).findings
     ]
 
 
 @pytest.mark.parametrize(("opt_out", "before"), [("stop", False), ("detach", True)])
-def test_the_application_is_made_ready_before_it_goes(opt_out: str, before: bool) -> None:  # noqa: FBT001
-    known = facts(application=desired.Application(destination="team-a", finalizer=before))
-    ready = facts(application=desired.Application(destination="team-a", finalizer=not before))
+def test_the_finalizer_of_the_application_is_corrected_before_its_removal(
+    opt_out: str,
+    before: bool,  # noqa: FBT001
+) -> None:
+    observed = facts(
+        application=desired.ObservedApplication(destination="team-a", has_finalizer=before)
+    )
+    ready = facts(
+        application=desired.ObservedApplication(destination="team-a", has_finalizer=not before)
+    )
     (application,) = (
-        one for one in wanted("false", known, opt_out=opt_out) if one.kind == "Application"
+        one
+        for one in desired_manifests("false", observed, opt_out=opt_out)
+        if one.kind == "Application"
     )
 
     assert {names.FINALIZER: not before} == application.finalizers
-    assert "Application" not in kinds(wanted("false", ready, opt_out=opt_out))
-    assert desired.leaving(inputs.profile(), known, settings(opt_out=opt_out))
-    assert not desired.leaving(inputs.profile(), ready, settings(opt_out=opt_out))
+    assert "Application" not in kinds(desired_manifests("false", ready, opt_out=opt_out))
+    assert desired.finalizer_is_wrong(inputs.profile(), observed, settings(opt_out=opt_out))
+    assert not desired.finalizer_is_wrong(inputs.profile(), ready, settings(opt_out=opt_out))
 
 
-def test_stop_leaves_the_secret_and_detach_all_that_gitea_needs() -> None:
-    gone = facts(application=None, route=True)
+def test_stop_retains_the_secret_and_detach_all_objects_that_gitea_needs() -> None:
+    removed = facts(application=None, has_virtual_service=True)
 
-    assert ["Secret"] == kinds(wanted("false", gone, opt_out="stop"))
-    left = kinds(wanted("false", gone, opt_out="detach"))
-    assert ["ConfigMap", "Secret", "ServiceEntry", "VirtualService"] == left
-
-
-def test_a_wrong_label_stops_nothing() -> None:
-    known = facts(application=APPLICATION, route=True)
-
-    assert sorted(KINDS) == kinds(wanted("ture", known, opt_out="stop"))
+    assert ["Secret"] == kinds(desired_manifests("false", removed, opt_out="stop"))
+    retained = kinds(desired_manifests("false", removed, opt_out="detach"))
+    assert ["ConfigMap", "Secret", "ServiceEntry", "VirtualService"] == retained
 
 
-def test_an_application_is_adopted_only_where_it_deploys_here() -> None:
+def test_an_invalid_label_does_not_stop_gitea() -> None:
+    observed = facts(application=APPLICATION, has_virtual_service=True)
+
+    assert sorted(KINDS) == kinds(desired_manifests("ture", observed, opt_out="stop"))
+
+
+def test_an_application_is_adopted_only_if_it_deploys_to_the_profile() -> None:
     for destination, adoptable in (("team-a", True), ("team-b", False)):
-        known = facts(application=desired.Application(destination=destination))
-        assert adoptable is wanted(known=known)[0].adoptable
+        observed = facts(application=desired.ObservedApplication(destination=destination))
+        assert adoptable is desired_manifests(observed=observed)[0].adoptable
 
 
 # Names
@@ -195,13 +206,13 @@ NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
 
 
 @given(NAMES, NAMES)
-def test_no_two_profiles_share_an_identifier(one: str, other: str) -> None:
-    assert (one == other) is (names.identifier(one) == names.identifier(other))
-    assert 63 >= len(names.identifier(one))
+def test_two_profiles_never_share_a_database_name(one: str, other: str) -> None:
+    assert (one == other) is (names.database(one) == names.database(other))
+    assert 63 >= len(names.database(one))
 
 
 @given(NAMES)
-def test_an_application_tells_its_profile(profile: str) -> None:
+def test_the_name_of_an_application_identifies_its_profile(profile: str) -> None:
     for classification in names.CLASSIFICATIONS:
         name = names.application(profile, classification)
         assert profile == names.profile_of(name, classification)

@@ -1,4 +1,4 @@
-"""The settings of gitea: existing variables, what follows from them, and what is wrong."""
+"""The settings of gitea: existing variables, derived defaults and errors."""
 
 import subprocess
 import sys
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from controllers.gitea.config import GiteaSettings
-from controllers.gitea.postgres.connections import Connector
-from controllers.gitea.postgres.servers import Server
+from controllers.gitea.postgres import servers
 from controllers.runtime.options import Options
 from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.sources import Inputs, resolve
@@ -55,13 +54,13 @@ def test_every_existing_variable_is_read() -> None:
         field = variable.removeprefix("GITEA_").lower()
         assert field in GiteaSettings.model_fields
         value = getattr(settings, field)
-        told = value.get_secret_value() if field == "psql_admin_passwd" else str(value)
-        assert text == told
-    assert "postgres.example.ca:5432" == settings.database_host
+        actual = value.get_secret_value() if field == "psql_admin_passwd" else str(value)
+        assert text == actual
+    assert "postgres.example.ca:5432" == settings.server_address
     assert "an-admins-secret" not in repr(settings)
 
 
-def test_what_is_not_given_follows_from_the_classification() -> None:
+def test_defaults_depend_on_the_classification() -> None:
     required = {f"GITEA_{name.upper()}": EXISTING[f"GITEA_{name.upper()}"] for name in REQUIRED}
     settings, given = load(**required), load(**EXISTING)
 
@@ -69,7 +68,7 @@ def test_what_is_not_given_follows_from_the_classification() -> None:
         assert getattr(given, name) == getattr(settings, name)
 
 
-def test_all_that_is_missing_is_told_at_once() -> None:
+def test_all_missing_settings_are_reported_together() -> None:
     with pytest.raises(InvalidSettingsError) as refusal:
         load()
     assert [f"gitea.{name}" for name in REQUIRED] == [one.setting for one in refusal.value.errors]
@@ -77,7 +76,7 @@ def test_all_that_is_missing_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "expected"),
     [
         ("CLASSIFICATION", "secret", "'unclassified' or 'protected-b'"),
         ("CLASSIFICATION", "Unclassified", "'unclassified' or 'protected-b'"),
@@ -96,38 +95,42 @@ def test_all_that_is_missing_is_told_at_once() -> None:
         ("ARGOCD_PROJECT", "a_b", "hyphens"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_right(variable: str, value: str, said: str) -> None:
+def test_the_error_of_a_wrong_value_names_the_value_and_what_is_expected(
+    variable: str, value: str, expected: str
+) -> None:
     with pytest.raises(InvalidSettingsError) as refusal:
         load(**{**EXISTING, f"GITEA_{variable}": value})
-    (fault,) = refusal.value.errors
-    assert f"gitea.{variable.lower()}" == fault.setting
-    assert repr(value) in str(fault)
-    assert said in str(fault)
-    assert f"GITEA_{variable}" in str(fault)
+    (invalid,) = refusal.value.errors
+    assert f"gitea.{variable.lower()}" == invalid.setting
+    assert repr(value) in str(invalid)
+    assert expected in str(invalid)
+    assert f"GITEA_{variable}" in str(invalid)
 
 
 @pytest.mark.parametrize(
-    ("mode", "file", "said"),
+    ("mode", "file", "expected"),
     [
-        ("verify-full", "", "needs the file"),
-        ("verify-ca", "", "needs the file"),
-        ("verify-ca", "system", "verify-full only"),
+        ("verify-full", "", "required with psql_sslmode"),
+        ("verify-ca", "", "required with psql_sslmode"),
+        ("verify-ca", "system", "only with psql_sslmode verify-full"),
         ("verify-full", "system", None),
         ("verify-ca", "/ca.crt", None),
         ("disable", "", None),
     ],
 )
-def test_verifying_needs_to_know_by_what(mode: str, file: str, said: str | None) -> None:
+def test_modes_that_verify_require_certificate_authorities(
+    mode: str, file: str, expected: str | None
+) -> None:
     given = {**EXISTING, "GITEA_PSQL_SSLMODE": mode, "GITEA_PSQL_SSLROOTCERT": file}
-    if said is None:
+    if expected is None:
         assert load(**given).psql_sslmode == mode
         return
-    with pytest.raises(InvalidSettingsError, match=said) as refusal:
+    with pytest.raises(InvalidSettingsError, match=expected) as refusal:
         load(**given)
     assert ["gitea.psql_sslrootcert"] == [one.setting for one in refusal.value.errors]
 
 
-def test_all_that_is_wrong_is_told_at_once_and_no_password() -> None:
+def test_all_wrong_settings_are_reported_together_and_without_the_password() -> None:
     wrong = {
         "CLASSIFICATION": "secret",
         "PSQL_PORT": "x",
@@ -140,16 +143,16 @@ def test_all_that_is_wrong_is_told_at_once_and_no_password() -> None:
     }
     with pytest.raises(InvalidSettingsError) as refusal:
         load(**{**EXISTING, **{f"GITEA_{name}": text for name, text in wrong.items()}})
-    told = {one.setting for one in refusal.value.errors}
-    assert {f"gitea.{name.lower()}" for name in wrong} == told
+    reported = {one.setting for one in refusal.value.errors}
+    assert {f"gitea.{name.lower()}" for name in wrong} == reported
     assert EXISTING["GITEA_PSQL_ADMIN_PASSWD"] not in str(refusal.value)
 
 
-def test_no_wait_for_postgres_is_taken_for_a_process_that_is_stuck() -> None:
+def test_a_request_to_postgres_ends_before_the_worker_is_reported_as_hung() -> None:
     longest = load(**EXISTING, GITEA_PSQL_CONNECT_TIMEOUT="30", GITEA_PSQL_STATEMENT_TIMEOUT="60")
-    server = Server(settings=longest, connector=Connector(settings=longest))
+    server = servers.connect(longest)
 
-    assert 0.9 * Options().hang_bound >= server.bound
+    assert 0.9 * Options().hang_bound >= server.request_timeout
 
 
 def test_unknown_settings_are_refused() -> None:
@@ -157,7 +160,7 @@ def test_unknown_settings_are_refused() -> None:
     assert {"unknown"} == set(inputs.refusals(GiteaSettings, {**data, "unknown": 1}))
 
 
-def test_the_driver_is_not_imported_before_it_is_used() -> None:
+def test_loading_the_controller_does_not_import_the_driver() -> None:
     imports = "import sys; from controllers import registry; registry.load('gitea')"
     code = f"{imports}; print('psycopg' in sys.modules)"
     done = subprocess.run(

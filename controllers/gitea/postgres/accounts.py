@@ -1,4 +1,4 @@
-"""What a Secret says of a database account, and what it shall say; no password is shown. Pure."""
+"""The owner of a database, and the credentials in its Secret. Pure."""
 
 from __future__ import annotations
 
@@ -7,43 +7,73 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
-_SOUND = re.compile(r"[A-Za-z0-9_-]{43,128}")
-"""32 bytes spelled URL-safe are 43 characters, and no INI file trips over them."""
-_LONGEST = 512
-"""Characters; a tenant who may edit the Secret shall not have us carry more to the server."""
+_OWNERSHIP_COMMENT = re.compile(r"profiles-controller gitea (\S+) (\S+) (\S+)")
+_STRONG_PASSWORD = re.compile(r"[A-Za-z0-9_-]{43,128}")
+"""32 random bytes are 43 characters of URL-safe base64. INI files need no quotes for them."""
+_MAX_LENGTH = 512
+"""Characters. A tenant can edit the Secret, which limits what is sent to Postgres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A login and its password, as a Secret holds them. ``repr`` does not show the password."""
+class DatabaseOwner:
+    """The Profile that owns a role and a database. ``database`` is the name of both."""
+
+    database: str
+    classification: str
+    profile: str
+    uid: str
+
+    @property
+    def comment(self) -> str:
+        """The COMMENT on role and database that records the owner."""
+        return f"profiles-controller gitea {self.classification} {self.profile} {self.uid}"
+
+    @classmethod
+    def from_comment(cls, database: str, comment: str | None) -> Self | None:
+        """Return the owner that a COMMENT records; None for any other comment."""
+        match = _OWNERSHIP_COMMENT.fullmatch(comment or "")
+        if match is None:
+            return None
+        classification, profile, uid = match.groups()
+        return cls(database=database, classification=classification, profile=profile, uid=uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseCredentials:
+    """A login name and its password. ``repr`` does not show the password."""
 
     user: str
     password: str = field(repr=False)
 
     @property
-    def is_sound(self) -> bool:
-        """Whether the password is one that we would make ourselves."""
-        return _SOUND.fullmatch(self.password) is not None
+    def is_strong(self) -> bool:
+        """Whether the password has the length and the characters of a generated one."""
+        return _STRONG_PASSWORD.fullmatch(self.password) is not None
 
 
-def parse(data: Mapping[str, str], key: str) -> Account | None:
-    """The account in a Secret's data; None when it holds none that can be read."""
+def parse_secret(data: Mapping[str, str], key: str) -> DatabaseCredentials | None:
+    """Return the credentials under ``key`` of a Secret's data; None if they cannot be read."""
     try:
         text = base64.b64decode(data.get(key) or "", validate=True).decode()
     except (binascii.Error, ValueError):
         return None
     pairs = (line.partition("=") for line in text.splitlines())
-    values = {name.strip(): value for name, sign, value in pairs if sign}
+    values = {name.strip(): value for name, separator, value in pairs if separator}
     user, password = values.get("USER", "").strip(), values.get("PASSWD", "")
-    # Postgres takes no NUL, and Gitea reads no more than a line.
-    readable = f"{user}{password}".isprintable() and max(len(user), len(password)) <= _LONGEST
-    return Account(user=user, password=password) if user and password and readable else None
+    # Postgres refuses NUL, and a value in an INI file ends with its line.
+    readable = f"{user}{password}".isprintable() and max(len(user), len(password)) <= _MAX_LENGTH
+    if user and password and readable:
+        return DatabaseCredentials(user=user, password=password)
+    return None
 
 
-def lines(account: Account, *, database: str, host: str, ssl_mode: str) -> str:
-    """The account as Gitea's environment-to-ini reads it."""
+def gitea_settings(
+    credentials: DatabaseCredentials, *, database: str, host: str, ssl_mode: str
+) -> str:
+    """Return the lines that Gitea's environment-to-ini reads. ``host`` is ``host:port``."""
     return (
         f"DB_TYPE=postgres\nSSL_MODE={ssl_mode}\nNAME={database}\nHOST={host}\n"
-        f"USER={account.user}\nPASSWD={account.password}\n"
+        f"USER={credentials.user}\nPASSWD={credentials.password}\n"
     )

@@ -1,26 +1,28 @@
-"""One profile's role and database on the Postgres server: what is there, and what each lack takes.
+"""One profile's role and database on the Postgres server: observe, compare, repair, drop.
 
-The administrator needs CREATEROLE and CREATEDB and must inherit what it is granted; it is no
-superuser, as managed services give none. A role that it makes is granted to it, so that it can make
-a database which belongs to that role.
+The administrator needs CREATEROLE and CREATEDB and must inherit granted roles. It is not a
+superuser, because managed services provide none. Each new role is granted to the administrator, who
+can then create a database that the role owns.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from controllers.gitea import names
+from controllers.gitea.postgres.accounts import DatabaseOwner
 from controllers.gitea.postgres.connections import Connection
-from controllers.gitea.postgres.tenants import DatabaseError, Tenant
+from controllers.runtime.external.errors import ExternalError
 
-_MARK = re.compile(r"profiles-controller gitea (\S+) (\S+) (\S+)")
+CONFLICT_RETRY_SECONDS = 60.0
+"""Between two checks of a database that a person must correct."""
+
 _ROLE = """
 SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
        coalesce(rolvaliduntil <= now(), false) AS expired,
@@ -45,206 +47,305 @@ FROM pg_database WHERE datname = %s
 """
 
 
+class DatabaseState(Enum):
+    """The state of a profile's role and database. The first that applies counts."""
+
+    CONFLICT = "the role or the database belongs to somebody else; nothing is changed"
+    DRIFTED = "the role or the database is missing or differs; the controller repairs it"
+    IN_SYNC = "role and database are as the controller creates them"
+
+
+class Drift(Enum):
+    """One difference from the desired role and database, in the order of their repair."""
+
+    ROLE_MISSING = "the role does not exist"
+    LOGIN_DISABLED = "the role cannot log in"
+    PASSWORD_EXPIRED = "the password of the role has expired"  # noqa: S105 - no password
+    EXCESSIVE_ATTRIBUTES = "the role can create databases or roles"
+    NOT_GRANTED = "the role is not granted to the administrator"
+    ROLE_COMMENT = "the comment on the role does not record its owner"
+    DATABASE_MISSING = "the database does not exist"
+    DATABASE_OWNER = "the administrator owns the database"
+    PUBLIC_ACCESS = "PUBLIC has privileges on the database"
+    DATABASE_COMMENT = "the comment on the database does not record its owner"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """What the server holds under the tenant's name; None: nothing."""
+class ObservedDatabase:
+    """The role and the database with the name of an owner's database; None if there is none."""
 
-    role: dict[str, Any] | None
-    database: dict[str, Any] | None
-
-
-class Lack(Enum):
-    """What keeps a tenant from its database, in the order in which it is mended."""
-
-    ROLE = "there is no role"
-    LOGIN = "the role may not log in"
-    VALIDITY = "the role's password has expired"
-    MODESTY = "the role may make databases or roles"
-    GRANT = "the role is not granted to the administrator"
-    ROLE_MARK = "the role does not say whose it is"
-    DATABASE = "there is no database"
-    OWNER = "the database belongs to the administrator"
-    PRIVACY = "everybody may connect to the database"
-    DATABASE_MARK = "the database does not say whose it is"
+    role: Mapping[str, Any] | None
+    database: Mapping[str, Any] | None
 
 
-_Fact = Callable[[dict[str, Any], Tenant], bool]
-_OF_ROLES: Sequence[tuple[Lack, _Fact]] = (
-    (Lack.LOGIN, lambda role, _: not role["rolcanlogin"]),
-    (Lack.VALIDITY, lambda role, _: role["expired"]),
-    (Lack.MODESTY, lambda role, _: role["rolcreatedb"] or role["rolcreaterole"]),
-    (Lack.GRANT, lambda role, _: not role["granted"]),
-    (Lack.ROLE_MARK, lambda role, tenant: role["comment"] != tenant.mark),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """The state of a role and database, and what it consists of."""
+
+    state: DatabaseState
+    conflict: str = ""
+    """The object, why it conflicts, and what to do."""
+    drift: Sequence[Drift] = ()
+
+
+def assess(observed: ObservedDatabase, owner: DatabaseOwner, *, accept_former: bool) -> Assessment:
+    """Return the state. ``accept_former``: data of an earlier Profile of the name is taken over."""
+    for rule in _CONFLICT_RULES:
+        if conflict := rule(observed, owner):
+            return Assessment(state=DatabaseState.CONFLICT, conflict=conflict)
+    if not accept_former and (conflict := _former_data(observed, owner)):
+        return Assessment(state=DatabaseState.CONFLICT, conflict=conflict)
+    drift = _drift(observed, owner)
+    state = DatabaseState.DRIFTED if drift else DatabaseState.IN_SYNC
+    return Assessment(state=state, drift=drift)
+
+
+# Drift
+
+_RolePredicate = Callable[[Mapping[str, Any], DatabaseOwner], bool]
+_ROLE_DRIFT: Sequence[tuple[Drift, _RolePredicate]] = (
+    (Drift.LOGIN_DISABLED, lambda role, _: not role["rolcanlogin"]),
+    (Drift.PASSWORD_EXPIRED, lambda role, _: role["expired"]),
+    (Drift.EXCESSIVE_ATTRIBUTES, lambda role, _: role["rolcreatedb"] or role["rolcreaterole"]),
+    (Drift.NOT_GRANTED, lambda role, _: not role["granted"]),
+    (Drift.ROLE_COMMENT, lambda role, owner: role["comment"] != owner.comment),
 )
-_OF_DATABASES: Sequence[tuple[Lack, _Fact]] = (
-    (Lack.OWNER, lambda database, tenant: database["owner"] != tenant.name),
-    (Lack.PRIVACY, lambda database, _: database["public"]),
-    (Lack.DATABASE_MARK, lambda database, tenant: database["comment"] != tenant.mark),
+_DATABASE_DRIFT: Sequence[tuple[Drift, _RolePredicate]] = (
+    (Drift.DATABASE_OWNER, lambda database, owner: database["owner"] != owner.database),
+    (Drift.PUBLIC_ACCESS, lambda database, _: database["public"]),
+    (Drift.DATABASE_COMMENT, lambda database, owner: database["comment"] != owner.comment),
 )
+# CREATE ROLE and CREATE DATABASE set the other attributes.
+_NEW_ROLE = (Drift.ROLE_MISSING, Drift.NOT_GRANTED, Drift.ROLE_COMMENT)
+_NEW_DATABASE = (Drift.DATABASE_MISSING, Drift.PUBLIC_ACCESS, Drift.DATABASE_COMMENT)
 
 
-def lacks(observed: Observed, tenant: Tenant) -> list[Lack]:
-    """What is missing or wrong, in order; nothing when all is well."""
+def _drift(observed: ObservedDatabase, owner: DatabaseOwner) -> list[Drift]:
     role, database = observed.role, observed.database
-    # What is made is made well: of a role that is not there only its absence is said.
-    missing = [Lack.ROLE, Lack.GRANT, Lack.ROLE_MARK]
-    found = missing if role is None else [each for each, is_so in _OF_ROLES if is_so(role, tenant)]
-    if database is None:
-        return [*found, Lack.DATABASE, Lack.PRIVACY, Lack.DATABASE_MARK]
-    return [*found, *(each for each, is_so in _OF_DATABASES if is_so(database, tenant))]
+    of_role = (
+        _NEW_ROLE
+        if role is None
+        else [drift for drift, applies in _ROLE_DRIFT if applies(role, owner)]
+    )
+    of_database = (
+        _NEW_DATABASE
+        if database is None
+        else [drift for drift, applies in _DATABASE_DRIFT if applies(database, owner)]
+    )
+    return [*of_role, *of_database]
 
 
-def refusal(observed: Observed, tenant: Tenant, *, accept_former: bool) -> str | None:
-    """Why this must not be touched, and what would be right; None when it may be."""
-    role, database = observed.role or {}, observed.database or {}
-    marks = {"role": role.get("comment"), "database": database.get("comment")}
-    if marks["role"] == tenant.mark:
-        del marks["database"]  # its owner can write that, and nobody but us the role's
-    for what, comment in marks.items():
-        why = _anothers(_MARK.fullmatch(comment or ""), tenant, accept_former=accept_former)
-        if why:
-            return f"{what} {tenant.name} {why}"
-    forbidden = ("rolsuper", "rolreplication", "rolbypassrls")
-    powers = [each.removeprefix("rol") for each in forbidden if role.get(each)]
-    if powers:
-        return f"role {tenant.name} is no tenant's: it has {', '.join(powers)}; take that away"
-    # Not of another tenant's role: up to Postgres 15 that one can grant its own, and is refused.
-    if role.get("member_of"):
-        theirs = ", ".join(role["member_of"])
-        return f"role {tenant.name} is a member of {theirs} and could reach what is theirs; revoke"
-    if role.get("members"):
-        theirs = ", ".join(role["members"])
-        return f"role {tenant.name} is granted to {theirs}, who could reach its database; revoke it"
-    if database and database["owner"] != tenant.name and not database["administrators"]:
-        return (
-            f"database {tenant.name} belongs to role {database['owner']}: give it to role"
-            f" {tenant.name}, or rename it"
-        )
-    return None
+# Conflicts: each rule returns the reason, or "" if the controller may change role and database.
 
 
-def _anothers(mark: re.Match[str] | None, tenant: Tenant, *, accept_former: bool) -> str | None:
-    if mark is None:
-        return None
-    classification, profile, uid = mark.groups()
-    if classification != tenant.classification:
-        return (
-            f"is {classification}'s, and this is {tenant.classification}: each classification needs"
-            " a Postgres server of its own"
-        )
-    if profile != tenant.profile:
-        return f"is profile {profile}'s"
-    if uid != tenant.uid and not accept_former:
-        return (
-            f"is that of a former Profile {profile} ({uid}): rename or drop it, or set"
-            " former_data to accept"
-        )
-    return None
+def _recorded_owners(
+    observed: ObservedDatabase, owner: DatabaseOwner
+) -> list[tuple[str, DatabaseOwner]]:
+    """Return the owners that the comments on the role and on the database record."""
+    comments = {
+        "role": (observed.role or {}).get("comment"),
+        "database": (observed.database or {}).get("comment"),
+    }
+    if comments["role"] == owner.comment:
+        # Only the administrator can write it. The tenant can write that on its own database.
+        return []
+    found = (
+        (f"{what} {owner.database}", DatabaseOwner.from_comment(owner.database, comment))
+        for what, comment in comments.items()
+    )
+    return [(what, recorded) for what, recorded in found if recorded is not None]
 
 
-async def observe(connection: Connection, name: str) -> Observed:
-    """What is there under this name."""
+def _other_classification(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    for what, recorded in _recorded_owners(observed, owner):
+        if recorded.classification != owner.classification:
+            return (
+                f"{what} belongs to classification {recorded.classification}, not to"
+                f" {owner.classification}; each classification needs a Postgres server of its own"
+            )
+    return ""
+
+
+def _other_profile(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    for what, recorded in _recorded_owners(observed, owner):
+        if recorded.profile != owner.profile:
+            return f"{what} belongs to profile {recorded.profile}; rename or drop it"
+    return ""
+
+
+def _former_data(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    for what, recorded in _recorded_owners(observed, owner):
+        if recorded.uid != owner.uid:
+            return (
+                f"{what} belongs to a former Profile {recorded.profile} ({recorded.uid}); rename or"
+                " drop it, or set former_data to accept"
+            )
+    return ""
+
+
+def _privileged(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    attributes = ("rolsuper", "rolreplication", "rolbypassrls")
+    found = [each.removeprefix("rol") for each in attributes if (observed.role or {}).get(each)]
+    if not found:
+        return ""
+    return (
+        f"role {owner.database} has attributes that no tenant may have: {', '.join(found)}; remove"
+        " them"
+    )
+
+
+def _member_of_others(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    # Membership in another tenant's role is a conflict of that role only: up to Postgres 15 that
+    # tenant can grant its role itself.
+    groups = (observed.role or {}).get("member_of")
+    if not groups:
+        return ""
+    return (
+        f"role {owner.database} is a member of {', '.join(groups)} and could access their data;"
+        " revoke the membership"
+    )
+
+
+def _granted_to_others(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    members = (observed.role or {}).get("members")
+    if not members:
+        return ""
+    return (
+        f"role {owner.database} is granted to {', '.join(members)}, who could access its database;"
+        " revoke the membership"
+    )
+
+
+def _other_database_owner(observed: ObservedDatabase, owner: DatabaseOwner) -> str:
+    database = observed.database
+    if database is None or database["owner"] == owner.database or database["administrators"]:
+        return ""
+    return (
+        f"database {owner.database} belongs to role {database['owner']}; change its owner to role"
+        f" {owner.database}, or rename it"
+    )
+
+
+_CONFLICT_RULES = (
+    _other_classification,
+    _other_profile,
+    _privileged,
+    _member_of_others,
+    _granted_to_others,
+    _other_database_owner,
+)
+
+
+# Statements
+
+_REPAIRS: Mapping[Drift, LiteralString] = {
+    Drift.ROLE_MISSING: (
+        "CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {verifier}"
+    ),
+    Drift.LOGIN_DISABLED: "ALTER ROLE {name} LOGIN",
+    Drift.PASSWORD_EXPIRED: "ALTER ROLE {name} VALID UNTIL 'infinity'",
+    Drift.EXCESSIVE_ATTRIBUTES: "ALTER ROLE {name} NOCREATEDB NOCREATEROLE",
+    Drift.NOT_GRANTED: "GRANT {name} TO CURRENT_USER",
+    Drift.ROLE_COMMENT: "COMMENT ON ROLE {name} IS {comment}",
+    Drift.DATABASE_MISSING: (
+        "CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING 'UTF8'"
+    ),
+    Drift.DATABASE_OWNER: "ALTER DATABASE {name} OWNER TO {name}",
+    Drift.PUBLIC_ACCESS: "REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+    Drift.DATABASE_COMMENT: "COMMENT ON DATABASE {name} IS {comment}",
+}
+
+
+async def observe(connection: Connection, database: str) -> ObservedDatabase:
+    """Return the role and the database of this name."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_ROLE, (name,))
+        await cursor.execute(_ROLE, (database,))
         role = await cursor.fetchone()
-        await cursor.execute(_DATABASE, (name,))
-        return Observed(role=role, database=await cursor.fetchone())
+        await cursor.execute(_DATABASE, (database,))
+        return ObservedDatabase(role=role, database=await cursor.fetchone())
 
 
-async def mend(connection: Connection, tenant: Tenant, lack: Lack, password: str) -> None:
-    """Puts one lack right. ``password`` is for a role that is made."""
-    await _MENDING[lack](connection, tenant, password)
+async def repair(
+    connection: Connection, owner: DatabaseOwner, drift: Sequence[Drift], password: str
+) -> None:
+    """Repair each difference. A new role gets ``password``."""
+    for each in drift:
+        new_role = each is Drift.ROLE_MISSING
+        verifier = await _verifier(connection, owner.database, password) if new_role else ""
+        await _execute(
+            connection, _REPAIRS[each], owner.database, comment=owner.comment, verifier=verifier
+        )
 
 
-async def set_password(connection: Connection, tenant: Tenant, password: str) -> None:
-    """Gives the role this password."""
-    secret = await _encrypted(connection, tenant.name, password)
-    await _do(connection, "ALTER ROLE {} PASSWORD {}", tenant.name, sql.Literal(secret))
+async def set_password(connection: Connection, owner: DatabaseOwner, password: str) -> None:
+    """Set the password of the role."""
+    verifier = await _verifier(connection, owner.database, password)
+    statement: LiteralString = "ALTER ROLE {name} PASSWORD {verifier}"
+    await _execute(connection, statement, owner.database, verifier=verifier)
 
 
-async def marked(connection: Connection, classification: str) -> list[Tenant]:
-    """Those of this classification by the marks of roles, which no tenant can write."""
+async def owners(connection: Connection, classification: str) -> list[DatabaseOwner]:
+    """Return the owners that comments on roles record. No tenant can write these comments."""
     query = "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles"
     rows = await (await connection.execute(query)).fetchall()
-    found = []
-    for name, comment in rows:
-        mark = _MARK.fullmatch(str(comment or ""))
-        if mark and mark[1] == classification and name == names.identifier(mark[2]):
-            found.append(
-                Tenant(name=str(name), classification=mark[1], profile=mark[2], uid=mark[3])
-            )
-    return found
+    found = (DatabaseOwner.from_comment(str(name), str(comment or "")) for name, comment in rows)
+    return [
+        owner
+        for owner in found
+        if owner is not None
+        and owner.classification == classification
+        and owner.database == names.database(owner.profile)
+    ]
 
 
-async def drop(connection: Connection, tenant: Tenant) -> None:
-    """Deletes database and role. Raises DatabaseError when they are not the tenant's."""
-    observed = await observe(connection, tenant.name)
-    if observed.role is None or observed.role["comment"] != tenant.mark:
-        raise DatabaseError("PostgresRaced", f"role {tenant.name} is another's by now")
+async def drop(connection: Connection, owner: DatabaseOwner) -> None:
+    """Drop database and role. Raises ExternalError if they belong to somebody else."""
+    observed = await observe(connection, owner.database)
+    if observed.role is None or observed.role["comment"] != owner.comment:
+        message = f"role {owner.database} was changed concurrently; it is not dropped"
+        raise ExternalError("PostgresConflict", message)
     if observed.database is not None:
-        if observed.database["owner"] != tenant.name:
-            owner = observed.database["owner"]
-            message = f"database {tenant.name} belongs to role {owner}, and is not dropped"
-            raise DatabaseError("DatabaseRefused", message, lasting=True)
-        await _do(connection, "ALTER DATABASE {} ALLOW_CONNECTIONS false", tenant.name)
+        role = observed.database["owner"]
+        if role != owner.database:
+            raise conflict_error(
+                f"database {owner.database} belongs to role {role} and is not dropped; drop it, or"
+                f" change its owner to role {owner.database}"
+            )
+        await _execute(connection, "ALTER DATABASE {name} ALLOW_CONNECTIONS false", owner.database)
         terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-        await connection.execute(terminate, (tenant.name,))
-        await _do(connection, "DROP DATABASE {}", tenant.name)
-    await _do(connection, "DROP ROLE {}", tenant.name)
+        await connection.execute(terminate, (owner.database,))
+        await _execute(connection, "DROP DATABASE {name}", owner.database)
+    await _execute(connection, "DROP ROLE {name}", owner.database)
 
 
-async def _encrypted(connection: Connection, role: str, password: str) -> str:
-    """The verifier, as the server keeps it: no log of statements shows the password then."""
+def conflict_error(conflict: str) -> ExternalError:
+    """Return the error of a role or database that belongs to somebody else."""
+    return ExternalError(
+        "DatabaseConflict", conflict, retry_after=CONFLICT_RETRY_SECONDS, action_required=True
+    )
+
+
+async def _verifier(connection: Connection, role: str, password: str) -> str:
+    """Return the password as Postgres stores it, so that no log of statements shows it."""
     (algorithm,) = await (await connection.execute("SHOW password_encryption")).fetchone() or ("",)
     kind = b"md5" if algorithm == "md5" else b"scram-sha-256"
-    made = connection.pgconn.encrypt_password(password.encode(), role.encode(), kind)
-    return made.decode()
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), kind)
+    return verifier.decode()
 
 
-async def _create_role(connection: Connection, tenant: Tenant, password: str) -> None:
-    secret = await _encrypted(connection, tenant.name, password)
-    how = "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}"
-    await _do(connection, how, tenant.name, sql.Literal(secret))
-
-
-async def _do(connection: Connection, statement: str, name: str, *parts: sql.Composable) -> None:
-    await connection.execute(sql.SQL(statement).format(sql.Identifier(name), *parts))
-
-
-def _by(statement: str) -> Callable[[Connection, Tenant, str], Awaitable[None]]:
-    """By a statement about the tenant's name alone."""
-
-    async def act(connection: Connection, tenant: Tenant, _password: str) -> None:
-        await _do(connection, statement, tenant.name)
-
-    return act
-
-
-def _marking(statement: str) -> Callable[[Connection, Tenant, str], Awaitable[None]]:
-    async def act(connection: Connection, tenant: Tenant, _password: str) -> None:
-        await _do(connection, statement, tenant.name, sql.Literal(tenant.mark))
-
-    return act
-
-
-async def _give(connection: Connection, tenant: Tenant, _password: str) -> None:
-    await _do(connection, "ALTER DATABASE {} OWNER TO {}", tenant.name, sql.Identifier(tenant.name))
-
-
-async def _create_database(connection: Connection, tenant: Tenant, _password: str) -> None:
-    how = "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'"
-    await _do(connection, how, tenant.name, sql.Identifier(tenant.name))
-
-
-_MENDING = {
-    Lack.ROLE: _create_role,
-    Lack.LOGIN: _by("ALTER ROLE {} LOGIN"),
-    Lack.VALIDITY: _by("ALTER ROLE {} VALID UNTIL 'infinity'"),
-    Lack.MODESTY: _by("ALTER ROLE {} NOCREATEDB NOCREATEROLE"),
-    Lack.GRANT: _by("GRANT {} TO CURRENT_USER"),
-    Lack.ROLE_MARK: _marking("COMMENT ON ROLE {} IS {}"),
-    Lack.DATABASE: _create_database,
-    Lack.OWNER: _give,
-    Lack.PRIVACY: _by("REVOKE ALL ON DATABASE {} FROM PUBLIC"),
-    Lack.DATABASE_MARK: _marking("COMMENT ON DATABASE {} IS {}"),
-}
+async def _execute(
+    connection: Connection,
+    statement: LiteralString,
+    name: str,
+    *,
+    comment: str = "",
+    verifier: str = "",
+) -> None:
+    """Execute a statement with ``{name}`` as identifier, and the others as literals."""
+    await connection.execute(
+        sql.SQL(statement).format(
+            name=sql.Identifier(name),
+            comment=sql.Literal(comment),
+            verifier=sql.Literal(verifier),
+        )
+    )

@@ -1,8 +1,7 @@
-"""The Postgres server as ``gather`` meets it: an account that works, and as few looks as possible.
+"""The Postgres server: working credentials for a profile, with as few connections as possible.
 
-A database that was found well is not looked at again for some time, unless the Secret changed. A
-server that does not answer is asked for nobody until a moment has passed. What fails for one tenant
-keeps that tenant waiting, and nobody else: tenants own their databases and can lock them.
+A database that is in sync is not checked again for some time, unless its Secret changes. Failures
+of the server and of one tenant's database are limited by the circuit breakers of ExternalSystem.
 """
 
 from __future__ import annotations
@@ -20,229 +19,240 @@ import structlog
 
 from controllers.gitea.config import GiteaSettings
 from controllers.gitea.postgres import databases
-from controllers.gitea.postgres.accounts import Account
-from controllers.gitea.postgres.connections import Connection, Connector
-from controllers.gitea.postgres.databases import Lack
-from controllers.gitea.postgres.patience import FIRST_PAUSE, Patience
-from controllers.gitea.postgres.tenants import DatabaseError, Tenant, WrongPasswordError
+from controllers.gitea.postgres.accounts import DatabaseCredentials, DatabaseOwner
+from controllers.gitea.postgres.connections import TIMEOUT, Connection, Connector
+from controllers.gitea.postgres.databases import DatabaseState, Drift
 from controllers.runtime.controller import ProfileGone
-from controllers.runtime.external.system import ComponentStatus
+from controllers.runtime.external.errors import ExternalError, Scope
+from controllers.runtime.external.system import ComponentStatus, ExternalSystem
 
 logger = structlog.stdlib.get_logger(__name__)
 
-LONGEST_PAUSE, LONGEST_PAUSE_OF_TENANT = 60.0, 300.0
-_RANDOM_BYTES = 32
-_FRESH = (0.75, 1.0)
-"""The part of the interval after which one is looked at again: they come back one by one."""
-_CONNECTIONS_OF_WORK = 5
-_STATEMENTS_OF_WORK = 2
+SYSTEM = "postgres"
+"""The name of the server in metrics and alerts."""
+_PASSWORD_BYTES = 32
+_RECHECK_FRACTION = 0.25
+"""A database is checked again up to this part of the interval early, to spread the checks."""
+_MAX_CONNECTIONS_PER_REQUEST = 5
+_MAX_STATEMENT_WAITS_PER_REQUEST = 2
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """An account that worked, and until when that counts."""
+class _Verified:
+    """Credentials that opened the database. ``until`` is in monotonic seconds."""
 
-    tenant: Tenant
-    account: Account
+    owner: DatabaseOwner
+    credentials: DatabaseCredentials
     until: float
 
 
 @dataclass(kw_only=True)
-class Server:
-    """One Postgres server, for the whole process. ``clock`` gives monotonic seconds."""
+class PostgresServer:
+    """One Postgres server. ``clock`` returns monotonic seconds, ``jitter`` a number from 0 to 1."""
 
     settings: GiteaSettings
     connector: Connector
+    system: ExternalSystem
+    """Limits concurrent requests. Each opens at most one administrator's connection and one login
+    at a time."""
     clock: Callable[[], float] = time.monotonic
-    _known: dict[str, _Known] = field(default_factory=dict)
-    _turns: asyncio.Semaphore = field(init=False)
-    """Whoever has a turn opens one connection as administrator and one login at most."""
-    _patience: Patience = field(init=False)
-    _patience_with: dict[str, Patience] = field(default_factory=dict)
-    _success: float | None = None
-    """Unix seconds of the last work that was done."""
+    jitter: Callable[[], float] = random.random
+    _verified: dict[str, _Verified] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._turns = asyncio.Semaphore(self.settings.psql_connections)
-        self._patience = Patience(clock=self.clock, longest=LONGEST_PAUSE)
+    async def ensure_database(
+        self, owner: DatabaseOwner, credentials: DatabaseCredentials | None
+    ) -> DatabaseCredentials:
+        """Return credentials that open the owner's database, and create or repair what is missing.
 
-    async def ensure(self, tenant: Tenant, held: Account | None) -> Account:
-        """The account that works, ``held`` where it does; makes and mends what that takes.
-
-        Raises DatabaseError.
+        ``credentials`` are those of the Secret; they are returned if they work. Raises
+        ExternalError.
         """
-        known = self._known.get(tenant.name)
-        if known is not None and known.tenant == tenant:
-            if self.clock() < known.until and held in (None, known.account):
-                return known.account
-            # Our own password whose Secret was never written, or was deleted since.
-            held = held or known.account
-        account = await self._ask(tenant.name, functools.partial(self._provide, tenant, held))
-        seconds = self.settings.psql_verify_minutes * 60 * random.uniform(*_FRESH)  # noqa: S311
-        until = self.clock() + seconds
-        self._known[tenant.name] = _Known(tenant=tenant, account=account, until=until)
-        return account
-
-    async def sweep(self, profile_gone: ProfileGone) -> None:
-        """Forgets Profiles that are gone, and drops their databases where data shall go with them.
-
-        Finds out whether a server that was in trouble is well again, too: nobody else may ask. A
-        database that cannot be dropped keeps none of the others. Raises DatabaseError.
-        """
-        for name, known in list(self._known.items()):
-            if profile_gone(known.tenant.profile, known.tenant.uid):
-                del self._known[name]
-        if not self.settings.delete_data and self._patience.trouble is None:
-            return
-        tenants = await self._ask("", self._marked)
-        if self.settings.delete_data:
-            await self._drop_all(tenants, profile_gone)
-
-    def status(self) -> ComponentStatus:
-        """How the server is, for everybody; from any thread."""
-        trouble = self._patience.trouble
-        said = str(trouble) if trouble is not None else ""
-        return ComponentStatus(
-            name=self.settings.database_host, error=said, last_success=self._success
+        if verified := self._recently_verified(owner, credentials):
+            return verified
+        return await self.system.call(
+            functools.partial(self._limited, self._check, owner, credentials),
+            tenant=owner.database,
+            request=(owner, credentials),
         )
 
+    async def collect_garbage(self, profile_gone: ProfileGone) -> None:
+        """Forget deleted Profiles. Drop their databases if ``delete_data`` is set.
+
+        Also sends a request to a server that failed, because no reconcile may be due. A database
+        that cannot be dropped does not stop the others from being dropped. Raises ExternalError.
+        """
+        for database, verified in list(self._verified.items()):
+            if profile_gone(verified.owner.profile, verified.owner.uid):
+                del self._verified[database]
+        if not self.settings.delete_data and not self.system.status().error:
+            return
+        owners = await self.system.call(functools.partial(self._limited, self._owners))
+        if self.settings.delete_data:
+            await self._drop_all(owners, profile_gone)
+
+    def status(self) -> ComponentStatus:
+        """Return the status of the server, from any thread."""
+        return self.system.status()
+
     async def close(self) -> None:
-        """Closes its connections."""
+        """End requests in flight and close all connections."""
+        await self.system.close()
         await self.connector.close()
 
-    def retry_seconds(self, name: str) -> float:
-        """When to ask again for this database; spread, so that not all come at once."""
-        own = self._patience_with.get(name)
-        left = max(self._patience.seconds, own.seconds if own else 0.0, FIRST_PAUSE)
-        return left * random.uniform(1.0, 1.2)  # noqa: S311 - no secret
-
     @property
-    def bound(self) -> float:
-        """Seconds after which work is given up, whatever it waits for."""
+    def request_timeout(self) -> float:
+        """Seconds after which a request fails, whatever it waits for."""
         settings = self.settings
-        connecting = settings.psql_connect_timeout * _CONNECTIONS_OF_WORK
-        return connecting + settings.psql_statement_timeout * _STATEMENTS_OF_WORK
+        connecting = settings.psql_connect_timeout * _MAX_CONNECTIONS_PER_REQUEST
+        return connecting + settings.psql_statement_timeout * _MAX_STATEMENT_WAITS_PER_REQUEST
 
-    async def _ask(self, name: str, work: Callable[[], Awaitable[_T]]) -> _T:
-        """The work's answer in its turn, unless it failed a moment ago, here or for everybody."""
-        own = self._patience_with.get(name)
-        async with self._turns:
-            self._patience.enter()
-            if own is not None:
-                own.enter()
-            try:
-                async with asyncio.timeout(self.bound):
-                    answer = await work()
-            except TimeoutError:
-                where = self.settings.database_host
-                error = DatabaseError("PostgresSlow", f"Postgres {where}: no answer in time")
-                self._stumble(name, error)
-                raise error from None
-            except DatabaseError as error:
-                self._stumble(name, error)
-                raise
-        self._patience_with.pop(name, None)
-        if self._patience.trouble is not None:
-            logger.info("Postgres answers again", host=self.settings.database_host)
-        self._patience.succeeded()
-        self._success = time.time()
-        return answer
+    def _recently_verified(
+        self, owner: DatabaseOwner, credentials: DatabaseCredentials | None
+    ) -> DatabaseCredentials | None:
+        """Return the credentials that need no check; None if a check is due."""
+        verified = self._verified.get(owner.database)
+        if (
+            verified is None
+            or verified.owner != owner
+            or self.clock() >= verified.until
+            or credentials not in (None, verified.credentials)
+        ):
+            return None
+        return verified.credentials
 
-    def _stumble(self, name: str, error: DatabaseError) -> None:
-        if error.everybody:
-            before = self._patience.trouble
-            if before is None or before.reason != error.reason:
-                logger.warning("Postgres is in trouble", reason=error.reason, error=str(error))
-            self._patience.failed(error)
-            return
-        patience = Patience(clock=self.clock, longest=LONGEST_PAUSE_OF_TENANT)
-        self._patience_with.setdefault(name, patience).failed(error)
+    async def _limited(self, request: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+        """Limit the time of a request: the server can stop responding on an open connection."""
+        try:
+            async with asyncio.timeout(self.request_timeout):
+                return await request(*arguments)
+        except TimeoutError:
+            message = (
+                f"Postgres {self.settings.server_address}: no response within"
+                f" {self.request_timeout:g} s; {TIMEOUT.action}"
+            )
+            raise ExternalError(TIMEOUT.reason, message, scope=Scope.SYSTEM) from None
 
-    async def _marked(self) -> list[Tenant]:
+    # The requests
+
+    async def _check(
+        self, owner: DatabaseOwner, credentials: DatabaseCredentials | None
+    ) -> DatabaseCredentials:
+        # An earlier request that no caller waited for may have done it.
+        if verified := self._recently_verified(owner, credentials):
+            return verified
+        previous = self._verified.get(owner.database)
+        if credentials is None and previous is not None and previous.owner == owner:
+            # The Secret was not written yet, or it was deleted.
+            credentials = previous.credentials
+        working = await self._provision(owner, credentials)
+        seconds = self.settings.psql_verify_minutes * 60
+        until = self.clock() + seconds * (1.0 - _RECHECK_FRACTION * self.jitter())
+        self._verified[owner.database] = _Verified(owner=owner, credentials=working, until=until)
+        return working
+
+    async def _provision(
+        self, owner: DatabaseOwner, credentials: DatabaseCredentials | None
+    ) -> DatabaseCredentials:
+        logins = self._login_names(owner.database, credentials)
+        strong = credentials is not None and credentials.is_strong
+        password = credentials.password if credentials and strong else _generate_password()
         async with self.connector.administrator() as connection:
-            return await databases.marked(connection, self.settings.classification)
+            drift = await self._bring_in_sync(connection, owner, password)
+            if Drift.ROLE_MISSING not in drift:
+                if credentials and (
+                    working := await self._accepted(owner, logins, credentials.password)
+                ):
+                    return working
+                await databases.set_password(connection, owner, password)
+                logger.info("password changed", database=owner.database)
+            if working := await self._accepted(owner, logins, password):
+                return working
+        raise ExternalError(
+            "PostgresLoginFailed",
+            f"Postgres {self.settings.server_address}: the server rejects the password that was"
+            f" set for role {owner.database}; check pg_hba.conf and psql_login_with_host",
+        )
 
-    async def _drop_all(self, tenants: Sequence[Tenant], profile_gone: ProfileGone) -> None:
-        failures = []
-        for tenant in tenants:
-            if not profile_gone(tenant.profile, tenant.uid):
-                continue
-            try:
-                await self._ask(tenant.name, functools.partial(self._drop, tenant, profile_gone))
-            except DatabaseError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+    async def _bring_in_sync(
+        self, connection: Connection, owner: DatabaseOwner, password: str
+    ) -> Sequence[Drift]:
+        """Repair role and database. A new role gets ``password``. Return what was repaired."""
+        assessment = databases.assess(
+            await databases.observe(connection, owner.database),
+            owner,
+            accept_former=self.settings.former_data == "accept",
+        )
+        match assessment.state:
+            case DatabaseState.CONFLICT:
+                raise databases.conflict_error(assessment.conflict)
+            case DatabaseState.DRIFTED:
+                await databases.repair(connection, owner, assessment.drift, password)
+                drift = [each.value for each in assessment.drift]
+                logger.info("database repaired", database=owner.database, drift=drift)
+            case DatabaseState.IN_SYNC:
+                pass
+        return assessment.drift
 
-    async def _drop(self, tenant: Tenant, profile_gone: ProfileGone) -> None:
-        async with self.connector.administrator() as connection:
-            if profile_gone(tenant.profile, tenant.uid):
-                await databases.drop(connection, tenant)
-                logger.info("database dropped", database=tenant.name, uid=tenant.uid)
-
-    async def _provide(self, tenant: Tenant, held: Account | None) -> Account:
-        logins = self._logins(tenant.name, held)
-        password = held.password if held is not None and held.is_sound else _password()
-        async with self.connector.administrator() as connection:
-            missing = await self._mended(connection, tenant, password)
-            if Lack.ROLE not in missing:
-                kept = await self._first(tenant, logins, held.password) if held else None
-                if kept is not None:
-                    return kept
-                await databases.set_password(connection, tenant, password)
-                logger.info("password set", database=tenant.name)
-            account = await self._first(tenant, logins, password)
-        if account is None:
-            where = f"Postgres {self.settings.database_host}"
-            message = f"{where}: role {tenant.name} has a new password, and is refused with it"
-            raise DatabaseError("PostgresRefusedLogin", message)
-        return account
-
-    async def _mended(self, connection: Connection, tenant: Tenant, password: str) -> list[Lack]:
-        """What was missing or wrong, and no longer is. A role that is made gets the password."""
-        observed = await databases.observe(connection, tenant.name)
-        accept = self.settings.former_data == "accept"
-        why = databases.refusal(observed, tenant, accept_former=accept)
-        if why:
-            raise DatabaseError("DatabaseRefused", why, lasting=True)
-        missing = databases.lacks(observed, tenant)
-        for lack in missing:
-            await databases.mend(connection, tenant, lack, password)
-        if missing:
-            said = [each.value for each in missing]
-            logger.info("database mended", database=tenant.name, lacks=said)
-        return missing
-
-    async def _first(self, tenant: Tenant, logins: list[str], password: str) -> Account | None:
-        """The first of the logins that opens the database with this password."""
-        for login in logins:
-            try:
-                await self.connector.try_login(login, password, tenant.name)
-            except WrongPasswordError:
-                continue
-            return Account(user=login, password=password)
+    async def _accepted(
+        self, owner: DatabaseOwner, logins: Sequence[str], password: str
+    ) -> DatabaseCredentials | None:
+        """Return the first login name with which the password opens the database."""
+        for user in logins:
+            credentials = DatabaseCredentials(user=user, password=password)
+            if await self.connector.accepts(credentials, owner.database):
+                return credentials
         return None
 
-    def _logins(self, role: str, held: Account | None) -> list[str]:
-        """How the role may log in, the likeliest first: plain, or as role@host.
+    async def _owners(self) -> list[DatabaseOwner]:
+        async with self.connector.administrator() as connection:
+            return await databases.owners(connection, self.settings.classification)
 
-        Azure's single server wants the latter. Where no setting says it, a Secret does, and where
-        that is wrong or not there, the administrator's own login.
+    async def _drop_all(self, owners: Sequence[DatabaseOwner], profile_gone: ProfileGone) -> None:
+        errors = []
+        for owner in owners:
+            if not profile_gone(owner.profile, owner.uid):
+                continue
+            request = functools.partial(self._limited, self._drop, owner, profile_gone)
+            try:
+                await self.system.call(request, tenant=owner.database)
+            except ExternalError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def _drop(self, owner: DatabaseOwner, profile_gone: ProfileGone) -> None:
+        async with self.connector.administrator() as connection:
+            # Checked again: the request may have waited.
+            if profile_gone(owner.profile, owner.uid):
+                await databases.drop(connection, owner)
+                logger.info("database dropped", database=owner.database, uid=owner.uid)
+
+    def _login_names(self, role: str, credentials: DatabaseCredentials | None) -> list[str]:
+        """Return the login names to test, the most likely first: ``role`` or ``role@host``.
+
+        Azure single server requires the latter. If no setting decides, the Secret does, and then
+        the login name of the administrator.
         """
         settings = self.settings
         _, _, host = settings.psql_admin_uname.partition("@")
         with_host = settings.psql_login_with_host
         if with_host or (with_host is None and host):
-            usual = f"{role}@{host or settings.psql_hostname.partition('.')[0]}"
+            default = f"{role}@{host or settings.psql_hostname.partition('.')[0]}"
         else:
-            usual = role
-        if with_host is not None or held is None:
-            return [usual]
-        _, sign, theirs = held.user.partition("@")
-        return list(dict.fromkeys((f"{role}{sign}{theirs}", usual)))
+            default = role
+        if with_host is not None or credentials is None:
+            return [default]
+        _, separator, host_in_secret = credentials.user.partition("@")
+        return list(dict.fromkeys((f"{role}{separator}{host_in_secret}", default)))
 
 
-def _password() -> str:
-    """32 random bytes, spelled URL-safe."""
-    return secrets.token_urlsafe(_RANDOM_BYTES)
+def connect(settings: GiteaSettings) -> PostgresServer:
+    """Return the server of these settings. It opens no connection yet."""
+    system = ExternalSystem(SYSTEM, concurrency=settings.psql_connections)
+    return PostgresServer(settings=settings, connector=Connector(settings=settings), system=system)
+
+
+def _generate_password() -> str:
+    """Return 32 random bytes in URL-safe base64."""
+    return secrets.token_urlsafe(_PASSWORD_BYTES)

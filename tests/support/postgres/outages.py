@@ -1,69 +1,72 @@
-"""What befalls a Postgres server, and its cure: context managers, for tests of what follows."""
+"""Failures of a Postgres server: context managers that cause one and end it."""
 
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from controllers.runtime.external.errors import Scope
 from tests.support.cluster import waiting
-from tests.support.postgres.server import ADMIN, ADMIN_PASSWORD, Postgres, give
-from tests.support.postgres.tls_front import Mood
+from tests.support.postgres.server import ADMIN, ADMIN_PASSWORD, Postgres, chown_to_nobody
+from tests.support.postgres.tls_proxy import ProxyMode
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """`reason` is what it is called; `settings` are those of a process that it befalls."""
+class Outage:
+    """`reason` and `scope` are those of the error; `settings` are for a process that has it."""
 
     reason: str
     cause: Callable[[Postgres], AbstractContextManager[None]]
-    everybody: bool = True
-    settings: tuple[tuple[str, object], ...] = ()
+    scope: Scope = Scope.SYSTEM
+    settings: tuple[tuple[str, Any], ...] = ()
 
 
-def cut(postgres: Postgres) -> None:
-    """Ends the administrator's connections, so that the next work needs another."""
-    postgres.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", ADMIN)
+def disconnect(postgres: Postgres) -> None:
+    """Close the administrator's connections, so that the next request opens another."""
+    postgres.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", ADMIN
+    )
 
 
-def _alter(postgres: Postgres, how: LiteralString, *values: object) -> None:
-    statement = sql.SQL("ALTER ROLE {} " + how)
+def _alter(postgres: Postgres, change: LiteralString, *values: object) -> None:
+    statement = sql.SQL("ALTER ROLE {} " + change)
     postgres.do(statement.format(sql.Identifier(ADMIN), *map(sql.Literal, values)))
 
 
-def _altered(how: LiteralString, back: LiteralString) -> Callable[[Postgres], Iterator[None]]:
+def _altered(change: LiteralString, undo: LiteralString) -> Callable[[Postgres], Iterator[None]]:
     def alter(postgres: Postgres) -> Iterator[None]:
-        _alter(postgres, how)
-        cut(postgres)
+        _alter(postgres, change)
+        disconnect(postgres)
         yield
-        _alter(postgres, back)
-        cut(postgres)
+        _alter(postgres, undo)
+        disconnect(postgres)
 
     return alter
 
 
 def _another_password(postgres: Postgres) -> Iterator[None]:
     _alter(postgres, "PASSWORD {}", "changed-by-somebody")
-    cut(postgres)
+    disconnect(postgres)
     yield
     _alter(postgres, "PASSWORD {}", ADMIN_PASSWORD)
 
 
-def _mood(mood: Mood) -> Callable[[Postgres], Iterator[None]]:
-    def be(postgres: Postgres) -> Iterator[None]:
-        postgres.front.mood = mood
-        cut(postgres)
+def _proxy_mode(mode: ProxyMode) -> Callable[[Postgres], Iterator[None]]:
+    def change(postgres: Postgres) -> Iterator[None]:
+        postgres.proxy.mode = mode
+        disconnect(postgres)
         yield
-        postgres.front.mood = Mood.WELL
+        postgres.proxy.mode = ProxyMode.FORWARD
 
-    return be
+    return change
 
 
-def _away(postgres: Postgres) -> Iterator[None]:
+def _stopped(postgres: Postgres) -> Iterator[None]:
     postgres.pause()
     yield
     postgres.resume()
@@ -74,17 +77,17 @@ def _replica(postgres: Postgres) -> Iterator[None]:
     postgres.pause()
     signal = postgres.data / "standby.signal"
     signal.touch()
-    give(signal)
+    chown_to_nobody(signal)
     postgres.resume()
-    assert postgres.ask("SELECT pg_is_in_recovery()") == [(True,)]
+    assert postgres.query("SELECT pg_is_in_recovery()") == [(True,)]
     yield
     postgres.pause()
     signal.unlink()
     postgres.resume()
 
 
-def _full(postgres: Postgres) -> Iterator[None]:
-    """The one connection that it has for others than superusers is taken."""
+def _no_free_connection(postgres: Postgres) -> Iterator[None]:
+    """The only connection for roles other than superusers is in use."""
     postgres.pause()
     postgres.resume(
         max_connections=4,
@@ -93,14 +96,14 @@ def _full(postgres: Postgres) -> Iterator[None]:
         max_wal_senders=0,
     )
 
-    def taken() -> psycopg.Connection | None:
+    def connect() -> psycopg.Connection | None:
         with contextlib.suppress(psycopg.OperationalError):
             return postgres.login(ADMIN, ADMIN_PASSWORD, "postgres")
         return None
 
     try:
-        # Whoever found the server up may not have let go of the one connection yet.
-        connection = waiting.until(taken, "the one connection is free")
+        # The connection of the readiness check may still be open.
+        connection = waiting.until(connect, "the only connection is free")
         assert connection is not None
         with connection:
             yield
@@ -110,20 +113,20 @@ def _full(postgres: Postgres) -> Iterator[None]:
 
 
 def _locked(postgres: Postgres) -> Iterator[None]:
-    """What every look begins with cannot be read."""
+    """The catalog that every check reads is locked."""
     with postgres.superuser() as connection, connection.transaction():
         connection.execute("LOCK TABLE pg_shdescription IN ACCESS EXCLUSIVE MODE")
         yield
 
 
-def _well(_postgres: Postgres) -> Iterator[None]:
-    """The settings alone are the trouble."""
+def _unchanged(_postgres: Postgres) -> Iterator[None]:
+    """Only the settings cause the failure."""
     yield
 
 
 @contextlib.contextmanager
-def _cured(cause: Callable[[Postgres], Iterator[None]], postgres: Postgres) -> Iterator[None]:
-    """What follows the cause's `yield` is done also when a test failed: others go on with it."""
+def _ended(cause: Callable[[Postgres], Iterator[None]], postgres: Postgres) -> Iterator[None]:
+    """Run the part after the cause's `yield` also if a test fails: other tests use the server."""
     steps = cause(postgres)
     next(steps)
     try:
@@ -132,42 +135,44 @@ def _cured(cause: Callable[[Postgres], Iterator[None]], postgres: Postgres) -> I
         next(steps, None)
 
 
-def _trouble(
+def _outage(
     reason: str,
     cause: Callable[[Postgres], Iterator[None]],
     *,
-    everybody: bool = True,
+    scope: Scope = Scope.SYSTEM,
     **settings: object,
-) -> Trouble:
-    return Trouble(
+) -> Outage:
+    return Outage(
         reason=reason,
-        cause=functools.partial(_cured, cause),
-        everybody=everybody,
+        cause=functools.partial(_ended, cause),
+        scope=scope,
         settings=tuple(settings.items()),
     )
 
 
 _READ_ONLY: LiteralString = "SET default_transaction_read_only = on"
 
-TROUBLES = {
-    "away": _trouble("PostgresUnreachable", _away),
-    "another_password": _trouble("PostgresRefusedLogin", _another_password),
-    "no_login": _trouble("PostgresRefusedLogin", _altered("NOLOGIN", "LOGIN")),
-    "no_such_database": _trouble("PostgresRefusedLogin", _well, psql_maintenance_db="nowhere"),
-    "no_tls": _trouble("PostgresRefusesTLS", _mood(Mood.REFUSES_TLS)),
-    "another_authority": _trouble(
-        "PostgresRefusesTLS", _well, psql_sslmode="verify-full", psql_sslrootcert="system"
+OUTAGES = {
+    "stopped": _outage("PostgresUnreachable", _stopped),
+    "another_password": _outage("PostgresLoginFailed", _another_password),
+    "no_login": _outage("PostgresLoginFailed", _altered("NOLOGIN", "LOGIN")),
+    "no_such_database": _outage("PostgresLoginFailed", _unchanged, psql_maintenance_db="nowhere"),
+    "no_tls": _outage("PostgresTLSFailed", _proxy_mode(ProxyMode.REFUSE_TLS)),
+    "another_authority": _outage(
+        "PostgresTLSFailed", _unchanged, psql_sslmode="verify-full", psql_sslrootcert="system"
     ),
-    "silent": _trouble("PostgresSlow", _mood(Mood.SILENT), psql_connect_timeout=0.5),
-    "slow_statements": _trouble("PostgresSlow", _well, psql_statement_timeout=0.001),
-    "locked": _trouble("PostgresSlow", _locked, everybody=False, psql_statement_timeout=2.0),
-    "replica": _trouble("PostgresReadOnly", _replica),
-    "read_only": _trouble("PostgresReadOnly", _altered(_READ_ONLY, "RESET ALL")),
-    "full": _trouble("PostgresBusy", _full),
-    "no_connection_of_its_own": _trouble(
-        "PostgresBusy", _altered("CONNECTION LIMIT 0", "CONNECTION LIMIT -1")
+    "no_response": _outage(
+        "PostgresTimeout", _proxy_mode(ProxyMode.NO_RESPONSE), psql_connect_timeout=0.5
     ),
-    "no_right": _trouble(
-        "PostgresForbidden", _altered("NOCREATEROLE", "CREATEROLE"), everybody=False
+    "slow_statements": _outage("PostgresTimeout", _unchanged, psql_statement_timeout=0.001),
+    "locked": _outage("PostgresTimeout", _locked, scope=Scope.TENANT, psql_statement_timeout=2.0),
+    "replica": _outage("PostgresReadOnly", _replica),
+    "read_only": _outage("PostgresReadOnly", _altered(_READ_ONLY, "RESET ALL")),
+    "no_free_connection": _outage("PostgresTooManyConnections", _no_free_connection),
+    "connection_limit_of_the_administrator": _outage(
+        "PostgresTooManyConnections", _altered("CONNECTION LIMIT 0", "CONNECTION LIMIT -1")
+    ),
+    "no_privilege": _outage(
+        "PostgresForbidden", _altered("NOCREATEROLE", "CREATEROLE"), scope=Scope.TENANT
     ),
 }

@@ -1,4 +1,4 @@
-"""gitea as a process: a real API server with the CRDs of Istio and Argo CD, and a real Postgres."""
+"""The gitea process with a real API server, the CRDs of Istio and Argo CD, and a real Postgres."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.support.cluster.audit import Audit
 from tests.support.cluster.suite import Suite, Suites
 from tests.support.controlplane import ControlPlane
 from tests.support.gitea import process
-from tests.support.gitea.process import LABEL, account, opens, opt_in, paths, versions
+from tests.support.gitea.process import LABEL, opens, opt_in, paths, stored_credentials, versions
 from tests.support.postgres.server import Postgres
 
 pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")]
@@ -25,18 +25,18 @@ def suite(
         yield started
 
 
-def test_who_opts_in_gets_a_database_and_what_leads_to_it(
+def test_a_profile_that_opts_in_gets_its_objects_and_its_own_database(
     control_plane: ControlPlane, own_postgres: Postgres
 ) -> None:
     one, other = opt_in(control_plane, "gitea-one"), opt_in(control_plane, "gitea-other")
 
     assert 5 == len(versions(control_plane, one))
-    assert opens(own_postgres, account(control_plane, one), one)
-    assert not opens(own_postgres, account(control_plane, one), other)
+    assert opens(own_postgres, stored_credentials(control_plane, one), one)
+    assert not opens(own_postgres, stored_credentials(control_plane, one), other)
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch", "update", "delete"])
-def test_no_other_secret_can_be_read_or_changed(control_plane: ControlPlane, verb: str) -> None:
+def test_the_process_can_access_no_other_secret(control_plane: ControlPlane, verb: str) -> None:
     who = access.Person(service_account.user("gitea"))
     ours, theirs = (
         access.Ability(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
@@ -45,16 +45,19 @@ def test_no_other_secret_can_be_read_or_changed(control_plane: ControlPlane, ver
     assert (True, False) == (ours(), theirs())
 
 
-def test_a_deleted_secret_comes_back_with_the_same_password(control_plane: ControlPlane) -> None:
+def test_a_deleted_secret_is_recreated_with_the_same_password(control_plane: ControlPlane) -> None:
     name = opt_in(control_plane, "gitea-secret")
-    before = account(control_plane, name)
+    before = stored_credentials(control_plane, name)
 
     observe.delete(control_plane, paths(name)[1])
 
-    waiting.until(lambda: account(control_plane, name) == before, "the password is there again")
+    waiting.until(
+        lambda: stored_credentials(control_plane, name) == before,
+        "the Secret has the password again",
+    )
 
 
-def test_argo_cds_status_and_refreshes_are_left_alone(control_plane: ControlPlane) -> None:
+def test_the_status_and_refreshes_of_argo_cd_are_not_changed(control_plane: ControlPlane) -> None:
     name = opt_in(control_plane, "gitea-argo")
     path = paths(name)[0]
     refresh = {"argocd.argoproj.io/refresh": "normal"}
@@ -63,48 +66,50 @@ def test_argo_cds_status_and_refreshes_are_left_alone(control_plane: ControlPlan
     observe.patch(control_plane, path, {"spec": {"syncPolicy": None}})
     before = versions(control_plane, name)
 
-    observe.delete(control_plane, paths(name)[2])  # what is reconciled after, is after
+    observe.delete(
+        control_plane, paths(name)[2]
+    )  # the reconcile after this also follows the patches
 
-    waiting.until(lambda: len(versions(control_plane, name)) == 5, "the banner is there again")
+    waiting.until(lambda: len(versions(control_plane, name)) == 5, "the banner is recreated")
     assert before[0] == versions(control_plane, name)[0]
 
 
-def test_out_with_stop_and_in_again_finds_the_same_database(
+def test_opting_out_with_stop_and_in_again_uses_the_same_database(
     control_plane: ControlPlane, own_postgres: Postgres
 ) -> None:
     name = opt_in(control_plane, "gitea-out")
-    before = account(control_plane, name)
-    found = account(control_plane, name)
+    before = stored_credentials(control_plane, name)
+    found = stored_credentials(control_plane, name)
     assert found is not None
-    with own_postgres.login(found.user, found.password, names.identifier(name)) as connection:
+    with own_postgres.login(found.user, found.password, names.database(name)) as connection:
         connection.execute("CREATE TABLE repositories (name text)")
     application = paths(name)[0]
 
     observe.patch_labels(control_plane, name, {LABEL: None})
 
-    def is_going() -> bool:
+    def is_being_deleted() -> bool:
         metadata = control_plane.request("GET", application)["metadata"]
         return "deletionTimestamp" in metadata and metadata["finalizers"] == [names.FINALIZER]
 
-    waiting.until(is_going, "the Application waits for Argo CD")
+    waiting.until(is_being_deleted, "the Application waits for Argo CD")
     observe.patch(control_plane, application, {"metadata": {"finalizers": None}})
-    waiting.until(lambda: len(versions(control_plane, name)) == 1, "only the Secret is left")
+    waiting.until(lambda: len(versions(control_plane, name)) == 1, "only the Secret remains")
 
     observe.patch_labels(control_plane, name, {LABEL: "true"})
-    waiting.until(lambda: len(versions(control_plane, name)) == 5, "all is there again")
-    assert before == account(control_plane, name)
-    with own_postgres.login(found.user, found.password, names.identifier(name)) as connection:
+    waiting.until(lambda: len(versions(control_plane, name)) == 5, "all objects exist again")
+    assert before == stored_credentials(control_plane, name)
+    with own_postgres.login(found.user, found.password, names.database(name)) as connection:
         connection.execute("SELECT name FROM repositories")
 
 
-def test_a_profile_that_goes_takes_its_application_along(control_plane: ControlPlane) -> None:
+def test_the_application_is_deleted_with_its_profile(control_plane: ControlPlane) -> None:
     name = opt_in(control_plane, "gitea-leaver")
 
     kubeflow.delete_profile(control_plane, name)
 
     waiting.until(
         lambda: observe.profile_gone(control_plane, paths(name)[0]),
-        "the Application goes",
+        "the Application is deleted",
         seconds=60,
     )
 
@@ -113,17 +118,18 @@ def test_the_steady_state_opens_no_connection_and_writes_nothing(
     control_plane: ControlPlane, own_postgres: Postgres, suite: Suite
 ) -> None:
     name = opt_in(control_plane, "gitea-steady")
-    waiting.until(lambda: own_postgres.front.open == 0, "no connection is kept", seconds=30)
+    waiting.until(lambda: own_postgres.proxy.open == 0, "all connections are closed", seconds=30)
     audit, before = (
         Audit(control_plane, service_account.user("gitea")),
-        own_postgres.front.connections,
+        own_postgres.proxy.connections,
     )
-    looks = suite.total("controller_runtime_reconcile_total")
+    reconciles = suite.total("controller_runtime_reconcile_total")
     found = versions(control_plane, name)
 
     waiting.until(
-        lambda: suite.total("controller_runtime_reconcile_total") > looks + 20, "it looks again"
+        lambda: suite.total("controller_runtime_reconcile_total") > reconciles + 20,
+        "further reconciles",
     )
-    assert before == own_postgres.front.connections
+    assert before == own_postgres.proxy.connections
     assert found == versions(control_plane, name)
     assert [] == audit.writes()

@@ -1,4 +1,4 @@
-"""What the older suite made for Gitea is taken over in place, on a real API server and Postgres."""
+"""Objects and databases of the older suite are adopted, on a real API server and Postgres."""
 
 from collections.abc import Iterator
 
@@ -7,20 +7,20 @@ from psycopg import sql
 
 from controllers.gitea import names
 from controllers.gitea.postgres import accounts
-from controllers.gitea.postgres.accounts import Account
+from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster.suite import Suite, Suites
 from tests.support.controlplane import ControlPlane, Json
 from tests.support.gitea import process
 from tests.support.gitea.process import (
-    ARGO,
+    ARGOCD_NAMESPACE,
     CONDITION,
     LABEL,
-    account,
     opens,
     paths,
     present,
+    stored_credentials,
     wait_for,
 )
 from tests.support.postgres.databases import as_admin
@@ -28,7 +28,7 @@ from tests.support.postgres.server import Postgres
 
 pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")]
 
-PASSWORD = "as the older suite made it"
+PASSWORD = "set by the older suite"
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def suite(
         yield started
 
 
-def older_database(postgres: Postgres, profile: str) -> Account:
-    """Role, grant and database, as the older suite makes them, and something of the tenant."""
-    made = Account(user=names.identifier(profile), password=PASSWORD)
-    name = sql.Identifier(made.user)
-    with postgres.superuser() as connection:  # so that the server's log does not show it
+def create_legacy_database(postgres: Postgres, profile: str) -> DatabaseCredentials:
+    """Create role, grant and database as the older suite does, and a table of the tenant."""
+    credentials = DatabaseCredentials(user=names.database(profile), password=PASSWORD)
+    name = sql.Identifier(credentials.user)
+    with postgres.superuser() as connection:  # keeps the password out of the server's log
         encrypt = connection.pgconn.encrypt_password
-        verifier = encrypt(PASSWORD.encode(), made.user.encode(), b"scram-sha-256").decode()
+        verifier = encrypt(PASSWORD.encode(), credentials.user.encode(), b"scram-sha-256").decode()
     as_admin(
         postgres,
         sql.SQL("CREATE ROLE {} WITH PASSWORD {} LOGIN").format(name, sql.Literal(verifier)),
@@ -55,49 +55,55 @@ def older_database(postgres: Postgres, profile: str) -> Account:
             name
         ),
     )
-    with postgres.login(made.user, made.password, made.user) as connection:
+    with postgres.login(credentials.user, credentials.password, credentials.user) as connection:
         connection.execute("CREATE TABLE repositories (name text)")
-        connection.execute("INSERT INTO repositories VALUES ('precious')")
-    return made
+        connection.execute("INSERT INTO repositories VALUES ('project')")
+    return credentials
 
 
-def repositories(postgres: Postgres, found: Account | None, profile: str) -> list[tuple[str, ...]]:
-    assert found is not None
-    with postgres.login(found.user, found.password, names.identifier(profile)) as connection:
+def repositories(
+    postgres: Postgres, credentials: DatabaseCredentials | None, profile: str
+) -> list[tuple[str, ...]]:
+    assert credentials is not None
+    with postgres.login(
+        credentials.user, credentials.password, names.database(profile)
+    ) as connection:
         return connection.execute("SELECT name FROM repositories").fetchall()
 
 
-def older_object(profile: Json, kind: str, name: str, **content: object) -> Json:
-    """Owned by the Profile and without a label; the Application is not even owned."""
+def legacy_object(profile: Json, kind: str, name: str, **content: object) -> Json:
+    """Return an object owned by the Profile and without a label; an Application has no owner."""
     metadata = {**kubeflow.owned_metadata(profile, name), "namespace": profile["metadata"]["name"]}
     if kind == "Application":
-        metadata = {"name": name, "namespace": ARGO}
+        metadata = {"name": name, "namespace": ARGOCD_NAMESPACE}
     return {
         "apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata, **content
     }  # fmt: skip
 
 
-def application(profile: Json, destination: str) -> Json:
+def legacy_application(profile: Json, destination: str) -> Json:
     spec = {
         "project": "default",
         "destination": {"name": "in-cluster", "namespace": destination},
         "source": {"repoURL": "https://git.example/older.git", "path": "old"},
     }
     name = names.application(profile["metadata"]["name"], "unclassified")
-    return older_object(profile, "Application", name, spec=spec)
+    return legacy_object(profile, "Application", name, spec=spec)
 
 
-def route(profile: Json) -> Json:
+def legacy_virtual_service(profile: Json) -> Json:
     http = [{"redirect": {"uri": "/old"}}]
     name = names.virtual_service("unclassified")
     spec = {"hosts": ["*"], "gateways": ["kubeflow/kubeflow-gateway"], "http": http}
-    return older_object(profile, "VirtualService", name, spec=spec)
+    return legacy_object(profile, "VirtualService", name, spec=spec)
 
 
-def secret(profile: Json, found: Account) -> Json:
-    text = accounts.lines(found, database=found.user, host="older:5432", ssl_mode="require")
+def legacy_secret(profile: Json, credentials: DatabaseCredentials) -> Json:
+    text = accounts.gitea_settings(
+        credentials, database=credentials.user, host="older:5432", ssl_mode="require"
+    )
     content = {"stringData": {"database": text}}
-    return older_object(profile, "Secret", names.secret("unclassified"), **content)
+    return legacy_object(profile, "Secret", names.secret("unclassified"), **content)
 
 
 def uids(plane: ControlPlane, profile: str) -> dict[str, str]:
@@ -106,73 +112,77 @@ def uids(plane: ControlPlane, profile: str) -> dict[str, str]:
 
 def all_labelled(plane: ControlPlane, profile: str) -> bool:
     labels = [one["metadata"].get("labels", {}) for one in present(plane, profile)]
-    marks = [each.get("app.kubernetes.io/component") for each in labels]
-    return marks == ["gitea-unclassified"] * 5
+    components = [each.get("app.kubernetes.io/component") for each in labels]
+    return components == ["gitea-unclassified"] * 5
 
 
-def test_a_whole_installation_is_taken_over_and_nothing_is_lost(
+def test_a_complete_installation_is_adopted_without_loss(
     control_plane: ControlPlane, own_postgres: Postgres
 ) -> None:
     name = "older-whole"
-    found = older_database(own_postgres, name)
+    found = create_legacy_database(own_postgres, name)
     (profile,) = kubeflow.create_tenants(control_plane, [name])
-    older = (
-        application(profile, name),
-        secret(profile, found),
-        older_object(
+    objects = (
+        legacy_application(profile, name),
+        legacy_secret(profile, found),
+        legacy_object(
             profile, "ConfigMap", "gitea-banner-unclassified", data={"body_inner_pre.tmpl": "pw"}
         ),
-        older_object(
+        legacy_object(
             profile,
             "ServiceEntry",
             names.service_entry("unclassified"),
             spec={"hosts": ["older"], "ports": [{"number": 1, "name": "x"}]},
         ),
     )
-    control_plane.apply(*older)
+    control_plane.apply(*objects)
     before = uids(control_plane, name)
 
     observe.patch_labels(control_plane, name, {LABEL: "true"})
-    waiting.until(lambda: all_labelled(control_plane, name), "all are taken over")
+    waiting.until(lambda: all_labelled(control_plane, name), "all objects are adopted")
 
     after = uids(control_plane, name)
     assert before == {kind: uid for kind, uid in after.items() if kind != "VirtualService"}
-    assert found == account(control_plane, name)
-    assert [("precious",)] == repositories(own_postgres, found, name)
+    assert found == stored_credentials(control_plane, name)
+    assert [("project",)] == repositories(own_postgres, found, name)
     assert {profile["metadata"]["uid"]} == {
         one["metadata"]["ownerReferences"][0]["uid"] for one in present(control_plane, name)
     }
     other = process.opt_in(control_plane, "older-other")
-    assert not opens(own_postgres, account(control_plane, other), name)
+    assert not opens(own_postgres, stored_credentials(control_plane, other), name)
 
 
-def test_a_database_without_a_secret_gets_a_password_and_keeps_its_content(
+def test_a_database_without_a_secret_gets_a_password_and_retains_its_data(
     control_plane: ControlPlane, own_postgres: Postgres
 ) -> None:
     name = "older-secretless"
-    older_database(own_postgres, name)
+    create_legacy_database(own_postgres, name)
 
     process.opt_in(control_plane, name)
 
-    found = account(control_plane, name)
+    found = stored_credentials(control_plane, name)
     assert found is not None
-    assert found.is_sound
-    assert [("precious",)] == repositories(own_postgres, found, name)
+    assert found.is_strong
+    assert [("project",)] == repositories(own_postgres, found, name)
 
 
-def test_a_route_of_somebody_who_never_opted_in_goes(control_plane: ControlPlane) -> None:
+def test_a_legacy_virtual_service_of_a_profile_that_never_opted_in_is_removed(
+    control_plane: ControlPlane,
+) -> None:
     (profile,) = kubeflow.create_tenants(control_plane, ["older-route"])
-    control_plane.apply(route(profile))
+    control_plane.apply(legacy_virtual_service(profile))
 
-    waiting.until(lambda: not present(control_plane, "older-route"), "the route goes")
+    waiting.until(
+        lambda: not present(control_plane, "older-route"), "the VirtualService is removed"
+    )
 
 
-def test_an_application_that_deploys_elsewhere_is_refused_and_left(
+def test_an_application_that_deploys_to_another_namespace_is_refused_and_not_changed(
     control_plane: ControlPlane,
 ) -> None:
     name = "older-elsewhere"
     (profile,) = kubeflow.create_tenants(control_plane, [name])
-    control_plane.apply(application(profile, "somewhere-else"))
+    control_plane.apply(legacy_application(profile, "somewhere-else"))
     before = present(control_plane, name)
 
     observe.patch_labels(control_plane, name, {LABEL: "true"})
@@ -182,35 +192,35 @@ def test_an_application_that_deploys_elsewhere_is_refused_and_left(
     assert before == present(control_plane, name)[:1]
 
 
-def test_out_with_detach_leaves_what_is_deployed_and_in_again_finds_the_password(
+def test_opting_out_with_detach_retains_deployed_objects_and_opting_in_again_uses_the_same_password(
     control_plane: ControlPlane,
 ) -> None:
     name = process.opt_in(control_plane, "older-detached")
-    before = account(control_plane, name)
+    before = stored_credentials(control_plane, name)
     change = {"metadata": {"finalizers": [names.FINALIZER]}}
     observe.patch(control_plane, paths(name)[0], change)
 
     observe.patch_labels(control_plane, name, {LABEL: "false"})
     waiting.until(
-        lambda: observe.profile_gone(control_plane, paths(name)[0]), "the Application goes"
+        lambda: observe.profile_gone(control_plane, paths(name)[0]), "the Application is deleted"
     )
     assert {"Secret", "ConfigMap", "ServiceEntry", "VirtualService"} == set(
         uids(control_plane, name)
     )
 
     observe.patch_labels(control_plane, name, {LABEL: "true"})
-    waiting.until(lambda: len(present(control_plane, name)) == 5, "all is there again")
-    assert before == account(control_plane, name)
+    waiting.until(lambda: len(present(control_plane, name)) == 5, "all objects exist again")
+    assert before == stored_credentials(control_plane, name)
 
 
-def test_the_other_classification_touches_nothing_of_this_one_on_its_server(
+def test_another_classification_on_the_same_server_changes_nothing(
     control_plane: ControlPlane,
     own_postgres: Postgres,
     suites: Suites,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     name = process.opt_in(control_plane, "older-secretive")
-    before, found = present(control_plane, name), account(control_plane, name)
+    before, found = present(control_plane, name), stored_credentials(control_plane, name)
     folder = tmp_path_factory.mktemp("gitea-protected")
     with process.running(suites, own_postgres, folder, classification="protected-b"):
         waiting.until(
@@ -218,9 +228,9 @@ def test_the_other_classification_touches_nothing_of_this_one_on_its_server(
                 "each classification needs a Postgres server of its own"
                 in observe.message(control_plane, name, "GiteaProtectedBReady")
             ),
-            "it is refused",
+            "the condition reports the conflict",
         )
-        made = present(control_plane, name, "protected-b")
-        assert {"Application", "ConfigMap", "ServiceEntry"} == {one["kind"] for one in made}
+        created = present(control_plane, name, "protected-b")
+        assert {"Application", "ConfigMap", "ServiceEntry"} == {one["kind"] for one in created}
     assert before == present(control_plane, name)
     assert opens(own_postgres, found, name)

@@ -1,7 +1,7 @@
-"""TLS before a Postgres that was built without it: the negotiation of its protocol, then a tunnel.
+"""A TLS proxy for a Postgres that was built without TLS.
 
-What a client sees is a server that takes TLS and nothing else. A test may have it refuse TLS, say
-nothing at all, or fall silent in the middle.
+It negotiates TLS as Postgres does, then tunnels. A test can make it refuse TLS, never respond, or
+stop forwarding on open connections.
 """
 
 import asyncio
@@ -15,35 +15,36 @@ HOST = "localhost"
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
-class Mood(Enum):
-    """How the next connections are met."""
+class ProxyMode(Enum):
+    """How the proxy treats connections."""
 
-    WELL = "TLS, then the server behind"
-    REFUSES_TLS = "told that there is no TLS"
-    SILENT = "taken, and never answered"
-    FROZEN = "nothing passes any more, on those that are open either"
+    FORWARD = "TLS, then the server"
+    REFUSE_TLS = "new connections are refused TLS"
+    NO_RESPONSE = "new connections are accepted and never get a response"
+    FROZEN = "nothing is forwarded, on open connections either"
 
 
-class Front:
-    """Listens in a thread of its own, from its making until `stop`."""
+class TlsProxy:
+    """Listens in its own thread, from the constructor until `stop`."""
 
-    def __init__(self, *, port: int, behind: int, certificate: Path, key: Path) -> None:
-        self.mood = Mood.WELL
+    def __init__(self, *, port: int, server_port: int, certificate: Path, key: Path) -> None:
+        self.mode = ProxyMode.FORWARD
         self.connections = 0
-        """How many it has taken so far."""
+        """The number of accepted connections."""
         self.open = 0
-        self._behind = behind
+        """The number of open connections."""
+        self._server_port = server_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
         self._loop = asyncio.new_event_loop()
-        self._ended = asyncio.Event()
+        self._stopped = asyncio.Event()
         listening = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(port, listening), daemon=True)
         self._thread.start()
         assert listening.wait(10)
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
+        self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join(10)
 
     def _run(self, port: int, listening: threading.Event) -> None:
@@ -51,12 +52,12 @@ class Front:
             runner.run(self._listen(port, listening))
 
     async def _listen(self, port: int, listening: threading.Event) -> None:
-        server = await asyncio.start_server(self._meet, HOST, port)
+        server = await asyncio.start_server(self._handle, HOST, port)
         listening.set()
-        await self._ended.wait()
+        await self._stopped.wait()
         server.close()
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
         try:
@@ -67,19 +68,19 @@ class Front:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.readexactly(len(_SSL_REQUEST))
-        if self.mood is Mood.SILENT:
+        request = await reader.readexactly(len(_SSL_REQUEST))
+        if self.mode is ProxyMode.NO_RESPONSE:
             await reader.read()
-        if asked != _SSL_REQUEST or self.mood is Mood.REFUSES_TLS:
+        if request != _SSL_REQUEST or self.mode is ProxyMode.REFUSE_TLS:
             writer.write(b"N")
             await reader.read()
             return
         writer.write(b"S")
         await writer.start_tls(self._context)
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
         try:
-            pumps = (self._pump(reader, server_writer), self._pump(server_reader, writer))
-            tasks = [asyncio.ensure_future(one) for one in pumps]
+            copies = (self._copy(reader, server_writer), self._copy(server_reader, writer))
+            tasks = [asyncio.ensure_future(copy) for copy in copies]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
@@ -87,9 +88,9 @@ class Front:
         finally:
             server_writer.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            while self.mood is Mood.FROZEN:  # noqa: ASYNC110 - another thread sets it
+            while self.mode is ProxyMode.FROZEN:  # noqa: ASYNC110 - another thread sets it
                 await asyncio.sleep(0.02)
             writer.write(data)
             await writer.drain()
