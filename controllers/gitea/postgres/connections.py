@@ -1,6 +1,6 @@
 """Connections to Postgres: short-lived, with a timeout on each wait, and the reasons of failures.
 
-docs/designs/0006-postgres-connections.md states why this is not a connection pool. No error that
+docs/designs/0006-postgres-connections.md states why there is no connection pool. No error that
 leaves this module contains a statement, a parameter or a password.
 """
 
