@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: the performance budget, measured against a control plane."""
+"""`python -m tests.bench`: the performance of the suite, measured with a control plane."""
 
 import argparse
 import signal
@@ -7,75 +7,77 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import benches, machines, tables
-from tests.bench.reports import Row
-from tests.bench.stages import say
+from tests.bench import benchmark, machine, output
+from tests.bench.environment import report_progress
+from tests.bench.rows import Row
 from tests.support.parts import PartMissingError
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--profiles", type=int, default=2000, help="how many (default: 2000)")
+    parser.add_argument("--profiles", type=int, default=2000, help="number (default: 2000)")
     parser.add_argument("--repeats", type=int, default=3, help="cold starts (default: 3)")
     parser.add_argument(
         "--only",
-        type=rows_of,
-        default=frozenset(benches.DEFAULT_ROWS),
+        type=parse_rows,
+        default=frozenset(benchmark.DEFAULT_ROWS),
         metavar="ROW,...",
-        help=f"of {', '.join(benches.ROWS)} (default: all but volume and growth, which take long)",
+        help=f"any of {', '.join(benchmark.ROWS)} (default: all but volume and growth)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also as JSON")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also as Markdown")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a budget is missed")
-    return parser.parse_args(words)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write JSON")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write Markdown")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is missed")
+    return parser.parse_args(arguments)
 
 
-def rows_of(text: str) -> frozenset[str]:
+def parse_rows(text: str) -> frozenset[str]:
     names = frozenset(text.split(","))
-    if unknown := names - set(benches.ROWS):
+    if unknown := names - set(benchmark.ROWS):
         raise argparse.ArgumentTypeError(
-            f"{', '.join(sorted(unknown))}; known are {', '.join(benches.ROWS)}"
+            f"unknown rows: {', '.join(sorted(unknown))}; choose from {', '.join(benchmark.ROWS)}"
         )
     return names
 
 
-def said(arguments: argparse.Namespace) -> str:
-    """The command that measures the same again."""
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command that repeats the measurement."""
     command = f"task bench -- --profiles {arguments.profiles} --repeats {arguments.repeats}"
-    if arguments.only == frozenset(benches.DEFAULT_ROWS):
+    if arguments.only == frozenset(benchmark.DEFAULT_ROWS):
         return command
-    return f"{command} --only {','.join(row for row in benches.ROWS if row in arguments.only)}"
+    only = ",".join(row for row in benchmark.ROWS if row in arguments.only)
+    return f"{command} --only {only}"
 
 
 def main() -> int:
     arguments = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows: list[Row] = []
-    machine = machines.describe()
-    neighbours = machines.Neighbours()
+    description = machine.describe()
+    other_processes = machine.OtherProcesses()
     try:
         with tempfile.TemporaryDirectory(prefix="profiles-controller-bench-") as folder:
-            benches.Bench(
+            benchmark.Benchmark(
                 folder=Path(folder),
                 profiles=arguments.profiles,
                 repeats=arguments.repeats,
                 only=arguments.only,
             ).run(rows.extend)
     except PartMissingError as error:
-        say(f"bench: {error}")
+        report_progress(f"bench: {error}")
         return 2
     finally:
-        machine["neighbours"] = f"other processes took {neighbours.share():.0%} of the processors"
+        share = other_processes.share()
+        description["other processes"] = f"other processes used {share:.0%} of the processors"
         if rows:
-            tables.show(rows, machine)
-    command = said(arguments)
+            output.show(rows, description)
+    command = command_line(arguments)
     if arguments.json:
-        arguments.json.write_text(tables.as_json(rows, machine, command))
+        arguments.json.write_text(output.as_json(rows, description, command))
     if arguments.markdown:
-        arguments.markdown.write_text(tables.markdown(rows, machine, command))
-    missed = [row.name for row in rows if row.met is False]
+        arguments.markdown.write_text(output.as_markdown(rows, description, command))
+    missed = [row.name for row in rows if row.is_met is False]
     if missed:
-        say(f"missed: {', '.join(missed)}")
+        report_progress(f"missed: {', '.join(missed)}")
     return 1 if missed and arguments.check else 0
 
 

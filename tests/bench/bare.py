@@ -1,10 +1,10 @@
 """The bare client: the same requests by aiohttp alone, in a process of its own.
 
-`python -m tests.bench.bare write ...` makes the writes of a cold start, with the same bodies, the
-same mix and as many in flight; `... list ...` lists what a restart lists, parses and digests it.
-Each prints one JSON object: seconds, processor seconds of that time, and how many. `... repair ...`
-puts policies back as soon as a watch tells of a change, without a look at anything else; it says
-READY when the watch is up, and goes on until it is killed.
+`python -m tests.bench.bare write ...` sends the writes of a cold start, with the same bodies, the
+same mix and the same number in flight. `... list ...` lists what a restart lists, and parses and
+digests it. Each prints one JSON object: the number, the seconds, and the CPU seconds. `... repair
+...` repairs policies as soon as a watch reports a change, and checks nothing else; it prints READY
+when the watch is established, and runs until it is killed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import yarl
 from controllers.manifests import MANAGED_BY, to_body
 from controllers.profiles import Profile, parse_profile
 from controllers.runtime.objects.kinds import KINDS
-from tests.bench import synthetic
+from tests.bench import workload
 
 Json = dict[str, Any]
 PAGE = 500
@@ -38,7 +38,7 @@ READY = "ready"
 
 
 class Write(NamedTuple):
-    """One request, ready to be sent."""
+    """One request."""
 
     method: str
     url: yarl.URL
@@ -47,7 +47,7 @@ class Write(NamedTuple):
 
 
 class Server:
-    """The address of a kubeconfig, and a session with its identity."""
+    """The server and the token of a kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
@@ -81,7 +81,7 @@ async def pages(
 
 
 def creates(which: str, server: Server, profile: Profile) -> Iterator[Write]:
-    for component, manifest in synthetic.manifests(which, profile):
+    for component, manifest in workload.manifests(which, profile):
         kind = KINDS[manifest.kind]
         url = server.at(kind.path(manifest.namespace), fieldManager=MANAGED_BY)
         body = to_body(manifest, api_version=kind.api_version, profile=profile, component=component)
@@ -89,10 +89,10 @@ def creates(which: str, server: Server, profile: Profile) -> Iterator[Write]:
 
 
 def event(server: Server, profile: Profile) -> Write:
-    """As the suite tells of what it has written."""
-    told = ", ".join(f"{one.key} create" for _, one in synthetic.manifests("network", profile))
+    """The event that the suite creates for its writes."""
+    message = ", ".join(f"{one.key} create" for _, one in workload.manifests("network", profile))
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    component = f"{MANAGED_BY}-{synthetic.NETWORK}"
+    component = f"{MANAGED_BY}-{workload.NETWORK}"
     body = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -104,7 +104,7 @@ def event(server: Server, profile: Profile) -> Write:
             "uid": profile.uid,
         },
         "reason": "Reconciled",
-        "message": told[:1024],
+        "message": message[:1024],
         "type": "Normal",
         "source": {"component": component},
         "reportingComponent": component,
@@ -118,9 +118,9 @@ def event(server: Server, profile: Profile) -> Write:
 
 def status(server: Server, profile: Profile, objects: int) -> Write:
     condition = {
-        "type": synthetic.NETWORK_CONTROLLER.condition,
+        "type": workload.NETWORK_CONTROLLER.condition,
         "status": "True",
-        "message": f"{objects} objects are in place",
+        "message": f"{objects} objects are in sync",
     }
     body = {
         "metadata": {"resourceVersion": profile.resource_version, "uid": profile.uid},
@@ -131,19 +131,19 @@ def status(server: Server, profile: Profile, objects: int) -> Write:
 
 
 async def plan(server: Server, which: str, events: int, statuses: int) -> list[Write]:
-    """The writes of a cold start, profile by profile; only so many events and status patches."""
+    """The writes of a cold start by profile; `events` and `statuses` limit their numbers."""
     profiles: list[Profile] = []
     async with server.session() as session:
         async for page in pages(session, server, KINDS["Profile"].path()):
             profiles += map(parse_profile, page)
     writes: list[Write] = []
     for number, profile in enumerate(profiles):
-        made = list(creates(which, server, profile))
-        writes += made
+        objects = list(creates(which, server, profile))
+        writes += objects
         if number < events:
             writes.append(event(server, profile))
         if number < statuses:
-            writes.append(status(server, profile, len(made)))
+            writes.append(status(server, profile, len(objects)))
     return writes
 
 
@@ -155,9 +155,9 @@ async def send(session: aiohttp.ClientSession, writes: Iterator[Write]) -> None:
             data=orjson.dumps(write.body),
             headers={"Content-Type": write.content_type},
         ) as response:
-            answer = await response.read()
-            if response.status >= 400 and b"AlreadyExists" not in answer:
-                raise RuntimeError(f"{write.method} {write.url}: {answer.decode()[:300]}")
+            body = await response.read()
+            if response.status >= 400 and b"AlreadyExists" not in body:
+                raise RuntimeError(f"{write.method} {write.url}: {body.decode()[:300]}")
 
 
 async def write_all(server: Server, arguments: argparse.Namespace) -> int:
@@ -180,7 +180,7 @@ async def list_all(server: Server, arguments: argparse.Namespace) -> int:
             async for page in pages(session, server, KINDS[kind].path()):
                 digests |= {item["metadata"]["uid"]: b"" for item in page}
         path = KINDS["NetworkPolicy"].path()
-        async for page in pages(session, server, path):  # as the suite: without a selector
+        async for page in pages(session, server, path):  # without a selector, as the suite
             for item in page:
                 text = orjson.dumps(item["spec"], option=orjson.OPT_SORT_KEYS)
                 digest = hashlib.blake2b(text, digest_size=16).digest()
@@ -190,15 +190,15 @@ async def list_all(server: Server, arguments: argparse.Namespace) -> int:
 
 async def repair(server: Server, arguments: argparse.Namespace) -> None:
     writes = await plan(server, arguments.controllers, 0, 0)
-    kept = {
+    desired = {
         (one.body["metadata"]["namespace"], one.body["metadata"]["name"]): one for one in writes
     }
     gc.freeze()
 
-    async def put_back(session: aiohttp.ClientSession, event: Json) -> None:
+    async def repair_one(session: aiohttp.ClientSession, event: Json) -> None:
         found = event["object"]
         metadata = found["metadata"]
-        write = kept[metadata["namespace"], metadata["name"]]
+        write = desired[metadata["namespace"], metadata["name"]]
         if event["type"] == "DELETED":
             await send(session, iter([write]))
         elif found["spec"] != write.body["spec"]:
@@ -217,11 +217,11 @@ async def repair(server: Server, arguments: argparse.Namespace) -> None:
         ) as response:
             print(READY, flush=True)
             async for line in response.content:
-                group.create_task(put_back(session, orjson.loads(line)))
+                group.create_task(repair_one(session, orjson.loads(line)))
 
 
 class Clock:
-    """Wall and processor seconds since `start`."""
+    """Wall clock and CPU seconds since `start`."""
 
     def start(self) -> None:
         self._wall, self._cpu = time.monotonic(), time.process_time()
@@ -234,7 +234,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("write", "list", "repair"))
     parser.add_argument("--kubeconfig", type=Path, required=True)
-    parser.add_argument("--controllers", default=synthetic.NETWORK)
+    parser.add_argument("--controllers", default=workload.NETWORK)
     parser.add_argument("--events", type=int, default=0)
     parser.add_argument("--statuses", type=int, default=0)
     parser.add_argument("--in-flight", type=int, default=16)

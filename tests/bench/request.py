@@ -19,9 +19,9 @@ from controllers.runtime.client import client
 from controllers.runtime.client.client import ClientOptions
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection
-from tests.bench import synthetic
-from tests.bench.reports import Row
-from tests.bench.stages import Stage, say
+from tests.bench import workload
+from tests.bench.environment import Environment, report_progress
+from tests.bench.rows import Row
 from tests.support.controlplane import ControlPlane
 
 REQUESTS = 2_000
@@ -31,23 +31,25 @@ QUERY = {"fieldManager": "bench", "dryRun": "All"}
 Post = Callable[[Body], Awaitable[object]]
 
 
-def rows(stage: Stage) -> list[Row]:
+def rows(environment: Environment) -> list[Row]:
     """One row: milliseconds of CPU time per request."""
-    profile = parse_profile(stage.profiles[0])
+    profile = parse_profile(environment.profiles[0])
     kind = KINDS["NetworkPolicy"]
     path = kind.path(profile.namespace)
     bodies = [
         to_body(manifest, api_version=kind.api_version, profile=profile, component=component)
-        for component, manifest in synthetic.manifests(synthetic.NETWORK, profile)
+        for component, manifest in workload.manifests(workload.NETWORK, profile)
     ]
     samples: dict[str, list[float]] = {"suite": [], "bare": []}
     for _ in range(TURNS):
         for name, opened in (("suite", suite_client), ("bare", bare_client)):
-            samples[name].append(asyncio.run(measure(opened(stage.plane, path), bodies)))
-        say(f"  one request: {samples['suite'][-1]:.3f} ms, bare {samples['bare'][-1]:.3f} ms")
-    what = "one request, client CPU"
+            samples[name].append(asyncio.run(measure(opened(environment.plane, path), bodies)))
+        report_progress(
+            f"  one request: {samples['suite'][-1]:.3f} ms, bare {samples['bare'][-1]:.3f} ms"
+        )
+    title = "one request, client CPU"
     return [
-        Row(name="request.cpu", what=what, unit="ms", samples=samples["suite"],
+        Row(name="request.cpu", title=title, unit="ms", samples=samples["suite"],
             bare=samples["bare"]),
     ]  # fmt: skip
 

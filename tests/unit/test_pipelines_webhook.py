@@ -28,7 +28,7 @@ from controllers.pipelines.objectstore.provider import (
     UnavailableError,
 )
 from controllers.pipelines.webhook import listen, protocol, server
-from tests.bench import probes
+from tests.bench import procfs
 from tests.support.builders import inputs
 from tests.support.cluster import suite, waiting
 from tests.support.controlplane import ports
@@ -469,7 +469,7 @@ def test_the_process_listens_within_two_seconds_without_a_cluster() -> None:
         try:
             waiting.until(lambda: process.poll() is not None or suite.is_open(port), "it listens")
             assert process.poll() is None
-            seconds = probes.cpu_seconds(process.pid)
+            seconds = procfs.cpu_seconds(process.pid)
         finally:
             process.terminate()
         assert process.stderr is not None

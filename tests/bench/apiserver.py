@@ -1,4 +1,4 @@
-"""What happened, counted at the API server: the store's revision, and requests by resource."""
+"""Writes, counted at the API server: by the store's revision, and by the request metrics."""
 
 import re
 import time
@@ -8,11 +8,10 @@ from typing import NamedTuple
 from tests.support.controlplane import ControlPlane
 
 POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
-EVENTS = "/api/v1/namespaces/default/events"
-SLACK = 4
-"""Revisions that the API server makes itself meanwhile: it renews a Lease every ten seconds."""
+OWN_WRITES = 4
+"""Revisions of the API server itself in a measurement: it renews a Lease every ten seconds."""
 POLL_SECONDS = 0.05
-STILL_SECONDS = 1.0
+QUIET_SECONDS = 1.0
 
 _REQUESTS = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -20,7 +19,7 @@ _READS = frozenset({"GET", "LIST", "WATCH", "CONNECT", "HEAD"})
 
 
 class Sample(NamedTuple):
-    """The store's revision at one moment, and the processor seconds of a process until then."""
+    """The store's revision at a moment, and the CPU seconds of a process until then."""
 
     at: float
     revision: int
@@ -28,18 +27,18 @@ class Sample(NamedTuple):
 
 
 def revision(plane: ControlPlane) -> int:
-    """The store's: it grows by one with every write of whatever kind."""
+    """The store's revision: every write of any kind increments it."""
     return int(plane.request("GET", f"{POLICIES}?limit=1")["metadata"]["resourceVersion"])
 
 
 def total(plane: ControlPlane, path: str) -> int:
-    """How many objects a collection holds, without listing them."""
+    """The number of objects in a collection, without a list of it."""
     page = plane.request("GET", f"{path}?limit=1")
     return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
 
 
 def writes(plane: ControlPlane) -> Counter[str]:
-    """Successful requests that change something, so far, such as `POST networkpolicies`."""
+    """Successful writes so far by method and resource, such as `POST networkpolicies`."""
     found: Counter[str] = Counter()
     for labels, value in _REQUESTS.findall(plane.metrics()):
         label = dict(_LABEL.findall(labels))
@@ -50,13 +49,13 @@ def writes(plane: ControlPlane) -> Counter[str]:
     return found
 
 
-def until_still(plane: ControlPlane, seconds: float = 120.0) -> None:
-    """Waits until nothing has been written for a second."""
+def wait_until_quiet(plane: ControlPlane, seconds: float = 120.0) -> None:
+    """Wait until there has been no write for a second."""
     deadline = time.monotonic() + seconds
     before, since = revision(plane), time.monotonic()
-    while time.monotonic() - since < STILL_SECONDS:
+    while time.monotonic() - since < QUIET_SECONDS:
         if time.monotonic() > deadline:
-            raise AssertionError(f"still writing after {seconds} s")
+            raise AssertionError(f"there are still writes after {seconds} s")
         time.sleep(POLL_SECONDS)
         now = revision(plane)
         if now > before + 1:
@@ -64,8 +63,8 @@ def until_still(plane: ControlPlane, seconds: float = 120.0) -> None:
 
 
 def span(samples: list[Sample], count: int) -> tuple[Sample, Sample]:
-    """The last sample before the first of `count` writes, and the first after the last of them."""
-    base = samples[0].revision
-    first = [one for one in samples if one.revision <= base + SLACK][-1]
-    last = next(one for one in samples if one.revision >= base + count)
+    """The last sample before the first of `count` writes, and the first after the last one."""
+    start = samples[0].revision
+    first = [one for one in samples if one.revision <= start + OWN_WRITES][-1]
+    last = next(one for one in samples if one.revision >= start + count)
     return first, last

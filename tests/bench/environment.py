@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from tests.bench import bare, probes
+from tests.bench import bare, procfs
 from tests.support.cluster import kubeflow, waiting
 from tests.support.controlplane import ControlPlane, Json, ports, processes
 
@@ -20,8 +20,8 @@ STOP_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Mark:
-    """What a process under test noted: monotonic time, and its own processor time."""
+class Milestone:
+    """A moment of the process under test: monotonic time, and its CPU seconds until then."""
 
     at: float
     cpu: float
@@ -29,41 +29,40 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What the bare client took."""
+    """The time and CPU time of the bare client."""
 
     count: int
     seconds: float
     cpu: float
 
 
-class Suite:
+class ControllerProcess:
     """A running process under test."""
 
-    def __init__(self, process: subprocess.Popen[bytes], marks: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], milestones: Path) -> None:
         self._process = process
-        self._marks = marks
+        self._milestones = milestones
         self.pid = process.pid
 
-    def mark(self, name: str) -> Mark | None:
-        """The mark, once it has been written. Raises ChildFailedError when the process ended."""
+    def milestone(self, name: str) -> Milestone | None:
+        """The milestone, if reached. Raises ChildFailedError if the process has ended."""
         if self._process.poll() is not None:
-            raise processes.ChildFailedError(f"the suite ended with {self._process.returncode}")
-        if not self._marks.exists():
+            code = self._process.returncode
+            raise processes.ChildFailedError(f"the process under test ended with {code}")
+        if not self._milestones.exists():
             return None
-        for line in self._marks.read_text().splitlines(keepends=True):
+        for line in self._milestones.read_text().splitlines(keepends=True):
             if line.endswith("\n") and (found := json.loads(line))["name"] == name:
-                return Mark(found["at"], found["cpu"])
+                return Milestone(found["at"], found["cpu"])
         return None
 
-    def wait_for(self, name: str, seconds: float) -> Mark:
-        found = waiting.until(
-            lambda: self.mark(name), f"the suite's mark {name!r}", seconds=seconds
-        )
+    def wait_for(self, name: str, seconds: float) -> Milestone:
+        found = waiting.until(lambda: self.milestone(name), f"milestone {name!r}", seconds=seconds)
         assert found is not None
         return found
 
-    def memory(self) -> probes.Memory:
-        return probes.settled_memory(self.pid)
+    def memory(self) -> procfs.Memory:
+        return procfs.settled_memory(self.pid)
 
     def stop(self) -> None:
         if self._process.poll() is None:
@@ -74,8 +73,8 @@ class Suite:
             processes.kill(self._process)
 
 
-class Stage:
-    """Use `opened`."""
+class Environment:
+    """A control plane with tenants. Use `start`."""
 
     def __init__(self, plane: ControlPlane, folder: Path, group: processes.Group) -> None:
         self.plane = plane
@@ -86,44 +85,45 @@ class Stage:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, folder: Path, profiles: int) -> Iterator[Self]:
-        """A control plane without a controller manager, and this many tenants."""
+    def start(cls, folder: Path, profiles: int) -> Iterator[Self]:
+        """A control plane without a controller manager, and this number of tenants."""
         folder.mkdir(parents=True)
         with ControlPlane.start(folder / "plane") as plane:
             group = processes.Group(folder)
             try:
                 kubeflow.install(plane)
-                stage = cls(plane, folder, group)
-                stage.add_tenants(profiles)
-                yield stage
+                environment = cls(plane, folder, group)
+                environment.add_tenants(profiles)
+                yield environment
             finally:
                 group.stop()
 
     def add_tenants(self, count: int) -> None:
-        """Profiles with bare namespaces."""
+        """Create Profiles and their empty namespaces."""
         present = len(self.profiles)
         names = [f"tenant-{number:05d}" for number in range(present, present + count)]
         self.profiles += kubeflow.create_tenants(self.plane, names)
 
     @contextlib.contextmanager
-    def suite(self, controllers: str, *, expect: int = 0) -> Iterator[Suite]:
-        """A process that starts; its mark `reconciled` comes with this many profiles (all)."""
-        name = f"{controllers}-{next(self._numbers)}"
-        marks = self._folder / f"{name}.marks"
+    def controllers(self, which: str, *, expect: int = 0) -> Iterator[ControllerProcess]:
+        """Start the process; it reaches `reconciled` after this number of profiles (all)."""
+        name = f"{which}-{next(self._numbers)}"
+        milestones = self._folder / f"{name}.milestones"
         options = {
             "--kubeconfig": self.plane.kubeconfig,
-            "--marks": marks,
+            "--milestones": milestones,
             "--expect": expect or len(self.profiles),
             "--port": ports.free(),
         }
-        suite = Suite(self._start(name, "suite", controllers, options), marks)
+        started = self._start(name, "process_under_test", which, options)
+        process = ControllerProcess(started, milestones)
         try:
-            yield suite
+            yield process
         finally:
-            suite.stop()
+            process.stop()
 
-    def bare(self, what: str, **options: Any) -> Cost:
-        """Runs the bare client to its end. Options as its command line's."""
+    def run_bare(self, what: str, **options: Any) -> Cost:
+        """Run the bare client to its end. The options are those of its command line."""
         name, process = self._start_bare(what, **options)
         if process.wait(600):
             raise processes.ChildFailedError(self._group.last_words(name))
@@ -131,7 +131,7 @@ class Stage:
 
     @contextlib.contextmanager
     def bare_writer(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The bare client, making the writes of a cold start."""
+        """Start the bare client with the writes of a cold start."""
         _, process = self._start_bare("write", **self.mix)
         try:
             yield process
@@ -140,7 +140,7 @@ class Stage:
 
     @contextlib.contextmanager
     def bare_repairer(self) -> Iterator[None]:
-        """The bare client, putting back what is changed."""
+        """Start the bare client that repairs changed objects."""
         name, process = self._start_bare("repair")
         try:
             waiting.until(
@@ -155,19 +155,19 @@ class Stage:
 
     @property
     def mix(self) -> dict[str, int]:
-        """What the suite writes besides its objects: an event and a condition a profile."""
+        """What the suite writes besides its objects: an event and a condition for each profile."""
         return {"events": len(self.profiles), "statuses": len(self.profiles)}
 
     @property
     def process_groups(self) -> tuple[int, int]:
-        """Of the control plane, and of what is measured on it."""
+        """Of the control plane, and of the processes that are measured on it."""
         return self.plane.process_group, self._group.group_id
 
     def _start_bare(self, what: str, **options: Any) -> tuple[str, subprocess.Popen[bytes]]:
         name = f"bare-{what}-{next(self._numbers)}"
-        given = {f"--{key.replace('_', '-')}": value for key, value in options.items()}
-        given["--kubeconfig"] = self.plane.kubeconfig
-        return name, self._start(name, "bare", what, given)
+        flags = {f"--{key.replace('_', '-')}": value for key, value in options.items()}
+        flags["--kubeconfig"] = self.plane.kubeconfig
+        return name, self._start(name, "bare", what, flags)
 
     def _start(
         self, name: str, module: str, what: str, options: dict[str, Any]
@@ -178,6 +178,6 @@ class Stage:
         )
 
 
-def say(text: str) -> None:
-    """Progress, on standard error."""
+def report_progress(text: str) -> None:
+    """Print to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

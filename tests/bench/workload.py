@@ -1,8 +1,8 @@
-"""What the processes under test run: the suite's own controllers, and stand-ins for those to come.
+"""The controllers of the processes under test.
 
-`network` is the controller that writes most: all the NetworkPolicies of its default settings. `all`
-is nine controllers in one process: those of `controllers.registry` that ask nothing outside the
-cluster, and stand-ins with an object a profile for those that do, so that eleven kinds are watched.
+`network` is the controller that writes most: all NetworkPolicies of its default settings. `all` is
+nine controllers in one process: those of `controllers.registry` that use no external system, and
+substitutes with an object per profile for those that do, so that eleven kinds are watched.
 """
 
 import functools
@@ -25,22 +25,22 @@ NETWORK_CONTROLLER: AnyController = registry.load(NETWORK)
 
 
 class Settings(BaseModel):
-    """None of the stand-ins has any."""
+    """The substitutes have no settings."""
 
 
 @functools.cache
 def assemblies(which: str) -> Sequence[Assembly]:
-    """The controllers of a process (others: all but network), with default settings."""
+    """The controllers of a process (`others`: all but network), with default settings."""
     if which == NETWORK:
         return [(NETWORK_CONTROLLER, NETWORK_CONTROLLER.settings())]
     if which == OTHERS:
         return assemblies(ALL)[1:]
-    chosen = [*(registry.load(name) for name in REAL), *STAND_INS]
+    chosen = [*(registry.load(name) for name in REAL), *SUBSTITUTES]
     return [(controller, controller.settings()) for controller in chosen]
 
 
 def manifests(which: str, profile: Profile) -> list[tuple[str, Manifest]]:
-    """Every object of a profile with the name of the controller that keeps it."""
+    """Every object of a profile, with the name of its controller."""
     return [
         (controller.name, manifest)
         for controller, settings in assemblies(which)
@@ -55,7 +55,7 @@ def policies() -> dict[str, Body]:
     return {one.name: one.content["spec"] for _, one in manifests(NETWORK, sample)}
 
 
-def stand_in(
+def substitute(
     name: str,
     contents: Sequence[tuple[str, Callable[[str], Body]]],
 ) -> AnyController:
@@ -76,7 +76,7 @@ def stand_in(
 
     return Controller(
         name=name,
-        summary="A stand-in of the benchmark",
+        summary="A substitute in the benchmark",
         settings=Settings,
         facts=None,
         owned=always(*(Owned(kind=kind) for kind, _ in contents)),
@@ -101,8 +101,8 @@ def deployment(name: str) -> Body:
     return {"spec": {"replicas": 0, "selector": selector, "template": template}}
 
 
-STAND_INS = (
-    stand_in("secrets", [("Secret", secret)]),
-    stand_in("gateways", [("Service", service)]),
-    stand_in("proxies", [("Deployment", deployment)]),
+SUBSTITUTES = (
+    substitute("secrets", [("Secret", secret)]),
+    substitute("gateways", [("Service", service)]),
+    substitute("proxies", [("Deployment", deployment)]),
 )

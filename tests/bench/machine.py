@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that runs the benchmark."""
 
 import os
 import platform
@@ -30,15 +30,15 @@ def memory_gibibytes() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
-class Neighbours:
-    """How much of the machine others took since this was made: figures mean little when many."""
+class OtherProcesses:
+    """How much of the machine other processes have used since this was created."""
 
     def __init__(self) -> None:
-        self._began = (time.monotonic(), busy_seconds(), own_seconds())
+        self._start = (time.monotonic(), busy_seconds(), own_seconds())
 
     def share(self) -> float:
-        """A part of all cores, 0 to 1. Children count once they have ended."""
-        wall, busy, own = self._began
+        """A part of all cores, 0 to 1. Child processes count as own once they have ended."""
+        wall, busy, own = self._start
         others = (busy_seconds() - busy) - (own_seconds() - own)
         return max(0.0, others / (time.monotonic() - wall) / (os.cpu_count() or 1))
 
