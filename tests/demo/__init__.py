@@ -1,1 +1,1 @@
-"""The suite at work on a cluster of its own, for a person to watch: `python -m tests.demo`."""
+"""A demonstration of the controllers on a cluster of its own: `python -m tests.demo`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.demo [--keep]`: exit code 0, or 1 with a sentence, or 130 when interrupted."""
+"""`python -m tests.demo [--keep]`: exit code 0, 1 with a message, or 130 when interrupted."""
 
 import argparse
 import contextlib
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from tests.demo import plays, watches
-from tests.demo.farewells import farewell
-from tests.demo.screens import Screen
-from tests.demo.stages import UnmetError
-from tests.demo.suites import SuiteError
+from tests.demo import scenario, watch
+from tests.demo.environment import ExpectationError
+from tests.demo.keep import keep_running
+from tests.demo.printer import Printer
+from tests.demo.process import ManagerError
 from tests.support.controlplane import ChildFailedError, StatusError
 from tests.support.parts import PartMissingError
 
-PACE_SECONDS = 0.7
-UNHEARD_SECONDS = 1.0
+PAUSE_SECONDS = 0.7
+REPEAT_SECONDS = 1.0
 FAILED, INTERRUPTED = 1, 130
-EXPLAINED = (
-    *(UnmetError, SuiteError, PartMissingError, ChildFailedError, StatusError),
+EXPECTED_ERRORS = (
+    *(ExpectationError, ManagerError, PartMissingError, ChildFailedError, StatusError),
     *(AssertionError, OSError),
 )
 
@@ -32,13 +32,13 @@ def main() -> int:
     arguments = parse()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    listen(interrupt)
+    set_signal_handler(interrupt)
     folder = Path(tempfile.mkdtemp(prefix="profiles-controller-demo-"))
     code = FAILED
     try:
-        code = perform(folder, keep=arguments.keep)
+        code = run(folder, keep=arguments.keep)
     except KeyboardInterrupt:
-        listen(signal.SIG_IGN)
+        set_signal_handler(signal.SIG_IGN)
         print("interrupted; everything is stopped")
         code = INTERRUPTED
     finally:
@@ -47,45 +47,50 @@ def main() -> int:
     return code
 
 
-def listen(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """What an interruption does, also where a shell has had it ignored."""
+def set_signal_handler(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Handles interruptions, even those that the shell set to be ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, handler)
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Python drops what is raised within a finalizer: so it is raised anew until it is heard."""
-    signal.setitimer(signal.ITIMER_REAL, UNHEARD_SECONDS)
+    """Raises KeyboardInterrupt, repeatedly: Python drops an exception raised in a finalizer."""
+    signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS)
     raise KeyboardInterrupt
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="task demo --", description="Watch the suite at work.")
+    parser = argparse.ArgumentParser(
+        prog="task demo --", description="Run the controllers on a real API server."
+    )
     parser.add_argument(
-        "--keep", action="store_true", help="leave cluster and suite running, and say how to go on"
+        "--keep",
+        action="store_true",
+        help="leave the cluster and the controllers running, and print how to use them",
     )
     return parser.parse_args()
 
 
-def perform(folder: Path, *, keep: bool) -> int:
-    """The demo; what it started is ended, but for a success with `keep`."""
-    with contextlib.ExitStack() as ends:
-        with Screen() as screen:
+def run(folder: Path, *, keep: bool) -> int:
+    """Runs the demo, and stops what it started, unless `keep` is set and the demo succeeds."""
+    with contextlib.ExitStack() as cleanup:
+        with Printer() as printer:
             try:
-                stage = plays.built(screen, folder, ends)
-                with watches.watching(stage.plane, stage.kinds, stage.world):
-                    plays.play(screen, stage, PACE_SECONDS if screen.lively else 0.0)
+                environment = scenario.prepare(printer, folder, cleanup)
+                with watch.watching(environment.plane, environment.kinds, environment.state):
+                    pause = PAUSE_SECONDS if printer.is_terminal else 0.0
+                    scenario.run(printer, environment, pause)
             except KeyboardInterrupt:
-                # It is heard: another one must not keep it from ending everything.
-                listen(signal.SIG_IGN)
+                # A second interruption must not prevent the cleanup.
+                set_signal_handler(signal.SIG_IGN)
                 raise
-            except EXPLAINED as error:
-                screen.fail(str(error))
-                screen.say(f"The logs of suite and cluster are in {folder}")
+            except EXPECTED_ERRORS as error:
+                printer.fail(str(error))
+                printer.line(f"The logs of the manager and the cluster are in {folder}")
                 return FAILED
         if keep:
-            ends.pop_all()
-            farewell(screen, stage)
+            cleanup.pop_all()
+            keep_running(printer, environment)
     return 0
 
 

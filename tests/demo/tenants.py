@@ -1,4 +1,4 @@
-"""The cast: twenty tenants as a statistics office may have them, and who plays what."""
+"""The Profiles of the demo: twenty tenants of a statistics office, and the role of each."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ PODS_LABEL = "quotas.statcan.gc.ca/pods"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tenant:
-    """A Profile. `part` is what is special about it, in words for the reader."""
+    """A Profile. `note` states what is special about it."""
 
     name: str
     owner: str
-    part: str = ""
+    note: str = ""
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     foreign: bool = False
-    """The namespace of its name is somebody else's."""
+    """Whether the Profile does not control the namespace of its name."""
     unready: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Controllers that will not call it ready, each with a word that their condition must say."""
+    """The controllers whose condition must be False, with a word of the expected message."""
     quota: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What must be in force, of its ResourceQuota's `spec.hard`."""
+    """Values that `spec.hard` of its ResourceQuota must have."""
 
     @property
     def paused(self) -> bool:
-        """Whether every controller leaves it alone."""
+        """Whether the Profile pauses every controller."""
         return PAUSED_ANNOTATION in self.annotations
 
 
@@ -45,26 +45,26 @@ DAMAGED = (
     tenant("crime-severity", "jane.doe"),
     tenant("energy-balance", "daniel.okafor"),
 )
-"""Their objects are edited, relabelled and deleted, in turn."""
+"""Their objects are edited, stripped of labels and deleted, in turn."""
 
-RELABELLED = tenant("fisheries-catch", "marc.leblanc")
+OVERRIDING = tenant("fisheries-catch", "marc.leblanc")
 HANDED_OVER = tenant("health-surveys", "sofia.rossi")
 RECREATED = tenant("housing-starts", "li.wei")
-LEAVING = tenant("internship-2025", "noah.martin")
-NEWCOMER = tenant("wildfire-response", "emma.roy")
-"""Not among the twenty: it arrives while everything runs."""
+DELETED = tenant("internship-2025", "noah.martin")
+NEW = tenant("wildfire-response", "emma.roy")
+"""Not one of the twenty: it is created during the demo."""
 
-OVERRIDDEN = Tenant(
+RAISED = Tenant(
     name="satellite-lab",
     owner="hans.meier@example.ca",
-    part="asks for more than the default",
+    note="requests more than the default by labels",
     labels={GPU_LABEL: "8", MEMORY_LABEL: "1500G"},
     quota={GPU: "8", "requests.memory": "1500G"},
 )
-MISTAKEN = Tenant(
+INVALID = Tenant(
     name="price-scanner",
     owner="olivia.chen@example.ca",
-    part="asks for pods=plenty, which is no quantity",
+    note="has the label pods=plenty, which is not a quantity",
     labels={PODS_LABEL: "plenty", GPU_LABEL: "4"},
     unready={"quotas": "plenty"},
     quota={GPU: "4", "pods": "100"},
@@ -72,17 +72,17 @@ MISTAKEN = Tenant(
 FOREIGN = Tenant(
     name="kube-system",
     owner="mallory@example.ca",
-    part="a Profile with the name of a namespace that is not its own",
+    note="has the name of a namespace that it does not control",
     foreign=True,
 )
 PAUSED = Tenant(
     name="marine-traffic",
     owner="ingrid.larsen@example.ca",
-    part="paused by its owner",
+    note="is paused by its owner",
     annotations={PAUSED_ANNOTATION: "true"},
 )
 
-BYSTANDERS = (
+UNTOUCHED = (
     tenant("jobs-vacancy", "fatima.haddad"),
     tenant("labour-force", "thomas.berg"),
     tenant("national-accounts", "claire.dubois"),
@@ -90,14 +90,14 @@ BYSTANDERS = (
     tenant("trade-flows", "hannah.cohen"),
     tenant("wastewater", "george.brown"),
 )
-"""Nobody touches them; nothing may be written there once they are in shape."""
+"""They are not touched, so nothing may be written there after the first reconcile."""
 
 TENANTS = tuple(
     sorted(
         (
-            *(*DAMAGED, RELABELLED, HANDED_OVER, RECREATED, LEAVING),
-            *(OVERRIDDEN, MISTAKEN, FOREIGN, PAUSED),
-            *BYSTANDERS,
+            *(*DAMAGED, OVERRIDING, HANDED_OVER, RECREATED, DELETED),
+            *(RAISED, INVALID, FOREIGN, PAUSED),
+            *UNTOUCHED,
         ),
         key=lambda each: each.name,
     )

@@ -1,4 +1,4 @@
-"""The demo as a continuous build sees it, without a terminal; each run has its own cluster."""
+"""The demo without a terminal, as in continuous integration. Each run has its own cluster."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ from tests.support.cluster import waiting
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
 
 SECONDS = 240.0
-TOOK = r"\d+ ms|\d+\.\d s"
+DURATION = r"\d+ ms|\d+\.\d s"
 
 
 @contextlib.contextmanager
 def started(scratch: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A demo whose temporary files lie in `scratch`."""
+    """A running demo whose temporary files are in `scratch`."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.demo", *arguments],
         env={**os.environ, "TMPDIR": str(scratch)},
@@ -39,13 +39,13 @@ def started(scratch: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def read_until(process: subprocess.Popen[str], word: str) -> str:
-    """What it says up to the line with this word."""
-    said = []
+    """The output up to the line that contains this text."""
+    lines = []
     for line in process.stdout or ():
-        said.append(line)
+        lines.append(line)
         if word in line:
-            return "".join(said)
-    raise AssertionError(f"{word!r} is nowhere in:\n{''.join(said)}")
+            return "".join(lines)
+    raise AssertionError(f"{word!r} is missing in:\n{''.join(lines)}")
 
 
 def running_below(scratch: Path, word: str = "") -> list[int]:
@@ -66,89 +66,89 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def output(scratch: Path) -> str:
-    """What a whole run says; it must end well."""
+    """The output of a complete run, which must succeed."""
     with started(scratch) as process:
-        said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
-    return said
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, output
+    return output
 
 
-def test_every_damaged_object_is_put_back_and_told_with_its_time(output: str) -> None:
-    # blob-csi has no storage account in the demo, and so nothing to make.
+def test_every_damaged_object_is_repaired_and_its_time_printed(output: str) -> None:
+    # blob-csi has no storage account in the demo, so it creates no object.
     for controller in (one for one in registered.TOGETHER if one.name != "blob-csi"):
         kinds = "|".join(own.kind for own in controller.default_owned())
-        for what, verdict in (("deleted", "made anew"), ("unlabelled", "labelled again")):
-            told = rf"^\S+ +({kinds}) \S+ {what} +{verdict} +({TOOK})$"
-            assert re.search(told, output, re.MULTILINE), (controller.name, what)
-    assert re.search(r"label quotas\S+=250 +followed", output)
-    assert re.search(r"label quotas\S+=plenty +default kept, told", output)
-    assert re.search(r"the suite restarts, objects deleted meanwhile +made anew", output)
-    assert re.search(rf"{tenants.NEWCOMER.name} +a new tenant's namespace appears", output)
-    assert "All is as it should be." in output
+        for what, outcome in (("deleted", "recreated"), ("label removed", "label restored")):
+            line = rf"^\S+ +({kinds}) \S+ {what} +{outcome} +({DURATION})$"
+            assert re.search(line, output, re.MULTILINE), (controller.name, what)
+    assert re.search(r"label quotas\S+=250 +applied", output)
+    assert re.search(r"label quotas\S+=plenty +reported, default", output)
+    assert re.search(r"manager restarted after objects were deleted +recreated", output)
+    assert re.search(rf"{tenants.NEW.name} +namespace of a new Profile created", output)
+    assert "All checks passed." in output
 
 
 def test_the_table_has_every_profile_and_every_controller(output: str) -> None:
-    table = output.partition("PROFILE")[2].partition("What befalls")[0]
+    table = output.partition("PROFILE")[2].partition("Simulated failures")[0]
 
     for controller in registered.TOGETHER:
         assert controller.name.partition("-")[0].upper() in table
     for tenant in tenants.TENANTS:
-        row = rf"^{tenant.name} +(ready|NOT|paused) "
+        row = rf"^{tenant.name} +(ready|failed|paused) "
         assert re.search(row, table, re.MULTILINE), tenant.name
     assert "'plenty' is not a quantity" in table
 
 
-def test_without_a_terminal_lines_are_plain(output: str) -> None:
+def test_the_output_without_a_terminal_has_no_control_codes(output: str) -> None:
     assert not re.search(r"[^\n\x20-\x7e─…]", output)
     assert max(len(line) for line in output.splitlines()) <= 100
 
 
-def test_nothing_is_left_behind(output: str, scratch: Path) -> None:
+def test_a_finished_demo_leaves_no_file_and_no_process(output: str, scratch: Path) -> None:
     assert output
     assert not list(scratch.iterdir())
     assert running_below(scratch) == []
 
 
-def test_a_suite_that_dies_fails_the_demo_and_its_log_is_named(tmp_path: Path) -> None:
+def test_a_killed_manager_fails_the_demo_with_the_path_of_its_log(tmp_path: Path) -> None:
     with started(tmp_path) as process:
-        read_until(process, "What befalls")
+        read_until(process, "Simulated failures")
         for pid in running_below(tmp_path, "profiles_controller all"):
             os.kill(pid, signal.SIGKILL)
-        said, _ = process.communicate(timeout=SECONDS)
+        output, _ = process.communicate(timeout=SECONDS)
 
     (folder,) = tmp_path.iterdir()
-    assert process.returncode == 1, said
-    assert "FAILED: the suite ended by itself with code -9" in said
-    assert str(folder) in said
-    assert (folder / "suite.log").read_text()
+    assert process.returncode == 1, output
+    assert "FAILED: the manager exited with code -9" in output
+    assert str(folder) in output
+    assert (folder / "manager.log").read_text()
     assert running_below(tmp_path) == []
 
 
-def test_an_interrupted_demo_ends_what_it_started(tmp_path: Path) -> None:
+def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         read_until(process, "Kubeflow")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=SECONDS)
+        output, _ = process.communicate(timeout=SECONDS)
 
-    assert process.returncode == 130, said
-    assert "interrupted; everything is stopped" in said
+    assert process.returncode == 130, output
+    assert "interrupted; everything is stopped" in output
     assert not list(tmp_path.iterdir())
     assert running_below(tmp_path) == []
 
 
-def test_keep_leaves_a_cluster_that_repairs_and_says_how_to_end_it(tmp_path: Path) -> None:
+def test_keep_leaves_a_working_cluster_and_prints_how_to_stop_it(tmp_path: Path) -> None:
     with started(tmp_path, "--keep") as process:
-        said, _ = process.communicate(timeout=SECONDS)
+        output, _ = process.communicate(timeout=SECONDS)
 
-    group = int(re.findall(r"kill -KILL -- -(\d+)", said)[0])
+    group = int(re.findall(r"kill -KILL -- -(\d+)", output)[0])
     try:
-        assert process.returncode == 0, said
-        kubeconfig = Path(re.findall(r"KUBECONFIG=(\S+)", said)[0])
+        assert process.returncode == 0, output
+        kubeconfig = Path(re.findall(r"KUBECONFIG=(\S+)", output)[0])
         assert kubeconfig.is_file()
         difference = [sys.executable, "-m", "profiles_controller", "diff", "all"]
         subprocess.run(
-            [*difference, tenants.BYSTANDERS[0].name, "--kubeconfig", kubeconfig], check=True
+            [*difference, tenants.UNTOUCHED[0].name, "--kubeconfig", kubeconfig], check=True
         )
     finally:
         os.killpg(group, signal.SIGKILL)
-    waiting.until(lambda: running_below(tmp_path) == [], "cluster and suite have ended")
+    waiting.until(lambda: running_below(tmp_path) == [], "cluster and manager have stopped")

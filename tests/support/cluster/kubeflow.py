@@ -116,7 +116,7 @@ def create_tenant(plane: ControlPlane, name: str, **profile: Any) -> Json:
     """A Profile (arguments as `create_profile`), its namespace and all that Kubeflow puts there."""
     created = create_profile(plane, name, **profile)
     create_namespace(plane, created)
-    furnish_namespace(plane, created)
+    create_namespace_objects(plane, created)
     return created
 
 
@@ -191,14 +191,14 @@ def owner_reference(profile: Json) -> Json:
     }
 
 
-def furnish_namespace(plane: ControlPlane, profile: Json) -> None:
+def create_namespace_objects(plane: ControlPlane, profile: Json) -> None:
     """Service accounts, bindings, the Profile's own quota, and where Istio is its policy."""
-    plane.apply(*furniture(profile))
+    plane.apply(*namespace_objects(profile))
     if answers(plane, f"/apis/{ISTIO}"):
         plane.apply(owner_policy(profile))
 
 
-def furniture(profile: Json) -> list[Json]:
+def namespace_objects(profile: Json) -> list[Json]:
     """What Kubeflow makes in the namespace, without the policy that needs Istio's CRD."""
     name, owner = profile["metadata"]["name"], profile["spec"]["owner"]
     objects = [

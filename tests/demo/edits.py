@@ -1,6 +1,6 @@
-"""What the scenes need to know of single kinds and controllers: the place to add to, as data.
+"""Data about single kinds and controllers: how to edit an object, and labels that override values.
 
-A kind or controller without an entry is relabelled and deleted all the same.
+Objects of a kind without an entry are stripped of their label and deleted, too.
 """
 
 import dataclasses
@@ -15,46 +15,49 @@ Path = tuple[str | int, ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Edit:
-    """A careless or hostile change to an object: a JSON merge patch, and what it does, in words."""
+    """An unwanted change to an object: a JSON merge patch, and its description."""
 
-    words: str
+    description: str
     patch: Json
 
 
 EDITS: Mapping[str, Edit] = {
-    "ResourceQuota": Edit(words="at 9000 pods", patch={"spec": {"hard": {"pods": "9000"}}}),
+    "ResourceQuota": Edit(
+        description="set to 9000 pods", patch={"spec": {"hard": {"pods": "9000"}}}
+    ),
     "LimitRange": Edit(
-        words="at 64 cpu",
+        description="set to 64 cpu",
         patch={"spec": {"limits": [{"type": "Container", "default": {"cpu": "64"}}]}},
     ),
     "NetworkPolicy": Edit(
-        words="opened to everyone", patch={"spec": {"ingress": [{}], "policyTypes": ["Ingress"]}}
+        description="opened to all", patch={"spec": {"ingress": [{}], "policyTypes": ["Ingress"]}}
     ),
     "Role": Edit(
-        words="given every right",
+        description="granted all rights",
         patch={"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]},
     ),
-    "RoleBinding": Edit(words="emptied", patch={"subjects": []}),
+    "RoleBinding": Edit(description="subjects removed", patch={"subjects": []}),
     "AuthorizationPolicy": Edit(
-        words="opened to everyone", patch={"spec": {"action": "ALLOW", "rules": [{}]}}
+        description="opened to all", patch={"spec": {"action": "ALLOW", "rules": [{}]}}
     ),
     "PodDefault": Edit(
-        words="for unprotected data",
+        description="unclassified",
         patch={"spec": {"labels": {"data.statcan.gc.ca/classification": "unclassified"}}},
     ),
-    "ConfigMap": Edit(words="added to", patch={"data": {"edited": "by hand"}}),
+    "ConfigMap": Edit(description="edited", patch={"data": {"edited": "by hand"}}),
 }
-"""By kind; for kinds whose content is the suite's, but for what is in USERS_OWN."""
+"""By kind. The controllers restore the content of these kinds, except for USER_EDITABLE."""
 
-USERS_OWN = frozenset(("ConfigMap", name) for name in pipelines.CONFIG_MAPS)
-"""Kind and name of what users may edit: their edits are kept."""
+USER_EDITABLE = frozenset(("ConfigMap", name) for name in pipelines.CONFIG_MAPS)
+"""Kind and name of the objects that users may edit: the controllers preserve the edits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Override:
-    """A label that a tenant may set, and where its value arrives.
+    """A label on a Profile that overrides a value of an object.
 
-    `refused` is a value that must be refused, by a condition that names it.
+    `path` is the place of the value in the object. `invalid` is a value that the controller must
+    refuse, in a condition that contains it.
     """
 
     controller: str
@@ -63,14 +66,14 @@ class Override:
     kind: str
     name: str
     path: Path
-    refused: str
+    invalid: str
 
     def key(self, tenant: str) -> Key:
-        """Of the object that takes the value."""
+        """The key of the object that has the value."""
         return Key(self.kind, tenant, self.name)
 
     def read(self, body: Json | None) -> object:
-        """What the object has there, or None."""
+        """The value of the object, or None."""
         found: object = body
         for step in self.path:
             match found, step:
@@ -91,7 +94,7 @@ OVERRIDES = (
         kind="ResourceQuota",
         name="quotas",
         path=("spec", "hard", "pods"),
-        refused="plenty",
+        invalid="plenty",
     ),
     Override(
         controller="limitranges",
@@ -100,6 +103,6 @@ OVERRIDES = (
         kind="LimitRange",
         name="default-container-limits",
         path=("spec", "limits", 0, "default", "cpu"),
-        refused="much",
+        invalid="much",
     ),
 )

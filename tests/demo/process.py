@@ -1,4 +1,4 @@
-"""The suite as a process of its own, with the rights that it asks for and no other."""
+"""The controllers in one process, with the permissions of their ClusterRole only."""
 
 import os
 import signal
@@ -25,18 +25,18 @@ OK = 200
 LAST_LINES = 8
 
 
-class SuiteError(Exception):
-    """The suite did not start, ended, or would not end; the text ends with its last log lines."""
+class ManagerError(Exception):
+    """The process did not start, exited, or did not stop. The message has the end of its log."""
 
 
-class Suite:
-    """`profiles-controller all`, logging into a file of the folder."""
+class ManagerProcess:
+    """`profiles-controller all`. It writes its log to a file of the folder."""
 
     def __init__(
         self, plane: ControlPlane, controllers: Sequence[AnyController], folder: Path
     ) -> None:
         kubeconfig = service_account.bind(plane, NAME, rbac.cluster_role(controllers, NAME))
-        self.log = folder / "suite.log"
+        self.log = folder / "manager.log"
         self.address = f"127.0.0.1:{free()}"
         self._group = plane.process_group
         self._command = (
@@ -46,7 +46,7 @@ class Suite:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns at once; `await_ready` waits."""
+        """Starts the process and returns at once. `wait_ready` waits for it."""
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= NO_STORE
         with self.log.open("ab") as log:
@@ -59,22 +59,22 @@ class Suite:
                 stderr=log,
             )
 
-    def await_ready(self) -> None:
-        """Until /readyz says so: every informer has listed its kind."""
+    def wait_ready(self) -> None:
+        """Waits until /readyz returns 200: the caches of all informers are synced."""
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
             self.check()
             if time.monotonic() > deadline:
-                raise self._trouble(f"the suite was not ready within {READY_SECONDS:.0f} s")
+                raise self._error(f"the manager was not ready within {READY_SECONDS:.0f} s")
             time.sleep(0.05)
 
     def check(self) -> None:
-        """Raises SuiteError when it has ended without having been told to."""
+        """Raises ManagerError when the process has exited unexpectedly."""
         if self._process is not None and self._process.poll() is not None:
-            raise self._trouble(f"the suite ended by itself with code {self._process.returncode}")
+            raise self._error(f"the manager exited with code {self._process.returncode}")
 
     def stop(self) -> None:
-        """Tells it to end; raises SuiteError when it does not, or not in order."""
+        """Sends SIGTERM and waits. Raises ManagerError when the process does not exit with 0."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -83,27 +83,27 @@ class Suite:
             code = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             kill(process)
-            trouble = f"the suite did not end within {STOP_SECONDS:.0f} s of SIGTERM"
-            raise self._trouble(trouble) from None
+            message = f"the manager did not exit within {STOP_SECONDS:.0f} s of SIGTERM"
+            raise self._error(message) from None
         if code:
-            raise self._trouble(f"the suite ended with code {code} when asked to end")
+            raise self._error(f"the manager exited with code {code} after SIGTERM")
 
     def kill(self) -> None:
-        """Ends it however it stands; may be repeated."""
+        """Kills the process. May be repeated."""
         process, self._process = self._process, None
         if process is not None:
             kill(process)
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as answer:
-                return bool(answer.status == OK)
+            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as response:
+                return bool(response.status == OK)
         except (OSError, urllib.error.URLError):
             return False
 
-    def _trouble(self, sentence: str) -> SuiteError:
+    def _error(self, message: str) -> ManagerError:
         lines = self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
-        return SuiteError("\n".join([f"{sentence}; the end of its log:", *lines]))
+        return ManagerError("\n".join([f"{message}. The end of its log:", *lines]))
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The demo's own watch, of the standard library alone: it sees what anybody with kubectl sees."""
+"""A watch that uses the standard library only, independent of the code under test."""
 
 import contextlib
 import http.client
@@ -16,37 +16,37 @@ PAUSE_SECONDS = 0.2
 OK = 200
 
 
-class Audience(Protocol):
-    """Who is told, from the watching threads."""
+class EventHandler(Protocol):
+    """Receives the objects, in the threads of the watches."""
 
-    def reset(self, kind: str, bodies: Sequence[Json]) -> None:
-        """These are all objects of the kind."""
+    def replace(self, kind: str, bodies: Sequence[Json]) -> None:
+        """A list returned these objects of the kind."""
 
-    def put(self, kind: str, body: Json) -> None:
-        """The object is new or has changed."""
+    def upsert(self, kind: str, body: Json) -> None:
+        """The object was added or modified."""
 
-    def drop(self, kind: str, body: Json) -> None:
-        """The object is gone."""
+    def delete(self, kind: str, body: Json) -> None:
+        """The object was deleted."""
 
 
 class Watch:
-    """Lists and watches one kind in a thread until `stop`; begins anew whatever happens."""
+    """Lists and watches one kind in a thread until `stop`. It lists again after any error."""
 
-    def __init__(self, plane: ControlPlane, kind: Kind, audience: Audience) -> None:
+    def __init__(self, plane: ControlPlane, kind: Kind, handler: EventHandler) -> None:
         self._plane = plane
         self._kind = kind
-        self._audience = audience
+        self._handler = handler
         self._stopped = threading.Event()
         self._tls = ssl.create_default_context(cafile=str(plane.ca_file))
         self._connection: http.client.HTTPSConnection | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch {kind.name}", daemon=True)
 
     def start(self) -> None:
-        """Begins with a list, so that nothing that exists is missed."""
+        """Starts the thread, which lists the objects first."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, also in the middle of a read."""
+        """Stops the thread, even during a read."""
         self._stopped.set()
         connection = self._connection
         if connection is not None and connection.sock is not None:
@@ -56,14 +56,14 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            # An API server that ends a stream, or a kind that is not served yet, is everyday life.
+            # The API server may end a stream, and may not serve the kind yet.
             with contextlib.suppress(OSError, ValueError, http.client.HTTPException, StatusError):
                 self._follow(self._list())
             self._stopped.wait(PAUSE_SECONDS)
 
     def _list(self) -> str:
         page = self._plane.request("GET", self._kind.path())
-        self._audience.reset(self._kind.name, page["items"])
+        self._handler.replace(self._kind.name, page["items"])
         version: str = page["metadata"]["resourceVersion"]
         return version
 
@@ -71,9 +71,9 @@ class Watch:
         for event in self._events(version):
             match event["type"]:
                 case "ADDED" | "MODIFIED":
-                    self._audience.put(self._kind.name, event["object"])
+                    self._handler.upsert(self._kind.name, event["object"])
                 case "DELETED":
-                    self._audience.drop(self._kind.name, event["object"])
+                    self._handler.delete(self._kind.name, event["object"])
                 case _:
                     return
 
@@ -87,17 +87,17 @@ class Watch:
                 f"{self._kind.path()}?watch=1&resourceVersion={version}",
                 headers={"Authorization": f"Bearer {self._plane.admin_token}"},
             )
-            answer = connection.getresponse()
-            if answer.status != OK:
+            response = connection.getresponse()
+            if response.status != OK:
                 return
-            while not self._stopped.is_set() and (line := answer.readline()):
+            while not self._stopped.is_set() and (line := response.readline()):
                 yield json.loads(line)
 
 
 @contextlib.contextmanager
-def watching(plane: ControlPlane, kinds: Sequence[str], audience: Audience) -> Iterator[None]:
-    """A watch for each of the kinds, as long as this lasts."""
-    watches = [Watch(plane, KINDS[kind], audience) for kind in kinds]
+def watching(plane: ControlPlane, kinds: Sequence[str], handler: EventHandler) -> Iterator[None]:
+    """Watches the kinds while the context is open."""
+    watches = [Watch(plane, KINDS[kind], handler) for kind in kinds]
     for watch in watches:
         watch.start()
     try:

@@ -1,4 +1,4 @@
-"""What the demo knows of the cluster, out of its watches and nothing else."""
+"""The state of the cluster, from the demo's own watches."""
 
 import collections
 import dataclasses
@@ -11,13 +11,13 @@ from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
 from controllers.profiles import KIND
 from tests.support.controlplane import Json
 
-SPOKEN = ("labels", "annotations", "ownerReferences")
-GLANCE_SECONDS = 0.5
+WRITTEN_METADATA = ("labels", "annotations", "ownerReferences")
+POLL_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A condition of a Profile: `status` is True, False or Unknown, as text."""
+    """A condition of a Profile. `status` is True, False or Unknown, as text."""
 
     status: str
     message: str
@@ -28,7 +28,7 @@ ABSENT = Condition(status="", message="")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """Something about an object that somebody wrote; `at` is seconds since the epoch."""
+    """A write to an object. `at` is seconds since the epoch."""
 
     at: float
     tenant: str
@@ -36,8 +36,8 @@ class Change:
     verb: str
 
 
-class World:
-    """Profiles and the objects of the watched kinds. Thread-safe; everyone is told of changes."""
+class ClusterState:
+    """Profiles and the objects of the watched kinds. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -46,30 +46,30 @@ class World:
         self._last: dict[str, Change] = {}
         self._writes: collections.Counter[str] = collections.Counter()
 
-    # What the watches tell
+    # The event handler of the watches
 
-    def reset(self, kind: str, bodies: Sequence[Json]) -> None:
+    def replace(self, kind: str, bodies: Sequence[Json]) -> None:
         present = {key_of(kind, body) for body in bodies}
         with self._changed:
-            known = {KIND: [key_of(KIND, body) for body in self._profiles.values()]}
-            for key in known.get(kind, [key for key in self._objects if key.kind == kind]):
+            cached = {KIND: [key_of(KIND, body) for body in self._profiles.values()]}
+            for key in cached.get(kind, [key for key in self._objects if key.kind == kind]):
                 if key not in present:
-                    self._forget(key)
+                    self._delete(key)
             for body in bodies:
-                self._take(kind, body)
+                self._upsert(kind, body)
             self._changed.notify_all()
 
-    def put(self, kind: str, body: Json) -> None:
+    def upsert(self, kind: str, body: Json) -> None:
         with self._changed:
-            self._take(kind, body)
+            self._upsert(kind, body)
             self._changed.notify_all()
 
-    def drop(self, kind: str, body: Json) -> None:
+    def delete(self, kind: str, body: Json) -> None:
         with self._changed:
-            self._forget(key_of(kind, body))
+            self._delete(key_of(kind, body))
             self._changed.notify_all()
 
-    def _take(self, kind: str, body: Json) -> None:
+    def _upsert(self, kind: str, body: Json) -> None:
         key = key_of(kind, body)
         if kind == KIND:
             self._profiles[key.name] = body
@@ -77,32 +77,32 @@ class World:
         before = self._objects.get(key)
         self._objects[key] = body
         if before is None:
-            self._note(key, body, "created")
-        elif said(before) != said(body):
-            self._note(key, body, "changed")
+            self._count(key, body, "created")
+        elif written_content(before) != written_content(body):
+            self._count(key, body, "changed")
 
-    def _forget(self, key: Key) -> None:
+    def _delete(self, key: Key) -> None:
         if key.kind == KIND:
             self._profiles.pop(key.name, None)
             self._last.pop(key.name, None)
         elif body := self._objects.pop(key, None):
-            self._note(key, body, "deleted")
+            self._count(key, body, "deleted")
 
-    def _note(self, key: Key, body: Json, verb: str) -> None:
+    def _count(self, key: Key, body: Json, verb: str) -> None:
         tenant = tenant_of(body)
         if component_of(body) or tenant in self._last:
             self._last[tenant] = Change(at=time.time(), tenant=tenant, key=key, verb=verb)
             self._writes[tenant] += 1
 
-    # What may be asked
+    # Queries
 
     def profiles(self) -> list[str]:
-        """Their names, in order."""
+        """The names of the Profiles, sorted."""
         with self._changed:
             return sorted(self._profiles)
 
     def condition(self, profile: str, kind: str) -> Condition:
-        """As the Profile's status has it; ABSENT where it has none."""
+        """The condition of this type in the Profile's status, or ABSENT."""
         with self._changed:
             status = self._profiles.get(profile, {}).get("status", {})
             for entry in status.get("conditions") or ():
@@ -111,44 +111,44 @@ class World:
         return ABSENT
 
     def get(self, key: Key) -> Json | None:
-        """The object under this key."""
+        """The object, or None."""
         with self._changed:
             return self._objects.get(key)
 
-    def kept(self, tenant: str, controller: str = "") -> dict[Key, Json]:
-        """The objects that carry a controller's labels (of any, without one), by key."""
+    def owned(self, tenant: str, controller: str = "") -> dict[Key, Json]:
+        """The tenant's objects with the labels of a controller, or of any controller."""
         with self._changed:
             return {
                 key: body
                 for key, body in sorted(self._objects.items())
                 if tenant_of(body) == tenant
-                and (found := component_of(body))
-                and controller in ("", found)
+                and (component := component_of(body))
+                and controller in ("", component)
             }
 
     def last_change(self, tenant: str) -> Change | None:
-        """Of the objects of a tenant."""
+        """The last write to one of the tenant's objects."""
         with self._changed:
             return self._last.get(tenant)
 
     def writes(self, tenants: Iterable[str]) -> Mapping[str, int]:
-        """How often something about their objects has been written so far."""
+        """The number of writes to the objects of each tenant."""
         with self._changed:
             return {tenant: self._writes[tenant] for tenant in tenants}
 
-    def wait(self, lacking: Callable[[], str], seconds: float, watchful: Callable[[], None]) -> str:
-        """Until `lacking` has nothing to name, or the time is over: then what it names still.
+    def wait(self, pending: Callable[[], str], seconds: float, check: Callable[[], None]) -> str:
+        """Waits until `pending` returns an empty text, or the time is over; returns its last text.
 
-        `watchful` is called now and then, and may raise.
+        `check` is called at least every POLL_SECONDS, and may raise.
         """
         deadline = time.monotonic() + seconds
         with self._changed:
-            while lack := lacking():
+            while text := pending():
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return lack
-                self._changed.wait(min(left, GLANCE_SECONDS))
-                watchful()
+                    return text
+                self._changed.wait(min(left, POLL_SECONDS))
+                check()
         return ""
 
 
@@ -158,7 +158,7 @@ def key_of(kind: str, body: Json) -> Key:
 
 
 def tenant_of(body: Json) -> str:
-    """The Profile that controls the object, else its namespace."""
+    """The Profile that owns the object, or else its namespace."""
     for reference in body["metadata"].get("ownerReferences") or ():
         if reference["kind"] == KIND:
             name: str = reference["name"]
@@ -167,14 +167,14 @@ def tenant_of(body: Json) -> str:
 
 
 def component_of(body: Json) -> str:
-    """The controller that keeps the object; empty when it is none of the suite's."""
+    """The controller that manages the object, or an empty text."""
     labels = body["metadata"].get("labels") or {}
-    ours = labels.get(MANAGED_BY_LABEL) == MANAGED_BY
-    return str(labels.get(COMPONENT_LABEL, "")) if ours else ""
+    managed = labels.get(MANAGED_BY_LABEL) == MANAGED_BY
+    return str(labels.get(COMPONENT_LABEL, "")) if managed else ""
 
 
-def said(body: Json) -> str:
-    """What somebody wrote of an object, the server's own notes and the status left out."""
-    metadata = {key: body["metadata"][key] for key in SPOKEN if body["metadata"].get(key)}
+def written_content(body: Json) -> str:
+    """The object without its status and the metadata that the API server sets."""
+    metadata = {key: body["metadata"][key] for key in WRITTEN_METADATA if body["metadata"].get(key)}
     content = {key: value for key, value in body.items() if key not in ("metadata", "status")}
     return json.dumps([metadata, content], sort_keys=True)
