@@ -1,9 +1,10 @@
-"""Commands that end by themselves, against a real API server."""
+"""Commands that end by themselves, on a real API server."""
 
 import json
 
 import pytest
 
+from tests.support.cli.run import cells
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster import suite as running
 from tests.support.cluster.audit import Audit
@@ -24,13 +25,14 @@ def audit(control_plane: ControlPlane, kubeconfig: str) -> Audit:
     return Audit(control_plane, service_account.user("commands"))
 
 
-def rows(output: str) -> dict[tuple[str, str], str]:
+def results(output: str) -> dict[tuple[str, str], str]:
     return {
-        (row["profile"], row["controller"]): row["result"] for row in json.loads(output)["rows"]
+        (one["profile"], one["controller"]): one["result"]
+        for one in json.loads(output)["results"]
     }
 
 
-def test_once_reconciles_every_profile_and_ends_with_0(
+def test_once_reconciles_every_profile_and_exits_0(
     control_plane: ControlPlane, kubeconfig: str
 ) -> None:
     kubeflow.create_tenants(control_plane, ["once"])
@@ -40,13 +42,13 @@ def test_once_reconciles_every_profile_and_ends_with_0(
     again = running.run("quotas", "--once", "--kubeconfig", kubeconfig)
 
     assert first.returncode == again.returncode == 0, first.stderr
-    assert rows(first.stdout)["once", "quotas"] == "changed"
-    assert rows(first.stdout)["once", "limitranges"] == "changed"
-    assert "once  quotas  ready" in again.stdout
+    assert results(first.stdout)["once", "quotas"] == "changed"
+    assert results(first.stdout)["once", "limitranges"] == "changed"
+    assert ["once", "quotas", "unchanged"] in [row[:3] for row in cells(again.stdout)]
     assert observe.is_in_shape(control_plane, "once")
 
 
-def test_once_ends_with_3_when_a_profile_failed(
+def test_once_exits_3_when_a_profile_failed(
     control_plane: ControlPlane, kubeconfig: str
 ) -> None:
     control_plane.apply(
@@ -59,11 +61,13 @@ def test_once_ends_with_3_when_a_profile_failed(
 
     kubeflow.delete_profile(control_plane, "once-foreign")
     assert done.returncode == 3, done.stderr
-    assert "once-foreign  quotas  refused  namespace once-foreign is not controlled" in done.stdout
+    (row,) = (row for row in cells(done.stdout) if row[:2] == ["once-foreign", "quotas"])
+    assert row[2] == "refused"
+    assert row[-1].startswith("namespace once-foreign is not controlled")
     assert observe.is_in_shape(control_plane, "once-fine")
 
 
-def test_a_dry_run_writes_nothing_and_tells_what_it_would_do(
+def test_once_with_dry_run_writes_nothing_and_prints_what_it_would_change(
     control_plane: ControlPlane, kubeconfig: str, audit: Audit
 ) -> None:
     kubeflow.create_tenants(control_plane, ["dry"])
@@ -71,14 +75,14 @@ def test_a_dry_run_writes_nothing_and_tells_what_it_would_do(
     done = running.run("all", "--once", "--dry-run", "--kubeconfig", kubeconfig)
 
     assert done.returncode == 0, done.stderr
-    assert "dry  quotas  changed  create=1" in done.stdout
+    assert ["dry", "quotas", "changed", "1 create"] in [row[:4] for row in cells(done.stdout)]
     assert audit.writes() == []
     assert audit.lists()["resourcequotas"] == 1
     assert observe.find(control_plane, observe.quota_path("dry")) is None
     assert observe.conditions(control_plane, "dry") == {}
 
 
-def test_a_dry_run_that_goes_on_writes_nothing_either(
+def test_a_dry_run_without_once_writes_nothing(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     kubeflow.create_tenants(control_plane, ["drier"])
@@ -88,7 +92,7 @@ def test_a_dry_run_that_goes_on_writes_nothing_either(
     suite = suites.start("all", "--dry-run", "--resync", "0.01", kubeconfig=path).wait_ready()
     waiting.until(
         lambda: len(suite.lines(profile="drier", message="would reconcile")) >= 4,
-        "it has looked at the profile more than once",
+        "the controller reconciled the profile more than once",
     )
 
     assert suite.stop() == 0
@@ -96,7 +100,7 @@ def test_a_dry_run_that_goes_on_writes_nothing_either(
     assert observe.find(control_plane, observe.quota_path("drier")) is None
 
 
-def test_a_diff_tells_by_its_exit_code_what_would_change(
+def test_the_exit_code_of_diff_states_whether_anything_would_change(
     control_plane: ControlPlane, kubeconfig: str, audit: Audit
 ) -> None:
     kubeflow.create_tenants(control_plane, ["different"])
@@ -111,19 +115,21 @@ def test_a_diff_tells_by_its_exit_code_what_would_change(
     same = diff("different")
     observe.patch(control_plane, observe.quota_path("different"), {"spec": {"hard": {"pods": "1"}}})
     edited = diff("different")
-    unknown = diff("nobody-of-this-name")
+    unknown = diff("no-such-profile")
 
     assert missing[0] == 1
-    assert "+ different  quotas  ResourceQuota different/quotas create" in missing[1]
+    created = ["different", "quotas", "create", "ResourceQuota different/quotas"]
+    assert created in [row[:4] for row in cells(missing[1])]
     assert written == []
     assert (same[0], same[1]) == (0, "nothing would change\n")
     assert edited[0] == 1
-    assert "~ different  quotas  ResourceQuota different/quotas update" in edited[1]
+    updated = ["different", "quotas", "update", "ResourceQuota different/quotas"]
+    assert updated in [row[:4] for row in cells(edited[1])]
     assert unknown[0] == 2
-    assert "there is no Profile 'nobody-of-this-name'" in unknown[2]
+    assert "Profile 'no-such-profile' not found" in unknown[2]
 
 
-def test_a_kubeconfig_that_is_none_is_named_without_a_traceback() -> None:
+def test_an_invalid_kubeconfig_is_named_without_a_traceback() -> None:
     for arguments in (("quotas",), ("diff", "quotas"), ("all", "--once")):
         done = running.run(*arguments, "--kubeconfig", "/nowhere/kubeconfig")
 
@@ -132,7 +138,7 @@ def test_a_kubeconfig_that_is_none_is_named_without_a_traceback() -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_command_that_meets_a_refusal_says_which_right_is_missing(
+def test_a_command_without_a_permission_names_the_permission(
     control_plane: ControlPlane,
 ) -> None:
     powerless = {

@@ -1,4 +1,4 @@
-"""What a platform engineer with read-only rights is told by `status` on a real API server."""
+"""The command status with read-only permissions on a real API server."""
 
 import json
 import signal
@@ -22,15 +22,15 @@ from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("status")
 
-PEOPLE = "status-reader"
-JUDGED = {one.name for one in registry.controllers() if not one.external}
+READER = "status-reader"
+WITH_DRIFT = {one.name for one in registry.controllers() if not one.external}
 
 
 @pytest.fixture(scope="module")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """The module's own: what is installed follows from what anybody has left on any Profile.
+    """A control plane for this module: any condition on a Profile changes what is installed.
 
-    And an older one: lists come in pages alone.
+    It does not stream lists, like older versions.
     """
     with ControlPlane.start(
         tmp_path_factory.mktemp("control-plane"),
@@ -48,20 +48,20 @@ def writer(suites: Suites) -> Path:
 
 @pytest.fixture(scope="module")
 def reader(control_plane: ControlPlane) -> Path:
-    """Who may do what `permissions status` prints, and nothing else."""
+    """A kubeconfig with the permissions that `permissions status` prints."""
     role = yaml.safe_load(suite.run("permissions", "status").stdout)
     assert role["rules"] == reader_role(registry.controllers(), "any")["rules"]
-    role["metadata"]["name"] = PEOPLE
-    return service_account.bind(control_plane, PEOPLE, role)
+    role["metadata"]["name"] = READER
+    return service_account.bind(control_plane, READER, role)
 
 
-def in_shape(plane: ControlPlane, writer: Path, *names: str) -> None:
-    """Tenants that every controller has served once; nobody serves them any more."""
+def create_reconciled_tenants(plane: ControlPlane, writer: Path, *names: str) -> None:
+    """Creates tenants and reconciles them once; no controller runs afterwards."""
     kubeflow.create_tenants(plane, names)
-    serve(writer)
+    reconcile_once(writer)
 
 
-def serve(writer: Path) -> None:
+def reconcile_once(writer: Path) -> None:
     done = suite.run(
         "all",
         "--once",
@@ -73,18 +73,18 @@ def serve(writer: Path) -> None:
     assert done.returncode in (0, 3), done.stderr
 
 
-def test_an_api_server_without_streamed_lists_is_asked_for_pages(
+def test_lists_are_paged_on_an_api_server_without_streamed_lists(
     control_plane: ControlPlane, writer: Path
 ) -> None:
     audit = Audit(control_plane, service_account.user("status-writer"))
-    in_shape(control_plane, writer, "paged")
+    create_reconciled_tenants(control_plane, writer, "paged")
 
     assert audit.counts()["list", "resourcequotas"] == 1
     assert observe.find(control_plane, observe.quota_path("paged")) is not None
 
 
 def status(reader: Path, *arguments: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]], str]:
-    """Exit code, rows by profile and controller, and what was said beside them."""
+    """Returns the exit code, the statuses by profile and controller, and standard error."""
     command = ("status", *arguments, "--kubeconfig", str(reader), "-o", "json")
     done = suite.run(*command)
     assert "Traceback" not in done.stderr
@@ -96,28 +96,28 @@ def status(reader: Path, *arguments: str) -> tuple[int, dict[tuple[str, str], di
     )
 
 
-def test_a_profile_in_shape_is_ready_with_every_controller(
+def test_a_reconciled_profile_is_ready_for_every_controller(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    audit = Audit(control_plane, service_account.user(PEOPLE))
-    in_shape(control_plane, writer, "shown")
+    audit = Audit(control_plane, service_account.user(READER))
+    create_reconciled_tenants(control_plane, writer, "shown")
 
-    code, rows, said = status(reader, "shown")
+    code, rows, stderr = status(reader, "shown")
 
-    assert (code, said) == (0, "")
+    assert (code, stderr) == (0, "")
     assert {name for _, name in rows} == {one.name for one in registered.TOGETHER}
     for (_, name), row in rows.items():
-        assert row["state"] == "ready", row
-        assert row["drift"] == ([] if name in JUDGED else None), row
+        assert row["state"] == "Ready", row
+        assert row["drift"] == ([] if name in WITH_DRIFT else None), row
     assert rows["shown", "quotas"]["objects"] == {"ResourceQuota": 1}
     assert rows["shown", "network"]["objects"]["NetworkPolicy"] > 5
     assert (audit.writes(), audit.denied()) == ([], [])
 
 
-def test_without_a_name_all_profiles_are_shown_and_no_controller_that_is_not_there(
+def test_without_names_all_profiles_and_installed_controllers_are_shown(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    in_shape(control_plane, writer, "one-of-all", "another-of-all")
+    create_reconciled_tenants(control_plane, writer, "one-of-all", "another-of-all")
 
     code, rows, _ = status(reader)
 
@@ -129,34 +129,34 @@ def test_without_a_name_all_profiles_are_shown_and_no_controller_that_is_not_the
 def test_since_is_when_the_conditions_last_changed(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    in_shape(control_plane, writer, "dated")
+    create_reconciled_tenants(control_plane, writer, "dated")
     path = f"{kubeflow.PROFILES}/dated"
     first = status(reader, "dated")[1]["dated", "quotas"]["since"]
-    # A time is told in whole seconds: the next one must not fall into the same.
+    # Times have whole seconds: the next one must differ.
     waiting.until(
         lambda: datetime.now(UTC) > datetime.fromisoformat(first) + timedelta(seconds=2),
         "the second is over",
     )
 
     observe.annotate(control_plane, path, note="the spec and metadata change, no condition does")
-    serve(writer)
+    reconcile_once(writer)
     unchanged = status(reader, "dated")[1]["dated", "quotas"]["since"]
     observe.label(control_plane, "dated", pods="plenty")
-    serve(writer)
+    reconcile_once(writer)
     code, rows, _ = status(reader, "dated")
 
     assert datetime.now(UTC) - datetime.fromisoformat(first) < timedelta(minutes=5)
     assert (first, code) == (unchanged, 1)
     assert rows["dated", "quotas"]["since"] > first
-    assert rows["dated", "quotas"]["state"] == "not ready"
+    assert rows["dated", "quotas"]["state"] == "NotReady"
     assert "'plenty' is not a quantity" in rows["dated", "quotas"]["message"]
-    assert rows["dated", "network"]["state"] == "ready"
+    assert rows["dated", "network"]["state"] == "Ready"
 
 
-def test_what_nobody_repaired_is_drift_by_the_settings_that_are_given(
+def test_drift_is_computed_with_the_settings_of_the_command(
     control_plane: ControlPlane, writer: Path, reader: Path, tmp_path: Path
 ) -> None:
-    in_shape(control_plane, writer, "drifted")
+    create_reconciled_tenants(control_plane, writer, "drifted")
     observe.patch(control_plane, observe.quota_path("drifted"), {"spec": {"hard": {"pods": "1"}}})
     observe.delete(control_plane, observe.limits_path("drifted"))
     file = tmp_path / "config.yaml"
@@ -169,44 +169,44 @@ def test_what_nobody_repaired_is_drift_by_the_settings_that_are_given(
     def actions(found: dict[tuple[str, str], dict[str, Any]], name: str) -> list[str]:
         return [change["action"] for change in found["drifted", name]["drift"]]
 
-    assert code == 0  # the conditions say so: nobody has looked since
+    assert code == 0  # by the conditions: no controller has reconciled since
     assert (actions(rows, "quotas"), actions(rows, "limitranges")) == (["update"], ["create"])
     assert rows["drifted", "limitranges"]["objects"] == {}
     assert (actions(other, "quotas"), actions(rows, "rbac")) == ([], [])
     assert {row["drift"] for row in without.values()} == {None}
 
 
-def test_a_paused_profile_is_shown_and_wakes_nobody(
+def test_a_paused_profile_is_shown_and_exits_0(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    in_shape(control_plane, writer, "dozing")
+    create_reconciled_tenants(control_plane, writer, "dozing")
     observe.annotate(control_plane, f"{kubeflow.PROFILES}/dozing", paused="quotas")
-    serve(writer)
+    reconcile_once(writer)
 
     code, rows, _ = status(reader, "dozing")
 
     assert code == 0
-    assert rows["dozing", "quotas"]["state"] == "paused"
-    assert rows["dozing", "limitranges"]["state"] == "ready"
+    assert rows["dozing", "quotas"]["state"] == "Paused"
+    assert rows["dozing", "limitranges"]["state"] == "Ready"
 
 
-def test_a_profile_that_nobody_has_looked_at_is_not_ready(
+def test_a_profile_without_a_condition_is_not_ready(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    in_shape(control_plane, writer, "looked-at")
+    create_reconciled_tenants(control_plane, writer, "looked-at")
     kubeflow.create_tenants(control_plane, ["overlooked"])
 
     code, rows, _ = status(reader, "overlooked", "--only", "quotas")
 
     assert (code, list(rows)) == (1, [("overlooked", "quotas")])
-    assert rows["overlooked", "quotas"]["state"] == "unknown"
+    assert rows["overlooked", "quotas"]["state"] == "Unknown"
     assert [one["action"] for one in rows["overlooked", "quotas"]["drift"]] == ["create"]
 
 
-def test_rights_that_are_missing_are_named(
+def test_missing_permissions_are_named(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    in_shape(control_plane, writer, "half-seen")
+    create_reconciled_tenants(control_plane, writer, "half-seen")
     assert status(reader, "half-seen")[0] == 0
     role = reader_role(registry.controllers(), "status-half")
     role["rules"] = [one for one in role["rules"] if one["resources"] != ["resourcequotas"]]
@@ -217,53 +217,53 @@ def test_rights_that_are_missing_are_named(
         {**role, "metadata": {"name": "status-blind"}, "rules": role["rules"][1:]},
     )
 
-    code, rows, said = status(half, "half-seen")
+    code, rows, stderr = status(half, "half-seen")
     blinded, _, why = status(blind, "half-seen")
 
     assert code == 0
-    assert rows["half-seen", "quotas"]["state"] == "ready"
+    assert rows["half-seen", "quotas"]["state"] == "Ready"
     assert rows["half-seen", "quotas"]["objects"] is None
     assert rows["half-seen", "limitranges"]["objects"] == {"LimitRange": 1}
-    for words in ("objects and drift of quotas", 'cannot list resource "resourcequotas"'):
-        assert words in said
+    for words in ("cannot determine objects and drift of quotas", 'cannot list resource "resourcequotas"'):
+        assert words in stderr
     assert blinded == 2
     assert 'cannot list resource "profiles"' in why
     assert "profiles-controller permissions status" in why
 
 
-def test_a_controllers_own_rights_are_enough_for_its_own_rows(
+def test_permissions_of_a_controller_suffice_for_its_own_rows(
     control_plane: ControlPlane, suites: Suites, writer: Path
 ) -> None:
-    """As `kubectl exec` into its pod has it: its account, its settings."""
-    in_shape(control_plane, writer, "from-within")
+    """This is what `kubectl exec` into its pod uses: its account and its settings."""
+    create_reconciled_tenants(control_plane, writer, "from-within")
     own = suites.identity("status-of-quotas", "quotas")
 
-    code, rows, said = status(own, "from-within", "--only", "quotas")
+    code, rows, stderr = status(own, "from-within", "--only", "quotas")
 
-    assert (code, said, list(rows)) == (0, "", [("from-within", "quotas")])
+    assert (code, stderr, list(rows)) == (0, "", [("from-within", "quotas")])
     assert (rows["from-within", "quotas"]["objects"], rows["from-within", "quotas"]["drift"]) == (
         {"ResourceQuota": 1},
         [],
     )
 
 
-def test_an_instances_own_rights_are_enough_for_its_own_rows(
+def test_permissions_of_a_variant_suffice_for_its_own_rows(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     kubeflow.create_tenants(control_plane, ["from-within-gitea"])
     settings = registered.settings(registry.load("gitea"))
     own = suites.identity("status-of-gitea", "gitea", gitea=settings)
 
-    code, rows, said = status(own, "from-within-gitea", "--only", "gitea-unclassified")
+    code, rows, stderr = status(own, "from-within-gitea", "--only", "gitea-unclassified")
 
-    assert (code, said) == (1, "")
+    assert (code, stderr) == (1, "")
     assert rows["from-within-gitea", "gitea-unclassified"]["objects"] == {}
 
 
-def test_a_name_that_is_none_and_a_server_that_is_away_end_in_a_sentence(
+def test_an_unknown_profile_and_an_unreachable_server_are_reported_without_a_traceback(
     reader: Path, tmp_path: Path
 ) -> None:
-    code, _, said = status(reader, "nobody-of-this-name")
+    code, _, stderr = status(reader, "no-such-profile")
     away = yaml.safe_load(reader.read_text())
     away["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     file = tmp_path / "kubeconfig"
@@ -271,28 +271,28 @@ def test_a_name_that_is_none_and_a_server_that_is_away_end_in_a_sentence(
     unreachable = status(file)
 
     assert (code, unreachable[0]) == (2, 2)
-    assert "there is no Profile 'nobody-of-this-name'" in said
+    assert "Profile 'no-such-profile' not found" in stderr
     assert "API server unreachable" in unreachable[2]
 
 
-def test_the_default_kubeconfig_of_kubectl_is_enough(
+def test_the_default_kubeconfig_of_kubectl_is_used(
     control_plane: ControlPlane, writer: Path, reader: Path, tmp_path: Path
 ) -> None:
-    in_shape(control_plane, writer, "plain")
+    create_reconciled_tenants(control_plane, writer, "plain")
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(reader.read_text())
 
     done = suite.run("status", "plain", HOME=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].split()[:3] == ["PROFILE", "CONTROLLER", "READY"]
-    assert f"1 profile: {len(registered.TOGETHER)} ready" in done.stdout
+    assert done.stdout.splitlines()[0].split()[:3] == ["PROFILE", "CONTROLLER", "STATE"]
+    assert f"1 profile: {len(registered.TOGETHER)} Ready" in done.stdout
 
 
-def test_watching_goes_on_and_sees_what_happens(
+def test_watch_prints_changes(
     control_plane: ControlPlane, writer: Path, reader: Path, tmp_path: Path
 ) -> None:
-    in_shape(control_plane, writer, "watched-over")
+    create_reconciled_tenants(control_plane, writer, "watched-over")
     log = tmp_path / "watch.log"
     names = ("status", "watched-over", "--watch", "--only", "quotas", "--kubeconfig", str(reader))
     with log.open("w") as output:
@@ -301,10 +301,10 @@ def test_watching_goes_on_and_sees_what_happens(
             env=suite.environment(), stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        waiting.until(lambda: "1 profile: 1 ready\n" in log.read_text(), "the first table is there")
+        waiting.until(lambda: "1 profile: 1 Ready\n" in log.read_text(), "the first table is printed")
         path = observe.quota_path("watched-over")
         observe.patch(control_plane, path, {"spec": {"hard": {"pods": "1"}}})
-        waiting.until(lambda: "1 update" in log.read_text(), "the edit is shown")
+        waiting.until(lambda: "1 update" in log.read_text(), "the edit is printed")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:
@@ -313,19 +313,19 @@ def test_watching_goes_on_and_sees_what_happens(
     assert log.read_text().count("PROFILE") == 2
 
 
-def test_a_variant_is_shown_under_its_own_name_once_it_has_spoken(
+def test_a_variant_is_shown_by_its_own_name_once_it_has_a_condition(
     control_plane: ControlPlane, writer: Path, reader: Path
 ) -> None:
-    """The last one of this plane: from here on gitea counts as installed."""
-    in_shape(control_plane, writer, "with-gitea", "without-gitea")
-    told = {"type": "GiteaUnclassifiedReady", "status": "True", "message": "5 objects are in place"}
-    observe.add_condition(control_plane, "with-gitea", told)
+    """This test is the last of the control plane, because afterwards gitea counts as installed."""
+    create_reconciled_tenants(control_plane, writer, "with-gitea", "without-gitea")
+    condition = {"type": "GiteaUnclassifiedReady", "status": "True", "message": "5 objects are in place"}
+    observe.add_condition(control_plane, "with-gitea", condition)
 
     code, rows, _ = status(reader, "with-gitea", "without-gitea", "--only", "gitea-unclassified")
     both = status(reader, "with-gitea")[1]
 
-    assert rows["with-gitea", "gitea-unclassified"]["state"] == "ready"
+    assert rows["with-gitea", "gitea-unclassified"]["state"] == "Ready"
     assert rows["with-gitea", "gitea-unclassified"]["drift"] is None
-    assert rows["without-gitea", "gitea-unclassified"]["state"] == "unknown"
+    assert rows["without-gitea", "gitea-unclassified"]["state"] == "Unknown"
     assert code == 1
     assert "gitea-protected-b" not in {name for _, name in both}
