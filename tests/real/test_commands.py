@@ -27,8 +27,7 @@ def audit(control_plane: ControlPlane, kubeconfig: str) -> Audit:
 
 def results(output: str) -> dict[tuple[str, str], str]:
     return {
-        (one["profile"], one["controller"]): one["result"]
-        for one in json.loads(output)["results"]
+        (one["profile"], one["controller"]): one["result"] for one in json.loads(output)["results"]
     }
 
 
@@ -48,9 +47,7 @@ def test_once_reconciles_every_profile_and_exits_0(
     assert observe.is_in_shape(control_plane, "once")
 
 
-def test_once_exits_3_when_a_profile_failed(
-    control_plane: ControlPlane, kubeconfig: str
-) -> None:
+def test_once_exits_3_when_a_profile_failed(control_plane: ControlPlane, kubeconfig: str) -> None:
     control_plane.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "once-foreign"}}
     )
@@ -82,9 +79,7 @@ def test_once_with_dry_run_writes_nothing_and_prints_what_it_would_change(
     assert observe.conditions(control_plane, "dry") == {}
 
 
-def test_a_dry_run_without_once_writes_nothing(
-    control_plane: ControlPlane, suites: Suites
-) -> None:
+def test_a_dry_run_without_once_writes_nothing(control_plane: ControlPlane, suites: Suites) -> None:
     kubeflow.create_tenants(control_plane, ["drier"])
     path = suites.identity("drier")
     audit = Audit(control_plane, service_account.user("drier"))

@@ -224,7 +224,10 @@ def test_missing_permissions_are_named(
     assert rows["half-seen", "quotas"]["state"] == "Ready"
     assert rows["half-seen", "quotas"]["objects"] is None
     assert rows["half-seen", "limitranges"]["objects"] == {"LimitRange": 1}
-    for words in ("cannot determine objects and drift of quotas", 'cannot list resource "resourcequotas"'):
+    for words in (
+        "cannot determine objects and drift of quotas",
+        'cannot list resource "resourcequotas"',
+    ):
         assert words in stderr
     assert blinded == 2
     assert 'cannot list resource "profiles"' in why
@@ -301,7 +304,9 @@ def test_watch_prints_changes(
             env=suite.environment(), stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        waiting.until(lambda: "1 profile: 1 Ready\n" in log.read_text(), "the first table is printed")
+        waiting.until(
+            lambda: "1 profile: 1 Ready\n" in log.read_text(), "the first table is printed"
+        )
         path = observe.quota_path("watched-over")
         observe.patch(control_plane, path, {"spec": {"hard": {"pods": "1"}}})
         waiting.until(lambda: "1 update" in log.read_text(), "the edit is printed")
@@ -318,7 +323,11 @@ def test_a_variant_is_shown_by_its_own_name_once_it_has_a_condition(
 ) -> None:
     """This test is the last of the control plane, because afterwards gitea counts as installed."""
     create_reconciled_tenants(control_plane, writer, "with-gitea", "without-gitea")
-    condition = {"type": "GiteaUnclassifiedReady", "status": "True", "message": "5 objects are in place"}
+    condition = {
+        "type": "GiteaUnclassifiedReady",
+        "status": "True",
+        "message": "5 objects are in place",
+    }
     observe.add_condition(control_plane, "with-gitea", condition)
 
     code, rows, _ = status(reader, "with-gitea", "without-gitea", "--only", "gitea-unclassified")
