@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
+from profiles_controller import library_logs
+
 _FIRST_FIELDS = ("timestamp", "level", "logger", "message")
 _LEVELS = {"warn": "warning", "exception": "error", "fatal": "critical"}
 
@@ -136,3 +138,4 @@ def _redirect_standard_logging(threshold: int) -> None:
     root.setLevel(threshold)
     for name, minimum in MINIMUM_LEVELS.items():
         logging.getLogger(name).setLevel(max(minimum, threshold))
+    library_logs.install_filters()

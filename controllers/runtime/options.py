@@ -1,4 +1,4 @@
-"""How a process is run: the operator's choices, parsed and checked before anything starts."""
+"""The options of a process, which the command line parses and validates."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Which API server, and as whom. No kubeconfig means the pod's own service account."""
+    """The API server and the identity. Without a kubeconfig it is the pod's ServiceAccount."""
 
     kubeconfig: Path | None = None
     context: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Election:
-    """Leader election by Lease; durations are in seconds.
+class LeaderElectionConfig:
+    """Leader election by Lease. Durations are in seconds.
 
-    ``lease_duration > renew_deadline > 1.2 * retry_period`` and ``retry_period >= 1`` must hold,
-    as kubernetes.aio.leaderelection demands; the settings check it.
+    kubernetes.aio.leaderelection requires ``lease_duration > renew_deadline > 1.2 * retry_period``
+    and ``retry_period >= 1``; the settings validate it.
     """
 
     namespace: str
@@ -32,39 +32,39 @@ class Election:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """Profiles are split by a hash of their UID; this process has part ``index`` of ``count``."""
+    """Shard ``index`` of ``count``. A hash of its UID assigns each Profile to one shard."""
 
     index: int = 0
     count: int = 1
 
-    def holds(self, uid: str) -> bool:
-        """Whether the Profile with this UID is this process's."""
+    def contains(self, uid: str) -> bool:
+        """Return whether the Profile with this UID belongs to the shard."""
         return self.count == 1 or zlib.crc32(uid.encode()) % self.count == self.index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Everything that is the same for all controllers of a process. Times are in seconds."""
+    """What is the same for all controllers of a process. Times are in seconds."""
 
     listen: tuple[str, int] | None = ("", 8080)
-    """Where probes and metrics are served; None serves nothing, an empty host is every address."""
+    """Host and port of probes and metrics. An empty host is every address; None serves nothing."""
     workers: int = 16
-    """Profiles reconciled at once, per controller."""
+    """How many Profiles each controller reconciles at the same time."""
     max_writes: int = 16
-    """Requests that change something in flight at once, in the whole process."""
+    """How many writes the process has in flight at the same time."""
     qps: float | None = None
-    """Requests that change something per second, in the whole process; None is no limit."""
+    """How many writes the process sends per second; None is no limit."""
     resync: float = 600.0
-    """Every profile is looked at again this often, whatever happened."""
+    """How often every Profile is reconciled without an event."""
     dry_run: bool = False
-    """Plans and reports, writes nothing."""
+    """Plan and report, but write nothing."""
     shard: Shard = Shard()
-    election: Election | None = None
+    leader_election: LeaderElectionConfig | None = None
     adopted_namespaces: bool = False
-    """Also serve namespaces that existed before their Profile (docs/operations.md)."""
-    known: frozenset[str] = frozenset()
-    """The names of all controllers there are, to tell a typing error from another process's."""
-    watch_down_bound: float = 60.0
-    """/readyz fails once a watch has been down for longer than this."""
-    hang_bound: float = 300.0
-    """/livez fails once one reconcile has taken, or the event loop been blocked, for this long."""
+    """Also reconcile namespaces that existed before their Profile (docs/operations.md)."""
+    controller_names: frozenset[str] = frozenset()
+    """The names of all controllers, to tell a misspelled name from one in another process."""
+    watch_down_timeout: float = 60.0
+    """/readyz fails when a watch has been down for longer."""
+    hang_timeout: float = 300.0
+    """/livez fails when a reconcile has been running, or the event loop blocked, for longer."""

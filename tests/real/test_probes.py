@@ -101,12 +101,14 @@ def test_a_reconcile_that_hangs_fails_the_liveness_probe(suites: Suites) -> None
     alive = suite.answers("/livez")
 
     waiting.until(
-        lambda: says(suite, "/livez?verbose", "[-]workers/await failed: a reconcile runs for"),
+        lambda: says(
+            suite, "/livez?verbose", "[-]workers/await failed: a reconcile has been running for"
+        ),
         "the worker's hanging is told",
     )
 
     assert alive == 200
-    assert says(suite, "/livez?verbose", "[+]loop ok")
+    assert says(suite, "/livez?verbose", "[+]event-loop ok")
     assert suite.answers("/livez") == 503
     assert suite.answers("/readyz") == 200
     suite.kill()
@@ -119,7 +121,7 @@ def test_an_event_loop_that_is_blocked_fails_the_liveness_probe(suites: Suites) 
     waiting.until(
         lambda: (
             suite.answers("/livez") == 503
-            and says(suite, "/livez?verbose", "[-]loop failed: blocked for")
+            and says(suite, "/livez?verbose", "[-]event-loop failed: blocked for")
         ),
         "the loop's hanging is told",
         seconds=60,
@@ -205,7 +207,7 @@ def test_a_token_that_nobody_knows_is_told_without_a_traceback(
             suite,
             "/readyz?verbose",
             "[-]informer/Namespace failed: 401 Unauthorized",
-            "[-]profiles failed: answer 401",
+            "[-]profiles failed: the API server responded 401",
         ),
         "it says that it is not let in",
     )

@@ -1,4 +1,4 @@
-"""The Profile watch, where kopf alone would wait for good."""
+"""The Profile watch recovers where kopf alone would wait for ever."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client import config
-from controllers.runtime.manager.profile_watch import watch as profile_watch_watch
+from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.options import Connection, Shard
 from tests.support.cluster import kubeflow
 from tests.support.controlplane import ControlPlane
@@ -19,28 +19,33 @@ pytestmark = pytest.mark.xdist_group("profiles")
 SECONDS = 60.0
 
 
-async def test_a_crd_that_kopf_has_overlooked_is_found_all_the_same(
+async def test_a_crd_that_kopf_missed_is_found_after_a_restart(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It looks for a kind when a CRD changes; one served a moment later it never finds."""
-    kubeflow.create_tenants(control_plane, ["overlooked"])
-    operator, begun = kopf.operator, []
+    """Kopf searches when a CRD changes, and never finds a kind that is served a moment later."""
+    kubeflow.create_tenants(control_plane, ["missed"])
+    operator, runs = kopf.operator, []
+    found = await config.load(Connection(kubeconfig=control_plane.kubeconfig))
 
-    async def overlooks_once(**settings: Any) -> None:
-        begun.append(settings)
-        if len(begun) == 1:  # kopf as it is, but for what it looks for
+    async def misses_once(**settings: Any) -> None:
+        runs.append(settings)
+        if len(runs) == 1:  # kopf itself, but it searches for another kind
             settings["registry"] = kopf.OperatorRegistry()
-            kopf.on.login(registry=settings["registry"])(watch._login)
+            kopf.on.login(registry=settings["registry"])(login)
             kopf.on.event("absent.example.ca", registry=settings["registry"])(nothing)
         await operator(**settings)
+
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = found.session()
+        session.headers.update(await found.headers())
+        return kopf.AiohttpSession(server=found.server, aiohttp_session=session)
 
     async def nothing(**_: Any) -> None:
         """Never called."""
 
-    monkeypatch.setattr(kopf, "operator", overlooks_once)
+    monkeypatch.setattr(kopf, "operator", misses_once)
     profiles = ProfileStore(Shard(), lambda _name, _profile: None)
-    found = await config.load(Connection(kubeconfig=control_plane.kubeconfig))
-    watch = profile_watch_watch.ProfileWatch(found, profiles, clock=time.monotonic)
+    watch = ProfileWatch(found, profiles, clock=time.monotonic)
     watch.start()
     try:
         async with asyncio.timeout(SECONDS):
@@ -50,5 +55,5 @@ async def test_a_crd_that_kopf_has_overlooked_is_found_all_the_same(
         await watch.stop()
         await found.close()
 
-    assert profiles.get("overlooked") is not None
-    assert 2 == len(begun)
+    assert profiles.get("missed") is not None
+    assert 2 == len(runs)

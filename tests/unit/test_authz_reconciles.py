@@ -227,8 +227,8 @@ async def test_without_istio_it_waits_aloud_and_starts_when_the_crd_appears() ->
         assert "False" == status
         assert "serves no authorizationpolicies.security.istio.io yet" in message
         assert ("Warning", "KindNotServed", message) in process.events()
-        (check,) = (one for one in process.health.ready() if one.name == f"informer/{names.KIND}")
-        assert ("", True) == (check.trouble, check.note.startswith("waiting: the cluster serves"))
+        (check,) = (one for one in process.health.readyz() if one.name == f"informer/{names.KIND}")
+        assert ("", True) == (check.error, check.note.startswith("waiting: the cluster serves"))
 
         cluster.unserved.discard((names.KIND, "v1beta1"))
         await event_loop.until(

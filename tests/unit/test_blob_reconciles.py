@@ -209,7 +209,7 @@ async def test_a_bad_document_takes_nothing_away_and_is_said(bad: str) -> None:
         assert ("True", "2 objects are in place") == process.conditions()[TYPE]
         assert any(reason == "SourceFailing" for _, reason, _ in process.events())
         name = "external/blob-csi/fdi-unclassified-internal.json"
-        (check,) = (one for one in process.health.ready() if one.name == name)
+        (check,) = (one for one in process.health.readyz() if one.name == name)
         assert check.note.startswith("ConfigMap daaas-system/")
         text = process.manager.world.metrics.exposition().decode()
         up = 'profiles_controller_external_system_up{controller="blob-csi",system='

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers.runtime.options import Connection, Election, Shard
+from controllers.runtime.options import Connection, LeaderElectionConfig, Shard
 from profiles_controller.config.load import ALL, Loader
 from profiles_controller.config.settings import LaunchAllSettings
 from tests.support.cli import sample_controllers
@@ -71,7 +71,7 @@ def test_flags_set_leader_election() -> None:
         "retry_period": "2.5s",
     }
 
-    assert load(flags=given).options.election == Election(
+    assert load(flags=given).options.leader_election == LeaderElectionConfig(
         namespace="system", identity="me", lease_duration=90, renew_deadline=20, retry_period=2.5
     )
 
@@ -82,7 +82,7 @@ def test_leader_election_in_a_pod_uses_its_namespace_and_a_unique_identity(tmp_p
     loader = Loader(registry=LOADER.registry, pod_namespace=file)
 
     first, second = (
-        load(flags={"leader_elect": True}, loader=loader).options.election for _ in range(2)
+        load(flags={"leader_elect": True}, loader=loader).options.leader_election for _ in range(2)
     )
 
     assert first is not None

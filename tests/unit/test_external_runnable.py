@@ -137,7 +137,7 @@ async def test_nothing_else_of_the_kind_is_listed_or_watched() -> None:
         assert {"/api/v1/namespaces/platform/configmaps"} == {one.path for one in asked}
         assert {"metadata.name=policy"} == {one.query["fieldSelector"] for one in asked}
         assert 1 == len(process.manager.informers[str(POLICY)].store)
-        checks = {check.name for check in process.health.ready()}
+        checks = {check.name for check in process.health.readyz()}
         assert "informer/ConfigMap platform/policy" in checks
 
 

@@ -161,11 +161,11 @@ async def test_a_garbage_collection_that_fails_is_retried_with_backoff() -> None
 async def test_a_profile_is_gone_only_if_this_process_can_know_it() -> None:
     system = System()
     shard = next(
-        one for one in (Shard(index=0, count=2), Shard(index=1, count=2)) if one.holds("uid-x")
+        one for one in (Shard(index=0, count=2), Shard(index=1, count=2)) if one.contains("uid-x")
     )
     async with running(system, Options(listen=None, shard=shard)) as process:
         await event_loop.until(lambda: bool(system.collections), "the first collection")
-        other = next(f"uid-{n}" for n in range(100) if not shard.holds(f"uid-{n}"))
+        other = next(f"uid-{n}" for n in range(100) if not shard.contains(f"uid-{n}"))
 
         assert system.gone("x", "uid-x")
         assert not system.gone("x", other)

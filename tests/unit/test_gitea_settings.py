@@ -152,7 +152,7 @@ def test_a_request_to_postgres_ends_before_the_worker_is_reported_as_hung() -> N
     longest = load(**EXISTING, GITEA_PSQL_CONNECT_TIMEOUT="30", GITEA_PSQL_STATEMENT_TIMEOUT="60")
     server = servers.connect(longest)
 
-    assert 0.9 * Options().hang_bound >= server.request_timeout
+    assert 0.9 * Options().hang_timeout >= server.request_timeout
 
 
 def test_unknown_settings_are_refused() -> None:

@@ -148,10 +148,10 @@ async def test_without_the_crd_it_waits_and_starts_when_the_crd_appears() -> Non
     cluster = harness.tenants()
     cluster.unserved.add(("PodDefault", "v1alpha1"))
     async with harness.running((CONTROLLER, NotebookSettings()), cluster=cluster) as process:
-        (waiting,) = (one for one in process.health.ready() if one.name == "informer/PodDefault")
+        (waiting,) = (one for one in process.health.readyz() if one.name == "informer/PodDefault")
         status, message = process.conditions()["NotebookReady"]
         assert ("", "waiting: the cluster serves no poddefaults.kubeflow.org yet") == (
-            waiting.trouble,
+            waiting.error,
             waiting.note,
         )
         assert "False" == status

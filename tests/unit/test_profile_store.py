@@ -256,7 +256,7 @@ def test_the_status_of_a_deleted_profile_is_not_stored() -> None:
 
 def test_the_names_include_profiles_of_other_shards() -> None:
     shard = Shard(index=0, count=2)
-    other = next(uid for uid in map("uid-{}".format, range(99)) if not shard.holds(uid))
+    other = next(uid for uid in map("uid-{}".format, range(99)) if not shard.contains(uid))
     store = Store(shard)
     store.upsert("bob", uid=other)
     assert [] == store.changes

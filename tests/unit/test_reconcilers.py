@@ -485,7 +485,7 @@ async def test_only_this_shards_profiles_are_served() -> None:
     async with harness.running(sample(), cluster=cluster, options=options):
         served = {one["metadata"]["namespace"] for one in cluster.objects.all_of("ConfigMap")}
 
-    assert {name for name in names if shard.holds(f"uid-{name}")} == served
+    assert {name for name in names if shard.contains(f"uid-{name}")} == served
     assert 0 < len(served) < 6
 
 

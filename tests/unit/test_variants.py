@@ -97,7 +97,7 @@ class Outside:
 async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() -> None:
     async with running(external=live_objects.external(Outside())) as process:
         (check,) = (
-            one for one in process.health.ready() if one.name == "external/samples/database"
+            one for one in process.health.readyz() if one.name == "external/samples/database"
         )
 
         assert ("the database is away", "") == (check.note, check.trouble)
@@ -117,7 +117,9 @@ def varied() -> AnyController:
 async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() -> None:
     for name in ("samples", "samples-b"):
         annotations = {PAUSED_ANNOTATION: name}
-        options = Options(listen=None, known=frozenset({"samples", "samples-a", "samples-b"}))
+        options = Options(
+            listen=None, controller_names=frozenset({"samples", "samples-a", "samples-b"})
+        )
         cluster = harness.tenants(annotations=annotations)
         settings = Lettered()
         assembly = (varied().for_settings(settings), settings)

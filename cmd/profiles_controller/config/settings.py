@@ -16,7 +16,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import NoDecode
 
-from controllers.runtime.options import Connection, Election, Options, Shard
+from controllers.runtime.options import Connection, LeaderElectionConfig, Options, Shard
 from profiles_controller.config import types
 from profiles_controller.config.flags import Flag, flag_name
 
@@ -269,16 +269,16 @@ class CommonSettings(BaseModel):
             resync=self.resync * 60,
             dry_run=self.dry_run,
             shard=self.shard,
-            election=self._election(namespace),
+            leader_election=self._election(namespace),
             adopted_namespaces=self.allow_adopted_namespaces,
-            known=frozenset(known),
+            controller_names=frozenset(known),
         )
 
-    def _election(self, pod_namespace: str | None) -> Election | None:
+    def _election(self, pod_namespace: str | None) -> LeaderElectionConfig | None:
         namespace = self.leader_elect_namespace or pod_namespace
         if not self.leader_elect or namespace is None:
             return None
-        return Election(
+        return LeaderElectionConfig(
             namespace=namespace,
             identity=self.leader_elect_identity or f"{socket.gethostname()}_{uuid.uuid4()}",
             lease_duration=self.lease_duration,

@@ -57,7 +57,7 @@ class ProfileStore:
         self._all[profile.name] = profile.uid, _number(profile.resource_version)
         if self._names is not None and profile.name not in self._names:
             self._names = None
-        if not self._shard.holds(profile.uid):
+        if not self._shard.contains(profile.uid):
             return
         self._found(profile.uid)
         before = self._profiles.get(profile.name)
@@ -98,7 +98,7 @@ class ProfileStore:
             if uids.get(name) != profile.uid and _number(profile.resource_version) <= int(version):
                 self.delete(name, profile.uid)
         present = {profile.uid for profile in self._profiles.values()}
-        in_shard = {uid for uid in uids.values() if self._shard.holds(uid)}
+        in_shard = {uid for uid in uids.values() if self._shard.contains(uid)}
         self._missing = in_shard - present - self._deleted.keys()
         self._deleted.clear()
 

@@ -77,7 +77,7 @@ async def _run(
             await _wait_until_synced(manager)
             garbage_results = [] if options.dry_run else await _collect_garbage(manager)
             results = [*garbage_results, *await _reconcile(manager, profiles, options.workers)]
-            await manager.drain()
+            await manager.flush_status()
         finally:
             await manager.stop()
         return OneshotSummary(results=tuple(results))
@@ -88,7 +88,7 @@ async def _wait_until_synced(manager: manager_manager.Manager) -> None:
 
     A process that runs on would wait for the permission; a one-shot run ends.
     """
-    synced = asyncio.create_task(manager.synced())
+    synced = asyncio.create_task(manager.wait_for_cache_sync())
     try:
         while not synced.done():
             if manager.failed.is_set():

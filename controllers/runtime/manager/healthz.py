@@ -1,22 +1,47 @@
-"""What the probes say of a process. Asked from the thread that serves them."""
+"""The probes /livez and /readyz, and the server for them and for /metrics.
+
+The server has a thread of its own, so that it responds while the event loop is blocked.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
 
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import ProfileStore
+from controllers.runtime.client.config import ConfigurationError
+from controllers.runtime.listen import listen
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
-from controllers.runtime.manager.servers import Check
 from controllers.runtime.options import Options
+from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler
 
-_BEAT = 1.0
+_HEARTBEAT_SECONDS = 1.0
+_START_SECONDS = 10.0
+_METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of a probe. It fails if ``error`` is not empty."""
+
+    name: str
+    error: str = ""
+    note: str = ""
+    """Details that ``?verbose`` shows beside a check that passes."""
+
+
+Checks = Callable[[], Sequence[Check]]
 
 
 class Health:
-    """Whether the parts of a process do what they should."""
+    """The checks of a process. Safe to call from any thread."""
 
     def __init__(
         self,
@@ -28,50 +53,67 @@ class Health:
         *,
         clock: Callable[[], float],
     ) -> None:
-        """Looks at these parts, and at nothing else, whenever it is asked."""
-        self.standby = ""
-        """Why this process does not lead; empty while it does."""
+        """``clock`` returns monotonic seconds."""
         self._profiles = profiles
         self._watch = watch
         self._informers = informers
         self._reconcilers = reconcilers
-        self._hang_bound = options.hang_bound
-        self._watch_down_bound = options.watch_down_bound
+        self._hang_timeout = options.hang_timeout
+        self._watch_down_timeout = options.watch_down_timeout
         self._clock = clock
-        self._beat = clock()
+        self._last_heartbeat = clock()
+        self._standby = ""
 
-    async def beat(self) -> None:
-        """Show that the event loop turns, until cancelled."""
+    def set_standby(self, reason: str) -> None:
+        """Show why this process does not lead."""
+        self._standby = reason
+
+    def set_leading(self) -> None:
+        """Show that this process leads."""
+        self._standby = ""
+
+    async def heartbeat(self) -> None:
+        """Show that the event loop runs, until cancelled."""
         while True:
-            self._beat = self._clock()
-            await asyncio.sleep(_BEAT)
+            self._last_heartbeat = self._clock()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
-    def live(self) -> list[Check]:
-        """Whether the event loop turns and no worker hangs."""
-        bound = self._hang_bound
-        stuck = self._clock() - self._beat
-        checks = [Check(name="loop", trouble=f"blocked for {stuck:.0f} s" if stuck > bound else "")]
+    def livez(self) -> list[Check]:
+        """Check that the event loop runs and that no worker hangs."""
+        timeout = self._hang_timeout
+        blocked = self._clock() - self._last_heartbeat
+        error = f"blocked for {blocked:.0f} s" if blocked > timeout else ""
+        checks = [Check(name="event-loop", error=error)]
         for name, reconciler in self._reconcilers.items():
             longest = max(reconciler.queue.running_seconds(), default=0.0)
-            trouble = f"a reconcile runs for {longest:.0f} s" if longest > bound else ""
-            checks.append(Check(name=f"workers/{name}", trouble=trouble))
+            error = f"a reconcile has been running for {longest:.0f} s" if longest > timeout else ""
+            checks.append(Check(name=f"workers/{name}", error=error))
         return checks
 
-    def ready(self) -> list[Check]:
-        """Whether every list is complete, and no watch has been down for longer than the bound."""
+    def readyz(self) -> list[Check]:
+        """Check that every list is complete and that no watch is down for too long."""
         checks = [
-            self._check(
-                "profiles", self._profiles.synced, self._watch.down_since, self._watch.health()
+            self._check_watch(
+                "profiles",
+                synced=self._profiles.synced,
+                down_since=self._watch.down_since,
+                error=self._watch.health(),
             )
         ]
-        for kind, one in self._informers.items():
-            name = f"informer/{kind}"
-            reflector = one.reflector
-            health = reflector.health()
-            if reflector.not_served and one.kind.optional:
-                checks.append(Check(name=name, note=f"waiting: {health}"))
-            else:
-                checks.append(self._check(name, one.synced, reflector.down_since, health))
+        for kind, informer in self._informers.items():
+            reflector = informer.reflector
+            error = reflector.health()
+            if reflector.not_served and informer.kind.optional:
+                checks.append(Check(name=f"informer/{kind}", note=f"waiting: {error}"))
+                continue
+            checks.append(
+                self._check_watch(
+                    f"informer/{kind}",
+                    synced=informer.synced,
+                    down_since=reflector.down_since,
+                    error=error,
+                )
+            )
         for name, reconciler in self._reconcilers.items():
             if reconciler.external is None:
                 continue
@@ -79,13 +121,105 @@ class Health:
                 # Never a failure: a restart repairs no external system, and other work continues.
                 check = Check(name=f"external/{name}/{component.name}", note=component.error)
                 checks.append(check)
-        checks.append(Check(name="leading", note=self.standby))
+        checks.append(Check(name="leading", note=self._standby))
         return checks
 
-    def _check(self, name: str, synced: bool, down_since: float | None, trouble: str) -> Check:  # noqa: FBT001
-        down = 0.0 if down_since is None else self._clock() - down_since
+    def _check_watch(
+        self, name: str, *, synced: bool, down_since: float | None, error: str
+    ) -> Check:
         if not synced:
-            return Check(name=name, trouble=trouble or "not listed yet")
-        if down > self._watch_down_bound:
-            return Check(name=name, trouble=f"watch down for {down:.0f} s: {trouble}")
-        return Check(name=name, note=f"watch down for {down:.0f} s: {trouble}" if trouble else "")
+            return Check(name=name, error=error or "not listed yet")
+        down = 0.0 if down_since is None else self._clock() - down_since
+        text = f"watch down for {down:.0f} s: {error}"
+        if down > self._watch_down_timeout:
+            return Check(name=name, error=text)
+        return Check(name=name, note=text if error else "")
+
+
+class ProbeServer:
+    """Serves the probes and the metrics in a thread."""
+
+    def __init__(
+        self, address: tuple[str, int], *, livez: Checks, readyz: Checks, metrics: Metrics
+    ) -> None:
+        """Listen on an address. ``livez`` and ``readyz`` are called from the server's thread.
+
+        Raises ConfigurationError if the address is not available.
+        """
+        self._livez_checks = livez
+        self._readyz_checks = readyz
+        self._metrics = metrics
+        self._socket = _listen(*address)
+        self.port: int = self._socket.getsockname()[1]
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="probes", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread and wait until it serves. Raises ConfigurationError."""
+        self._thread.start()
+        if not self._started.wait(_START_SECONDS):
+            message = f"the server for probes and metrics did not start on port {self.port}"
+            raise ConfigurationError(message)
+
+    def stop(self) -> None:
+        """Stop the thread; waits a bounded time for it."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_START_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/healthz", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._scrape)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.SockSite(runner, self._socket).start()
+        self._started.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _livez(self, request: web.Request) -> web.Response:
+        return _response("livez", self._livez_checks(), verbose="verbose" in request.query)
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        return _response("readyz", self._readyz_checks(), verbose="verbose" in request.query)
+
+    async def _scrape(self, _request: web.Request) -> web.Response:
+        headers = {"Content-Type": _METRICS_CONTENT_TYPE}
+        return web.Response(body=self._metrics.exposition(), headers=headers)
+
+
+def _response(probe: str, checks: Sequence[Check], *, verbose: bool) -> web.Response:
+    """Respond in the format of the API server's probes."""
+    failed = [check for check in checks if check.error]
+    if not failed and not verbose:
+        return web.Response(text="ok")
+    lines = [_line(check) for check in (checks if verbose else failed)]
+    lines.append(f"{probe} check {'failed' if failed else 'passed'}")
+    return web.Response(text="\n".join(lines) + "\n", status=503 if failed else 200)
+
+
+def _line(check: Check) -> str:
+    if check.error:
+        return f"[-]{check.name} failed: {check.error}"
+    return f"[+]{check.name} ok" + (f": {check.note}" if check.note else "")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        message = (
+            f"cannot listen on {host}:{port}: {error.strerror};"
+            " set --listen to a free HOST:PORT, or to 0 to serve no probes and metrics"
+        )
+        raise ConfigurationError(message) from error

@@ -1,4 +1,4 @@
-"""Leader election by Lease, with kubernetes.aio's own loop; released when the process ends."""
+"""Leader election by Lease, with the loop of kubernetes.aio."""
 
 from __future__ import annotations
 
@@ -18,38 +18,36 @@ from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRec
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from controllers.manifests import MANAGED_BY
-from controllers.runtime import tracebacks
 from controllers.runtime.client.config import RestConfig
-from controllers.runtime.options import Election, Shard
+from controllers.runtime.options import LeaderElectionConfig, Shard
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_LIBRARY = "kubernetes.aio.leaderelection"
-_MOMENT = "%Y-%m-%d %H:%M:%S.%f"
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 _UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 def lease_name(controller: str, shard: Shard) -> str:
-    """``profiles-controller-<controller>``, and the shard where there are several."""
-    part = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
-    return f"{MANAGED_BY}-{controller}{part}"
+    """Return ``profiles-controller-<controller>``, with the shard where there are several."""
+    suffix = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
+    return f"{MANAGED_BY}-{controller}{suffix}"
 
 
-class Leases:
-    """One Lease a controller; the process leads once it holds all of them.
+class LeaderElector:
+    """Holds one Lease per controller. The process leads while it holds all of them.
 
-    They are taken one after the other in the order of their names, so that two processes with
-    several controllers cannot each hold half of them for ever.
+    It acquires them in the order of their names, so that of two processes with several controllers
+    one gets all of them.
     """
 
     def __init__(
         self,
         config: RestConfig,
-        election: Election,
+        election: LeaderElectionConfig,
         names: Sequence[str],
         observe: Callable[[str, bool], None],
     ) -> None:
-        """``observe`` is told of each Lease that is won or lost."""
+        """``observe`` is called with a Lease's name and whether this process holds it."""
         self._client = config.api_client()
         self._election = election
         self._names = sorted(names)
@@ -57,22 +55,24 @@ class Leases:
         self._tasks: list[asyncio.Task[None]] = []
         self._locks: list[_Lock] = []
         self.lost = asyncio.Event()
-        tracebacks.silence(f"{_LIBRARY}.leaderelection", f"{_LIBRARY}.resourcelock.leaselock")
+        """Set when this process lost a Lease."""
 
     async def acquire(self) -> None:
         """Wait until this process leads."""
         for name in self._names:
-            won = asyncio.Event()
+            acquired = asyncio.Event()
             lock = _Lock(name, self._election, self._client)
             self._locks.append(lock)
-            self._tasks.append(asyncio.create_task(self._hold(lock, won), name=f"lease {name}"))
+            self._tasks.append(
+                asyncio.create_task(self._hold(lock, acquired), name=f"lease {name}")
+            )
             logger.info("waiting for the lease", lease=name, identity=self._election.identity)
-            await won.wait()
+            await acquired.wait()
             self._observe(name, True)  # noqa: FBT003 - a Callable takes no keywords
-            logger.info("leading", lease=name, identity=self._election.identity)
+            logger.info("acquired the lease", lease=name, identity=self._election.identity)
 
     async def release(self) -> None:
-        """Give every Lease that is still ours to whoever asks next."""
+        """Release every Lease that this process holds."""
         for task in self._tasks:
             task.cancel()
         for end in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -84,12 +84,12 @@ class Leases:
             self._observe(lock.name, False)  # noqa: FBT003
         await self._client.close()  # type: ignore[no-untyped-call]
 
-    async def _hold(self, lock: _Lock, won: asyncio.Event) -> None:
-        async def lead() -> None:
-            won.set()
+    async def _hold(self, lock: _Lock, acquired: asyncio.Event) -> None:
+        async def started_leading() -> None:
+            acquired.set()
             await asyncio.Event().wait()
 
-        async def stop() -> None:
+        async def stopped_leading() -> None:
             return None
 
         config = Config(
@@ -97,19 +97,19 @@ class Leases:
             lease_duration=round(self._election.lease_duration),  # a Lease holds whole seconds
             renew_deadline=self._election.renew_deadline,
             retry_period=self._election.retry_period,
-            onstarted_leading=lead,
-            onstopped_leading=stop,
+            onstarted_leading=started_leading,
+            onstopped_leading=stopped_leading,
         )
-        watchdog = asyncio.create_task(self._watch_over(lock, won))
+        watchdog = asyncio.create_task(self._check_deadline(lock, acquired))
         try:
             await LeaderElection(config).run()
         finally:
             watchdog.cancel()
             self.lost.set()
 
-    async def _watch_over(self, lock: _Lock, won: asyncio.Event) -> None:
-        """The library asks for the time only between its attempts; an attempt may hang."""
-        await won.wait()
+    async def _check_deadline(self, lock: _Lock, acquired: asyncio.Event) -> None:
+        """Give up at the renew deadline: the library checks it only between its attempts."""
+        await acquired.wait()
         while True:
             left = lock.renewed + self._election.renew_deadline - time.monotonic()
             if left <= 0:
@@ -120,18 +120,21 @@ class Leases:
 
 
 class _Lock(LeaseLock):
-    """A Lease that survives a lost connection, states times in UTC, and can be given back."""
+    """A LeaseLock that tolerates a lost connection, writes times in UTC, and can be released.
 
-    def __init__(self, name: str, election: Election, client: ApiClient) -> None:
+    It inherits because the library has no other way to change a lock.
+    """
+
+    def __init__(self, name: str, election: LeaderElectionConfig, client: ApiClient) -> None:
         super().__init__(name, election.namespace, election.identity, client)
-        # A request that hangs must not outlast the deadline within which we must renew.
-        self._patience = election.renew_deadline / 2
+        # A request must not outlast the deadline within which the Lease has to be renewed.
+        self._timeout = election.renew_deadline / 2
         self.renewed = time.monotonic()
-        """When the Lease was last written, before it was sent."""
+        """When the request of the last successful write was sent."""
 
     async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 found: tuple[bool, Any] = await super().get(name, namespace)
         except _UNREACHABLE as error:
             return False, ApiException(status=0, reason=f"API server unreachable: {error}")
@@ -140,12 +143,12 @@ class _Lock(LeaseLock):
     async def create(
         self, name: str, namespace: str, election_record: LeaderElectionRecord
     ) -> bool:
-        # Not the library's create: it asks for a pretty answer in a way that its client refuses.
+        # Not the library's create: it passes a parameter that its own client rejects.
         spec = self.update_lease(_in_utc(election_record))
         lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=spec)
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self.api_instance.create_namespaced_lease(namespace, lease)
         except (ApiException, *_UNREACHABLE) as error:
             logger.warning("lease not created", lease=name, error=str(error))
@@ -156,7 +159,7 @@ class _Lock(LeaseLock):
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 written = await super().update(name, namespace, _in_utc(updated_record))
         except _UNREACHABLE:
             return False
@@ -171,7 +174,7 @@ class _Lock(LeaseLock):
             if lease is None or lease.spec is None:
                 return
             lease.spec.holder_identity = ""
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self.api_instance.replace_namespaced_lease(
                     name=self.name, namespace=self.namespace, body=lease
                 )
@@ -179,11 +182,14 @@ class _Lock(LeaseLock):
 
 
 def _in_utc(record: LeaderElectionRecord) -> LeaderElectionRecord:
-    """The library writes local time and calls it UTC, and stumbles over a full second."""
-    now = datetime.now(UTC).strftime(_MOMENT)
+    """Return the record in UTC.
+
+    The library labels local time as UTC, and fails on a full second.
+    """
+    now = datetime.now(UTC).strftime(_TIME_FORMAT)
     acquired = record.acquire_time
     if acquired is None or acquired == record.renew_time:
-        acquired = now  # newly won
+        acquired = now  # just acquired
     else:
-        acquired = datetime.fromisoformat(acquired).strftime(_MOMENT)
+        acquired = datetime.fromisoformat(acquired).strftime(_TIME_FORMAT)
     return LeaderElectionRecord(record.holder_identity, record.lease_duration, acquired, now)

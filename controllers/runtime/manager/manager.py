@@ -1,4 +1,4 @@
-"""The parts of one process: informers, controllers and their workers."""
+"""The manager runs the informers, the controllers and their workers of one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import structlog
 from controllers.profiles import Profile
 from controllers.runtime.cache import informer, reflector
 from controllers.runtime.cache.profiles import ProfileStore
-from controllers.runtime.client import client
+from controllers.runtime.client import client as rest_client
 from controllers.runtime.controller import ALL_PROFILES, AnyController, Runnable
 from controllers.runtime.external.garbage import GarbageCollector
 from controllers.runtime.manager.healthz import Health
@@ -34,66 +34,66 @@ logger = structlog.stdlib.get_logger(__name__)
 Assembly = tuple[AnyController, Any]
 """A controller and its settings."""
 
-_THRESHOLDS = (10_000, 10, 10)
-"""Fourteen times what Python begins with: a write leaves little that only a search would find."""
-_WHILE_LISTING = (100_000, 50, 50)
-_TICK = 0.02
+_GC_THRESHOLDS = (10_000, 10, 10)
+"""Fourteen times Python's default: a write leaves few reference cycles."""
+_GC_THRESHOLDS_LISTING = (100_000, 50, 50)
+_SYNC_POLL_SECONDS = 0.02
 _STOP_SECONDS = 20.0
-_TELL_SECONDS = 5.0
+_FLUSH_SECONDS = 5.0
+_CLOSE_SECONDS = 5.0
 
 
 class Manager:
-    """The parts of one process, made in the event loop that runs them."""
+    """The informers, reconcilers and writers of status of one process, in one event loop."""
 
     def __init__(
         self,
-        assemblies: Sequence[Assembly],
-        cluster: client.RestClient,
+        controllers: Sequence[Assembly],
+        client: rest_client.RestClient,
         options: Options,
         metrics: Metrics,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``clock`` gives monotonic seconds, from any thread."""
+        """Must be called in the event loop. ``clock`` returns monotonic seconds, in any thread."""
         self._options = options
-        self._cluster = cluster
         self._clock = clock
         self._recovered_at = float("-inf")
         self.profiles = ProfileStore(options.shard, self._profile_changed)
         self.informers = informer.new_informers(
-            assemblies,
-            cluster,
+            controllers,
+            client,
             informer.Callbacks(
                 enqueue=self._enqueue,
                 notify=self._notify,
-                synced=self._enqueue_all,  # profiles that wait for the kind
+                synced=self._enqueue_all,  # Profiles that wait for the kind
                 recovered=self._retry_now,
             ),
-            clock=self._clock,
-            in_shard=options.shard.holds,
+            clock=clock,
+            in_shard=options.shard.contains,
         )
-        backlog = cluster.low_priority()
+        low_priority = client.low_priority()
         conditions, recorder = None, None
         if not options.dry_run:
-            conditions = ConditionWriter(backlog, self.profiles, clock=clock)
-            recorder = EventRecorder(backlog, clock=clock, identity=socket.gethostname())
+            conditions = ConditionWriter(low_priority, self.profiles, clock=clock)
+            recorder = EventRecorder(low_priority, clock=clock, identity=socket.gethostname())
         self.world = World(
-            cluster=cluster,
-            backlog=backlog,
+            cluster=client,
+            backlog=low_priority,
             profiles=self.profiles,
             informers=self.informers,
             metrics=metrics,
             conditions=conditions,
             recorder=recorder,
-            clock=self._clock,
+            clock=clock,
             adopted_namespaces=options.adopted_namespaces,
-            known=options.known,
+            known=options.controller_names,
         )
         metrics.informers.update(self.informers)
-        metrics.recorder = self.world.recorder
+        metrics.recorder = recorder
         self.reconcilers = {
             controller.name: Reconciler(controller, settings, self.world)
-            for controller, settings in assemblies
+            for controller, settings in controllers
         }
         metrics.externals.update(
             (name, one.external)
@@ -102,25 +102,26 @@ class Manager:
         )
         self.garbage_collectors = [
             GarbageCollector(
-                each.controller, each.external, self._profile_gone, resync=options.resync
+                one.controller, one.external, self._profile_gone, resync=options.resync
             )
-            for each in self.reconcilers.values()
-            if each.controller.external and each.controller.external.collect_garbage
+            for one in self.reconcilers.values()
+            if one.controller.external and one.controller.external.collect_garbage
         ]
         for name, reconciler in self.reconcilers.items():
             metrics.prepare(name, [own.kind for own in reconciler.owned], options.workers)
-        self.watch = ProfileWatch(cluster.config, self.profiles, clock=self._clock)
+        self.watch = ProfileWatch(client.config, self.profiles, clock=clock)
         self.health = Health(
-            self.profiles, self.watch, self.informers, self.reconcilers, options, clock=self._clock
+            self.profiles, self.watch, self.informers, self.reconcilers, options, clock=clock
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self.failed = asyncio.Event()
+        """Set when a task ended with an error."""
 
     # -- events ---------------------------------------------------------------------------------
 
     def _enqueue(self, profile: str, controller: str | None, priority: Priority, /) -> None:
-        # A standby keeps no line: it would be as old as the other's reign, and says nothing.
+        # A standby process enqueues nothing: it reconciles every Profile when it starts to lead.
         if not self._workers:
             return
         if profile in ALL_PROFILES:
@@ -131,6 +132,17 @@ class Manager:
         for name, reconciler in self.reconcilers.items():
             if controller in (None, name):
                 reconciler.queue.add(profile, priority)
+
+    def _enqueue_for(self, controller: str, profiles: Collection[str], /) -> None:
+        for profile in profiles:
+            self._enqueue(profile, controller, Priority.NORMAL)
+
+    def _enqueue_all(self) -> None:
+        self._enqueue_each(None)
+
+    def _enqueue_each(self, controller: str | None) -> None:
+        for name in self.profiles:
+            self._enqueue(name, controller, Priority.LOW)
 
     def _profile_changed(self, name: str, profile: Profile | None) -> None:
         if profile is not None:
@@ -144,9 +156,9 @@ class Manager:
             self.world.conditions.forget(name)
 
     def _profile_gone(self, name: str, uid: str) -> bool:
-        known = self.profiles.get(name)
-        there = known is not None and known.uid == uid
-        return self.profiles.synced and self._options.shard.holds(uid) and not there
+        profile = self.profiles.get(name)
+        exists = profile is not None and profile.uid == uid
+        return self.profiles.synced and self._options.shard.contains(uid) and not exists
 
     def _retry_now(self) -> None:
         """Retry what failed, because the API server is reachable again after an outage.
@@ -166,54 +178,41 @@ class Manager:
         if isinstance(external, Runnable):
             external.noticed()
 
-    def _enqueue_for(self, controller: str, profiles: Collection[str], /) -> None:
-        """Add profiles to one controller's queue."""
-        for profile in profiles:
-            self._enqueue(profile, controller, Priority.NORMAL)
-
-    def _enqueue_all(self) -> None:
-        self._enqueue_each(None)
-
-    def _enqueue_each(self, controller: str | None) -> None:
-        for name in self.profiles:
-            self._enqueue(name, controller, Priority.LOW)
-
-    # -- life -----------------------------------------------------------------------------------
+    # -- life cycle -----------------------------------------------------------------------------
 
     def start_informers(self) -> None:
-        """Begin to list and watch everything but the Profiles."""
-        # A list makes much garbage that counting references frees; to look for cycles in it while
-        # the memory grows costs a third of the time.
-        gc.set_threshold(*_WHILE_LISTING)
+        """Start to list and watch every kind but Profiles."""
+        # Reference counting frees what a list leaves. The cycle collector would take a third of
+        # the time while the memory grows.
+        gc.set_threshold(*_GC_THRESHOLDS_LISTING)
         for name, one in self.informers.items():
             self._spawn(one.run(), f"informer {name}")
 
-    async def synced(self) -> None:
-        """Wait until the first lists are complete; a kind that the cluster lacks is not waited for.
+    async def wait_for_cache_sync(self) -> None:
+        """Wait until the first lists are complete, then start the tasks of external systems.
 
-        Then what is outside and works by itself begins.
-
-        The Profiles are fed by ``watch`` or by ``list_profiles``.
+        Does not wait for an optional kind that the cluster does not serve. ``watch`` or
+        ``list_profiles`` fills the store of Profiles.
         """
-        while not self._listed():  # noqa: ASYNC110 - a dozen parts, one of them in a thread
-            await asyncio.sleep(_TICK)
-        # What is remembered from here on lives long: never look for garbage in it again.
+        while not self._synced():  # noqa: ASYNC110 - a dozen informers and a thread
+            await asyncio.sleep(_SYNC_POLL_SECONDS)
+        # The caches live long: never look for cycles in them again.
         gc.freeze()
-        gc.set_threshold(*_THRESHOLDS)
-        _give_back()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        _trim_memory()
         for name, reconciler in self.reconcilers.items():
             if isinstance(reconciler.external, Runnable):
                 enqueue = partial(self._enqueue_for, name)
-                self._spawn(reconciler.external.run(reconciler.cache, enqueue), f"outside {name}")
+                self._spawn(reconciler.external.run(reconciler.cache, enqueue), f"external {name}")
 
-    def _listed(self) -> bool:
+    def _synced(self) -> bool:
         return self.profiles.synced and all(
             one.synced or (one.reflector.not_served and one.kind.optional)
             for one in self.informers.values()
         )
 
     def start_workers(self) -> None:
-        """Begin to reconcile, all profiles first, to tell, and to resync."""
+        """Start to reconcile, beginning with every Profile, and to write status."""
         self._spawn(self._resync(), "resync")
         if self.world.conditions is not None:
             self._spawn(self.world.conditions.run(), "conditions")
@@ -228,33 +227,35 @@ class Manager:
                 self._workers.add(task)
         self._enqueue_all()
 
-    async def stop(self, *, grace: float = _STOP_SECONDS, cut: asyncio.Event | None = None) -> None:
-        """Take no new work, finish what runs (bounded), say what is to be said, and end.
+    async def stop(
+        self, *, grace: float = _STOP_SECONDS, abort: asyncio.Event | None = None
+    ) -> None:
+        """Finish the reconciles in progress within ``grace`` seconds, write status, and stop.
 
-        ``cut`` ends the patience at once, also when it is set meanwhile.
+        ``abort`` ends the grace period at once, also when it is set later.
         """
         for reconciler in self.reconcilers.values():
             reconciler.queue.shut_down()
         if self._workers:
-            await _ended_or(cut, asyncio.wait(self._workers, timeout=grace))
-            hung = sum(not worker.done() for worker in self._workers)
-            if hung:
-                logger.warning("reconciles cut off", count=hung, after_seconds=grace)
-        away = any(one.reflector.down_since is not None for one in self.informers.values())
-        if self._workers and not away and not (cut and cut.is_set()):
+            await _wait_unless(abort, asyncio.wait(self._workers, timeout=grace))
+            running = sum(not worker.done() for worker in self._workers)
+            if running:
+                logger.warning("cancelled running reconciles", count=running, after_seconds=grace)
+        down = any(one.reflector.down_since is not None for one in self.informers.values())
+        if self._workers and not down and not (abort and abort.is_set()):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TELL_SECONDS):
-                    await _ended_or(cut, self.drain())
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await _wait_unless(abort, self.flush_status())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         externals = [one.external for one in self.reconcilers.values() if one.external is not None]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TELL_SECONDS):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await asyncio.gather(*(one.close() for one in externals))
 
-    async def drain(self) -> None:
-        """Say on the cluster what is still to be said."""
+    async def flush_status(self) -> None:
+        """Attempt every pending write of a condition or an event."""
         if self.world.conditions is not None:
             await self.world.conditions.flush()
         if self.world.recorder is not None:
@@ -268,23 +269,21 @@ class Manager:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is None:
             return
-        logger.error(
-            "a part of the process failed", part=task.get_name(), exc_info=task.exception()
-        )
+        logger.error("task failed", task=task.get_name(), exc_info=task.exception())
         self.failed.set()
 
 
-async def _ended_or(cut: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -> None:
-    """Wait for the work, but no longer than until ``cut``."""
+async def _wait_unless(abort: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the work, at most until ``abort`` is set."""
     tasks = [asyncio.ensure_future(work)]
-    if cut is not None:
-        tasks.append(asyncio.ensure_future(cut.wait()))
+    if abort is not None:
+        tasks.append(asyncio.ensure_future(abort.wait()))
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -293,8 +292,8 @@ async def _ended_or(cut: asyncio.Event | None, work: Coroutine[Any, Any, Any]) -
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _give_back() -> None:
-    """What the lists needed for a moment goes back to the system, where malloc would keep it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+def _trim_memory() -> None:
+    """Return the memory of the lists to the system; malloc would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only in glibc
     if trim is not None:
         trim(0)

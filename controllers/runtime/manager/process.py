@@ -1,4 +1,4 @@
-"""One process from its start to its end: connect, watch, lead, work, and give the Lease back."""
+"""The life cycle of a process: connect, list, lead, reconcile, and release the Lease."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
-from controllers.runtime.client import client
-from controllers.runtime.manager.leaderelection import Leases, lease_name
+from controllers.runtime.client import client as rest_client
+from controllers.runtime.manager.healthz import ProbeServer
+from controllers.runtime.manager.leaderelection import LeaderElector, lease_name
 from controllers.runtime.manager.manager import Assembly, Manager
-from controllers.runtime.manager.servers import Server
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.signals import stop_signal
@@ -20,41 +20,43 @@ from controllers.runtime.signals import stop_signal
 logger = structlog.stdlib.get_logger(__name__)
 
 
-async def run(assemblies: Sequence[Assembly], connection: Connection, options: Options) -> int:
-    """Run until SIGTERM or SIGINT: 0. 1 when leadership was lost or a part failed.
+async def run(controllers: Sequence[Assembly], connection: Connection, options: Options) -> int:
+    """Run until SIGTERM or SIGINT and return 0; 1 after a lost Lease or a failed task.
 
     Raises ConfigurationError.
     """
     metrics = Metrics()
     stop = stop_signal()
-    async with connected(connection, options, metrics) as cluster:
-        manager = Manager(assemblies, cluster, options, metrics)
-        beating = asyncio.create_task(manager.health.beat())
-        server = _serve(manager, options, metrics)
-        leases = _leases(cluster, assemblies, options, metrics)
+    async with connected(connection, options, metrics) as client:
+        manager = Manager(controllers, client, options, metrics)
+        heartbeat = asyncio.create_task(manager.health.heartbeat())
+        server = _serve_probes(manager, options, metrics)
+        elector = _leader_elector(client, controllers, options, metrics)
         manager.start_informers()
         manager.watch.start()
         try:
-            code = await _lead_and_work(manager, leases, stop)
+            code = await _lead_and_work(manager, elector, stop)
         finally:
-            # Who has lost the Lease has no time: another process is at work already.
-            await manager.stop(cut=leases.lost if leases else None)
+            # After a lost Lease there is no grace period: another process works already.
+            await manager.stop(abort=elector.lost if elector else None)
             await manager.watch.stop()
-            if leases is not None:
-                await leases.release()
+            if elector is not None:
+                await elector.release()
             if server is not None:
                 await asyncio.to_thread(server.stop)
-            beating.cancel()
+            heartbeat.cancel()
         logger.info("stopped", code=code)
         return code
 
 
-async def _lead_and_work(manager: Manager, leases: Leases | None, stop: asyncio.Event) -> int:
-    manager.health.standby = "not yet"
-    starting = asyncio.create_task(_start(manager, leases))
+async def _lead_and_work(
+    manager: Manager, elector: LeaderElector | None, stop: asyncio.Event
+) -> int:
+    manager.health.set_standby("waiting for the first lists")
+    starting = asyncio.create_task(_start(manager, elector))
     ends = [asyncio.create_task(event.wait()) for event in (stop, manager.failed)]
-    if leases is not None:
-        ends.append(asyncio.create_task(leases.lost.wait()))
+    if elector is not None:
+        ends.append(asyncio.create_task(elector.lost.wait()))
     try:
         await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -66,63 +68,63 @@ async def _lead_and_work(manager: Manager, leases: Leases | None, stop: asyncio.
     if stop.is_set():
         logger.info("stopping")
         return 0
-    logger.error("lost the lease" if leases and leases.lost.is_set() else "a part failed; stopping")
+    lost = elector is not None and elector.lost.is_set()
+    logger.error("lost the lease" if lost else "a task failed; stopping")
     return 1
 
 
-async def _start(manager: Manager, leases: Leases | None) -> None:
+async def _start(manager: Manager, elector: LeaderElector | None) -> None:
     began = time.monotonic()
-    await manager.synced()
+    await manager.wait_for_cache_sync()
     logger.info(
         "all lists complete",
         profiles=len(manager.profiles),
         seconds=round(time.monotonic() - began, 2),
     )
-    if leases is not None:
-        manager.health.standby = "standing by for the lease"
-        await leases.acquire()
-    manager.health.standby = ""
+    if elector is not None:
+        manager.health.set_standby("standing by for the lease")
+        await elector.acquire()
+    manager.health.set_leading()
     manager.start_workers()
 
 
 @contextlib.asynccontextmanager
 async def connected(
     connection: Connection, options: Options, metrics: Metrics
-) -> AsyncIterator[client.RestClient]:
-    """A cluster with the options' limits, closed at the end. Raises ConfigurationError."""
-    limits = client.ClientOptions(
+) -> AsyncIterator[rest_client.RestClient]:
+    """Yield a client with the limits of the options. Raises ConfigurationError."""
+    limits = rest_client.ClientOptions(
         max_writes=options.max_writes, qps=options.qps, read_only=options.dry_run
     )
-    cluster = await client.connect(connection, limits, metrics.observe_request)
+    client = await rest_client.connect(connection, limits, metrics.observe_request)
     try:
-        yield cluster
+        yield client
     finally:
-        await cluster.close()
+        await client.close()
 
 
-def _serve(manager: Manager, options: Options, metrics: Metrics) -> Server | None:
+def _serve_probes(manager: Manager, options: Options, metrics: Metrics) -> ProbeServer | None:
     if options.listen is None:
         return None
-    server = Server(
-        options.listen, live=manager.health.live, ready=manager.health.ready, metrics=metrics
+    server = ProbeServer(
+        options.listen, livez=manager.health.livez, readyz=manager.health.readyz, metrics=metrics
     )
     server.start()
     logger.info("serving probes and metrics", port=server.port)
     return server
 
 
-def _leases(
-    cluster: client.RestClient,
-    assemblies: Sequence[Assembly],
+def _leader_elector(
+    client: rest_client.RestClient,
+    controllers: Sequence[Assembly],
     options: Options,
     metrics: Metrics,
-) -> Leases | None:
-    if options.election is None or options.dry_run:  # who writes nothing need not lead
+) -> LeaderElector | None:
+    if options.leader_election is None or options.dry_run:  # a dry run writes nothing
         return None
-    names = [lease_name(controller.name, options.shard) for controller, _ in assemblies]
-    return Leases(
-        cluster.config,
-        options.election,
-        names,
+    return LeaderElector(
+        client.config,
+        options.leader_election,
+        [lease_name(controller.name, options.shard) for controller, _ in controllers],
         lambda name, leading: metrics.lead(name, leading=leading),
     )

@@ -13,7 +13,7 @@ from profiles_controller.config.sources import Inputs
 from tests.support.cli import sample_controllers
 
 MISSING_FILE = Path("/nowhere")
-DEFAULTS = Options(known=frozenset({"quotas", "limit-ranges", "forge"}))
+DEFAULTS = Options(controller_names=frozenset({"quotas", "limit-ranges", "forge"}))
 LOADER = Loader(
     registry=(*sample_controllers.REGISTRY, sample_controllers.FORGE), pod_namespace=MISSING_FILE
 )

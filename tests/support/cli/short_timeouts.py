@@ -63,7 +63,7 @@ HANGING: tuple[AnyController, ...] = tuple(
 
 async def run(controllers: Sequence[Assembly], connection: Connection, options: Options) -> int:
     shorter = dataclasses.replace(
-        options, watch_down_bound=WATCH_DOWN_SECONDS, hang_bound=HANG_SECONDS
+        options, watch_down_timeout=WATCH_DOWN_SECONDS, hang_timeout=HANG_SECONDS
     )
     return await process.run(controllers, connection, shorter)
 

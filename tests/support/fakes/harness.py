@@ -107,7 +107,7 @@ async def running(
     manager.profiles.replace(uids, str(cluster.objects.version))
     cluster.objects.listeners.append(watch)
     try:
-        await manager.synced()
+        await manager.wait_for_cache_sync()
         if leading:
             manager.start_workers()
         harness = Harness(cluster=cluster, manager=manager)

@@ -1,4 +1,4 @@
-"""From another thread into an event loop: calls, in order."""
+"""Calls from another thread into an event loop, in order."""
 
 from __future__ import annotations
 
@@ -11,41 +11,40 @@ import structlog
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_DELIVERED_AT_ONCE = 100
+_BATCH = 100
 
 
-class Mailbox:
-    """Takes calls in one thread and makes them in the event loop that it was made in."""
+class LoopBridge:
+    """Receives calls from one thread and runs them in the event loop that created it."""
 
     def __init__(self) -> None:
-        """To be made in the event loop that shall make the calls."""
-        self._home = asyncio.get_running_loop()
-        self._posted: deque[Callable[[], None]] = deque()
-        self._delivering = False
+        """Must be called in the event loop that runs the calls."""
+        self._loop = asyncio.get_running_loop()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._scheduled = False
 
-    def post(self, call: Callable[..., None], *arguments: Any) -> None:
-        """From one other thread. What the call raises is logged.
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Run a function in the event loop. An exception is logged.
 
-        Waking the loop costs more than a call, so it is woken once for many.
+        To wake the loop costs more than a call, so one wake-up serves many calls.
         """
-        self._posted.append(lambda: call(*arguments))
-        if not self._delivering:
-            self._delivering = True
-            self._home.call_soon_threadsafe(self._deliver)
+        self._calls.append(lambda: function(*arguments))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon_threadsafe(self._run_batch)
 
-    def _deliver(self) -> None:
-        """In the event loop: do what was posted, a bounded part at a time."""
-        for _ in range(_DELIVERED_AT_ONCE):
+    def _run_batch(self) -> None:
+        for _ in range(_BATCH):
             try:
-                call = self._posted.popleft()
+                call = self._calls.popleft()
             except IndexError:
                 break
             try:
                 call()
-            except Exception:  # what comes behind it must not be lost with it
-                logger.exception("a Profile's event was not taken in")
-        # Cleared before the last look: what is posted after that look is delivered anew.
-        self._delivering = False
-        if self._posted:
-            self._delivering = True
-            self._home.call_soon(self._deliver)
+            except Exception:  # the calls behind it must not be lost
+                logger.exception("cannot handle the event of a Profile")
+        # Reset before the last check: a call that is added after the check schedules a new batch.
+        self._scheduled = False
+        if self._calls:
+            self._scheduled = True
+            self._loop.call_soon(self._run_batch)
