@@ -1,7 +1,7 @@
-"""Tables of amounts in settings: what is given is merged over a default, and null drops a key.
+"""Tables in settings: entries are merged into a default table, and null removes a key.
 
-That is how Helm merges values: ``hard: {pods: 200}`` changes one key and keeps the others, and
-``hard: {services.nodeports: null}`` takes one away. Every wrong entry is named, not just the first.
+Helm merges values in the same way: ``hard: {pods: 200}`` changes one key and
+``hard: {services.nodeports: null}`` removes one. All invalid entries are reported together.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from controllers import resource_names
 
 Amount = Annotated[str, WithJsonSchema({"type": ["string", "number", "null"]})]
-"""A quantity; numbers as YAML and JSON have them are taken as their text."""
+"""A quantity; a number in YAML or JSON is converted to text."""
 
 Problem = InitErrorDetails
 Table = dict[str, str]
 T = TypeVar("T")
 
-_WORDS = MappingProxyType(
+_MESSAGES = MappingProxyType(
     {
         "bool_type": "expected true or false",
         "bool_parsing": "expected true or false",
@@ -44,17 +44,17 @@ _WORDS = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Suffixed:
-    """Marks a setting, a table of texts, whose entries may be environment variables each.
+    """Marks a table of texts whose entries may each be an environment variable.
 
-    ``Annotated[Mapping[str, str], Suffixed("_TOKEN")]`` takes ``ANY_NAME_TOKEN=x`` as the entry
-    ``ANY_NAME: x``. A variable that is a setting of its own is none of them.
+    With ``Annotated[Mapping[str, str], Suffixed("_TOKEN")]`` the variable ``ANY_NAME_TOKEN=x`` is
+    the entry ``ANY_NAME: x``. A variable of another setting is not an entry.
     """
 
     suffix: str
 
 
-def refusing(refusal: Callable[[str], str | None]) -> AfterValidator:
-    """A validator of texts out of a rule that says why one is wrong, and None when it is right."""
+def validator(refusal: Callable[[str], str | None]) -> AfterValidator:
+    """Returns a validator from a rule that returns why a text is invalid, or None."""
 
     def check(text: str) -> str:
         if why := refusal(text):
@@ -65,40 +65,42 @@ def refusing(refusal: Callable[[str], str | None]) -> AfterValidator:
 
 
 def problem(why: str, value: object, *where: str) -> Problem:
-    """One wrong value; ``why`` names it and says what would be right."""
-    # The text is handed over as a value, because pydantic reads braces in a template.
+    """Returns one invalid value; ``why`` contains the value and what is accepted."""
+    # The text is a parameter, because pydantic interprets braces in a template.
     kind = PydanticCustomError("wrong_value", "{why}", {"why": why})
     return InitErrorDetails(type=kind, loc=where, input=value)
 
 
-def fail(title: str, problems: Iterable[Problem]) -> None:
-    """Raises one ValidationError that names all problems, if there are any."""
+def raise_problems(title: str, problems: Iterable[Problem]) -> None:
+    """Raises one ValidationError for all problems, if there are any."""
     if found := list(problems):
         raise ValidationError.from_exception_data(title, found)
 
 
-def together(title: str, problems: Iterable[Problem], make: Callable[[], T]) -> T:
-    """What ``make`` gives. Raises one ValidationError that names these problems and its own."""
+def validate_together(title: str, problems: Iterable[Problem], make: Callable[[], T]) -> T:
+    """Returns the result of ``make``. Raises one ValidationError for these problems and its own."""
     found = list(problems)
     try:
         made = make()
     except ValidationError as error:
-        fail(title, [*found, *(_again(each) for each in error.errors(include_url=False))])
+        raise_problems(
+            title, [*found, *(_raisable(each) for each in error.errors(include_url=False))]
+        )
         raise
-    fail(title, found)
+    raise_problems(title, found)
     return made
 
 
-def words(error: ErrorDetails) -> str:
-    """What pydantic found, on one line, in the words of those who write settings."""
+def message_of(error: ErrorDetails) -> str:
+    """Returns the message of a validation error on one line, in the terms of the settings."""
     context = error.get("ctx", {})
     if error["type"] in {"literal_error", "enum"}:
         return f"expected {context['expected']}"
-    return _WORDS.get(error["type"]) or " ".join(str(context.get("error", error["msg"])).split())
+    return _MESSAGES.get(error["type"]) or " ".join(str(context.get("error", error["msg"])).split())
 
 
-def _again(error: ErrorDetails) -> Problem:
-    """The error in the form in which it can be raised once more."""
+def _raisable(error: ErrorDetails) -> Problem:
+    """Returns the error in the form in which it can be raised again."""
     kind: Any = error["type"]
     if kind == "wrong_value":
         return problem(error["msg"], error["input"], *map(str, error["loc"]))
@@ -109,9 +111,9 @@ def _again(error: ErrorDetails) -> Problem:
 def merge(
     default: Mapping[str, str], given: object, where: str
 ) -> tuple[Table, Mapping[str, object], list[Problem]]:
-    """The merged table, the entries that were given, and what is wrong with its shape."""
+    """Returns the merged table, the given entries, and the problems of its structure."""
     if not isinstance(given, Mapping):
-        why = f"{given!r} is not a table: expected a mapping of names to values"
+        why = f"{given!r} is not a table; expected a mapping of names to values"
         return dict(default), {}, [problem(why, given, where)]
     table, problems = dict(default), []
     for key, value in given.items():
@@ -119,7 +121,7 @@ def merge(
         if value is None:
             table.pop(name, None)
         elif text is None:
-            why = f"{value!r} is not a value here: expected text, a number or null"
+            why = f"{value!r} is not a valid value; expected text, a number or null"
             problems.append(problem(why, value, where, name))
         else:
             table[name] = text
@@ -129,7 +131,7 @@ def merge(
 def amount_problems(
     table: Mapping[str, str], where: str, name_refusal: Callable[[str], str | None]
 ) -> list[Problem]:
-    """What is wrong with the names and the amounts of a table of resources."""
+    """Returns the problems of the names and amounts in a table of resources."""
     return [
         problem(why, text, where, resource)
         for resource, text in table.items()
@@ -138,11 +140,11 @@ def amount_problems(
     ]
 
 
-def unknown_problems(given: Mapping[Any, object], known: Iterable[str]) -> list[Problem]:
-    """One problem for each setting that does not exist."""
-    names = list(known)
+def unknown_problems(given: Mapping[Any, object], valid: Iterable[str]) -> list[Problem]:
+    """Returns a problem for each setting that does not exist."""
+    names = list(valid)
     return [
-        problem(f"{name!r} is no setting: expected {', '.join(names)}", value, str(name))
+        problem(f"unknown setting {name!r}; expected one of {', '.join(names)}", value, str(name))
         for name, value in given.items()
         if name not in names
     ]

@@ -37,10 +37,10 @@ def _prefix_refusal(text: str) -> str | None:
     return f"{text!r} begins with *, which would admit everybody: expected a text without"
 
 
-Path = Annotated[str, config_tables.refusing(rules.path_refusal)]
-Principal = Annotated[str, config_tables.refusing(rules.principal_refusal)]
-Header = Annotated[str, config_tables.refusing(rules.header_refusal)]
-Method = Annotated[str, config_tables.refusing(_method_refusal)]
+Path = Annotated[str, config_tables.validator(rules.path_refusal)]
+Principal = Annotated[str, config_tables.validator(rules.principal_refusal)]
+Header = Annotated[str, config_tables.validator(rules.header_refusal)]
+Method = Annotated[str, config_tables.validator(_method_refusal)]
 
 
 class Operation(BaseModel):
@@ -100,13 +100,13 @@ class AuthzPoliciesSettings(BaseModel):
     user_header: Header = Field(
         default="kubeflow-userid", description="header in which the gateway names the user"
     )
-    user_prefix: Annotated[str, config_tables.refusing(_prefix_refusal)] = Field(
+    user_prefix: Annotated[str, config_tables.validator(_prefix_refusal)] = Field(
         default="", description="what the gateway puts before the user's name in that header"
     )
     groups_header: Header = Field(
         default="kubeflow-groups", description="header in which the gateway names the user's groups"
     )
-    contributor_roles: tuple[Annotated[str, config_tables.refusing(_role_refusal)], ...] = Field(
+    contributor_roles: tuple[Annotated[str, config_tables.validator(_role_refusal)], ...] = Field(
         default=("admin", "edit"),
         description="annotations role of the RoleBindings whose subjects are admitted",
     )
@@ -147,7 +147,7 @@ class AuthzPoliciesSettings(BaseModel):
         default=True,
         description="deny paths that no template of the same method could match, as * and = in one",
     )
-    waypoint: Annotated[str, config_tables.refusing(_waypoint_refusal)] = Field(
+    waypoint: Annotated[str, config_tables.validator(_waypoint_refusal)] = Field(
         default="",
         description="ambient mesh: the Gateway in each namespace that enforces the policies",
     )

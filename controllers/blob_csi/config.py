@@ -152,7 +152,7 @@ class BlobCsiSettings(AccountSettings):
         listed, problems = _listed(data)
         if isinstance(given, Mapping):
             problems += _contradictions(given)
-        config_tables.fail(cls.__name__, problems)
+        config_tables.raise_problems(cls.__name__, problems)
         return {**data, "instances": listed}
 
     @model_validator(mode="after")

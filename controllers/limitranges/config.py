@@ -71,7 +71,7 @@ class LimitRangesSettings(BaseModel):
         # What is no amount cannot be compared: the rules go by the resources that are right so far.
         wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}
         problems += _conflicts(merged, given, wrong_resources)
-        config_tables.fail(cls.__name__, problems)
+        config_tables.raise_problems(cls.__name__, problems)
         return merged
 
     @cached_property

@@ -106,7 +106,7 @@ class NetworkSettings(BaseModel):
         for table in ("peers", "ports"):
             checked[table], wrong = _merged(table, data.get(table))
             problems += wrong
-        return config_tables.together(cls.__name__, problems, lambda: handler(checked))
+        return config_tables.validate_together(cls.__name__, problems, lambda: handler(checked))
 
     @cached_property
     def by_group(self) -> Mapping[Group, tuple[Policy, ...]]:

@@ -82,7 +82,7 @@ def _problems_of_spec(item: object, *where: str) -> Iterator[config_tables.Probl
 def problems_of(error: ValidationError, *where: str) -> Iterator[config_tables.Problem]:
     """What pydantic found, at this place of the settings."""
     for each in error.errors(include_url=False):
-        why = config_tables.words(each)
+        why = config_tables.message_of(each)
         if each["type"] == "extra_forbidden":
             why = f"{why}: expected those of a NetworkPolicy, without namespace and status"
         yield config_tables.problem(why, each["input"], *where, *map(str, each["loc"]))

@@ -56,7 +56,7 @@ class NotebookSettings(BaseModel):
         problems += _label_problems(labels, selector)
         problems += _switch_problems(data)
         problems += config_tables.unknown_problems(data, cls.model_fields)
-        config_tables.fail(cls.__name__, problems)
+        config_tables.raise_problems(cls.__name__, problems)
         return {**data, "labels": labels}
 
 

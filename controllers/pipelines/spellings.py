@@ -13,7 +13,7 @@ from controllers import config_tables
 def _matching(pattern: str, words: str) -> AfterValidator:
     """Takes a text that matches the whole pattern; ``words`` say what would be right."""
     right = re.compile(pattern)
-    return config_tables.refusing(
+    return config_tables.validator(
         lambda text: None if right.fullmatch(text) else f"expected {words}"
     )
 

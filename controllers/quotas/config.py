@@ -60,7 +60,7 @@ class QuotasSettings(BaseModel):
         problems += config_tables.amount_problems(hard, "hard", resource_names.quota_name_refusal)
         problems += _label_problems(hard, labels, given)
         problems += config_tables.unknown_problems(data, cls.model_fields)
-        config_tables.fail(cls.__name__, problems)
+        config_tables.raise_problems(cls.__name__, problems)
         return {"hard": hard, "labels": labels}
 
     @cached_property

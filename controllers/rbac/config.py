@@ -91,11 +91,11 @@ def _some(verbs: Verbs) -> Verbs:
     return verbs
 
 
-Group = Annotated[str, config_tables.refusing(rules.group_refusal)]
+Group = Annotated[str, config_tables.validator(rules.group_refusal)]
 Groups = Annotated[tuple[Group, ...], BeforeValidator(_entries), AfterValidator(_once)]
-ApiGroup = Annotated[str, config_tables.refusing(rules.api_group_refusal)]
-Resource = Annotated[str, config_tables.refusing(rules.resource_refusal)]
-Verb = Annotated[str, config_tables.refusing(rules.verb_refusal)]
+ApiGroup = Annotated[str, config_tables.validator(rules.api_group_refusal)]
+Resource = Annotated[str, config_tables.validator(rules.resource_refusal)]
+Verb = Annotated[str, config_tables.validator(rules.verb_refusal)]
 VerbList = Annotated[
     tuple[Verb, ...], BeforeValidator(_entries), AfterValidator(_once), AfterValidator(_some)
 ]

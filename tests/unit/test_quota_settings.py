@@ -111,14 +111,14 @@ def test_all_wrong_settings_of_quotas_are_named_at_once() -> None:
     assert all("expected" in text for text in said.values())
     assert "'1.5' is a fraction" in said["hard pods"]
     assert "'1K' is not a quantity" in said["hard requests.cpu"]
-    assert "[1] is not a value here" in said["hard limits.cpu"]
+    assert "[1] is not a valid value" in said["hard limits.cpu"]
     assert "'-1' is negative" in said["hard requests.memory"]
     assert "'gpus' is no resource that quotas know" in said["hard gpus"]
     assert "a short name for 'count/deployments.apps'" in said["labels count/deployments.apps"]
     assert "'services' is not in hard" in said["labels services"]
     assert "both 'pods' and 'requests.nvidia.com/gpu'" in said["labels requests.nvidia.com/gpu"]
     assert "'a b' cannot be a label's name" in said["labels requests.intel.com/gpu"]
-    assert "'typo' is no setting: expected hard, labels" in said["typo"]
+    assert "unknown setting 'typo'; expected one of hard, labels" in said["typo"]
 
 
 @pytest.mark.parametrize("name", ["a" * 64, "", "-a", "a/b", "a b", "é"])

@@ -73,12 +73,14 @@ def describe(
     if field is None or error["type"] == "extra_forbidden":
         nested = _model_at(model, path[:-1]) if path else None
         hint = suggestion(str(path[-1]), nested.model_fields) if nested else ""
-        return "", f"unknown key; {hint}" if hint else config_tables.words(error)
+        return "", f"unknown key; {hint}" if hint else config_tables.message_of(error)
     value = _MASK if holds_secret(field.annotation) else shortened(error["input"])
     flag = flag_of(field)
     if flag is not None and error["type"] != "value_error":
         return value, f"expected {flag.accepts}"
-    problem = f"expected {config_tables.words(error)}" if flag else config_tables.words(error)
+    problem = (
+        f"expected {config_tables.message_of(error)}" if flag else config_tables.message_of(error)
+    )
     return value, f"{problem}, written as JSON" if undecoded else problem
 
 
