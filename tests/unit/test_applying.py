@@ -87,7 +87,7 @@ class Bench:
             memories={kind: one.store for kind, one in owned.items()},
         )
         applier = Applier(
-            cluster=self.cluster,
+            client=self.cluster,
             informers=owned,
             field_manager="profiles-controller-samples",
             at_once=at_once,

@@ -29,9 +29,9 @@ _RACED = "changed under our hands; tried again later"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applier:
-    """Carries plans out against one cluster."""
+    """Applies change sets to one API server."""
 
-    cluster: Client
+    client: Client
     informers: Mapping[str, Informer]
     field_manager: str
     at_once: bool
@@ -161,7 +161,7 @@ class Applier:
         }
         key = want.manifest.key
         path = want.kind.path(key.namespace, key.name, version=self.informers[key.kind].version)
-        await self.cluster.write(
+        await self.client.write(
             "PATCH", path, {"metadata": metadata}, query=self._query(), content_type=MERGE_PATCH
         )
 
@@ -192,7 +192,7 @@ class Applier:
         informer.expect(key.namespace, key.name, write)
         answer: Body | None = None
         try:
-            answer = await self.cluster.write(
+            answer = await self.client.write(
                 method, path, sent, query=query, content_type=content_type
             )
         finally:
@@ -217,7 +217,7 @@ class Applier:
         informer.expect(key.namespace, key.name, None)
         answer: Body | None = None
         try:
-            answer = await self.cluster.write("DELETE", path, options)
+            answer = await self.client.write("DELETE", path, options)
         except ApiError as error:
             if error.code != _NOT_FOUND:
                 raise
@@ -232,7 +232,7 @@ class Applier:
         informer = self.informers[key.kind]
         path = informer.kind.path(key.namespace, key.name, version=informer.version)
         try:
-            return await self.cluster.get(path)
+            return await self.client.get(path)
         except ApiError as error:
             if error.code == _NOT_FOUND:
                 return None

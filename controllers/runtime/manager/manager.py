@@ -78,8 +78,8 @@ class Manager:
             conditions = ConditionWriter(low_priority, self.profiles, clock=clock)
             recorder = EventRecorder(low_priority, clock=clock, identity=socket.gethostname())
         self.world = World(
-            cluster=client,
-            backlog=low_priority,
+            client=client,
+            low_priority_client=low_priority,
             profiles=self.profiles,
             informers=self.informers,
             metrics=metrics,

@@ -44,9 +44,9 @@ _PATIENT_FAILURES = 3
 class World:
     """What all reconcilers of a process share."""
 
-    cluster: Client
-    backlog: Client
-    """The same cluster, for writes that let the others go first."""
+    client: Client
+    low_priority_client: Client
+    """The same client; its writes let other writes go first."""
     profiles: ProfileStore
     informers: Mapping[str, Informer]
     metrics: Metrics
@@ -125,12 +125,12 @@ class Reconciler:
         self._optional = {own.kind for own in self.owned if own.optional}
         self._urgent, self._patient = (
             Applier(
-                cluster=cluster,
+                client=client,
                 informers=self._written,
                 field_manager=field_manager(controller.name),
                 at_once=at_once,
             )
-            for cluster, at_once in ((world.cluster, True), (world.backlog, False))
+            for client, at_once in ((world.client, True), (world.low_priority_client, False))
         )
         world.metrics.queues[controller.name] = self.queue
 
