@@ -169,7 +169,7 @@ async def test_a_profile_is_gone_only_if_this_process_can_know_it() -> None:
 
         assert system.gone("x", "uid-x")
         assert not system.gone("x", other)
-        process.manager.profiles._awaited = None
+        process.manager.profiles.replace({"missing": "uid-x"}, "0")  # it is not synced any more
         assert not system.gone("x", "uid-x")
 
 

@@ -95,7 +95,7 @@ async def test_while_postgres_is_unreachable_only_the_secret_is_missing_until_it
         assert [key for key in ALL_KEYS if key != SECRET] == existing(cluster)
         assert ("False", "Postgres h:1: refused") == process.conditions()[CONDITION]
         (check,) = (one for one in process.health.readyz() if one.name.startswith("external/"))
-        assert ("Postgres h:1: refused", "") == (check.note, check.trouble)
+        assert ("Postgres h:1: refused", "") == (check.note, check.error)
 
         server.error = None
         await event_loop.until(

@@ -100,7 +100,7 @@ async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() ->
             one for one in process.health.readyz() if one.name == "external/samples/database"
         )
 
-        assert ("the database is away", "") == (check.note, check.trouble)
+        assert ("the database is away", "") == (check.note, check.error)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
