@@ -1,4 +1,4 @@
-"""What /livez and /readyz say of a process, while all is well and while it is not."""
+"""/livez and /readyz of a process, in normal operation and during failures."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,19 +20,19 @@ SHORT = "tests.support.cli.short_timeouts"
 
 @pytest.fixture
 def cable(control_plane: ControlPlane) -> Iterator[Cable]:
-    with Cable(control_plane) as made:
-        yield made
+    with Cable(control_plane) as created:
+        yield created
 
 
-def says(suite: Suite, path: str, *lines: str) -> bool:
-    """Whether the probe's text holds each of these."""
+def contains(suite: Suite, path: str, *lines: str) -> bool:
+    """Returns True; asserts that the response contains each of these lines."""
     text = suite.page(path)
     missing = [line for line in lines if line not in text]
     assert not missing, f"{missing} is not in:\n{text}"
     return True
 
 
-def test_a_process_is_ready_once_every_list_is_complete(
+def test_readyz_passes_once_every_list_is_complete(
     suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
@@ -40,13 +40,13 @@ def test_a_process_is_ready_once_every_list_is_complete(
     suite = suites.start("all", kubeconfig=kubeconfig)
     waiting.until(lambda: suite.answers("/livez") == 200, "it serves probes")
     waiting.until(
-        lambda: says(
+        lambda: contains(
             suite,
             "/readyz?verbose",
             "[-]informer/ResourceQuota failed: API server unreachable",
             "[-]profiles failed: API server unreachable",
         ),
-        "it says why it is not ready",
+        "/readyz shows why it is not ready",
     )
     before = (suite.answers("/readyz"), suite.answers("/livez"))
     gauges = suite.series("profiles_controller_informer_synced")
@@ -57,7 +57,7 @@ def test_a_process_is_ready_once_every_list_is_complete(
     assert before == (503, 200)
     assert {value for _, value in gauges} == {0.0}
     assert suite.get("/readyz") == (200, "ok")
-    assert says(
+    assert contains(
         suite,
         "/readyz?verbose",
         "[+]profiles ok\n",
@@ -70,60 +70,60 @@ def test_a_process_is_ready_once_every_list_is_complete(
     assert suite.stop() == 0
 
 
-def test_a_watch_that_is_down_for_too_long_makes_a_process_unready(
+def test_readyz_fails_while_a_watch_is_down_for_too_long(
     control_plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
-    kubeflow.create_tenants(control_plane, ["overheard"])
+    kubeflow.create_tenants(control_plane, ["watched"])
     kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
     suite = suites.start("quotas", kubeconfig=kubeconfig, module=SHORT).wait_ready()
-    waiting.until(lambda: observe.hard(control_plane, "overheard"), "the quota is made")
+    waiting.until(lambda: observe.hard(control_plane, "watched"), "the quota is created")
 
     cable.cut()
     waiting.until(
-        lambda: says(suite, "/readyz", "informer/Namespace failed: watch down for", "profiles"),
-        "it is not ready any more",
+        lambda: contains(suite, "/readyz", "informer/Namespace failed: watch down for", "profiles"),
+        "/readyz fails",
     )
     while_down = (suite.answers("/readyz"), suite.answers("/livez"))
     cable.mend()
 
     suite.wait_ready()
-    observe.label(control_plane, "overheard", pods="4")
+    observe.label(control_plane, "watched", pods="4")
     waiting.until(
-        lambda: observe.hard(control_plane, "overheard")["pods"] == "4", "it goes on with its work"
+        lambda: observe.hard(control_plane, "watched")["pods"] == "4", "it reconciles again"
     )
     assert while_down == (503, 200)
     assert suite.stop() == 0
 
 
-def test_a_reconcile_that_hangs_fails_the_liveness_probe(suites: Suites) -> None:
+def test_livez_fails_while_a_reconcile_hangs(suites: Suites) -> None:
     kubeflow.create_tenants(suites.plane, ["hanging"])
     suite = suites.start("await", kubeconfig=suites.identity("all"), module=SHORT).wait_ready()
     alive = suite.answers("/livez")
 
     waiting.until(
-        lambda: says(
+        lambda: contains(
             suite, "/livez?verbose", "[-]workers/await failed: a reconcile has been running for"
         ),
-        "the worker's hanging is told",
+        "the hanging worker fails /livez",
     )
 
     assert alive == 200
-    assert says(suite, "/livez?verbose", "[+]event-loop ok")
+    assert contains(suite, "/livez?verbose", "[+]event-loop ok")
     assert suite.answers("/livez") == 503
     assert suite.answers("/readyz") == 200
     suite.kill()
 
 
-def test_an_event_loop_that_is_blocked_fails_the_liveness_probe(suites: Suites) -> None:
+def test_livez_fails_while_the_event_loop_is_blocked(suites: Suites) -> None:
     kubeflow.create_tenants(suites.plane, ["blocking"])
     suite = suites.start("block", kubeconfig=suites.identity("all"), module=SHORT)
 
     waiting.until(
         lambda: (
             suite.answers("/livez") == 503
-            and says(suite, "/livez?verbose", "[-]event-loop failed: blocked for")
+            and contains(suite, "/livez?verbose", "[-]event-loop failed: blocked for")
         ),
-        "the loop's hanging is told",
+        "the blocked event loop fails /livez",
         seconds=60,
     )
 
@@ -131,19 +131,19 @@ def test_an_event_loop_that_is_blocked_fails_the_liveness_probe(suites: Suites) 
     suite.kill()
 
 
-def test_a_process_waits_for_the_profile_crd_and_says_so(
+def test_readyz_fails_until_the_profile_crd_is_served(
     fresh_suites: Callable[..., Suites],
 ) -> None:
     suites = fresh_suites(kubeflow_installed=False)
     suite = suites.start("all")
     waiting.until(
-        lambda: says(
+        lambda: contains(
             suite,
             "/readyz?verbose",
             "[-]profiles failed: CustomResourceDefinition profiles.kubeflow.org is not served yet",
             "[+]informer/Namespace ok",
         ),
-        "it says what it waits for",
+        "/readyz shows what is missing",
     )
     before = (suite.answers("/readyz"), suite.answers("/livez"))
 
@@ -157,7 +157,7 @@ def test_a_process_waits_for_the_profile_crd_and_says_so(
     assert suite.stop() == 0
 
 
-def test_a_port_that_is_taken_is_named(suites: Suites) -> None:
+def test_a_port_in_use_is_an_error(suites: Suites) -> None:
     kubeconfig = suites.identity("all")
     first = suites.start("all", kubeconfig=kubeconfig).wait_ready()
     second = suites.start("all", "--listen", f"{HOST}:{first.port}", kubeconfig=kubeconfig)
@@ -170,7 +170,7 @@ def test_a_port_that_is_taken_is_named(suites: Suites) -> None:
     assert first.stop() == 0
 
 
-def test_an_unreachable_api_server_is_tried_again_and_told(
+def test_an_unreachable_api_server_is_retried_and_logged(
     suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
     watched = subscriptions.subscriptions(
@@ -184,7 +184,7 @@ def test_an_unreachable_api_server_is_tried_again_and_told(
         lambda: (
             suite.text().count("unreachable") >= len(kinds) and suite.requests(code="<error>") >= 6
         ),
-        "it tries again, and says so",
+        "it retries and logs the outage",
     )
     warnings = suite.lines(message="watch is down")
 
@@ -196,20 +196,20 @@ def test_an_unreachable_api_server_is_tried_again_and_told(
     assert "Traceback" not in suite.text()
 
 
-def test_a_token_that_nobody_knows_is_told_without_a_traceback(
+def test_a_rejected_token_is_reported_without_a_traceback(
     suites: Suites, control_plane: ControlPlane
 ) -> None:
-    token = service_account.user("nobody")  # a token that no API server knows
+    token = service_account.user("nobody")  # no API server accepts this token
     kubeconfig = control_plane.kubeconfig_for("nobody", token)
     suite = suites.start("all", kubeconfig=kubeconfig)
     waiting.until(
-        lambda: says(
+        lambda: contains(
             suite,
             "/readyz?verbose",
             "[-]informer/Namespace failed: 401 Unauthorized",
             "[-]profiles failed: the API server responded 401",
         ),
-        "it says that it is not let in",
+        "/readyz shows the rejected token",
     )
     assert suite.stop() == 0
     assert "Traceback" not in suite.text()

@@ -1,4 +1,4 @@
-"""A Profile as it is read: whatever its body lacks, and what people write on it."""
+"""Parsing of Profiles: incomplete bodies, and what people write on them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from controllers.profiles import PAUSED_ANNOTATION, Condition, Owner
 from tests.support.builders import live_objects
 
 
-def test_a_profile_is_read_whole() -> None:
+def test_every_field_of_a_profile_is_parsed() -> None:
     body = live_objects.profile_body(labels={"a": "b"}, annotations={"c": "d"})
     body["spec"]["owner"] = {
         "kind": "ServiceAccount",
@@ -39,13 +39,13 @@ def test_a_profile_is_read_whole() -> None:
 
 @pytest.mark.parametrize("empty", [{}, None])
 @pytest.mark.parametrize("field", ["spec", "status"])
-def test_missing_and_null_fields_count_as_empty(field: str, empty: Any) -> None:
+def test_missing_and_null_fields_are_empty(field: str, empty: Any) -> None:
     profile = profiles.parse_profile({**live_objects.profile_body(), field: empty})
 
     assert "alice" == profile.name
 
 
-def test_a_bare_profile_has_a_user_without_a_name() -> None:
+def test_the_owner_of_an_empty_profile_is_a_user_without_a_name() -> None:
     profile = profiles.parse_profile({"metadata": {"name": "alice", "labels": None}})
 
     assert ("User", "") == (profile.owner.kind, profile.owner.name)
@@ -61,12 +61,14 @@ def test_a_bare_profile_has_a_user_without_a_name() -> None:
         ({"metadata": {"name": "a"}, "spec": "x"}, "spec is str, expected a mapping"),
     ],
 )
-def test_what_is_no_profile_is_refused_by_the_field(body: dict[str, Any], message: str) -> None:
+def test_a_body_that_is_not_a_profile_is_rejected_by_field(
+    body: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         profiles.parse_profile(body)
 
 
-def test_conditions_are_read_in_order_and_what_is_none_is_dropped() -> None:
+def test_conditions_are_parsed_in_order_and_invalid_ones_are_dropped() -> None:
     body = {"status": {"conditions": [{"type": "B", "status": "True"}, None, {"type": "A"}]}}
 
     assert (
@@ -82,24 +84,24 @@ def test_profiles_that_differ_in_status_only_are_equal() -> None:
     assert live_objects.profile() != live_objects.profile(labels={"a": "b"})
 
 
-def test_what_kubectl_writes_for_itself_is_not_read() -> None:
+def test_the_last_applied_annotation_of_kubectl_is_ignored() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
 
     assert {} == live_objects.profile(annotations=annotations).annotations
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
-def test_gos_words_for_true(text: str) -> None:
+def test_values_that_go_parses_as_true_are_true(text: str) -> None:
     assert profiles.read_boolean(text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False"])
-def test_gos_words_for_false(text: str) -> None:
+def test_values_that_go_parses_as_false_are_false(text: str) -> None:
     assert profiles.read_boolean(text) is False
 
 
 @pytest.mark.parametrize("text", ["", "yes", "tRUE", " true", "1.0", "on", "２"])  # noqa: RUF001
-def test_anything_else_is_no_boolean(text: str) -> None:
+def test_any_other_value_is_not_a_boolean(text: str) -> None:
     assert profiles.read_boolean(text) is None
 
 
@@ -115,7 +117,7 @@ PAUSES = {
 
 
 @pytest.mark.parametrize("text", PAUSES)
-def test_a_pause_names_all_or_some(text: str) -> None:
+def test_the_pause_annotation_names_all_or_some_controllers(text: str) -> None:
     profile = live_objects.profile(annotations={PAUSED_ANNOTATION: text})
     paused = PAUSES[text]
 
@@ -124,5 +126,5 @@ def test_a_pause_names_all_or_some(text: str) -> None:
 
 
 @hypothesis.given(text=strategies.text())
-def test_no_pause_that_a_user_can_write_is_an_error(text: str) -> None:
+def test_no_value_of_the_pause_annotation_raises(text: str) -> None:
     profiles.paused_controllers(live_objects.profile(annotations={PAUSED_ANNOTATION: text}))

@@ -1,4 +1,4 @@
-"""Objects without a namespace that a controller watches: found by the Profile that they wake."""
+"""Watched cluster-scoped objects are indexed by the Profile that they map to."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.virtual_time
 VOLUME = Key("PersistentVolume", "", "data")
 
 
-def keep(body: Body) -> str | None:
+def transform_volume(body: Body) -> str | None:
     found: str | None = body["spec"].get("phase")
     return found
 
@@ -25,13 +25,13 @@ def map_volume(body: Body) -> Collection[str]:
     return [body["spec"]["for"]] if body["spec"].get("for") else []
 
 
-def watching(seen: dict[str, Mapping[str, Any]]) -> AnyController:
+def watching(observed: dict[str, Mapping[str, Any]]) -> AnyController:
     async def observe(
         profile: Profile, cache: CacheReader, _settings: object, _external: object
     ) -> None:
-        seen[profile.name] = cache.list_for_profile("PersistentVolume", profile.name)
+        observed[profile.name] = cache.list_for_profile("PersistentVolume", profile.name)
 
-    watched = Watch(kind="PersistentVolume", transform=keep, map=map_volume)
+    watched = Watch(kind="PersistentVolume", transform=transform_volume, map=map_volume)
     return live_objects.controller(watches=[watched], observe=observe)
 
 
@@ -41,31 +41,31 @@ def put(cluster: FakeCluster, name: str, for_: str | None, phase: str | None = "
     cluster.objects.put({**body, "spec": spec})
 
 
-def running(seen: dict[str, Mapping[str, Any]], cluster: FakeCluster) -> Any:
-    return harness.running((watching(seen), live_objects.Settings()), cluster=cluster)
+def running(observed: dict[str, Mapping[str, Any]], cluster: FakeCluster) -> Any:
+    return harness.running((watching(observed), live_objects.Settings()), cluster=cluster)
 
 
-async def test_each_profile_sees_its_own_and_nobody_those_that_are_not_kept() -> None:
-    seen: dict[str, Mapping[str, Any]] = {}
+async def test_each_profile_observes_the_objects_that_map_to_it() -> None:
+    observed: dict[str, Mapping[str, Any]] = {}
     cluster = harness.tenants("alice", "bob")
     for name, for_ in (("one", "alice"), ("other", "alice"), ("third", "bob"), ("odd", None)):
         put(cluster, name, for_)
-    put(cluster, "dropped", "alice", None)
-    async with running(seen, cluster):
-        assert {"alice": {"one": "Bound", "other": "Bound"}, "bob": {"third": "Bound"}} == seen
+    put(cluster, "untransformed", "alice", None)
+    async with running(observed, cluster):
+        assert {"alice": {"one": "Bound", "other": "Bound"}, "bob": {"third": "Bound"}} == observed
 
 
-async def test_who_had_it_and_who_has_it_now_are_woken_and_who_had_what_is_gone() -> None:
-    seen: dict[str, Mapping[str, Any]] = {}
+async def test_a_change_of_the_mapping_enqueues_the_old_and_the_new_profile() -> None:
+    observed: dict[str, Mapping[str, Any]] = {}
     cluster = harness.tenants("alice", "bob", "carol")
     put(cluster, VOLUME.name, "alice")
-    async with running(seen, cluster) as process:
-        seen.clear()
+    async with running(observed, cluster) as process:
+        observed.clear()
         cluster.objects.edit(VOLUME, lambda body: body["spec"].update({"for": "bob", "phase": "F"}))
         await process.settled()
-        assert {"alice": {}, "bob": {"data": "F"}} == seen
+        assert {"alice": {}, "bob": {"data": "F"}} == observed
 
-        seen.clear()
+        observed.clear()
         cluster.objects.delete(VOLUME)
         await process.settled()
-        assert {"bob": {}} == seen
+        assert {"bob": {}} == observed

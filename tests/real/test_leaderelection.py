@@ -1,4 +1,4 @@
-"""Several processes for the same profiles: one leads, or each has a part."""
+"""Several processes for the same Profiles: one of them leads, or each has a shard."""
 
 import functools
 import time
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.xdist_group("elections")
 
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{service_account.NAMESPACE}/leases"
 LEASE = f"{LEASES}/profiles-controller-quotas"
-SLACK_SECONDS = 8.0  # for a busy machine: what matters is the order of magnitude
+SLACK_SECONDS = 8.0  # for a busy machine: the order of magnitude matters
 RETRY_SECONDS = 1
-HANDOVER_SECONDS = 2.0  # to see the last renewal, and for the requests of a busy machine
+HANDOVER_SECONDS = 2.0  # for the last renewal and the requests on a busy machine
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def candidate(
     kubeconfig: Path | None = None,
     deadline: float = 2.0,
 ) -> Suite:
-    """A process that leads or stands by, and holds a Lease for that many seconds."""
+    """Starts a process with a Lease duration of so many seconds."""
     return suites.start(
         "quotas", "--leader-elect", "--leader-elect-namespace", service_account.NAMESPACE,
         "--leader-elect-identity", name, "--lease-duration", f"{duration}",
@@ -52,7 +52,7 @@ def holder(plane: ControlPlane) -> str:
 
 
 def moment(plane: ControlPlane, field: str) -> datetime:
-    """A time that the Lease states: `acquireTime` or `renewTime`."""
+    """A time in the Lease: `acquireTime` or `renewTime`."""
     return datetime.fromisoformat(plane.request("GET", LEASE)["spec"][field])
 
 
@@ -61,16 +61,16 @@ def leads(suite: Suite) -> bool:
 
 
 def wait_leading(suite: Suite, seconds: float = 30.0) -> float:
-    """How long it took."""
+    """Returns how many seconds it took."""
     began = time.monotonic()
     waiting.until(lambda: leads(suite), "it leads", seconds=seconds)
     return time.monotonic() - began
 
 
 def works(plane: ControlPlane, name: str) -> None:
-    """Somebody makes the quota of a new tenant."""
+    """Waits until a process creates the quota of a new tenant."""
     kubeflow.create_tenants(plane, [name])
-    waiting.until(lambda: observe.hard(plane, name), "the quota is made")
+    waiting.until(lambda: observe.hard(plane, name), "the quota is created")
 
 
 def is_ready(plane: ControlPlane, profile: str) -> bool:
@@ -79,14 +79,14 @@ def is_ready(plane: ControlPlane, profile: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def _no_lease(request: pytest.FixtureRequest) -> None:
-    """Each story begins without a Lease of the one before."""
+    """Each test begins without a Lease of the previous one."""
     if "control_plane" in request.fixturenames:
         plane = request.getfixturevalue("control_plane")
         if observe.find(plane, LEASE):
             observe.delete(plane, LEASE)
 
 
-def test_of_two_processes_one_leads_and_the_other_is_ready(
+def test_one_of_two_processes_leads_and_the_other_is_ready(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     first = candidate(suites, "first", duration=15).wait_ready()
@@ -104,7 +104,7 @@ def test_of_two_processes_one_leads_and_the_other_is_ready(
     assert [second.stop(), first.stop()] == [0, 0]
 
 
-def test_a_leader_that_is_told_to_end_hands_over_at_once(
+def test_a_leader_that_is_stopped_releases_its_lease(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     first = candidate(suites, "ending", duration=60).wait_ready()
@@ -122,17 +122,17 @@ def test_a_leader_that_is_told_to_end_hands_over_at_once(
     assert holder(control_plane) == ""
 
 
-def test_a_leader_that_is_killed_is_followed_within_the_lease_duration(
+def test_a_killed_leader_is_replaced_within_the_lease_duration(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
-    """By the Lease itself: from the last renewal to the heir's, as the API server has them.
+    """Measured by the Lease: from the last renewal to the next acquisition.
 
-    The heir counts from when it saw the last renewal, and asks once in a retry period.
+    The successor counts from when it saw the last renewal, and checks once per retry period.
     """
     duration = 4
     first = candidate(suites, "killed", duration=duration).wait_ready()
     wait_leading(first)
-    second = candidate(suites, "heir", duration=duration).wait_ready()
+    second = candidate(suites, "successor", duration=duration).wait_ready()
     waiting.until(lambda: second.lines(message="waiting for the lease"), "it stands by")
 
     first.kill()
@@ -140,14 +140,14 @@ def test_a_leader_that_is_killed_is_followed_within_the_lease_duration(
     wait_leading(second, seconds=60)
     seconds = (moment(control_plane, "acquireTime") - renewed).total_seconds()
 
-    works(control_plane, "inherited-lease")
+    works(control_plane, "after-kill")
     assert last == "killed"
     assert duration <= seconds <= duration + RETRY_SECONDS + HANDOVER_SECONDS
-    assert holder(control_plane) == "heir"
+    assert holder(control_plane) == "successor"
     assert second.stop() == 0
 
 
-def test_a_leader_that_is_cut_off_ends_before_another_leads(
+def test_a_disconnected_leader_ends_before_another_leads(
     control_plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
 ) -> None:
     kubeconfig = cable.kubeconfig(suites.identity("quotas", "quotas"), tmp_path)
@@ -167,7 +167,7 @@ def test_a_leader_that_is_cut_off_ends_before_another_leads(
     assert second.stop() == 0
 
 
-def test_a_leader_outlives_a_restart_of_the_api_server(
+def test_a_leader_survives_a_restart_of_the_api_server(
     fresh_suites: Callable[..., Suites],
 ) -> None:
     suites = fresh_suites()
@@ -190,7 +190,7 @@ def test_a_leader_outlives_a_restart_of_the_api_server(
     assert [second.stop(), first.stop()] == [0, 0]
 
 
-def test_of_two_processes_with_several_controllers_one_leads_them_all(
+def test_one_of_two_processes_leads_all_of_several_controllers(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     flags = ("--leader-elect", "--leader-elect-namespace", service_account.NAMESPACE)
@@ -204,16 +204,16 @@ def test_of_two_processes_with_several_controllers_one_leads_them_all(
     every = len(registered.TOGETHER)
     waiting.until(lambda: sum(leases(suite) for suite in both) == every, "every Lease is held")
 
-    kubeflow.create_tenants(control_plane, ["led-wholly"])
-    observe.wait_in_shape(control_plane, "led-wholly")
+    kubeflow.create_tenants(control_plane, ["led-together"])
+    observe.wait_in_shape(control_plane, "led-together")
     assert sorted(leases(suite) for suite in both) == [0, every]
     assert [suite.stop() for suite in both] == [0, 0]
 
 
-def test_two_shards_split_the_profiles_completely_and_disjointly(
+def test_each_profile_belongs_to_exactly_one_of_two_shards(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
-    names = {f"shared-out-{number:02}" for number in range(30)}
+    names = {f"sharded-{number:02}" for number in range(30)}
     kubeflow.create_tenants(control_plane, sorted(names))
 
     shards = [suites.start("quotas", "--shard", f"{index}/2").wait_ready() for index in (0, 1)]
@@ -221,9 +221,9 @@ def test_two_shards_split_the_profiles_completely_and_disjointly(
     for name in names:
         waiting.until(
             functools.partial(is_ready, control_plane, name),
-            f"{name} is in shape",
+            f"{name} is in sync",
         )
-    one, other = (
+    first, second = (
         {
             labels["profile"]
             for labels, _ in shard.series("profiles_controller_profile_condition")
@@ -231,7 +231,7 @@ def test_two_shards_split_the_profiles_completely_and_disjointly(
         }
         for shard in shards
     )
-    assert one | other == names
-    assert not one & other
-    assert min(len(one), len(other)) >= 5
+    assert first | second == names
+    assert not first & second
+    assert min(len(first), len(second)) >= 5
     assert [shard.stop() for shard in shards] == [0, 0]

@@ -1,4 +1,4 @@
-"""The steady state: no request but the watches, no object touched, counted at the API server."""
+"""The steady state sends no request other than watches; the API server's audit log counts them."""
 
 import pytest
 
@@ -20,14 +20,14 @@ EVENTS = "/api/v1/namespaces/default/events"
 
 
 def lists(plane: ControlPlane) -> list[str]:
-    """The Profiles, the namespaces, and every kind that a controller owns and the server serves."""
+    """Paths of Profiles, Namespaces, and every owned kind that the API server serves."""
     paths = [KINDS[kind].path() for kind in OWNED]
     served = [path for path in paths if kubeflow.answers(plane, f"{path}?limit=1")]
     return [kubeflow.PROFILES, "/api/v1/namespaces", *served]
 
 
 def versions(plane: ControlPlane, prefix: str, *besides: str) -> dict[str, str]:
-    """The resourceVersions of all that belongs to these tenants, and of these lists of it."""
+    """The resourceVersions of the objects whose name contains the prefix, by path and name."""
     named = {
         f"{path} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}": item
         for path in (*lists(plane), *besides)
@@ -39,11 +39,11 @@ def versions(plane: ControlPlane, prefix: str, *besides: str) -> dict[str, str]:
 
 
 def wait_for_resyncs(suite: Suite, profiles: int) -> None:
-    """Until every controller has looked twice more at each profile."""
+    """Waits until every controller has reconciled each profile twice."""
     observe.wait_for_looks(suite, 2 * len(registered.TOGETHER) * profiles)
 
 
-def test_the_steady_state_makes_no_request_but_the_watches(
+def test_the_steady_state_sends_no_request_other_than_watches(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     bad = {"quotas.statcan.gc.ca/pods": "many", "quotas.statcan.gc.ca/unknown": "1"}
@@ -61,7 +61,7 @@ def test_the_steady_state_makes_no_request_but_the_watches(
     wait_for_resyncs(suite, len(TENANTS) + 3)
     waiting.until(
         lambda: observe.status(control_plane, "quiet-waiting", "QuotasReady") == "False",
-        "the profile without a namespace says so",
+        "the profile without a namespace is not ready",
     )
     before = versions(control_plane, "quiet-", EVENTS)
     requests = suite.requests()
@@ -69,15 +69,15 @@ def test_the_steady_state_makes_no_request_but_the_watches(
 
     wait_for_resyncs(suite, len(TENANTS) + 3)
 
-    asked = {pair: count for pair, count in audit.counts().items() if pair[0] != "watch"}
-    assert asked == {}
+    requested = {pair: count for pair, count in audit.counts().items() if pair[0] != "watch"}
+    assert requested == {}
     assert suite.requests() - requests <= audit.counts().total()
     assert len(before) >= 4 * len(TENANTS)
     assert versions(control_plane, "quiet-", EVENTS) == before
     assert suite.stop() == 0
 
 
-def test_a_process_that_starts_over_objects_in_shape_writes_nothing(
+def test_a_restart_over_objects_in_sync_writes_nothing(
     control_plane: ControlPlane, suites: Suites
 ) -> None:
     names = [f"settled-{number:02}" for number in range(10)]
@@ -93,7 +93,7 @@ def test_a_process_that_starts_over_objects_in_shape_writes_nothing(
     second = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
     wait_for_resyncs(second, len(names))
 
-    # What a person must act on is told again: events are gone after an hour.
+    # Warnings are posted again after a restart: the API server drops events after an hour.
     assert [write for write in audit.writes() if " events " not in write] == []
     assert versions(control_plane, "settled-") == before
     assert second.stop() == 0
