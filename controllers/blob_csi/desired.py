@@ -1,7 +1,8 @@
-"""The volumes and claims that a profile should have, and how it comes from here to there. Pure.
+"""Desired volumes and claims of a profile, and the steps that replace or remove one. Pure.
 
-A volume whose source changed, or that nobody may use any more, goes in an order, a step in each
-reconcile: its claim, the pods that still hold it, the volume. The data stays in Azure.
+A volume whose source changed, or that the profile may no longer use, is removed in order, one step
+in each reconcile: its claim, the Pods that still mount the claim, the volume. The data in Azure is
+retained.
 """
 
 from __future__ import annotations
@@ -10,212 +11,224 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from controllers.blob_csi import names, observations, volumes
+from controllers.blob_csi import names, volumes
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.grants.resolve import Facts, Wish, granted
+from controllers.blob_csi.facts import Facts
+from controllers.blob_csi.grants.resolve import DesiredVolume, resolve
 from controllers.blob_csi.grants.sources import SOURCES
-from controllers.blob_csi.volumes import Volume
+from controllers.blob_csi.volumes import ObservedClaim, ObservedVolume, VolumeSpec
 from controllers.desired import Desired
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key, Manifest
 from controllers.profiles import Profile
 
 
-class State(Enum):
-    """How a volume that a profile should have stands on the cluster."""
+class VolumeState(Enum):
+    """The state of a desired volume on the cluster."""
 
-    MISSING = "neither it nor a claim of it is there: both are made"
-    IN_PLACE = "it is there, from the same source: kept in shape, whatever size it has"
-    CHANGED = "its source or its claim is another one: withdrawn, then made anew"
-    USED_UP = "its claim went, so that no other can have it: withdrawn, then made anew"
-    FOREIGN = "another's volume has its name: left alone, and no claim is made that could bind it"
+    MISSING = "neither the volume nor its claim exists: both are created"
+    IN_SYNC = "the volume has the desired source: updated in place, its size unchanged"
+    CHANGED = "the source of the volume or of its claim differs: removed, then recreated"
+    RELEASED = "its claim was deleted, so no claim can bind to it: removed, then recreated"
+    NOT_OWNED = "the profile does not own the volume: unchanged, and no claim is created for it"
 
 
 @dataclass(kw_only=True)
 class Decision:
-    """What is to be done for one profile.
-
-    ``spared`` are existing objects that are not wanted, or not now, and must not be pruned.
-    ``removed`` is what goes now in a withdrawal, or is on its way out.
-    """
+    """All changes for one profile."""
 
     manifests: list[Manifest] = field(default_factory=list)
-    spared: set[Key] = field(default_factory=set)
-    removed: list[Key] = field(default_factory=list)
+    retained: set[Key] = field(default_factory=set)
+    """Existing objects that are not desired at present and must not be pruned."""
+    deleted: list[Key] = field(default_factory=list)
+    """Objects to delete now; also those that are being deleted."""
     findings: list[Finding] = field(default_factory=list)
 
 
 def desired(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Desired:
-    """Return the volumes and claims to create or update, and the next step of a withdrawal."""
+    """Return the volumes and claims to create or update, and the next step of each removal."""
     decision = decide(profile, facts, settings)
     return Desired(
         objects=decision.manifests,
         findings=decision.findings,
-        retain=frozenset(decision.spared),
-        delete=decision.removed,
+        retain=frozenset(decision.retained),
+        delete=decision.deleted,
         error=facts.error,
     )
 
 
 def decide(profile: Profile, facts: Facts, settings: BlobCsiSettings) -> Decision:
-    """Everything that follows from the grants and from what is on the cluster."""
-    grants = granted(profile.namespace, facts, settings)
-    decision = Decision(findings=list(grants.findings))
-    for wish in grants.wishes:
-        _grant(wish, profile, facts, decision)
-    wished = {wish.volume.name for wish in grants.wishes}
-    for name, volume in facts.volumes.items():
-        namespace, claim = volume.claim
-        if name in wished:
+    """Return all changes that follow from the grants and from the observed objects."""
+    resolution = resolve(profile.namespace, facts, settings)
+    decision = Decision(findings=list(resolution.findings))
+    for volume in resolution.volumes:
+        _reconcile_desired(volume, profile, facts, decision)
+    desired_names = {one.spec.name for one in resolution.volumes}
+    for name, observed in facts.volumes.items():
+        namespace, claim = observed.claim
+        if name in desired_names:
             continue
-        if not _is_ours(volume, profile) or _may_be_granted(name, volume, facts, settings):
-            decision.spared |= {volumes.volume_key(name), volumes.claim_key(namespace, claim)}
+        if not _is_owned(observed, profile) or _may_be_granted(name, observed, facts, settings):
+            decision.retained |= {volumes.volume_key(name), volumes.claim_key(namespace, claim)}
         else:
-            why = f"nothing gives it to {namespace} any more"
-            _withdraw(name, claim, profile, facts, decision, why=why)
-    _orphans(profile, facts, settings, decision)
+            reason = f"namespace {namespace} has no access any more"
+            _remove(name, claim, profile, facts, decision, reason=reason)
+    _remove_orphaned_claims(profile, facts, settings, decision)
     return decision
 
 
-def determine_state(want: Volume, facts: Facts, profile: Profile) -> State:
-    """Where a volume stands; of several reasons to replace it, any."""
-    have, claim = facts.volumes.get(want.name), facts.claims.get(want.claim)
-    if have is not None and not _is_ours(have, profile):
-        return State.FOREIGN
-    if have is not None and have.phase:
-        return State.USED_UP
-    if have is not None and any(volumes.differences(want, have)):
-        return State.CHANGED
-    if claim is not None and claim.owner == profile.uid:
+def determine_state(spec: VolumeSpec, facts: Facts, profile: Profile) -> VolumeState:
+    """Return the state of a desired volume."""
+    observed, claim = facts.volumes.get(spec.name), facts.claims.get(spec.claim)
+    if observed is not None and not _is_owned(observed, profile):
+        return VolumeState.NOT_OWNED
+    if observed is not None and observed.phase:
+        return VolumeState.RELEASED
+    if observed is not None and any(volumes.differences(spec, observed)):
+        return VolumeState.CHANGED
+    if claim is not None and claim.owner_uid == profile.uid:
         if claim.phase:
-            return State.USED_UP
-        if volumes.claim_differs(want, claim):
-            return State.CHANGED
-    return State.MISSING if have is None and claim is None else State.IN_PLACE
+            return VolumeState.RELEASED
+        if volumes.claim_differs(spec, claim):
+            return VolumeState.CHANGED
+    return VolumeState.MISSING if observed is None and claim is None else VolumeState.IN_SYNC
 
 
-def _is_ours(volume: observations.Volume, profile: Profile) -> bool:
-    """The Profile's, and of the driver that this controller makes volumes for."""
-    owned = volume.owner == profile.uid or (not volume.owner and volume.marked)
-    return owned and volume.driver == names.DRIVER
+def _is_owned(volume: ObservedVolume, profile: Profile) -> bool:
+    """Return whether the Profile owns the volume, and its driver is that of this controller."""
+    is_owner = volume.owner_uid == profile.uid or (not volume.owner_uid and volume.managed)
+    return is_owner and volume.driver == names.DRIVER
 
 
-def _grant(wish: Wish, profile: Profile, facts: Facts, decision: Decision) -> None:
-    want = wish.volume
-    if wish.refusal is not None:
-        decision.findings.append(wish.refusal)
-    if wish.refusal is not None or wish.waits:
-        decision.spared.update(want.keys)
+def _reconcile_desired(
+    volume: DesiredVolume, profile: Profile, facts: Facts, decision: Decision
+) -> None:
+    spec = volume.spec
+    if volume.refusal is not None:
+        decision.findings.append(volume.refusal)
+    if volume.refusal is not None or volume.waits:
+        decision.retained.update(spec.keys)
         return
-    have, claim = facts.volumes.get(want.name), facts.claims.get(want.claim)
-    match state := determine_state(want, facts, profile):
-        case State.MISSING | State.IN_PLACE:
+    observed, claim = facts.volumes.get(spec.name), facts.claims.get(spec.claim)
+    match state := determine_state(spec, facts, profile):
+        case VolumeState.MISSING | VolumeState.IN_SYNC:
             decision.manifests += (
-                volumes.volume_manifest(want, have),
-                volumes.claim_manifest(want, claim, have),
+                volumes.volume_manifest(spec, observed),
+                volumes.claim_manifest(spec, claim, observed),
             )
-            decision.findings += _kept(want, have)
-        case State.CHANGED | State.USED_UP:
-            changed = ", ".join(volumes.differences(want, have)) if have else ""
-            why = f"it has another {changed}" if changed else state.value
-            _withdraw(want.name, want.claim, profile, facts, decision, why=why)
-        case State.FOREIGN:
-            decision.spared.update(want.keys)
-            message = f"PersistentVolume {want.name} is another's: expected it renamed or deleted"
-            decision.findings.append(Finding(reason="ForeignVolume", message=message))
+            decision.findings += _unchanged_fields(spec, observed)
+        case VolumeState.CHANGED | VolumeState.RELEASED:
+            changed = ", ".join(volumes.differences(spec, observed)) if observed else ""
+            reason = f"{changed} changed" if changed else state.value
+            _remove(spec.name, spec.claim, profile, facts, decision, reason=reason)
+        case VolumeState.NOT_OWNED:
+            decision.retained.update(spec.keys)
+            message = (
+                f"PersistentVolume {spec.name} exists and does not belong to profile"
+                f" {profile.name}; rename or delete it"
+            )
+            decision.findings.append(Finding(reason="VolumeNotOwned", message=message))
 
 
-def _kept(want: Volume, have: observations.Volume | None) -> Iterator[Finding]:
-    """In what a volume is not as configured, and stays so until it is made anew."""
-    if have is None:
+def _unchanged_fields(spec: VolumeSpec, observed: ObservedVolume | None) -> Iterator[Finding]:
+    """Yield a finding for each difference that applies only to a recreated volume."""
+    if observed is None:
         return
-    if volumes.is_resized(want, have.capacity):
+    if volumes.capacity_differs(spec, observed.capacity):
         message = (
-            f"PersistentVolume {want.name} keeps its capacity {have.capacity}: {want.capacity}"
-            " applies to new volumes only"
+            f"PersistentVolume {spec.name} has capacity {observed.capacity}; the configured"
+            f" {spec.capacity} applies to new volumes only"
         )
-        yield Finding(reason="CapacityKept", message=message, severity=Severity.NOTICE)
-    kept = volumes.kept_attributes(want, have)
-    if kept:
+        yield Finding(reason="CapacityNotChanged", message=message, severity=Severity.NOTICE)
+    attributes = volumes.transport_differences(spec, observed)
+    if attributes:
         message = (
-            f"PersistentVolume {want.name} keeps its {' and '.join(kept)}: what is configured"
-            " applies to new volumes only"
+            f"PersistentVolume {spec.name} has another {' and '.join(attributes)} than configured;"
+            " the configuration applies to new volumes only"
         )
-        yield Finding(reason="AttributesKept", message=message, severity=Severity.NOTICE)
+        yield Finding(reason="AttributesNotChanged", message=message, severity=Severity.NOTICE)
 
 
 def _may_be_granted(
-    name: str, volume: observations.Volume, facts: Facts, settings: BlobCsiSettings
+    name: str, volume: ObservedVolume, facts: Facts, settings: BlobCsiSettings
 ) -> bool:
-    """Whether a source that has not answered yet, or is not asked, may be the one that grants it.
+    """Return whether a source that has no document, or is disabled, may grant the volume.
 
-    Volumes are told apart by their storage account. One of an account that no longer is any
-    source's waits until all of its classification have answered.
+    The storage account of a volume shows its source. A volume with an account that no source has is
+    retained until all sources of its classification have a document.
     """
     for classification in names.CLASSIFICATIONS:
-        if not name.startswith(names.shared_prefix(volume.claim[0], classification)):
+        if not name.startswith(names.shared_volume_prefix(volume.claim[0], classification)):
             continue
         account = volume.attributes.get("storageAccount")
         sources = [one for one in SOURCES if one.classification == classification]
-        spoke = [one for one in sources if one in settings.storages and one in facts.answers]
-        silent = [one for one in settings.storages if one in sources and one not in spoke]
-        if any(settings.storages[one].account == account for one in silent):
+        read = [one for one in sources if one in settings.sources and one in facts.buckets]
+        unread = [one for one in settings.sources if one in sources and one not in read]
+        if any(settings.sources[one].account == account for one in unread):
             return True
-        return all(settings.storages[one].account != account for one in spoke) and (
-            bool(silent) or not spoke
+        return all(settings.sources[one].account != account for one in read) and (
+            bool(unread) or not read
         )
     return False
 
 
-def _withdraw(
-    name: str, claim: str, profile: Profile, facts: Facts, decision: Decision, *, why: str
+def _remove(
+    name: str, claim: str, profile: Profile, facts: Facts, decision: Decision, *, reason: str
 ) -> None:
-    """The next step of claims, pods, volume.
+    """Add the next step: delete claims, Pods, or the volume.
 
-    A claim that holds the volume goes whoever owns it: a tenant could strip it of its owner.
+    A claim of the volume is deleted whoever owns it: a tenant can remove its owner reference.
     """
     namespace = profile.namespace
-    message = f"PersistentVolume {name} is withdrawn, its claim and the pods with it first: {why}"
-    decision.findings.append(
-        Finding(reason="Withdrawing", message=message, severity=Severity.NOTICE)
+    message = (
+        f"PersistentVolume {name} is being deleted, after its claim and the Pods that mount it:"
+        f" {reason}; the data in Azure is retained"
     )
-    there = facts.volumes.get(name)
-    holders = {claim, there.claim[1]} if there and there.claim[0] == namespace else {claim}
-    holding = [
-        (one, have)
-        for one in sorted(holders)
-        if (have := facts.claims.get(one)) and (have.volume == name or have.owner == profile.uid)
+    decision.findings.append(
+        Finding(reason="DeletingVolume", message=message, severity=Severity.NOTICE)
+    )
+    observed = facts.volumes.get(name)
+    candidates = {claim}
+    if observed and observed.claim[0] == namespace:
+        candidates.add(observed.claim[1])
+    claims = [
+        (one, found)
+        for one in sorted(candidates)
+        if (found := facts.claims.get(one))
+        and (found.volume == name or found.owner_uid == profile.uid)
     ]
-    for one, have in holding:
-        _remove_claim(one, have, namespace, facts, decision)
-    if holding:
-        decision.spared.add(volumes.volume_key(name))
+    for one, found in claims:
+        _delete_claim(one, found, namespace, facts, decision)
+    if claims:
+        decision.retained.add(volumes.volume_key(name))
     else:
-        decision.removed.append(volumes.volume_key(name))
+        decision.deleted.append(volumes.volume_key(name))
 
 
-def _remove_claim(
-    name: str, have: observations.Claim, namespace: str, facts: Facts, decision: Decision
+def _delete_claim(
+    name: str, observed: ObservedClaim, namespace: str, facts: Facts, decision: Decision
 ) -> None:
-    """Then the pods that hold it: before, whoever keeps them would make them anew."""
-    decision.removed.append(volumes.claim_key(namespace, name))
-    if have.deleting:
-        decision.removed += (Key("Pod", namespace, pod) for pod in facts.pods.get(name, ()))
+    """Delete a claim, then its Pods: an earlier deletion would make their owner recreate them."""
+    decision.deleted.append(volumes.claim_key(namespace, name))
+    if observed.deleting:
+        decision.deleted += (Key("Pod", namespace, pod) for pod in facts.pods.get(name, ()))
 
 
-def _orphans(profile: Profile, facts: Facts, settings: BlobCsiSettings, decision: Decision) -> None:
-    """Claims of ours that nothing wants, and whose volume went before them.
+def _remove_orphaned_claims(
+    profile: Profile, facts: Facts, settings: BlobCsiSettings, decision: Decision
+) -> None:
+    """Delete owned claims that are not desired and whose volume no longer exists.
 
-    They stay, too, while whoever may grant them has not answered.
+    A claim is retained while a source that may grant it has no document.
     """
     namespace = profile.namespace
-    silent = {one.classification for one in settings.storages if one not in facts.answers}
-    accounted = {one.key for one in decision.manifests} | decision.spared | {*decision.removed}
-    for name, have in facts.claims.items():
+    unread = {one.classification for one in settings.sources if one not in facts.buckets}
+    handled = {one.key for one in decision.manifests} | decision.retained | {*decision.deleted}
+    for name, observed in facts.claims.items():
         key = volumes.claim_key(namespace, name)
-        if key in accounted or not have.marked or have.owner != profile.uid:
+        if key in handled or not observed.managed or observed.owner_uid != profile.uid:
             continue
-        if any(names.is_shared_claim(name, classification) for classification in silent):
-            decision.spared.add(key)
+        if any(names.is_shared_claim_name(name, classification) for classification in unread):
+            decision.retained.add(key)
         else:
-            _remove_claim(name, have, namespace, facts, decision)
+            _delete_claim(name, observed, namespace, facts, decision)

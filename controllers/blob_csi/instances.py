@@ -1,7 +1,7 @@
-"""The profiles' own containers, as operators list them: ``instances.json`` and its other spellings.
+"""Platform instances: the list of containers that each profile has, and how it is parsed.
 
-Deployments of the older suite have a file of JSON objects one after the other, without a comma or
-a bracket; a list in JSON or YAML is taken as well.
+The older suite has a file ``instances.json`` of JSON objects one after the other, without a comma
+or a bracket between them. A list in JSON or YAML is accepted as well.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     TypeAdapter,
     ValidationError,
@@ -22,13 +23,42 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from controllers.blob_csi import config_fields, names
+from controllers import quantities
+from controllers.blob_csi import names
 
-_FILE_STARTS = ("{", "[")
+_JSON_STARTS = ("{", "[")
+
+
+def parse_capacity(value: object) -> str:
+    """Return a capacity as a Kubernetes quantity. A bare number is terabytes: 10 gives ``10T``.
+
+    Raises ValueError.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004 - pydantic expects ValueError
+            f"{value!r} is not a capacity; expected terabytes such as 10, or a quantity such as"
+            " 100Gi"
+        )
+    text = value.strip()
+    if text.replace(".", "", 1).isdecimal() and text.isascii():
+        text += "T"
+    quantity = quantities.spell_amount(text)
+    if quantities.parse(quantity) <= 0:
+        raise ValueError(
+            f"capacity {value!r} is not greater than 0; expected terabytes such as 10, or a"
+            " quantity such as 100Gi"
+        )
+    return quantity
+
+
+Capacity = Annotated[str, BeforeValidator(parse_capacity)]
+Classification = Literal["unclassified", "protected-b"]
 
 
 class SecretRef(BaseModel):
-    """A Secret by name and namespace; written ``<secret>/<namespace>``, or ``<secret>`` alone."""
+    """A reference to a Secret, written ``<secret>/<namespace>`` or ``<secret>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,36 +74,42 @@ class SecretRef(BaseModel):
         return {"name": name, "namespace": namespace if slash else names.AZURE_NAMESPACE}
 
     @model_validator(mode="after")
-    def _checked(self) -> SecretRef:
+    def _validate_names(self) -> SecretRef:
         if not (names.is_subdomain(self.name) and names.is_namespace(self.namespace)):
-            raise ValueError(f"{str(self)!r} is no Secret: expected SECRET or SECRET/NAMESPACE")
+            raise ValueError(
+                f"{str(self)!r} is not a valid Secret reference; expected SECRET or"
+                " SECRET/NAMESPACE"
+            )
         return self
 
     def __str__(self) -> str:
-        """As it is written."""
+        """Return ``<secret>/<namespace>``."""
         return f"{self.name}/{self.namespace}"
 
 
 class Instance(BaseModel):
-    """One container for each profile. Several instances can be of one storage account."""
+    """One container for each profile. Several instances can use one storage account."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
     )
 
     name: str
-    """Of the claim, and after the namespace of the volume."""
-    classification: config_fields.Classification
+    """The name of the claim, and the last part of the volume's name."""
+    classification: Classification
     secret_ref: SecretRef
-    """Holds ``azurestorageaccountname`` and ``azurestorageaccountkey``."""
-    capacity: config_fields.Capacity
+    """The Secret with ``azurestorageaccountname`` and ``azurestorageaccountkey``."""
+    capacity: Capacity
     read_only: bool = False
     owner: Literal["AAW"] = "AAW"
 
     @model_validator(mode="before")
     @classmethod
-    def _in_any_case(cls, data: Any) -> Any:
-        """Go's decoder takes ``readonly`` for ``readOnly``: a lost one would let people write."""
+    def _normalize_keys(cls, data: Any) -> Any:
+        """Accept keys in any case, as Go's decoder does.
+
+        An ignored ``readonly`` would make the volume writable.
+        """
         if not isinstance(data, Mapping):
             return data
         known = {to_camel(name).lower(): to_camel(name) for name in cls.model_fields}
@@ -81,22 +117,22 @@ class Instance(BaseModel):
         return {known.get(str(key).lower(), str(key)): value for key, value in data.items()}
 
     @model_validator(mode="after")
-    def _named(self) -> Instance:
+    def _validate_name(self) -> Instance:
         if not names.is_subdomain(self.name):
             raise ValueError(
-                f"name {self.name!r} makes no claim's name: expected lower-case letters, digits,"
-                " '-' and '.', a letter or digit at both ends"
+                f"{self.name!r} is not a valid PersistentVolumeClaim name; expected lower-case"
+                " letters, digits, '-' and '.', with a letter or digit at both ends"
             )
-        if self.name.startswith(f"{names.SHARED}-"):
+        if self.name.startswith(f"{names.SHARED_PREFIX}-"):
             raise ValueError(
-                f"name {self.name!r} could be a shared bucket's: expected none that begins with"
-                f" {names.SHARED}-"
+                f"{self.name!r} begins with {names.SHARED_PREFIX}-, which is reserved for shared"
+                " buckets; choose another name"
             )
         return self
 
 
 def load(path: Path) -> tuple[Instance, ...]:
-    """The instances of a file. Raises ValueError with one argument for each thing that is wrong."""
+    """Return the instances of a file. Raises ValueError with one argument for each error."""
     try:
         objects = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -104,39 +140,39 @@ def load(path: Path) -> tuple[Instance, ...]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     try:
-        return _LISTED.validate_python(objects)
+        return _INSTANCES.validate_python(objects)
     except ValidationError as error:
-        raise ValueError(*(_told(path, one) for one in error.errors())) from None
+        raise ValueError(*(_message(path, one) for one in error.errors())) from None
 
 
-def read_instances(value: object) -> object:
-    """What a list of instances is made of: a text is parsed. Raises ValueError."""
+def parse_setting(value: object) -> object:
+    """Return the objects of the setting ``instances``: a text is parsed. Raises ValueError."""
     return parse(value) if isinstance(value, str) else value
 
 
 def parse(text: str) -> list[Any]:
-    """The objects of a file: one after the other, or in a list of JSON or YAML.
+    """Return the objects of a file: one after the other, or in a JSON or YAML list.
 
-    Raises ValueError with what is wrong with the text; the objects are not looked at.
+    The objects are not validated. Raises ValueError if the text cannot be parsed.
     """
-    if text.lstrip().startswith(_FILE_STARTS):
-        return list(_flattened(_stream(text)))
+    if text.lstrip().startswith(_JSON_STARTS):
+        return list(_flatten(_decode_stream(text)))
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"neither JSON nor YAML: {' '.join(str(error).split())}") from None
     if value is not None and not isinstance(value, list):
-        raise ValueError(f"a list of instances was expected, not {type(value).__name__}")
+        raise ValueError(f"expected a list of instances, not {type(value).__name__}")
     return value or []
 
 
 def duplicates(instances: Iterable[Instance]) -> list[str]:
-    """Names that more than one instance has."""
-    seen = [one.name for one in instances]
-    return sorted({name for name in seen if seen.count(name) > 1})
+    """Return the names that more than one instance has, sorted."""
+    found = [one.name for one in instances]
+    return sorted({name for name in found if found.count(name) > 1})
 
 
-def _stream(text: str) -> Iterable[Any]:
+def _decode_stream(text: str) -> Iterable[Any]:
     decoder = json.JSONDecoder()
     rest = text.lstrip()
     while rest:
@@ -144,13 +180,13 @@ def _stream(text: str) -> Iterable[Any]:
             value, end = decoder.raw_decode(rest)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"not JSON after {len(text) - len(rest)} characters: {error}"
+                f"invalid JSON after {len(text) - len(rest)} characters: {error}"
             ) from None
         yield value
         rest = rest[end:].lstrip()
 
 
-def _flattened(values: Iterable[Any]) -> Iterable[Any]:
+def _flatten(values: Iterable[Any]) -> Iterable[Any]:
     for value in values:
         if isinstance(value, list):
             yield from value
@@ -158,14 +194,14 @@ def _flattened(values: Iterable[Any]) -> Iterable[Any]:
             yield value
 
 
-def _told(path: Path, error: ErrorDetails) -> str:
-    place, *inside = error["loc"]
+def _message(path: Path, error: ErrorDetails) -> str:
+    index, *inside = error["loc"]
     where = ".".join(map(str, inside))
-    number = int(place) + 1
+    number = int(index) + 1
     return f"{path}, instance {number}{' ' * bool(where)}{where}: {error['msg']}"
 
 
-_LISTED: TypeAdapter[tuple[Instance, ...]] = TypeAdapter(tuple[Instance, ...])
+_INSTANCES: TypeAdapter[tuple[Instance, ...]] = TypeAdapter(tuple[Instance, ...])
 
 DEFAULT = (
     Instance(
@@ -188,4 +224,4 @@ DEFAULT = (
         capacity="10T",
     ),
 )
-"""What there is when nothing is configured."""
+"""The instances when none are configured."""

@@ -15,13 +15,13 @@ import yaml
 from tests.bench import apiserver, procfs
 from tests.bench.environment import Environment, report_progress
 from tests.bench.rows import Row, at_most
-from tests.support.azure import Azurite, stages
+from tests.support.azure import Azurite, objects
 from tests.support.cluster import waiting
 from tests.support.cluster.suite import Suite, Suites
 from tests.support.controlplane import Json
 
 SHARED = 10
-OBJECTS = 2 * (SHARED + len(stages.VOLUMES))
+OBJECTS = 2 * (SHARED + len(objects.INSTANCES))
 """Per profile."""
 PROFILES = 1000
 """The maximum: the shared buckets of more profiles do not fit into a ConfigMap."""
@@ -46,9 +46,9 @@ def rows(environment: Environment, folder: Path) -> list[Row]:
     folder.mkdir(parents=True)
     azurite = Azurite.start(folder / "azurite")
     try:
-        stages.install(environment.plane)
+        objects.install(environment.plane)
         grants = buckets(profiles)
-        stages.grant(environment.plane, grants)
+        objects.write_buckets(environment.plane, grants)
         with Suites(environment.plane, folder / "suites", forgiving=True) as suites:
             with start(environment, suites, folder, azurite) as (_, cold):
                 pass
@@ -64,7 +64,7 @@ def buckets(profiles: int) -> list[Json]:
     """One per profile; ten profiles read each of them, and one writes it."""
     names = [f"tenant-{number:05d}" for number in range(profiles)]
     return [
-        stages.bucket(
+        objects.bucket(
             f"bucket-{number:05d}",
             [names[(number + step) % profiles] for step in range(SHARED)],
             [names[number]],
@@ -79,11 +79,11 @@ def start(
 ) -> Iterator[tuple[Suite, Start]]:
     """Start a process, and wait until it has reconciled every profile and written all objects."""
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump({stages.BLOB: stages.settings(azurite)}))
+    file.write_text(yaml.safe_dump({objects.CONTROLLER: objects.settings(azurite)}))
     before, start_time = apiserver.writes(environment.plane), time.monotonic()
     command = ("--config", str(file), "--resync", "600")
     suite = suites.start(
-        stages.BLOB, *command, kubeconfig=environment.plane.kubeconfig, variables={}
+        objects.CONTROLLER, *command, kubeconfig=environment.plane.kubeconfig, variables={}
     )
     suite.wait_ready()
     profiles = len(environment.profiles)
@@ -107,7 +107,7 @@ def start(
 
 
 def reconciled(suite: Suite) -> float:
-    return suite.total("controller_runtime_reconcile_total", controller=stages.BLOB)
+    return suite.total("controller_runtime_reconcile_total", controller=objects.CONTROLLER)
 
 
 def change(
@@ -120,11 +120,11 @@ def change(
         reader = f"tenant-{(number + profiles // 2) % profiles:05d}"
         grants[number] = {**bucket, "readers": [*bucket["readers"], reader]}
         before = reconciled(suite)
-        path = stages.shared_paths(reader, bucket["bucketName"])[0]
+        path = objects.shared_paths(reader, bucket["bucketName"])[0]
         start_time = time.monotonic()
-        stages.grant(environment.plane, grants)
+        objects.write_buckets(environment.plane, grants)
         waiting.until(
-            lambda path=path: stages.found(environment.plane, [path]),  # type: ignore[misc]
+            lambda path=path: objects.existing(environment.plane, [path]),  # type: ignore[misc]
             path,
             pause=POLL_SECONDS,
         )

@@ -1,8 +1,7 @@
-"""Containers in storage accounts, on a real Azurite: whose they are, and how little is asked."""
+"""Containers in storage accounts of a real Azurite: their owners, and the number of requests."""
 
 import asyncio
 import dataclasses
-import functools
 import itertools
 import socket
 import time
@@ -13,11 +12,10 @@ import pytest
 
 from controllers.blob_csi import names
 from controllers.blob_csi.accounts import ownership
-from controllers.blob_csi.accounts.account import Keeper
-from controllers.blob_csi.accounts.accounts import Accounts
-from controllers.blob_csi.grants.resolve import Withheld
+from controllers.blob_csi.accounts.storage_accounts import StorageAccounts
+from controllers.blob_csi.facts import Unavailable
 from tests.support.azure import ACCOUNTS, Azurite, key_of
-from tests.support.azure.offices import Office, instance, volume_of, wrong_key
+from tests.support.azure.account_harness import AccountHarness, instance, owned_volume, wrong_key
 from tests.support.cluster import waiting
 from tests.support.controlplane import ports
 
@@ -28,439 +26,461 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def make(azurite: Azurite) -> Iterator[Callable[..., Office]]:
-    made: list[Office] = []
+def make(azurite: Azurite) -> Iterator[Callable[..., AccountHarness]]:
+    created: list[AccountHarness] = []
 
-    def office(**settings: Any) -> Office:
-        made.append(Office(azurite, **settings))
-        return made[-1]
+    def harness(**settings: Any) -> AccountHarness:
+        created.append(AccountHarness(azurite, **settings))
+        return created[-1]
 
-    yield office
-    for one in made:
+    yield harness
+    for one in created:
         one.close()
 
 
 @pytest.fixture
-def office(make: Callable[..., Office]) -> Office:
+def harness(make: Callable[..., AccountHarness]) -> AccountHarness:
     return make()
 
 
 @pytest.fixture
 def name() -> str:
-    """Of a profile that no other test has; it maps to a container of the same name."""
+    """The name of a profile, and of its container, that no other test has."""
     return f"team-{next(_numbers)}"
 
 
-def metadata(office: Office, container: str, account: str = GOOD) -> dict[str, str] | None:
-    return office.azurite.containers(account).get(container)
+def metadata(harness: AccountHarness, container: str, account: str = GOOD) -> dict[str, str] | None:
+    return harness.azurite.containers(account).get(container)
 
 
-def asked(office: Office, container: str = "") -> list[str]:
-    """What was asked of the good account about this container, since the last call."""
-    found = [one for one in office.azurite.requests(GOOD) if container in one]
-    seen = office.__dict__.setdefault("seen", {})
+def requests_since(harness: AccountHarness, container: str = "") -> list[str]:
+    """The requests to the first account about this container since the last call."""
+    found = [one for one in harness.azurite.requests(GOOD) if container in one]
+    seen = harness.__dict__.setdefault("seen", {})
     before, seen[container] = seen.get(container, 0), len(found)
     return found[before:]
 
 
-# -- own containers -----------------------------------------------------------------------------
+# -- containers --------------------------------------------------------------------------------
 
 
-def test_each_account_with_a_writable_instance_gets_a_marked_container(
-    office: Office, name: str
+def test_each_account_with_a_writable_instance_gets_a_container_with_metadata(
+    harness: AccountHarness, name: str
 ) -> None:
-    profile = office.profile(name)
-    assert {} == office.withheld(profile)
+    profile = harness.profile(name)
+    assert {} == harness.unavailable(profile)
 
     expected = {
         "profile": name,
         "profileuid": profile.uid,
         "profileowner": ownership.owner_digest(profile),
-        "profilecluster": office.cluster,
+        "profilecluster": harness.cluster,
     }
-    assert expected == metadata(office, name)
-    assert expected == metadata(office, name, OTHER)
+    assert expected == metadata(harness, name)
+    assert expected == metadata(harness, name, OTHER)
 
 
-def test_a_steady_state_asks_nothing_and_a_restart_lists_once(office: Office, name: str) -> None:
-    profiles = [office.profile(f"{name}-{letter}") for letter in "abcde"]
+def test_the_steady_state_sends_no_request_and_a_restart_lists_once(
+    harness: AccountHarness, name: str
+) -> None:
+    profiles = [harness.profile(f"{name}-{letter}") for letter in "abcde"]
     for profile in profiles:
-        assert {} == office.withheld(profile)
-    asked(office)
+        assert {} == harness.unavailable(profile)
+    requests_since(harness)
     for profile in profiles * 3:
-        assert {} == office.withheld(profile)
-    assert [] == asked(office)
+        assert {} == harness.unavailable(profile)
+    assert [] == requests_since(harness)
 
-    office.start()
+    harness.restart()
     for profile in profiles:
-        assert {} == office.withheld(profile)
-    assert [f"GET /{GOOD}/?comp=list&include=metadata 200"] == asked(office)
+        assert {} == harness.unavailable(profile)
+    assert [f"GET /{GOOD}/?comp=list&include=metadata 200"] == requests_since(harness)
 
 
-def test_containers_are_verified_once_in_the_stated_time(office: Office, name: str) -> None:
+def test_containers_are_listed_again_after_the_configured_time(
+    harness: AccountHarness, name: str
+) -> None:
     seconds = [1000.0]
-    office.start(make=functools.partial(Keeper, clock=lambda: seconds[0]))
-    profile = office.profile(name)
-    office.withheld(profile)
-    office.azurite.mark(name, {"profile": "mallory"})
+    harness.restart(clock=lambda: seconds[0])
+    profile = harness.profile(name)
+    harness.unavailable(profile)
+    harness.azurite.mark(name, {"profile": "mallory"})
 
-    seconds[0] += office.settings.storage_verify_minutes * 60 - 1
-    assert {} == office.withheld(profile)
+    seconds[0] += harness.settings.storage_verify_minutes * 60 - 1
+    assert {} == harness.unavailable(profile)
     seconds[0] += 2
-    assert {"standard": "ContainerTaken", "reader": "ContainerTaken"} == office.reasons(profile)
+    assert {
+        "standard": "ContainerOwnedByOther",
+        "reader": "ContainerOwnedByOther",
+    } == harness.reasons(profile)
 
 
-def test_many_profiles_cost_a_list_and_one_request_each(office: Office, name: str) -> None:
-    asked(office)
+def test_many_profiles_cost_one_list_and_one_request_each(
+    harness: AccountHarness, name: str
+) -> None:
+    requests_since(harness)
     for number in range(20):
-        assert {} == office.withheld(office.profile(f"{name}-{number}"))
-    assert ["GET", *["PUT"] * 20] == [one.split()[0] for one in asked(office)]
+        assert {} == harness.unavailable(harness.profile(f"{name}-{number}"))
+    assert ["GET", *["PUT"] * 20] == [one.split()[0] for one in requests_since(harness)]
 
 
-def test_a_dry_run_asks_and_changes_nothing(office: Office, name: str) -> None:
-    office.start(dry_run=True)
-    assert {} == office.withheld(office.profile(name))
-    assert metadata(office, name) is None
+def test_a_dry_run_reads_and_changes_nothing(harness: AccountHarness, name: str) -> None:
+    harness.restart(dry_run=True)
+    assert {} == harness.unavailable(harness.profile(name))
+    assert metadata(harness, name) is None
 
-    office.azurite.create(f"{name}-x", metadata={"profile": "mallory"})
-    assert {"standard", "reader"} == set(office.withheld(office.profile(f"{name}-x")))
+    harness.azurite.create(f"{name}-x", metadata={"profile": "mallory"})
+    assert {"standard", "reader"} == set(harness.unavailable(harness.profile(f"{name}-x")))
 
 
 # -- collisions ---------------------------------------------------------------------------------
 
 
-def test_of_two_profiles_that_map_to_one_name_the_second_is_refused(
-    office: Office, name: str
+def test_of_two_profiles_with_one_container_name_the_second_is_refused(
+    harness: AccountHarness, name: str
 ) -> None:
-    first, second = office.profile(f"{name}--x"), office.profile(f"{name}-x")
+    first, second = harness.profile(f"{name}--x"), harness.profile(f"{name}-x")
     container = names.container_name(first.name)
     assert container == names.container_name(second.name) == f"{name}-x"
-    assert {} == office.withheld(first)
-    before = metadata(office, f"{name}-x")
+    assert {} == harness.unavailable(first)
+    before = metadata(harness, f"{name}-x")
 
-    refused = office.withheld(second)
+    refused = harness.unavailable(second)
     assert {"standard", "reader", "other"} == set(refused)
-    assert {"ContainerTaken"} == {one.reason for one in refused.values()}
-    assert f"is that of profile {first.name}" in refused["reader"].message
-    assert {} == office.withheld(first)
-    assert before == metadata(office, f"{name}-x")
+    assert {"ContainerOwnedByOther"} == {one.reason for one in refused.values()}
+    assert f"is owned by profile {first.name}" in refused["reader"].message
+    assert {} == harness.unavailable(first)
+    assert before == metadata(harness, f"{name}-x")
 
-    del office.profiles[first.name]
-    assert "which is gone" in office.withheld(second)["standard"].message
-    assert before == metadata(office, f"{name}-x")
+    del harness.profiles[first.name]
+    assert "which no longer exists" in harness.unavailable(second)["standard"].message
+    assert before == metadata(harness, f"{name}-x")
 
 
-def test_two_that_come_at_the_same_moment_do_not_share(office: Office, name: str) -> None:
-    both = [office.profile(f"{name}--x"), office.profile(f"{name}-x")]
-    office.accounts.read(office.kept)
+def test_two_concurrent_profiles_do_not_share_a_container(
+    harness: AccountHarness, name: str
+) -> None:
+    both = [harness.profile(f"{name}--x"), harness.profile(f"{name}-x")]
+    harness.accounts.update_secrets(harness.read_cache)
 
     async def at_once() -> list[Any]:
-        profiles = frozenset(office.profiles)
-        return await asyncio.gather(*(office.accounts.withheld(one, {}, profiles) for one in both))
+        profiles = frozenset(harness.profiles)
+        return await asyncio.gather(
+            *(harness.accounts.unavailable(one, {}, profiles) for one in both)
+        )
 
-    answers = office.run(at_once())
+    answers = harness.run(at_once())
     for each in ("standard", "other"):
         assert 1 == sum(each in one for one in answers)
 
 
-def test_a_name_that_needed_no_change_is_adopted(office: Office, name: str) -> None:
-    office.azurite.create(name, metadata={"Team": "data"})
-    profile = office.profile(name)
-    assert {} == office.withheld(profile)
-    marked = metadata(office, name)
+def test_a_container_with_exactly_the_profiles_name_is_adopted(
+    harness: AccountHarness, name: str
+) -> None:
+    harness.azurite.create(name, metadata={"Team": "data"})
+    profile = harness.profile(name)
+    assert {} == harness.unavailable(profile)
+    marked = metadata(harness, name)
     assert marked is not None
     assert (name, profile.uid, "data") == (
         marked["profile"], marked["profileuid"], marked["Team"]
     )  # fmt: skip
 
 
-def test_once_the_takeover_is_over_a_name_alone_is_not_enough(
-    make: Callable[..., Office], name: str
+def test_without_adopt_by_name_the_name_is_not_enough(
+    make: Callable[..., AccountHarness], name: str
 ) -> None:
-    office = make(adopt_by_name=False)
-    office.azurite.create(name)
-    profile = office.profile(name)
-    assert {"ContainerUnproven"} == set(office.reasons(profile).values())
-    assert {} == metadata(office, name)
-    assert {} == office.withheld(profile, {"pv": volume_of(profile, name)})
+    harness = make(adopt_by_name=False)
+    harness.azurite.create(name)
+    profile = harness.profile(name)
+    assert {"ContainerOwnerUnknown"} == set(harness.reasons(profile).values())
+    assert {} == metadata(harness, name)
+    assert {} == harness.unavailable(profile, {"pv": owned_volume(profile, name)})
 
 
-def test_a_changed_name_is_adopted_where_a_volume_shows_it(office: Office, name: str) -> None:
-    profile = office.profile(f"{name}--x")
-    office.azurite.create(f"{name}-x")
-    assert {"standard": "ContainerUnproven", "reader": "ContainerUnproven"} == office.reasons(
-        profile
-    )
-    assert {} == metadata(office, f"{name}-x")
-
-    elsewhere = {"pv": volume_of(profile, f"{name}-x", "other")}
-    assert {"standard", "reader"} == set(office.withheld(profile, elsewhere))
-    anothers = {"pv": dataclasses.replace(volume_of(profile, f"{name}-x"), owner="uid-x")}
-    assert {"standard", "reader"} == set(office.withheld(profile, anothers))
-
-    assert {} == office.withheld(profile, {"pv": volume_of(profile, f"{name}-x")})
-    assert profile.name == (metadata(office, f"{name}-x") or {})["profile"]
-
-
-def test_what_two_live_profiles_could_claim_is_left_to_a_person(office: Office, name: str) -> None:
-    one, other = office.profile(f"{name}-x"), office.profile(f"{name}--x")
-    office.azurite.create(f"{name}-x")
-    volumes = {"pv": volume_of(other, f"{name}-x")}
-    for refused in (office.withheld(one), office.withheld(other, volumes)):
-        assert "ContainerContested" == refused["standard"].reason
-    assert {} == metadata(office, f"{name}-x")
-
-    office.azurite.mark(f"{name}-x", {"profile": other.name})
-    assert "standard" not in office.withheld(other)
-    assert "ContainerTaken" == office.reasons(one)["standard"]
-
-
-def test_a_read_only_instance_waits_for_its_container_and_does_not_make_it(
-    make: Callable[..., Office], name: str
+def test_a_container_with_another_name_is_adopted_if_a_volume_uses_it(
+    harness: AccountHarness, name: str
 ) -> None:
-    office = make(instances=[instance("reader", "good", read_only=True)])
-    profile = office.profile(name)
-    refused = office.withheld(profile)
-    assert "ContainerAbsent" == refused["reader"].reason
-    assert refused["reader"].after
-    assert metadata(office, name) is None
+    profile = harness.profile(f"{name}--x")
+    harness.azurite.create(f"{name}-x")
+    assert {
+        "standard": "ContainerOwnerUnknown",
+        "reader": "ContainerOwnerUnknown",
+    } == harness.reasons(profile)
+    assert {} == metadata(harness, f"{name}-x")
 
-    office.azurite.create(name)
-    assert {} == office.withheld(profile)
-    assert name == (metadata(office, name) or {})["profile"]
+    elsewhere = {"pv": owned_volume(profile, f"{name}-x", "other")}
+    assert {"standard", "reader"} == set(harness.unavailable(profile, elsewhere))
+    anothers = {"pv": dataclasses.replace(owned_volume(profile, f"{name}-x"), owner_uid="uid-x")}
+    assert {"standard", "reader"} == set(harness.unavailable(profile, anothers))
+
+    assert {} == harness.unavailable(profile, {"pv": owned_volume(profile, f"{name}-x")})
+    assert profile.name == (metadata(harness, f"{name}-x") or {})["profile"]
 
 
-def test_two_processes_that_know_nothing_of_each_other_never_share(
-    office: Office, name: str
+def test_a_container_that_two_profiles_could_own_is_refused_to_both(
+    harness: AccountHarness, name: str
 ) -> None:
-    one, other = office.profile(f"{name}-x"), office.profile(f"{name}--x")
-    office.azurite.create(f"{name}-x")
-    volumes = {"pv": volume_of(other, f"{name}-x")}
-    second = Accounts(office.settings)
-    for accounts in (office.accounts, second):
-        accounts.read(office.kept)
+    one, other = harness.profile(f"{name}-x"), harness.profile(f"{name}--x")
+    harness.azurite.create(f"{name}-x")
+    volumes = {"pv": owned_volume(other, f"{name}-x")}
+    for refused in (harness.unavailable(one), harness.unavailable(other, volumes)):
+        assert "ContainerNameConflict" == refused["standard"].reason
+    assert {} == metadata(harness, f"{name}-x")
 
-    async def at_once() -> Sequence[Mapping[str, Withheld]]:
+    harness.azurite.mark(f"{name}-x", {"profile": other.name})
+    assert "standard" not in harness.unavailable(other)
+    assert "ContainerOwnedByOther" == harness.reasons(one)["standard"]
+
+
+def test_a_read_only_instance_does_not_create_its_container(
+    make: Callable[..., AccountHarness], name: str
+) -> None:
+    harness = make(instances=[instance("reader", "good", read_only=True)])
+    profile = harness.profile(name)
+    refused = harness.unavailable(profile)
+    assert "ContainerMissing" == refused["reader"].reason
+    assert refused["reader"].retry_after
+    assert metadata(harness, name) is None
+
+    harness.azurite.create(name)
+    assert {} == harness.unavailable(profile)
+    assert name == (metadata(harness, name) or {})["profile"]
+
+
+def test_two_processes_with_different_profiles_never_share_a_container(
+    harness: AccountHarness, name: str
+) -> None:
+    one, other = harness.profile(f"{name}-x"), harness.profile(f"{name}--x")
+    harness.azurite.create(f"{name}-x")
+    volumes = {"pv": owned_volume(other, f"{name}-x")}
+    second = StorageAccounts(harness.settings)
+    for accounts in (harness.accounts, second):
+        accounts.update_secrets(harness.read_cache)
+
+    async def at_once() -> Sequence[Mapping[str, Unavailable]]:
         return await asyncio.gather(
-            office.accounts.withheld(one, {}, frozenset({one.name})),
-            second.withheld(other, volumes, frozenset({other.name})),
+            harness.accounts.unavailable(one, {}, frozenset({one.name})),
+            second.unavailable(other, volumes, frozenset({other.name})),
         )
 
     def winners() -> list[str]:
-        answers = zip((one.name, other.name), office.run(at_once()), strict=True)
+        answers = zip((one.name, other.name), harness.run(at_once()), strict=True)
         return [profile for profile, answer in answers if "standard" not in answer]
 
-    first = waiting.until(winners, "one has it")
+    first = waiting.until(winners, "one profile has it")
     for _ in range(3):
-        assert winners() == first == [metadata(office, f"{name}-x")["profile"]]  # type: ignore[index]
-    office.run(second.close())
+        assert winners() == first == [metadata(harness, f"{name}-x")["profile"]]  # type: ignore[index]
+    harness.run(second.close())
 
 
 # -- earlier profiles ---------------------------------------------------------------------------
 
 
-def test_a_profile_that_comes_back_keeps_its_data_and_another_owner_is_refused(
-    office: Office, name: str
+def test_a_recreated_profile_keeps_its_data_and_another_owner_is_refused(
+    harness: AccountHarness, name: str
 ) -> None:
-    office.withheld(office.profile(name))
-    office.azurite.put(name, "diary", "dear diary")
+    harness.unavailable(harness.profile(name))
+    harness.azurite.put(name, "diary", "dear diary")
 
-    again = office.profile(name)
-    assert {} == office.withheld(again)
-    assert again.uid == (metadata(office, name) or {})["profileuid"]
+    again = harness.profile(name)
+    assert {} == harness.unavailable(again)
+    assert again.uid == (metadata(harness, name) or {})["profileuid"]
 
-    other = office.profile(name, owner="eve@example.ca")
-    refused = office.withheld(other)
+    other = harness.profile(name, owner="eve@example.ca")
+    refused = harness.unavailable(other)
     assert {"standard", "reader", "other"} == set(refused)
-    assert {"FormerData"} == {one.reason for one in refused.values()}
-    assert again.uid == (metadata(office, name) or {})["profileuid"]
+    assert {"ContainerHasFormerData"} == {one.reason for one in refused.values()}
+    assert again.uid == (metadata(harness, name) or {})["profileuid"]
 
     accepted = dataclasses.replace(other, annotations={names.FORMER_DATA_ANNOTATION: "accept"})
-    assert {} == office.withheld(accepted)
-    assert {} == office.withheld(other)
+    assert {} == harness.unavailable(accepted)
+    assert {} == harness.unavailable(other)
 
 
-def test_a_profile_that_changes_hands_takes_its_data_along(office: Office, name: str) -> None:
-    profile = office.profile(name)
-    office.withheld(profile)
-    changed = dataclasses.replace(office.profile(name, owner="eve@example.ca"), uid=profile.uid)
-    office.profiles[name] = changed
-    assert {} == office.withheld(changed)
+def test_a_profile_with_a_new_owner_keeps_its_data(harness: AccountHarness, name: str) -> None:
+    profile = harness.profile(name)
+    harness.unavailable(profile)
+    changed = dataclasses.replace(harness.profile(name, owner="eve@example.ca"), uid=profile.uid)
+    harness.profiles[name] = changed
+    assert {} == harness.unavailable(changed)
     expected = ownership.owner_digest(changed)
-    assert expected == (metadata(office, name) or {})["profileowner"]
+    assert expected == (metadata(harness, name) or {})["profileowner"]
 
 
-# -- one account fails --------------------------------------------------------------------------
+# -- account errors ----------------------------------------------------------------------------
 
 
-def test_a_wrong_key_withholds_the_volumes_of_its_account_alone(office: Office, name: str) -> None:
-    office.secrets["other"] = wrong_key(OTHER)
-    profile = office.profile(name)
-    refused = office.withheld(profile)
-    assert {"other": "StorageAccountRefuses"} == {k: v.reason for k, v in refused.items()}
-    assert refused["other"].after
-    assert refused["other"].warn
+def test_a_wrong_key_affects_its_account_only(harness: AccountHarness, name: str) -> None:
+    harness.secrets["other"] = wrong_key(OTHER)
+    profile = harness.profile(name)
+    refused = harness.unavailable(profile)
+    assert {"other": "StorageAccountRequestRejected"} == {k: v.reason for k, v in refused.items()}
+    assert refused["other"].retry_after
+    assert refused["other"].action_required
     assert f"storage account {OTHER}" in refused["other"].message
-    assert metadata(office, name) is not None
+    assert metadata(harness, name) is not None
 
-    parts = {part.name: part for part in office.accounts.components()}
-    assert "403" in parts[f"account/{OTHER}"].error
-    assert ("", True) == (
-        parts[f"account/{GOOD}"].error,
-        bool(parts[f"account/{GOOD}"].last_success),
-    )
+    statuses = {one.name: one for one in harness.accounts.components()}
+    assert "403" in statuses[f"storage-account/{OTHER}"].error
+    good = statuses[f"storage-account/{GOOD}"]
+    assert ("", True) == (good.error, bool(good.last_success))
 
-    tries = len(office.azurite.requests(OTHER))
+    tries = len(harness.azurite.requests(OTHER))
     for _ in range(20):
-        assert {"other"} == set(office.withheld(profile))
-    assert tries == len(office.azurite.requests(OTHER))
+        assert {"other"} == set(harness.unavailable(profile))
+    assert tries == len(harness.azurite.requests(OTHER))
 
-    office.secrets["other"] = office.azurite.key(OTHER)
-    assert {} == office.withheld(profile)
-    assert not [part.error for part in office.accounts.components() if part.error]
+    harness.secrets["other"] = harness.azurite.key(OTHER)
+    assert {} == harness.unavailable(profile)
+    assert {} == harness.errors()
 
 
-@pytest.mark.parametrize("how", ["nobody listens", "nobody answers"])
-def test_an_account_that_is_away_holds_nobody_up_for_long(
-    make: Callable[..., Office], name: str, how: str
+@pytest.mark.parametrize("how", ["connection refused", "no response"])
+def test_an_unreachable_account_delays_no_reconcile_for_long(
+    make: Callable[..., AccountHarness], name: str, how: str
 ) -> None:
     port = ports.free()
     with socket.socket() as silent:
-        if how == "nobody answers":
+        if how == "no response":
             silent.bind(("127.0.0.1", port))
             silent.listen()
         url = f"http://127.0.0.1:{port}/{OTHER}"
-        office = make(storage_endpoints={OTHER: url}, storage_timeout_seconds=1)
+        harness = make(storage_endpoints={OTHER: url}, storage_timeout_seconds=1)
         began = time.monotonic()
-        refused = office.withheld(office.profile(name))
+        refused = harness.unavailable(harness.profile(name))
         assert time.monotonic() - began < 15.0
-        expected = "StorageAccountAway" if how == "nobody listens" else "StorageAccountSlow"
+        expected = (
+            "StorageAccountUnreachable" if how == "connection refused" else "StorageAccountTimeout"
+        )
         assert {"other": expected} == {key: one.reason for key, one in refused.items()}
-        assert refused["other"].after
-        assert not refused["other"].warn
+        assert refused["other"].retry_after
+        assert not refused["other"].action_required
 
         began = time.monotonic()
         for number in range(10):
-            assert {"other"} == set(office.withheld(office.profile(f"{name}-{number}")))
+            assert {"other"} == set(harness.unavailable(harness.profile(f"{name}-{number}")))
         assert time.monotonic() - began < 15.0
 
 
-def test_a_secret_that_is_missing_or_unusable_is_told_and_costs_its_own_volumes(
-    office: Office, name: str
+def test_a_missing_secret_is_reported_and_affects_its_account_only(
+    harness: AccountHarness, name: str
 ) -> None:
-    del office.secrets["other"]
-    profile = office.profile(name)
-    refused = office.withheld(profile)
-    assert {"other": "StorageAccountUnknown"} == {k: v.reason for k, v in refused.items()}
+    del harness.secrets["other"]
+    profile = harness.profile(name)
+    refused = harness.unavailable(profile)
+    assert {"other": "StorageAccountSecretInvalid"} == {k: v.reason for k, v in refused.items()}
     assert "azure-blob-csi-system/other does not exist" in refused["other"].message
-    parts = [part for part in office.accounts.components() if part.error]
-    assert ["secret/other/azure-blob-csi-system"] == [part.name for part in parts]
+    assert {"secret/azure-blob-csi-system/other"} == set(harness.errors())
 
 
-def test_a_container_that_somebody_leases_waits(office: Office, name: str) -> None:
-    office.azurite.create(name)
-    release = office.azurite.lease(name)
-    profile = office.profile(name)
-    refused = office.withheld(profile)
+def test_a_leased_container_is_retried(harness: AccountHarness, name: str) -> None:
+    harness.azurite.create(name)
+    release = harness.azurite.lease(name)
+    profile = harness.profile(name)
+    refused = harness.unavailable(profile)
     assert {"standard", "reader"} == set(refused)
     assert "LeaseAlreadyPresent" == refused["standard"].reason
-    assert refused["standard"].after
-    assert not [part for part in office.accounts.components() if part.error]
+    assert refused["standard"].retry_after
+    assert {} == harness.errors()
 
     release()
-    assert {} == office.withheld(profile)
+    assert {} == harness.unavailable(profile)
 
 
-# -- deletion -----------------------------------------------------------------------------------
+# -- retention ----------------------------------------------------------------------------------
 
 
-def test_containers_are_kept_unless_it_is_configured_otherwise(office: Office, name: str) -> None:
-    office.withheld(office.profile(name))
-    del office.profiles[name]
-    office.sweep()
-    assert "profilegone" not in (metadata(office, name) or {"profilegone": ""})
+def test_containers_are_retained_by_default(harness: AccountHarness, name: str) -> None:
+    harness.unavailable(harness.profile(name))
+    del harness.profiles[name]
+    harness.collect_garbage()
+    assert "profilegone" not in (metadata(harness, name) or {"profilegone": ""})
 
 
-def test_a_container_goes_after_its_profile_and_the_delay(
-    make: Callable[..., Office], name: str
+def test_the_container_of_a_deleted_profile_is_deleted_after_the_delay(
+    make: Callable[..., AccountHarness], name: str
 ) -> None:
-    office = make(delete_data=True, delete_data_after_days=1.0)
-    stays = office.profile(f"{name}-stays")
-    for profile in (office.profile(name), stays):
-        office.withheld(profile)
-    office.azurite.create(f"{name}-unmarked")
-    office.azurite.create(f"{name}-theirs", metadata={
+    harness = make(delete_data=True, delete_data_after_days=1.0)
+    stays = harness.profile(f"{name}-stays")
+    for profile in (harness.profile(name), stays):
+        harness.unavailable(profile)
+    harness.azurite.create(f"{name}-unmarked")
+    harness.azurite.create(f"{name}-theirs", metadata={
         "profile": f"{name}-theirs", "profileuid": "uid-x", "profilecluster": "another",
     })  # fmt: skip
-    del office.profiles[name]
-    office.start()
-    office.withheld(stays)
+    del harness.profiles[name]
+    harness.restart()
+    harness.unavailable(stays)
 
-    office.sweep()
-    orphaned = metadata(office, name)
+    harness.collect_garbage()
+    orphaned = metadata(harness, name)
     assert orphaned is not None
     assert "profilegone" in orphaned
-    office.sweep()
-    assert orphaned == metadata(office, name)
+    harness.collect_garbage()
+    assert orphaned == metadata(harness, name)
 
     long_ago = {**orphaned, "profilegone": "2020-01-01T00:00:00+00:00"}
-    office.azurite.mark(name, long_ago)
-    office.start()
-    office.withheld(stays)
-    office.sweep()
-    assert metadata(office, name) is None
+    harness.azurite.mark(name, long_ago)
+    harness.restart()
+    harness.unavailable(stays)
+    harness.collect_garbage()
+    assert metadata(harness, name) is None
     left = {f"{name}-stays", f"{name}-unmarked", f"{name}-theirs"}
-    assert left <= set(office.azurite.containers(GOOD))
-    assert "profilegone" not in (metadata(office, f"{name}-theirs") or {})
+    assert left <= set(harness.azurite.containers(GOOD))
+    assert "profilegone" not in (metadata(harness, f"{name}-theirs") or {})
 
 
-def test_who_comes_back_within_the_delay_keeps_the_data(
-    make: Callable[..., Office], name: str
+def test_a_profile_that_is_recreated_within_the_delay_keeps_its_data(
+    make: Callable[..., AccountHarness], name: str
 ) -> None:
-    office = make(delete_data=True, delete_data_after_days=1.0)
-    office.withheld(office.profile(name))
-    office.azurite.put(name, "diary", "dear diary")
-    del office.profiles[name]
-    office.sweep()
-    assert "profilegone" in (metadata(office, name) or {})
+    harness = make(delete_data=True, delete_data_after_days=1.0)
+    harness.unavailable(harness.profile(name))
+    harness.azurite.put(name, "diary", "dear diary")
+    del harness.profiles[name]
+    harness.collect_garbage()
+    assert "profilegone" in (metadata(harness, name) or {})
 
-    other = office.profile(name, owner="eve@example.ca")
-    assert {"FormerData"} == set(office.reasons(other).values())
-    again = office.profile(name)
-    assert {} == office.withheld(again)
-    assert "profilegone" not in (metadata(office, name) or {"profilegone": ""})
-    office.sweep()
-    assert "dear diary" == office.azurite.read(name, "diary")
+    other = harness.profile(name, owner="eve@example.ca")
+    assert {"ContainerHasFormerData"} == set(harness.reasons(other).values())
+    again = harness.profile(name)
+    assert {} == harness.unavailable(again)
+    assert "profilegone" not in (metadata(harness, name) or {"profilegone": ""})
+    harness.collect_garbage()
+    assert "dear diary" == harness.azurite.read(name, "diary")
 
 
-def test_a_leased_container_is_not_deleted_and_the_next_look_does_it(
-    make: Callable[..., Office], name: str
+def test_a_leased_container_is_deleted_after_the_lease(
+    make: Callable[..., AccountHarness], name: str
 ) -> None:
-    office = make(delete_data=True, delete_data_after_days=0.000001)
+    harness = make(delete_data=True, delete_data_after_days=0.000001)
     for each in (name, f"{name}-next"):
-        office.withheld(office.profile(each))
-        del office.profiles[each]
-    release = office.azurite.lease(name)
+        harness.unavailable(harness.profile(each))
+        del harness.profiles[each]
+    release = harness.azurite.lease(name)
 
-    def is_swept(container: str) -> bool:
-        office.sweep()
-        return metadata(office, container) is None
+    def is_deleted(container: str) -> bool:
+        harness.collect_garbage()
+        return metadata(harness, container) is None
 
-    waiting.until(lambda: is_swept(f"{name}-next"), "the other one goes")
-    assert metadata(office, name) is not None
+    waiting.until(lambda: is_deleted(f"{name}-next"), "the other one is deleted")
+    assert metadata(harness, name) is not None
     release()
-    waiting.until(lambda: is_swept(name), "it goes")
+    waiting.until(lambda: is_deleted(name), "it is deleted")
 
 
-def test_no_key_is_in_anything_that_is_said(
-    office: Office, name: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+def test_no_output_contains_a_key(
+    harness: AccountHarness,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("DEBUG")
-    office.secrets["other"] = wrong_key(OTHER)
-    said = repr(office.withheld(office.profile(name)))
-    said += repr(office.accounts.components()) + repr(office.accounts.__dict__)
+    harness.secrets["other"] = wrong_key(OTHER)
+    output_text = repr(harness.unavailable(harness.profile(name)))
+    output_text += repr(harness.accounts.components()) + repr(harness.accounts.__dict__)
     output = capsys.readouterr()
-    said += output.out + output.err
+    output_text += output.out + output.err
     for key in (key_of(GOOD), key_of("somebody-else")):
-        assert key not in said
+        assert key not in output_text
         assert key not in caplog.text

@@ -1,4 +1,4 @@
-"""The settings of the blob-csi controller: every name that deployments use, and what is refused."""
+"""The settings of the blob-csi controller: variables of existing deployments, and errors."""
 
 import dataclasses
 import json
@@ -68,7 +68,7 @@ def file_of(folder: Path, text: str) -> dict[str, str]:
     return {"BLOB_CSI_INSTANCES_FILE": str(path)}
 
 
-def test_without_settings_each_profile_has_the_three_built_in_containers() -> None:
+def test_the_default_is_three_instances() -> None:
     assert [
         ("standard", "unclassified", "azure-secret", False),
         ("aaw-unclassified-ro", "protected-b", "azure-secret", True),
@@ -80,15 +80,15 @@ def test_without_settings_each_profile_has_the_three_built_in_containers() -> No
     assert {("10T", "azure-blob-csi-system")} == {
         (one.capacity, one.secret_ref.namespace) for one in BlobCsiSettings().instances
     }
-    assert {} == BlobCsiSettings().storages
+    assert {} == BlobCsiSettings().sources
 
 
 @pytest.mark.parametrize("classification", names.CLASSIFICATIONS)
-def test_every_variable_of_existing_deployments_is_read(classification: str) -> None:
+def test_the_variables_of_existing_deployments_are_read(classification: str) -> None:
     settings = read(ENVIRONMENT)
     storages = {
         source.origin: storage
-        for source, storage in settings.storages.items()
+        for source, storage in settings.sources.items()
         if source.classification == classification
     }
     assert {
@@ -117,7 +117,7 @@ def test_every_variable_of_existing_deployments_is_read(classification: str) -> 
     assert 5000 == settings.fdi_opa_daemon_ticker_millis
 
 
-def test_a_principals_client_id_is_a_variable_of_its_own_or_an_entry() -> None:
+def test_a_client_id_is_a_variable_or_an_entry_of_the_table() -> None:
     assert {"PV_INTERNAL_DEV_SP": "client-of-sp"} == read(ENVIRONMENT).client_ids
     section = {"spnClientIds": {"other-sp": "two"}}
     assert {"PV_INTERNAL_DEV_SP": "client-of-sp", "OTHER_SP": "two"} == read(
@@ -125,17 +125,17 @@ def test_a_principals_client_id_is_a_variable_of_its_own_or_an_entry() -> None:
     ).client_ids
 
 
-def test_a_gateway_without_a_client_of_its_own_takes_the_principals_and_the_global_tenant() -> None:
+def test_a_gateway_without_a_client_id_uses_the_service_principal_and_the_global_tenant() -> None:
     own = ("SPN_SECRET_NAME", "SPN_CLIENTID", "SPN_TENANTID")
     settings = read(
         {k: v for k, v in ENVIRONMENT.items() if not (k in UNCLASS and k.endswith(own))}
     )
-    storage = settings.storages[Source("unclassified", Origin.GATEWAY)]
+    storage = settings.sources[Source("unclassified", Origin.GATEWAY)]
     assert ("", "", "global") == (storage.secret, storage.client_id, storage.tenant_id)
 
 
 @pytest.mark.parametrize(
-    ("given", "spelled"),
+    ("given", "quantity"),
     [
         (10, "10T"),
         ("10", "10T"),
@@ -146,17 +146,18 @@ def test_a_gateway_without_a_client_of_its_own_takes_the_principals_and_the_glob
         (" 5T ", "5T"),
     ],
 )
-def test_a_capacity_is_terabytes_or_a_quantity(given: Any, spelled: str) -> None:
+def test_a_capacity_is_terabytes_or_a_quantity(given: Any, quantity: str) -> None:
     assert (
-        spelled == read(section={"instances": [{**ENTRY, "capacity": given}]}).instances[0].capacity
+        quantity
+        == read(section={"instances": [{**ENTRY, "capacity": given}]}).instances[0].capacity
     )
     assert (
-        spelled
+        quantity
         == read({"BLOB_CSI_FDI_UNCLASS_PV_STORAGE_CAP": str(given)}).fdi_unclass_pv_storage_cap
     )
 
 
-SPELLINGS = {
+FORMATS = {
     "objects one after the other": "{0}\n{1}",
     "objects without a space": "{0}{1}",
     "a list of JSON": "[{0}, {1}]",
@@ -164,10 +165,10 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_instances_are_read_in_every_spelling(spelling: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format_", FORMATS)
+def test_instances_are_read_in_every_format(format_: str, tmp_path: Path) -> None:
     other = {**ENTRY, "name": "premium", "secretRef": "premium", "capacity": "10Ti"}
-    text = SPELLINGS[spelling].replace("{0}", json.dumps(ENTRY)).replace("{1}", json.dumps(other))
+    text = FORMATS[format_].replace("{0}", json.dumps(ENTRY)).replace("{1}", json.dumps(other))
     for settings in (read(file_of(tmp_path, text)), read({"BLOB_CSI_INSTANCES": text})):
         assert [("standard", "10T"), ("premium", "10Ti")] == [
             (one.name, one.capacity) for one in settings.instances
@@ -175,7 +176,7 @@ def test_instances_are_read_in_every_spelling(spelling: str, tmp_path: Path) -> 
         assert "premium/azure-blob-csi-system" == str(settings.instances[1].secret_ref)
 
 
-def test_a_file_beside_the_process_is_read_without_being_named(
+def test_the_default_file_is_read_if_it_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -184,57 +185,60 @@ def test_a_file_beside_the_process_is_read_without_being_named(
     assert ["standard"] == [one.name for one in read().instances]
 
 
-def test_keys_are_read_in_any_case_as_the_older_suite_did(tmp_path: Path) -> None:
+def test_keys_are_read_in_any_case(tmp_path: Path) -> None:
     text = json.dumps({key.lower(): value for key, value in ENTRY.items()} | {"readonly": True})
     assert read(file_of(tmp_path, text)).instances[0].read_only
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text_"),
     [
-        ({"name": "A_b"}, "name 'A_b' makes no claim's name"),
-        ({"name": "fdi-x"}, "could be a shared bucket's"),
+        ({"name": "A_b"}, "'A_b' is not a valid PersistentVolumeClaim name"),
+        ({"name": "fdi-x"}, "reserved for shared buckets"),
         ({"classification": "secret"}, "'unclassified' or 'protected-b'"),
-        ({"capacity": 0}, "'0' holds nothing: expected terabytes"),
-        ({"capacity": True}, "True is no capacity"),
+        ({"capacity": 0}, "capacity '0' is not greater than 0; expected terabytes"),
+        ({"capacity": True}, "True is not a capacity"),
         ({"capacity": "10 T"}, "'10 T' is not a quantity"),
-        ({"secretRef": "A/b"}, "'A/b' is no Secret: expected SECRET or SECRET/NAMESPACE"),
-        ({"secretRef": "a/"}, "'a/' is no Secret"),
+        (
+            {"secretRef": "A/b"},
+            "'A/b' is not a valid Secret reference; expected SECRET or SECRET/NAMESPACE",
+        ),
+        ({"secretRef": "a/"}, "'a/' is not a valid Secret reference"),
         ({"owner": "FDI"}, "'AAW'"),
         ({"readonli": True}, "readonli"),
     ],
 )
-def test_a_wrong_instance_is_told_with_its_place(
-    change: dict[str, Any], said: str, tmp_path: Path
+def test_the_error_of_an_instance_has_its_place(
+    change: dict[str, Any], text_: str, tmp_path: Path
 ) -> None:
     text = json.dumps(ENTRY) + json.dumps({**ENTRY, "name": "other", **change})
     (fault,) = faults(file_of(tmp_path, text))
     assert "instances.json, instance 2" in fault
-    assert said in fault
+    assert text_ in fault
     assert "environment variable BLOB_CSI_INSTANCES_FILE" in fault
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "text_"),
     [
-        ('{"name": ', "not JSON after 0 characters"),
-        (json.dumps(ENTRY) + ",", f"not JSON after {len(json.dumps(ENTRY))} characters"),
-        ("name: standard", "a list of instances was expected, not dict"),
+        ('{"name": ', "invalid JSON after 0 characters"),
+        (json.dumps(ENTRY) + ",", f"invalid JSON after {len(json.dumps(ENTRY))} characters"),
+        ("name: standard", "expected a list of instances, not dict"),
         ("- [", "neither JSON nor YAML"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(text: str, said: str, tmp_path: Path) -> None:
+def test_an_invalid_file_is_reported(text: str, text_: str, tmp_path: Path) -> None:
     (fault,) = faults(file_of(tmp_path, text))
-    assert said in fault
+    assert text_ in fault
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+def test_a_configured_file_must_exist(tmp_path: Path) -> None:
     (fault,) = faults({"BLOB_CSI_INSTANCES_FILE": str(tmp_path / "none.json")})
     assert "none.json cannot be read: No such file or directory" in fault
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
-    said = faults(
+def test_all_errors_are_reported_at_once() -> None:
+    text_ = faults(
         {
             "BLOB_CSI_FDI_UNCLASS_PV_STORAGE_CAP": "much",
             "BLOB_CSI_FDI_UNCLASS_AZURE_STORAGE_AUTH_TYPE": "key",
@@ -244,23 +248,23 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         },
         {"mountOptions": ["-o ro\n-o rw"]},
     )
-    assert 6 == len(said)
+    assert 6 == len(text_)
     for setting in ("PV_STORAGE_CAP", "AUTH_TYPE", "OPA_ENDPOINT", "TICKER_MILLIS", "NAMESPACE"):
-        assert any(setting in fault for fault in said)
+        assert any(setting in fault for fault in text_)
 
 
-def test_settings_that_do_not_fit_each_other_are_refused() -> None:
+def test_inconsistent_settings_are_rejected() -> None:
     endpoint = {"BLOB_CSI_FDI_UNCLASS_OPA_ENDPOINT": "http://opa:8181"}
     assert "without fdi_unclass_storage_account" in faults(endpoint)[0]
     twice = {"instances": [ENTRY, ENTRY]}
-    assert "instances standard are listed twice" in faults(section=twice)[0]
+    assert "instances standard are listed more than once" in faults(section=twice)[0]
     ids = {"spn_client_ids": {"a-sp": "1"}}
     (fault,) = faults({"A_SP_AZURE_STORAGE_SPN_CLIENTID": "2"}, ids)
     assert "A_SP has two client ids" in fault
     assert builders_inputs.refusals(BlobCsiSettings, {"config_map": ""})
 
 
-def test_an_accounts_url_follows_from_its_name_unless_it_has_one_of_its_own() -> None:
+def test_the_url_of_an_account_follows_from_its_name_unless_it_is_set() -> None:
     settings = BlobCsiSettings.model_validate(
         {
             "storage_endpoint": "https://{account}.blob.core.chinacloudapi.cn/",
@@ -273,11 +277,11 @@ def test_an_accounts_url_follows_from_its_name_unless_it_has_one_of_its_own() ->
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "text_"),
     [
-        ("storage_endpoint", "https://blob.core.windows.net/", "names no account"),
-        ("storage_endpoint", "ftp://{account}/", "is no URL"),
-        ("storage_endpoints", {"acc": "acc.blob.core.windows.net"}, "is no URL"),
+        ("storage_endpoint", "https://blob.core.windows.net/", "does not contain"),
+        ("storage_endpoint", "ftp://{account}/", "is not an HTTP URL"),
+        ("storage_endpoints", {"acc": "acc.blob.core.windows.net"}, "is not an HTTP URL"),
         ("storage_verify_minutes", 0, "greater than 0"),
         ("storage_timeout_seconds", 121, "less than or equal to 120"),
         ("storage_requests", 0, "greater than or equal to 1"),
@@ -285,11 +289,11 @@ def test_an_accounts_url_follows_from_its_name_unless_it_has_one_of_its_own() ->
         ("delete_data_after_days", 0, "greater than 0"),
     ],
 )
-def test_a_wrong_setting_of_the_accounts_is_refused(field: str, value: object, said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_an_invalid_account_setting_is_rejected(field: str, value: object, text_: str) -> None:
+    with pytest.raises(ValidationError, match=text_):
         BlobCsiSettings.model_validate({field: value})
 
 
-def test_data_is_kept_and_nobody_gets_anothers_by_default() -> None:
+def test_by_default_data_is_retained_and_former_data_refused() -> None:
     settings = BlobCsiSettings()
     assert (False, "refuse") == (settings.delete_data, settings.former_data)

@@ -1,212 +1,219 @@
-"""One storage account: brings each profile's container to its mark, and asks as little as it can.
+"""Reconciles the profiles' containers in one storage account, with as few requests as possible.
 
-All containers are listed at once and not looked at again for some time. An account that fails is
-left alone for a while, for everybody.
+One request lists all containers with their metadata; the list is valid for some time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import structlog
 
 from controllers.blob_csi import names
 from controllers.blob_csi.accounts import ownership
-from controllers.blob_csi.accounts.ownership import REFUSED, Mark, State, Tenant
-from controllers.blob_csi.accounts.troubles import AccountError, Breaker, SparedError
-from controllers.blob_csi.grants.resolve import Withheld
+from controllers.blob_csi.accounts.ownership import (
+    ContainerOwner,
+    ContainerState,
+    OwnershipMetadata,
+)
+from controllers.blob_csi.facts import Unavailable
+from controllers.runtime.external.errors import ExternalError
+from controllers.runtime.external.system import ExternalSystem
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_Answer = TypeVar("_Answer")
-_STEPS = 4
-"""More than any way from a state to WELL has."""
-_ABSENT_SECONDS = 60.0
-_ONE_CONTAINER_SECONDS = 5.0
+_MAX_STEPS = 4
+"""More than any sequence of states up to IN_SYNC has."""
+_MISSING_RETRY_SECONDS = 60.0
+_CONTAINER_RETRY_SECONDS = 5.0
 
 
-class Store(Protocol):
-    """An account over the wire, as ``clients.Client``. Every method raises AccountError."""
+class AccountClient(Protocol):
+    """Requests to one account, as ``client.AzureClient``. Every method raises ExternalError."""
 
     account: str
 
-    async def containers(self) -> dict[str, Mapping[str, str]]: ...
-    async def look(self, name: str) -> Mapping[str, str] | None: ...
-    async def create(self, name: str, metadata: Mapping[str, str]) -> bool: ...
-    def leased(self, name: str) -> AbstractAsyncContextManager[Any]: ...
-    async def write(self, name: str, metadata: Mapping[str, str], lease: Any) -> None: ...
-    async def delete(self, name: str, lease: Any) -> None: ...
+    async def list_containers(self) -> dict[str, Mapping[str, str]]: ...
+    async def get_metadata(self, name: str) -> Mapping[str, str] | None: ...
+    async def create_container(self, name: str, metadata: Mapping[str, str]) -> bool: ...
+    def lease(self, name: str) -> AbstractAsyncContextManager[Any]: ...
+    async def set_metadata(self, name: str, metadata: Mapping[str, str], lease: Any) -> None: ...
+    async def delete_container(self, name: str, lease: Any) -> None: ...
     async def close(self) -> None: ...
 
 
-class Keeper:
-    """One account. ``clock`` gives monotonic seconds; in a dry run nothing is changed."""
+class AccountReconciler:
+    """One storage account. In a dry run it changes nothing.
+
+    ``system`` bounds and counts the requests. ``clock`` returns monotonic seconds.
+    """
 
     def __init__(
         self,
-        store: Store,
+        client: AccountClient,
+        system: ExternalSystem,
         *,
         verify_seconds: float,
         dry_run: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
     ) -> None:
-        """Asks nothing yet."""
-        self.store = store
-        self.account = store.account
-        self.breaker = Breaker(clock=clock, chance=chance)
-        self.success: float | None = None
-        """Unix seconds of the last good answer."""
+        """Send no request. A list of containers is valid for ``verify_seconds``."""
+        self.client = client
+        self.system = system
+        self.account = client.account
         self._verify_seconds = verify_seconds
         self._dry_run = dry_run
         self._clock = clock
-        self._marks: dict[str, Mark | None] = {}
-        self._listed = float("-inf")
-        self._listing = asyncio.Lock()
+        self._containers: dict[str, OwnershipMetadata | None] = {}
+        self._listed_at = float("-inf")
+        self._list_lock = asyncio.Lock()
 
-    def knows(self, tenant: Tenant) -> bool:
-        """Whether its container was found well, and not too long ago."""
-        return self._is_fresh() and self._state(tenant) is State.WELL
+    def is_in_sync(self, owner: ContainerOwner) -> bool:
+        """Return whether a valid list shows that the owner's container is in sync."""
+        return self._is_list_valid() and self._state(owner) is ContainerState.IN_SYNC
 
-    async def settle(
-        self, tenant: Tenant, *, create: bool, profiles: frozenset[str]
-    ) -> Withheld | None:
-        """Why the tenant's container cannot be used; None when it can.
+    async def reconcile(
+        self, owner: ContainerOwner, *, create: bool, profiles: frozenset[str]
+    ) -> Unavailable | None:
+        """Bring the owner's container into sync. Returns why it is unavailable, or None.
 
-        With ``create`` a missing one is made. ``profiles`` are those that exist.
+        With ``create`` a missing container is created. ``profiles`` are the names of all Profiles.
         """
-        if self.knows(tenant):
+        if self.is_in_sync(owner):
             return None
         try:
-            return await self.asked(lambda: self._settle(tenant, create, profiles))
-        except SparedError as error:
-            return error.withheld
-        except AccountError as error:
-            if error.everybody:
-                return self.breaker.withheld(error)
-            return error.withheld(error.after or _ONE_CONTAINER_SECONDS)
+            return await self.system.call(
+                lambda: self._reconcile(owner, profiles, create=create),
+                tenant=owner.profile,
+                request=(owner, create),
+            )
+        except ExternalError as error:
+            return Unavailable(
+                reason=error.reason,
+                message=error.message,
+                retry_after=error.retry_after,
+                action_required=error.action_required,
+            )
 
-    async def asked(self, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The work's answer, unless the account is to be spared: SparedError, or AccountError."""
-        self.breaker.enter()
-        try:
-            answer = await work()
-        except AccountError as error:
-            if not error.everybody:
-                self._answered()
-            elif self.breaker.failed(error):
-                told = {"account": self.account, "reason": error.reason, "error": error.message}
-                logger.warning("storage account fails", **told)
-            raise
-        except BaseException:
-            self.breaker.abandoned()
-            raise
-        self._answered()
-        return answer
+    async def containers(self) -> Mapping[str, OwnershipMetadata | None]:
+        """Return the metadata of every container from a valid list. Call it by the ``system``."""
+        async with self._list_lock:  # one request serves all that wait
+            if not self._is_list_valid():
+                found = await self.client.list_containers()
+                self._containers = {
+                    name: ownership.parse_metadata(one) for name, one in found.items()
+                }
+                self._listed_at = self._clock()
+        return self._containers
 
-    async def marks(self) -> Mapping[str, Mark | None]:
-        """The mark of every container, not older than is allowed. For work that was ``asked``."""
-        async with self._listing:  # one lists, for all who wait
-            if not self._is_fresh():
-                found = await self.store.containers()
-                self._marks = {name: ownership.mark_of(one) for name, one in found.items()}
-                self._listed = self._clock()
-        return self._marks
-
-    async def look(self, name: str) -> Mapping[str, str] | None:
-        """The metadata of one container as it is now; None where there is none."""
-        metadata = await self.store.look(name)
-        self.remember(name, metadata)
+    async def refresh(self, name: str) -> Mapping[str, str] | None:
+        """Return the current metadata of one container, or None if it does not exist."""
+        metadata = await self.client.get_metadata(name)
+        self.store(name, metadata)
         return metadata
 
-    def remember(self, name: str, metadata: Mapping[str, str] | None) -> None:
-        """A container is so now; None: it is no more."""
+    def store(self, name: str, metadata: Mapping[str, str] | None) -> None:
+        """Update the list: the container has this metadata, or None: it does not exist."""
         if metadata is None:
-            self._marks.pop(name, None)
+            self._containers.pop(name, None)
         else:
-            self._marks[name] = ownership.mark_of(metadata)
+            self._containers[name] = ownership.parse_metadata(metadata)
 
-    def _answered(self) -> None:
-        self.success = time.time()
-        if self.breaker.succeeded():
-            logger.info("storage account answers again", account=self.account)
+    async def close(self) -> None:
+        """Wait some seconds for requests in flight, then close the connections."""
+        await self.system.close()
+        await self.client.close()
 
-    def _is_fresh(self) -> bool:
-        return self._clock() - self._listed < self._verify_seconds
+    def _is_list_valid(self) -> bool:
+        return self._clock() - self._listed_at < self._verify_seconds
 
-    def _state(self, tenant: Tenant) -> State:
-        name = _container(tenant)
-        exists = name in self._marks
-        return ownership.determine_state(tenant, self._marks.get(name), exists=exists)
+    def _state(self, owner: ContainerOwner) -> ContainerState:
+        name = _container(owner)
+        exists = name in self._containers
+        return ownership.determine_state(owner, self._containers.get(name), exists=exists)
 
-    async def _settle(
-        self,
-        tenant: Tenant,
-        create: bool,  # noqa: FBT001 - handed on
-        profiles: frozenset[str],
-    ) -> Withheld | None:
-        await self.marks()
-        state = self._state(tenant)
-        if state is State.WELL:
+    async def _reconcile(
+        self, owner: ContainerOwner, profiles: frozenset[str], *, create: bool
+    ) -> Unavailable | None:
+        name = _container(owner)
+        await self.containers()
+        state = self._state(owner)
+        if state is ContainerState.IN_SYNC:
             return None
-        if state is State.ABSENT and create and not self._dry_run and await self._create(tenant):
+        may_create = create and not self._dry_run
+        if state is ContainerState.MISSING and may_create and await self._create(owner):
             return None
-        for _ in range(_STEPS):
-            await self.look(_container(tenant))
-            state = self._state(tenant)
-            mark = self._marks.get(_container(tenant))
-            if state in REFUSED:
-                live = mark is not None and mark.profile in profiles
-                return ownership.refusal(state, tenant, mark, account=self.account, is_live=live)
-            if state is State.ABSENT and not create:
-                return _absent(tenant, self.account)
-            if state is State.WELL or self._dry_run:
-                return None
-            await self._step(state, tenant)
-        message = f"container {_container(tenant)} of storage account {self.account} does not rest"
-        raise AccountError("ContainerContended", message, everybody=False)
+        for _ in range(_MAX_STEPS):
+            await self.refresh(name)
+            match state := self._state(owner):
+                case ContainerState.IN_SYNC:
+                    return None
+                case (
+                    ContainerState.NAME_CONFLICT
+                    | ContainerState.OWNER_UNKNOWN
+                    | ContainerState.OWNED_BY_OTHER
+                    | ContainerState.FORMER_OWNER
+                ):
+                    metadata = self._containers.get(name)
+                    return ownership.refusal(
+                        state,
+                        owner,
+                        metadata,
+                        account=self.account,
+                        owner_exists=metadata is not None and metadata.profile in profiles,
+                    )
+                case ContainerState.MISSING if not create:
+                    return _missing(owner, self.account)
+                case _ if self._dry_run:
+                    return None
+                case ContainerState.MISSING:
+                    await self._create(owner)
+                case ContainerState.ADOPTABLE | ContainerState.OUTDATED:
+                    await self._write_metadata(state, owner)
+        raise ExternalError(
+            "ContainerModifiedConcurrently",
+            f"container {name} of storage account {self.account} was modified concurrently; will"
+            " retry",
+            retry_after=_CONTAINER_RETRY_SECONDS,
+        )
 
-    async def _step(self, state: State, tenant: Tenant) -> None:
-        """One step out of this state; somebody else may be quicker."""
-        match state:
-            case State.ABSENT:
-                await self._create(tenant)
-            case State.UNMARKED | State.STALE:
-                await self._mark(state, tenant)
+    async def _create(self, owner: ContainerOwner) -> bool:
+        """Create the container. Returns False if another client created it first."""
+        metadata = owner.metadata.to_metadata()
+        created = await self.client.create_container(_container(owner), metadata)
+        if created:
+            self.store(_container(owner), metadata)
+            self._log("container created", owner)
+        return created
 
-    async def _create(self, tenant: Tenant) -> bool:
-        made = await self.store.create(_container(tenant), tenant.mark.metadata())
-        if made:
-            self.remember(_container(tenant), tenant.mark.metadata())
-            self._log("container made", tenant)
-        return made
+    async def _write_metadata(self, state: ContainerState, owner: ContainerOwner) -> None:
+        """Write the ownership metadata if the state is still the same under a lease."""
+        name = _container(owner)
+        async with self.client.lease(name) as lease:
+            existing = await self.refresh(name)
+            if self._state(owner) is state:
+                await self.client.set_metadata(name, owner.metadata.to_metadata(existing), lease)
+                self._log("container metadata updated", owner)
 
-    async def _mark(self, state: State, tenant: Tenant) -> None:
-        name = _container(tenant)
-        async with self.store.leased(name) as lease:
-            metadata = await self.look(name)
-            if self._state(tenant) is state:
-                await self.store.write(name, tenant.mark.metadata(metadata), lease)
-                self._log("container marked", tenant)
-
-    def _log(self, done: str, tenant: Tenant) -> None:
-        told = {"container": _container(tenant), "profile": tenant.profile, "uid": tenant.uid}
-        logger.info(done, account=self.account, **told)
+    def _log(self, event: str, owner: ContainerOwner) -> None:
+        fields = {"container": _container(owner), "profile": owner.profile, "uid": owner.uid}
+        logger.info(event, account=self.account, **fields)
 
 
-def _container(tenant: Tenant) -> str:
-    """Its name. Nobody asks for who can have none."""
-    return names.container_name(tenant.profile) or ""
+def _container(owner: ContainerOwner) -> str:
+    """Return the container's name. Profiles without a valid one are never reconciled."""
+    return names.container_name(owner.profile) or ""
 
 
-def _absent(tenant: Tenant, account: str) -> Withheld:
+def _missing(owner: ContainerOwner, account: str) -> Unavailable:
     message = (
-        f"container {_container(tenant)!r} is not in storage account {account}, and its instances"
-        " are read-only: expected somebody else to make it"
+        f"container {_container(owner)!r} does not exist in storage account {account}, and all"
+        " instances of the account are read-only; create the container or add a writable instance"
     )
-    return Withheld(reason="ContainerAbsent", message=message, after=_ABSENT_SECONDS)
+    return Unavailable(
+        reason="ContainerMissing", message=message, retry_after=_MISSING_RETRY_SECONDS
+    )

@@ -1,6 +1,7 @@
-"""Containers of Profiles that are gone: marked so when that is first seen, deleted much later.
+"""Deletes the containers of deleted Profiles after a delay.
 
-A Profile that comes back meanwhile, of the same owner, has its mark renewed and so keeps its data.
+The metadata of a container stores when its Profile was first observed as deleted. A Profile that
+is recreated within the delay with the same owner gets its container back.
 """
 
 from __future__ import annotations
@@ -14,88 +15,92 @@ import structlog
 
 from controllers.blob_csi import names
 from controllers.blob_csi.accounts import ownership
-from controllers.blob_csi.accounts.account import Keeper
-from controllers.blob_csi.accounts.ownership import Mark
-from controllers.blob_csi.accounts.troubles import AccountError
-from controllers.runtime.controller import ProfileGone
+from controllers.blob_csi.accounts.account import AccountReconciler
+from controllers.blob_csi.accounts.ownership import OwnershipMetadata
+from controllers.runtime import ProfileGone
+from controllers.runtime.external.errors import ExternalError, Scope
 
 logger = structlog.stdlib.get_logger(__name__)
 
 
-class Fate(Enum):
-    """What becomes of a container."""
+class RetentionState(Enum):
+    """Whether a container is retained."""
 
-    KEPT = "nobody's by its mark, another cluster's, or that of a Profile that may be there"
-    ORPHANED = "its Profile is gone, and that is not written down yet: the delay begins"
-    AWAITED = "its Profile is gone, not for long enough"
-    OVER = "its Profile has been gone for the whole delay: deleted"
+    IN_USE = "without an owner, of another cluster, or its Profile may exist: retained"
+    ORPHANED = "its Profile is deleted: the time is stored in its metadata"
+    RETAINED = "its Profile is deleted, and the delay has not passed: retained"
+    EXPIRED = "its Profile is deleted, and the delay has passed: deleted"
 
 
-def determine_fate(
+def determine_retention(
     name: str,
-    mark: Mark | None,
+    metadata: OwnershipMetadata | None,
     *,
     cluster: str,
     profile_gone: ProfileGone,
     now: datetime,
     delay: timedelta,
-) -> Fate:
-    """What becomes of the container of this name and mark."""
-    if mark is None or not mark.uid or mark.cluster != cluster:
-        return Fate.KEPT
-    if name != names.container_name(mark.profile) or not profile_gone(mark.profile, mark.uid):
-        return Fate.KEPT
-    if mark.gone is None:
-        return Fate.ORPHANED
-    return Fate.OVER if now - mark.gone >= delay else Fate.AWAITED
+) -> RetentionState:
+    """Return the state of the container with this name and metadata."""
+    if metadata is None or not metadata.uid or metadata.cluster != cluster:
+        return RetentionState.IN_USE
+    if name != names.container_name(metadata.profile):
+        return RetentionState.IN_USE
+    if not profile_gone(metadata.profile, metadata.uid):
+        return RetentionState.IN_USE
+    if metadata.gone is None:
+        return RetentionState.ORPHANED
+    return RetentionState.EXPIRED if now - metadata.gone >= delay else RetentionState.RETAINED
 
 
-async def sweep(
-    keeper: Keeper,
+async def collect_garbage(
+    account: AccountReconciler,
     cluster: str,
     profile_gone: ProfileGone,
     *,
     days: float,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """One look at all containers of an account. Raises AccountError and SparedError.
+    """Check all containers of an account once. Raises ExternalError if the account fails.
 
-    One container's own trouble, such as a lease of somebody else, is left to the next look.
+    An error of one container, such as a lease of another client, is retried with the next call.
     """
     delay = timedelta(days=days)
 
-    def fate_of(name: str, mark: Mark | None) -> Fate:
-        return determine_fate(
-            name, mark, cluster=cluster, profile_gone=profile_gone, now=now(), delay=delay
+    def determine(name: str, metadata: OwnershipMetadata | None) -> RetentionState:
+        return determine_retention(
+            name, metadata, cluster=cluster, profile_gone=profile_gone, now=now(), delay=delay
         )
 
-    async def act(name: str, fate: Fate) -> None:
-        async with keeper.store.leased(name) as lease:
-            metadata = await keeper.look(name)
-            mark = ownership.mark_of(metadata)
-            if mark is None or fate_of(name, mark) is not fate:
-                return  # its Profile came back, or somebody else was quicker
-            told = {"container": name, "profile": mark.profile, "uid": mark.uid}
-            if fate is Fate.ORPHANED:
-                gone = replace(mark, gone=now())
-                await keeper.store.write(name, gone.metadata(metadata), lease)
-                keeper.remember(name, gone.metadata(metadata))
-                logger.info("container orphaned", account=keeper.account, days=days, **told)
-            else:
-                await keeper.store.delete(name, lease)
-                keeper.remember(name, None)
-                logger.warning("container deleted", account=keeper.account, **told)
+    async def act(name: str, state: RetentionState) -> None:
+        async with account.client.lease(name) as lease:
+            existing = await account.refresh(name)
+            metadata = ownership.parse_metadata(existing)
+            if metadata is None or determine(name, metadata) is not state:
+                return  # the Profile was recreated, or another process acted first
+            fields = {"container": name, "profile": metadata.profile, "uid": metadata.uid}
+            match state:
+                case RetentionState.ORPHANED:
+                    orphaned = replace(metadata, gone=now()).to_metadata(existing)
+                    await account.client.set_metadata(name, orphaned, lease)
+                    account.store(name, orphaned)
+                    logger.info("container orphaned", account=account.account, days=days, **fields)
+                case RetentionState.EXPIRED:
+                    await account.client.delete_container(name, lease)
+                    account.store(name, None)
+                    logger.warning("container deleted", account=account.account, **fields)
 
-    async def look() -> None:
-        for name, mark in list((await keeper.marks()).items()):
-            fate = fate_of(name, mark)
-            if fate in (Fate.KEPT, Fate.AWAITED):
-                continue
-            try:
-                await act(name, fate)
-            except AccountError as error:
-                if error.everybody:
-                    raise
-                logger.info("container left for later", error=error.message)
-
-    await keeper.asked(look)
+    containers = await account.system.call(account.containers, request="list")
+    for name, metadata in list(containers.items()):
+        state = determine(name, metadata)
+        if metadata is None or state in (RetentionState.IN_USE, RetentionState.RETAINED):
+            continue
+        try:
+            await account.system.call(
+                lambda name=name, state=state: act(name, state),  # type: ignore[misc]
+                tenant=metadata.profile,
+            )
+        except ExternalError as error:
+            if error.scope is Scope.SYSTEM:
+                raise
+            logger.info("container not deleted; will retry", error=error.message)

@@ -1,4 +1,4 @@
-"""The keys of storage accounts, out of the Secrets that platform engineers keep. Pure."""
+"""The keys of storage accounts, parsed from Secrets. Pure."""
 
 from __future__ import annotations
 
@@ -9,48 +9,57 @@ from dataclasses import dataclass, field
 
 from controllers.manifests import Body
 
-NAME, KEY = "azurestorageaccountname", "azurestorageaccountkey"
+NAME_FIELD, KEY_FIELD = "azurestorageaccountname", "azurestorageaccountkey"
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountKey:
-    """A storage account, and a key that opens all of it. The key is in no repr."""
+    """A storage account and its access key. The key is not part of the repr."""
 
     account: str
     key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unusable:
-    """Why a Secret opens no account: names the key of the Secret and what would be right."""
+class InvalidSecret:
+    """Why a Secret has no valid account key. The message contains no value of the Secret."""
 
-    why: str
-
-
-Found = AccountKey | Unusable
+    message: str
 
 
-def read(body: Body) -> Found:
-    """What a Secret holds, as the API server sent it. No value is quoted: two may be mixed up."""
+SecretContent = AccountKey | InvalidSecret
+
+
+def parse_secret(body: Body) -> SecretContent:
+    """Parse a Secret.
+
+    The message of InvalidSecret quotes no value: name and key may have been swapped.
+    """
     data = body.get("data") or {}
     texts = {}
-    for field_ in (NAME, KEY):
+    for name in (NAME_FIELD, KEY_FIELD):
         try:
-            texts[field_] = base64.b64decode(str(data.get(field_, "")), validate=True).decode()
+            texts[name] = base64.b64decode(str(data.get(name, "")), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            return Unusable(why=f"{field_} is no text")
-        if not texts[field_].strip():
-            return Unusable(why=f"{field_} is missing: expected it beside {_other(field_)}")
-    account, key = texts[NAME].strip(), texts[KEY].strip()
+            return InvalidSecret(message=f"{name} is not base64-encoded text")
+        if not texts[name].strip():
+            return InvalidSecret(message=f"{name} is missing; add it beside {_other(name)}")
+    account, key = texts[NAME_FIELD].strip(), texts[KEY_FIELD].strip()
     if not _ACCOUNT.fullmatch(account):
-        return Unusable(why=f"{NAME} is not 3 to 24 lower-case letters and digits")
+        return InvalidSecret(
+            message=f"{NAME_FIELD} is not a storage account name; expected 3 to 24 lower-case"
+            " letters and digits"
+        )
     try:
         base64.b64decode(key, validate=True)
     except ValueError:
-        return Unusable(why=f"{KEY} is no account's key: expected base64, as Azure shows it")
+        return InvalidSecret(
+            message=f"{KEY_FIELD} is not an account key; expected base64 as the Azure portal"
+            " shows it"
+        )
     return AccountKey(account=account, key=key)
 
 
-def _other(field_: str) -> str:
-    return NAME if field_ == KEY else KEY
+def _other(name: str) -> str:
+    return NAME_FIELD if name == KEY_FIELD else KEY_FIELD

@@ -1,122 +1,102 @@
-"""Which volumes a profile should have: its own, and those of buckets that it may read. Pure."""
+"""Which volumes a profile should have: its own containers, and the buckets it can read. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from controllers.blob_csi import names, observations
+from controllers.blob_csi import names, volumes
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.grants.parse import Answer, Bucket
-from controllers.blob_csi.grants.sources import Source, Storage
-from controllers.blob_csi.volumes import Volume, differences, name_refusal
+from controllers.blob_csi.facts import Facts
+from controllers.blob_csi.grants.parse import Bucket
+from controllers.blob_csi.grants.sources import Source, StorageParameters
+from controllers.blob_csi.volumes import VolumeSpec
 from controllers.findings import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """Why a profile's own container cannot be used.
-
-    ``after`` is in how many seconds to ask again; None: trying again will not help until a person
-    changes something. ``warn``: a person is needed all the same.
-    """
-
-    reason: str
-    message: str
-    after: float | None = None
-    warn: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the controller knows besides the Profile. Without any, all is well and nothing is there.
-
-    ``answers`` holds the last good answer of each source that ever gave one to this process;
-    ``failing`` those that have given none for longer than a moment;
-    ``withheld`` the instances, by name, whose container cannot be used. The rest is on the
-    cluster: volumes by name, claims of the profile's namespace by name, and of each claim the pods
-    that hold it.
-    """
-
-    answers: Mapping[Source, Answer] = field(default_factory=dict)
-    failing: frozenset[Source] = frozenset()
-    withheld: Mapping[str, Withheld] = field(default_factory=dict)
-    volumes: Mapping[str, observations.Volume] = field(default_factory=dict)
-    claims: Mapping[str, observations.Claim] = field(default_factory=dict)
-    pods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    error: Exception | None = None
-    """The Waiting of the storage accounts that did not respond."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class DesiredVolume:
     """A volume that the profile should have.
 
-    With a ``refusal``, or while it ``waits`` for an account that does not answer, it stays as it
-    may be.
+    With a ``refusal``, or while it ``waits`` for its storage account, the volume is neither created
+    nor changed, and an existing one is retained.
     """
 
-    volume: Volume
+    spec: VolumeSpec
     refusal: Finding | None = None
     waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grants:
-    """Everything that a profile should have; no volume's name twice."""
+class Resolution:
+    """All volumes that a profile should have; each name occurs once."""
 
-    wishes: tuple[Wish, ...]
+    volumes: tuple[DesiredVolume, ...]
     findings: tuple[Finding, ...]
-    """What is odd about them beside what is refused."""
+    """Findings about the grants, without the refusals of single volumes."""
 
 
-def granted(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Grants:
-    """The profile's own containers, and the shared buckets that list it among their readers."""
+def resolve(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Resolution:
+    """Return the platform volumes of the profile, and those of the buckets it is a reader of."""
     findings = [
-        *_failing(namespace, facts, settings),
-        *_writers_only(namespace, facts, settings),
+        *_failing_sources(namespace, facts, settings),
+        *_writers_without_read(namespace, facts, settings),
     ]
-    own = _platform(namespace, facts, settings)
-    shared = _one_each(_shared(namespace, facts, settings), facts, findings)
-    return Grants(wishes=tuple(_named(wish) for wish in (*own, *shared)), findings=tuple(findings))
+    platform = _platform(namespace, facts, settings)
+    shared = _unique_names(_shared(namespace, facts, settings), facts, findings)
+    found = tuple(_validate_names(one) for one in (*platform, *shared))
+    return Resolution(volumes=found, findings=tuple(findings))
 
 
-def _failing(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[Finding]:
-    """Told to those only who have something of the source: its trouble is the operator's."""
-    for source in settings.storages:
+def volume_names(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[str]:
+    """Yield the names of the volumes that ``resolve`` returns; a name can occur twice."""
+    for instance in settings.instances:
+        yield names.platform_volume_name(namespace, instance.name)
+    for source in settings.sources:
+        for bucket in facts.buckets.get(source, ()):
+            if namespace in bucket.readers:
+                yield names.shared_volume_name(namespace, source.classification, bucket.volume)
+
+
+def _failing_sources(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[Finding]:
+    """Yield a finding only for profiles that use the source: the operator has the metrics."""
+    for source in settings.sources:
         if source not in facts.failing:
             continue
-        answer = facts.answers.get(source)
-        if answer is None:
-            prefix = names.shared_prefix(namespace, source.classification)
-            concerned = any(name.startswith(prefix) for name in facts.volumes)
+        buckets = facts.buckets.get(source)
+        if buckets is None:
+            prefix = names.shared_volume_prefix(namespace, source.classification)
+            is_affected = any(name.startswith(prefix) for name in facts.volumes)
         else:
-            concerned = any(namespace in bucket.readers for bucket in answer)
-        if concerned:
+            is_affected = any(namespace in bucket.readers for bucket in buckets)
+        if is_affected:
             message = (
-                f"{source.key}, which says who may use shared buckets, gives no good answer: what"
-                " is there stays, and nothing of it is given or taken away until it does"
+                f"{source.name}, a source of shared buckets, has no valid response; its existing"
+                " volumes are unchanged, and access is neither granted nor removed until the source"
+                " recovers"
             )
-            yield Finding(reason="SourceFailing", message=message, severity=Severity.NOTICE)
+            yield Finding(reason="BucketSourceFailing", message=message, severity=Severity.NOTICE)
 
 
-def _writers_only(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[Finding]:
-    for source in settings.storages:
-        for bucket in facts.answers.get(source, ()):
+def _writers_without_read(
+    namespace: str, facts: Facts, settings: BlobCsiSettings
+) -> Iterator[Finding]:
+    for source in settings.sources:
+        for bucket in facts.buckets.get(source, ()):
             if namespace in bucket.writers - bucket.readers:
                 message = (
-                    f"bucket {bucket.container!r} of {source.key} lists {namespace} as a writer"
-                    " alone, which gives no access: expected it among the readers as well"
+                    f"bucket {bucket.container!r} of {source.name} lists {namespace} as a writer"
+                    " but not as a reader, which gives no access; add it to the readers"
                 )
-                yield Finding(reason="WriterOnly", message=message, severity=Severity.NOTICE)
+                yield Finding(reason="WriterWithoutRead", message=message, severity=Severity.NOTICE)
 
 
-def _platform(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[Wish]:
+def _platform(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterator[DesiredVolume]:
     container = names.container_name(namespace)
     for instance in settings.instances:
-        volume = Volume(
-            name=names.platform_volume(namespace, instance.name),
-            claim=names.platform_claim(instance.name),
+        spec = VolumeSpec(
+            name=names.platform_volume_name(namespace, instance.name),
+            claim=names.platform_claim_name(instance.name),
             namespace=namespace,
             classification=instance.classification,
             read_only=instance.read_only,
@@ -125,53 +105,60 @@ def _platform(namespace: str, facts: Facts, settings: BlobCsiSettings) -> Iterat
             attributes={"containerName": container or ""},
             mount_options=(*settings.mount_options, *(["-o ro"] if instance.read_only else [])),
         )
-        refusal, withheld = None, facts.withheld.get(instance.name)
+        refusal, unavailable = None, facts.unavailable.get(instance.name)
         if container is None:
-            message = f"{namespace!r} has no letter or digit to call a container by"
-            refusal = Finding(reason="NoContainer", message=message)
-        elif withheld is not None and withheld.after is None:
-            refusal = Finding(reason=withheld.reason, message=withheld.message)
-        yield Wish(volume=volume, refusal=refusal, waits=withheld is not None)
+            message = (
+                f"profile name {namespace!r} has no letter or digit, so no container name can be"
+                " derived from it; use another profile name"
+            )
+            refusal = Finding(reason="InvalidContainerName", message=message)
+        elif unavailable is not None and unavailable.retry_after is None:
+            refusal = Finding(reason=unavailable.reason, message=unavailable.message)
+        yield DesiredVolume(spec=spec, refusal=refusal, waits=unavailable is not None)
 
 
 def _shared(
     namespace: str, facts: Facts, settings: BlobCsiSettings
-) -> Iterator[tuple[Source, Wish]]:
-    for source, storage in settings.storages.items():
-        for bucket in facts.answers.get(source, ()):
+) -> Iterator[tuple[Source, DesiredVolume]]:
+    for source, parameters in settings.sources.items():
+        for bucket in facts.buckets.get(source, ()):
             if namespace in bucket.readers:
-                yield source, _bucket_wish(namespace, source, storage, bucket, settings)
+                yield source, _bucket_volume(namespace, source, parameters, bucket, settings)
 
 
-def _bucket_wish(
-    namespace: str, source: Source, storage: Storage, bucket: Bucket, settings: BlobCsiSettings
-) -> Wish:
-    principal = names.principal_key(bucket.principal)
-    client_id = storage.client_id or settings.client_ids.get(principal, "")
-    by_principal = names.principal_secret(bucket.principal) if bucket.principal else ""
-    secret = storage.secret or by_principal
+def _bucket_volume(
+    namespace: str,
+    source: Source,
+    parameters: StorageParameters,
+    bucket: Bucket,
+    settings: BlobCsiSettings,
+) -> DesiredVolume:
+    principal = names.client_id_key(bucket.principal)
+    client_id = parameters.client_id or settings.client_ids.get(principal, "")
+    by_principal = names.principal_secret_name(bucket.principal) if bucket.principal else ""
+    secret = parameters.secret or by_principal
     read_only = namespace not in bucket.writers
-    subfolder = [observations.subfolder_option(bucket.subfolder)] if bucket.subfolder else []
+    subfolder = [volumes.subfolder_option(bucket.subfolder)] if bucket.subfolder else []
     attributes = {
         "containerName": bucket.container,
-        "storageAccount": storage.account,
-        "resourceGroup": storage.resource_group,
-        "AzureStorageAuthType": storage.auth_type,
+        "storageAccount": parameters.account,
+        "resourceGroup": parameters.resource_group,
+        "AzureStorageAuthType": parameters.auth_type,
         "AzureStorageSPNClientId": client_id,
-        "AzureStorageSPNTenantId": storage.tenant_id,
-        "AzureStorageAADEndpoint": storage.aad_endpoint,
+        "AzureStorageSPNTenantId": parameters.tenant_id,
+        "AzureStorageAADEndpoint": parameters.aad_endpoint,
         "protocol": "fuse2",
     }
-    if not storage.aad_endpoint:
+    if not parameters.aad_endpoint:
         del attributes["AzureStorageAADEndpoint"]
-    volume = Volume(
-        name=names.shared_volume(namespace, source.classification, bucket.volume),
-        claim=names.shared_claim(source.classification, bucket.volume),
+    spec = VolumeSpec(
+        name=names.shared_volume_name(namespace, source.classification, bucket.volume),
+        claim=names.shared_claim_name(source.classification, bucket.volume),
         namespace=namespace,
         classification=source.classification,
         read_only=read_only,
-        capacity=storage.capacity,
-        secret=(secret, storage.secret_namespace),
+        capacity=parameters.capacity,
+        secret=(secret, parameters.secret_namespace),
         attributes=attributes,
         mount_options=(
             *settings.mount_options,
@@ -183,44 +170,53 @@ def _bucket_wish(
     refusal = None
     if not (client_id and secret):
         message = (
-            f"bucket {bucket.container!r} of {source.key}: no client id of service principal"
-            f" {bucket.principal!r} is configured: expected spn_client_ids to have it"
+            f"bucket {bucket.container!r} of {source.name}: service principal"
+            f" {bucket.principal!r} has no client id; add it to the setting spn_client_ids"
         )
-        refusal = Finding(reason="UnknownPrincipal", message=message)
-    return Wish(volume=volume, refusal=refusal)
+        refusal = Finding(reason="UnknownServicePrincipal", message=message)
+    return DesiredVolume(spec=spec, refusal=refusal)
 
 
-def _one_each(
-    shared: Iterable[tuple[Source, Wish]], facts: Facts, findings: list[Finding]
-) -> list[Wish]:
-    """Of those that claim one name, the one that has it on the cluster, else the first.
+def _unique_names(
+    shared: Iterable[tuple[Source, DesiredVolume]], facts: Facts, findings: list[Finding]
+) -> list[DesiredVolume]:
+    """Select one volume of each name: the one that exists on the cluster, else the first.
 
-    The others are refused in ``findings``: the volume of their name stands for another bucket.
+    Each other one adds a finding. It must not count as refused: the volume with its name belongs to
+    another bucket.
     """
-    rivals: dict[str, list[tuple[Source, Wish]]] = {}
-    for source, wish in shared:
-        rivals.setdefault(wish.volume.name, []).append((source, wish))
-    chosen = []
-    for name, claimed in rivals.items():
-        have = facts.volumes.get(name)
-        there = [one for one in claimed if have and not any(differences(one[1].volume, have))]
-        first, wish = (there or claimed)[0]
-        chosen.append(wish)
-        findings += (_rival(other, source, first) for source, other in claimed if other is not wish)
-    return chosen
+    by_name: dict[str, list[tuple[Source, DesiredVolume]]] = {}
+    for source, volume in shared:
+        by_name.setdefault(volume.spec.name, []).append((source, volume))
+    selected = []
+    for name, candidates in by_name.items():
+        observed = facts.volumes.get(name)
+        existing = [
+            one
+            for one in candidates
+            if observed and not any(volumes.differences(one[1].spec, observed))
+        ]
+        winner, volume = (existing or candidates)[0]
+        selected.append(volume)
+        findings += (
+            _name_conflict(other, source, winner)
+            for source, other in candidates
+            if other is not volume
+        )
+    return selected
 
 
-def _rival(wish: Wish, source: Source, first: Source) -> Finding:
-    bucket = wish.volume.attributes["containerName"]
+def _name_conflict(volume: DesiredVolume, source: Source, winner: Source) -> Finding:
+    bucket = volume.spec.attributes["containerName"]
     message = (
-        f"bucket {bucket!r} of {source.key} is refused: PersistentVolume {wish.volume.name} is that"
-        f" of a bucket of {first.key}; expected a name of its own"
+        f"bucket {bucket!r} of {source.name} is not mounted: PersistentVolume {volume.spec.name}"
+        f" belongs to a bucket of {winner.name}; give the bucket another volume name"
     )
-    return Finding(reason="DuplicateVolume", message=message)
+    return Finding(reason="VolumeNameConflict", message=message)
 
 
-def _named(wish: Wish) -> Wish:
-    why = name_refusal(wish.volume)
-    if wish.refusal or wish.waits or why is None:
-        return wish
-    return Wish(volume=wish.volume, refusal=Finding(reason="InvalidName", message=why))
+def _validate_names(volume: DesiredVolume) -> DesiredVolume:
+    error = volumes.name_error(volume.spec)
+    if volume.refusal or volume.waits or error is None:
+        return volume
+    return replace(volume, refusal=Finding(reason="InvalidVolumeName", message=error))

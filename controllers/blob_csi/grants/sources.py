@@ -1,4 +1,4 @@
-"""Where it is said who may use which shared bucket, and what its buckets share. Pure."""
+"""The sources of shared buckets, and the storage parameters of the buckets of each. Pure."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from controllers.blob_csi import names
 
 
 class Origin(Enum):
-    """A kind of document; each kind's buckets are in a storage account of their own."""
+    """The kind of a source. The buckets of each kind are in their own storage account."""
 
     INTERNAL = "internal"
-    """A key of the ConfigMap: buckets that only employees are to see."""
+    """A key of the ConfigMap: buckets for employees only."""
     EXTERNAL = "external"
-    """A key of the ConfigMap: buckets for everybody."""
+    """A key of the ConfigMap: buckets for employees and external users."""
     GATEWAY = "gateway"
-    """An OPA gateway's reply."""
+    """The response of an OPA gateway."""
 
 
 class Source(NamedTuple):
-    """One document of shared buckets."""
+    """One document that lists shared buckets."""
 
     classification: str
     origin: Origin
 
     @property
-    def key(self) -> str:
-        """The ConfigMap's key that holds it; a gateway is called alike in messages."""
+    def name(self) -> str:
+        """The key of the ConfigMap; for a gateway, a name of the same form without ``.json``."""
         suffix = "" if self.origin is Origin.GATEWAY else ".json"
-        return f"{names.SHARED}-{self.classification}-{self.origin.value}{suffix}"
+        return f"{names.SHARED_PREFIX}-{self.classification}-{self.origin.value}{suffix}"
 
 
 SOURCES = tuple(Source(one, origin) for one in names.CLASSIFICATIONS for origin in Origin)
-"""In the order of precedence: of two that claim one volume's name the first has it."""
+"""All sources in order of precedence: of two buckets with one volume name the first wins."""
 
-PREFIXES = MappingProxyType(
+SETTING_PREFIXES = MappingProxyType(
     {names.UNCLASSIFIED: "fdi_unclass", names.PROTECTED_B: "fdi_protected_b"}
 )
-"""What the names of the settings of each classification begin with."""
+"""The prefix of the settings of each classification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
+class StorageParameters:
     """What all buckets of one source have in common.
 
-    ``secret``, ``client_id`` and ``tenant_id`` are empty where they follow from the bucket's
-    service principal; ``aad_endpoint`` where it is Azure's own.
+    ``secret``, ``client_id`` and ``tenant_id`` are empty if they follow from the bucket's service
+    principal. An empty ``aad_endpoint`` selects the default of Azure.
     """
 
     account: str

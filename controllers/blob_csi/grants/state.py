@@ -1,114 +1,138 @@
-"""What a source of shared buckets last said, and whom a new answer concerns. No I/O."""
+"""The state of each source of shared buckets: its last valid document and its health. No I/O."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import structlog
 
-from controllers.blob_csi.grants.parse import Answer, Bucket, strangers
+from controllers.blob_csi.grants.parse import Bucket, Buckets, invalid_namespaces
 from controllers.blob_csi.grants.sources import Origin, Source
 from controllers.runtime.external.system import ComponentStatus
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_PATIENT_FAILURES = 3
-"""A gateway that fails for the first time is mostly back at once."""
-_SHOWN, _LONGEST = 10, 80
+_TRANSIENT_FAILURES = 2
+"""Failures in a row of a gateway that are not reported to profiles: most recover at once."""
+_MAX_LOGGED, _MAX_LOGGED_LENGTH = 10, 80
 """Names in a log line, and characters of each."""
 
 
+class SourceHealth(Enum):
+    """Whether the last response of a source was valid."""
+
+    PENDING = "the source has not been read yet"
+    HEALTHY = "the last response was valid"
+    DEGRADED = "a gateway failed once or twice: metrics and log show it, profiles do not"
+    FAILING = "the failure lasts: it is reported to the profiles that use the source"
+
+
 @dataclass(kw_only=True)
-class Feed:
-    """One source. ``answer`` is its last good one, whatever came after it; None: never any."""
+class SourceState:
+    """One source. ``buckets`` is its last valid document; None before the first one."""
 
     source: Source
-    parse: Callable[[bytes], Answer]
+    parse: Callable[[bytes], Buckets]
     clock: Callable[[], float]
-    """Unix seconds."""
-    answer: Answer | None = None
-    trouble: str = "it has not been asked yet"
+    """Returns Unix seconds."""
+    buckets: Buckets | None = None
+    error: str = "not read yet"
+    """Why the last response was invalid; empty if it was valid."""
     failures: int = 0
-    success: float | None = None
+    """Failures in a row."""
+    last_success: float | None = None
     digest: bytes = b""
-    """Of the last good answer."""
+    """Of the last valid document."""
 
     @property
-    def failing(self) -> bool:
-        """Whether it fails for longer than a moment: worth telling those whom it concerns."""
-        patience = _PATIENT_FAILURES if self.source.origin is Origin.GATEWAY else 1
-        return self.failures >= patience
+    def health(self) -> SourceHealth:
+        """The health after the last response."""
+        if not self.failures:
+            return SourceHealth.HEALTHY if self.last_success else SourceHealth.PENDING
+        transient = _TRANSIENT_FAILURES if self.source.origin is Origin.GATEWAY else 0
+        return SourceHealth.FAILING if self.failures > transient else SourceHealth.DEGRADED
 
-    @property
     def status(self) -> ComponentStatus:
-        """How it is, from any thread."""
-        return ComponentStatus(name=self.source.key, error=self.trouble, last_success=self.success)
+        """Return the status for probes and metrics, from any thread."""
+        return ComponentStatus(
+            name=self.source.name, error=self.error, last_success=self.last_success
+        )
 
-    def reread(self, body: bytes) -> Answer | None:
-        """A good answer that is not the last one; None: it is. Raises DocumentError."""
-        if self.answer is not None and _digest(body) == self.digest:
+    def parse_if_changed(self, body: bytes) -> Buckets | None:
+        """Return the buckets, or None if the document is unchanged. Raises DocumentError."""
+        if self.buckets is not None and _digest(body) == self.digest:
             return None
         return self.parse(body)
 
-    def take(self, body: bytes, answer: Answer) -> Collection[str] | None:
-        """``reread`` found this: the namespaces that it concerns; None: all, as it is the first."""
-        before, self.answer, self.digest = self.answer, answer, _digest(body)
-        self.succeed()
-        concerned = None if before is None else frozenset(concerned_by(before, answer))
+    def update(self, body: bytes, buckets: Buckets) -> Collection[str] | None:
+        """Store a document. Returns the affected namespaces; None, at first, for all of them."""
+        before, self.buckets, self.digest = self.buckets, buckets, _digest(body)
+        self.succeeded()
+        affected = None if before is None else frozenset(affected_namespaces(before, buckets))
         logger.info(
-            "source of shared buckets answered anew",
-            source=self.source.key,
-            buckets=len(answer),
-            namespaces="all" if concerned is None else len(concerned),
+            "source of shared buckets changed",
+            source=self.source.name,
+            buckets=len(buckets),
+            namespaces="all" if affected is None else len(affected),
         )
-        odd = list(strangers(answer))
-        if odd:
-            shown = [one[:_LONGEST] for one in odd[:_SHOWN]]
-            told = {"source": self.source.key, "count": len(odd), "names": shown}
-            logger.warning("names that no namespace can have are granted nothing", **told)
-        return concerned
+        invalid = list(invalid_namespaces(buckets))
+        if invalid:
+            examples = [one[:_MAX_LOGGED_LENGTH] for one in invalid[:_MAX_LOGGED]]
+            fields = {"source": self.source.name, "count": len(invalid), "names": examples}
+            logger.warning("readers and writers that are not valid namespaces ignored", **fields)
+        return affected
 
-    def succeed(self) -> None:
-        """It answered well, be it what it said before."""
+    def succeeded(self) -> None:
+        """Record a valid response, whether it changed or not."""
         if self.failures:
-            logger.info("source of shared buckets answers again", source=self.source.key)
-        self.trouble, self.failures, self.success = "", 0, self.clock()
+            logger.info("source of shared buckets recovered", source=self.source.name)
+        self.error, self.failures, self.last_success = "", 0, self.clock()
 
-    def fail(self, why: str) -> Collection[str] | None:
-        """It gave no good answer. The namespaces to tell, once it has lasted; None: all."""
-        news = why != self.trouble or not self.failures
-        before = self.failing
-        self.trouble = why
+    def failed(self, error: str) -> Collection[str] | None:
+        """Record a failure. Returns the namespaces to reconcile; None for all of them.
+
+        The buckets stay. Namespaces are returned once, when the source becomes FAILING.
+        """
+        is_new = error != self.error or not self.failures
+        before = self.health
+        self.error = error
         self.failures += 1
-        if news or self.failing is not before:
-            kept = "none yet" if self.answer is None else "the last good one"
-            told = {"source": self.source.key, "error": why, "answer": kept}
-            logger.warning("source of shared buckets fails", failures=self.failures, **told)
-        if self.failing is before:
+        changed = self.health is SourceHealth.FAILING and before is not SourceHealth.FAILING
+        if is_new or changed:
+            logger.warning(
+                "source of shared buckets failed",
+                source=self.source.name,
+                error=error,
+                failures=self.failures,
+                buckets="none" if self.buckets is None else "unchanged",
+            )
+        if not changed:
             return ()
-        if self.answer is None:
+        if self.buckets is None:
             return None
-        return frozenset(one for bucket in self.answer for one in bucket.readers)
+        return frozenset(one for bucket in self.buckets for one in bucket.readers)
 
 
-def concerned_by(before: Answer, after: Answer) -> Iterator[str]:
-    """Whose volumes may change between two answers: namespaces, some of them more than once.
+def affected_namespaces(before: Buckets, after: Buckets) -> Iterator[str]:
+    """Yield the namespaces whose volumes may differ between two documents; some repeatedly.
 
-    Of a bucket that stays the same, those who come or go as reader or writer; else all it names.
+    For a bucket in the same place, these are the added and removed readers and writers; otherwise
+    all that it lists.
     """
     old = {bucket.volume: bucket for bucket in before}
     new = {bucket.volume: bucket for bucket in after}
     for volume in old.keys() | new.keys():
-        had, has = old.get(volume), new.get(volume)
-        if had == has:
+        old_bucket, new_bucket = old.get(volume), new.get(volume)
+        if old_bucket == new_bucket:
             continue
-        if had is not None and has is not None and _place(had) == _place(has):
-            yield from had.readers ^ has.readers
-            yield from had.writers ^ has.writers
+        if old_bucket and new_bucket and _place(old_bucket) == _place(new_bucket):
+            yield from old_bucket.readers ^ new_bucket.readers
+            yield from old_bucket.writers ^ new_bucket.writers
             continue
-        for bucket in (had, has):
+        for bucket in (old_bucket, new_bucket):
             if bucket is not None:
                 yield from bucket.readers | bucket.writers
 

@@ -1,14 +1,14 @@
-"""What the tests of blob-csi share: a lab's bucket, and what of it is on the cluster."""
+"""Builders for unit tests of blob-csi: settings, a shared bucket, facts, and stored objects."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from controllers.blob_csi import desired, observations, volumes
+from controllers.blob_csi import desired, volumes
 from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.desired import Decision
-from controllers.blob_csi.grants.parse import Answer, Bucket
-from controllers.blob_csi.grants.resolve import Facts
+from controllers.blob_csi.facts import Facts
+from controllers.blob_csi.grants.parse import Bucket, Buckets
 from controllers.blob_csi.grants.sources import Origin, Source
 from controllers.manifests import Body, Manifest
 from tests.support.builders import inputs
@@ -18,7 +18,7 @@ INTERNAL = Source("unclassified", Origin.INTERNAL)
 EXTERNAL = Source("unclassified", Origin.EXTERNAL)
 GATEWAY = Source("unclassified", Origin.GATEWAY)
 PLATFORM = BlobCsiSettings()
-GIVEN = {
+SETTINGS = {
     "instances": [],
     "fdi_global_sp_tenantid": "tenant",
     "fdi_unclass_internal_storage_account": "internal",
@@ -33,7 +33,7 @@ GIVEN = {
 
 
 def settings_with(**changes: Any) -> BlobCsiSettings:
-    return BlobCsiSettings.model_validate({**GIVEN, **changes})
+    return BlobCsiSettings.model_validate({**SETTINGS, **changes})
 
 
 SHARED = settings_with()
@@ -52,30 +52,31 @@ def bucket(**fields: Any) -> Bucket:
     return dataclasses.replace(LAB, **fields)
 
 
-def facts(*buckets: Bucket, source: Source = INTERNAL, **fields: Any) -> Facts:
-    others: dict[Source, Answer] = dict.fromkeys(SHARED.storages, ())
-    return Facts(answers={**others, source: buckets}, **fields)
+def facts_with(*buckets: Bucket, source: Source = INTERNAL, **fields: Any) -> Facts:
+    """Facts in which each source has a document, and this one has these buckets."""
+    documents: dict[Source, Buckets] = dict.fromkeys(SHARED.sources, ())
+    return Facts(buckets={**documents, source: buckets}, **fields)
 
 
 def stored(manifests: Iterable[Manifest], *, uid: str = ALICE.uid) -> list[Body]:
-    """What the API server and the binder make of them."""
-    made = inputs.bodies(manifests, dataclasses.replace(ALICE, uid=uid), component="blob-csi")
-    for body in made:
+    """The objects as the API server and the volume binder return them."""
+    bodies = inputs.bodies(manifests, dataclasses.replace(ALICE, uid=uid), component="blob-csi")
+    for body in bodies:
         body["status"] = {"phase": "Bound"}
-    return made
+    return bodies
 
 
-def seen(known: Facts, bodies: Sequence[Body], **fields: Any) -> Facts:
-    """The facts, with these objects on the cluster."""
+def observed(facts: Facts, bodies: Sequence[Body], **fields: Any) -> Facts:
+    """The facts with these objects on the cluster."""
     return dataclasses.replace(
-        known,
+        facts,
         volumes={
-            body["metadata"]["name"]: observations.volume_of(body)
+            body["metadata"]["name"]: volumes.parse_volume(body)
             for body in bodies
             if body["kind"] == "PersistentVolume"
         },
         claims={
-            body["metadata"]["name"]: observations.claim_of(body)
+            body["metadata"]["name"]: volumes.parse_claim(body)
             for body in bodies
             if body["kind"] == "PersistentVolumeClaim"
         },
@@ -83,24 +84,25 @@ def seen(known: Facts, bodies: Sequence[Body], **fields: Any) -> Facts:
     )
 
 
-def decide(known: Facts, settings: BlobCsiSettings = SHARED) -> Decision:
-    return desired.decide(ALICE, known, settings)
+def decide(facts: Facts, settings: BlobCsiSettings = SHARED) -> Decision:
+    return desired.decide(ALICE, facts, settings)
 
 
-def in_place(known: Facts, settings: BlobCsiSettings = SHARED) -> tuple[Facts, list[Body]]:
-    bodies = stored(decide(known, settings).manifests)
-    return seen(known, bodies), bodies
+def in_sync(facts: Facts, settings: BlobCsiSettings = SHARED) -> tuple[Facts, list[Body]]:
+    """The facts with all desired objects on the cluster, and these objects."""
+    bodies = stored(decide(facts, settings).manifests)
+    return observed(facts, bodies), bodies
 
 
-def left(known: Facts, decision: Decision) -> set[str]:
-    """What is on the cluster and will be pruned: neither wanted nor spared, nor removed."""
-    there = {volumes.volume_key(name) for name in known.volumes}
-    there |= {volumes.claim_key("alice", name) for name in known.claims}
-    accounted = decision.spared | set(decision.removed) | {m.key for m in decision.manifests}
-    return {one.name for one in there - accounted}
+def pruned(facts: Facts, decision: Decision) -> set[str]:
+    """Names of the objects that will be pruned: neither desired, retained nor deleted."""
+    existing = {volumes.volume_key(name) for name in facts.volumes}
+    existing |= {volumes.claim_key("alice", name) for name in facts.claims}
+    handled = decision.retained | set(decision.deleted) | {m.key for m in decision.manifests}
+    return {one.name for one in existing - handled}
 
 
-def older_suites(
+def legacy_objects(
     name: str,
     claim: str,
     *,
@@ -109,9 +111,9 @@ def older_suites(
     uid: str = ALICE.uid,
     **attributes: str,
 ) -> list[Body]:
-    """A volume and its claim as the Go suite made them and the API server and binder left them.
+    """A volume and its claim as the older suite created them and the volume binder bound them.
 
-    Its objects carry neither our labels nor what the API server fills in when it is not stated.
+    They lack the labels of this suite.
     """
     shared = bool(attributes)
     options = [
@@ -168,7 +170,7 @@ def older_suites(
         },
         "status": {"phase": "Bound"},
     }
-    made_claim: Body = {
+    claim_body: Body = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
@@ -190,4 +192,4 @@ def older_suites(
         },
         "status": {"phase": "Bound"},
     }
-    return [volume, made_claim]
+    return [volume, claim_body]

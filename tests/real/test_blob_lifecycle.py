@@ -1,6 +1,6 @@
-"""blob-csi as a process with its own rights: binder, volume protection, Azurite and OPA are real.
+"""The life of volumes with a real binder, volume protection, Azurite and OPA.
 
-A test plays the kubelet: no node runs, so that a pod ends when somebody says so.
+There is no kubelet: a test ends the Pods.
 """
 
 import base64
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.azure import Azurite, buckets
+from tests.support.azure import Azurite, builders
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster.suite import Start, Suite
 from tests.support.controlplane import ControlPlane, Json
@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def settings(control_plane: ControlPlane, azurite: Azurite) -> dict[str, Any]:
-    """One container and one shared account, and the Secret and ConfigMap that say of both."""
+    """One instance and the sources of shared buckets, with their Secret and ConfigMap."""
     for namespace in (PLATFORM, "daaas-system"):
         control_plane.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
@@ -46,34 +46,34 @@ def settings(control_plane: ControlPlane, azurite: Azurite) -> dict[str, Any]:
             "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
         }
     )
-    grant(control_plane)
+    write_buckets(control_plane)
     standard = {
         "name": "standard",
         "classification": "unclassified",
         "secretRef": "azure-secret",
         "capacity": 10,
     }
-    return {**buckets.GIVEN, "instances": [standard], "storage_endpoint": azurite.endpoint}
+    return {**builders.SETTINGS, "instances": [standard], "storage_endpoint": azurite.endpoint}
 
 
 @pytest.fixture
 def name(control_plane: ControlPlane) -> Iterator[str]:
-    """A tenant of the test's own."""
+    """The name of a Profile that no other test has."""
     made = f"blob-{next(_numbers)}"
     kubeflow.create_tenant(control_plane, made)
     yield made
-    grant(control_plane)
+    write_buckets(control_plane)
 
 
-def grant(plane: ControlPlane, **lists: list[Any]) -> None:
-    """The ConfigMap says this, and nothing else."""
-    said = {f"fdi-{key}.json": lists.get(key.replace("-", "_"), []) for key in KEYS}
+def write_buckets(plane: ControlPlane, **lists: list[Any]) -> None:
+    """Replace the documents of the ConfigMap."""
+    documents = {f"fdi-{key}.json": lists.get(key.replace("-", "_"), []) for key in KEYS}
     plane.apply(
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": "fdi-aaw-configuration", "namespace": "daaas-system"},
-            "data": {key: json.dumps(listed) for key, listed in said.items()},
+            "data": {key: json.dumps(listed) for key, listed in documents.items()},
         }
     )
 
@@ -124,7 +124,7 @@ def uid(plane: ControlPlane, path: str) -> str:
 
 
 def start_pod(plane: ControlPlane, name: str, claim: str = CLAIM) -> str:
-    """On a node that is none: it holds its claim, and ends when the test says so."""
+    """Create a Pod on a node that does not exist: it mounts the claim until the test ends it."""
     pod: Json = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -139,7 +139,7 @@ def start_pod(plane: ControlPlane, name: str, claim: str = CLAIM) -> str:
     return f"/api/v1/namespaces/{name}/pods/notebook-0"
 
 
-def is_leaving(plane: ControlPlane, path: str) -> bool:
+def is_deleting(plane: ControlPlane, path: str) -> bool:
     found = observe.find(plane, path)
     return found is not None and "deletionTimestamp" in found["metadata"]
 
@@ -152,10 +152,10 @@ def written(suite: Suite) -> float:
     return sum(suite.requests(method=method) for method in WRITES)
 
 
-def test_volumes_are_made_and_bound_and_then_nobody_writes_again(
+def test_volumes_are_created_and_bound_and_a_restart_writes_nothing(
     control_plane: ControlPlane, azurite: Azurite, start: Start, settings: Any, name: str
 ) -> None:
-    grant(control_plane, unclassified_internal=[lab(name)])
+    write_buckets(control_plane, unclassified_internal=[lab(name)])
     start("blob-csi", settings)
     wait_bound(control_plane, name, "standard", CLAIM)
     wait_message(control_plane, name, "4 objects are in place")
@@ -170,25 +170,25 @@ def test_volumes_are_made_and_bound_and_then_nobody_writes_again(
     suite = start("blob-csi", settings)
     waiting.until(
         lambda: suite.series("profiles_controller_last_success_timestamp_seconds", profile=name),
-        "it has looked at the profile again",
+        "the profile is reconciled again",
     )
     assert before == identities(control_plane, *paths)
     assert 0 == written(suite)
 
 
-def test_a_withdrawn_bucket_goes_by_claim_pod_and_volume(
+def test_a_removed_grant_deletes_claim_pod_and_volume(
     control_plane: ControlPlane, start: Start, settings: Any, name: str
 ) -> None:
-    grant(control_plane, unclassified_internal=[lab(name)])
+    write_buckets(control_plane, unclassified_internal=[lab(name)])
     start("blob-csi", settings)
     wait_bound(control_plane, name, CLAIM)
     pod = start_pod(control_plane, name)
     bystander = {**LAB, "readers": []}
-    grant(control_plane, unclassified_internal=[bystander])
+    write_buckets(control_plane, unclassified_internal=[bystander])
 
-    waiting.until(lambda: is_leaving(control_plane, pod), "the pod is told to go")
-    assert is_leaving(control_plane, claim_path(name))
-    assert not is_leaving(control_plane, shared(name))
+    waiting.until(lambda: is_deleting(control_plane, pod), "the pod is being deleted")
+    assert is_deleting(control_plane, claim_path(name))
+    assert not is_deleting(control_plane, shared(name))
     wait_message(control_plane, name, f"PersistentVolumeClaim {name}/{CLAIM}", "is being deleted")
 
     end_pod(control_plane, pod)
@@ -198,18 +198,18 @@ def test_a_withdrawn_bucket_goes_by_claim_pod_and_volume(
     assert is_bound(control_plane, claim_path(name, "standard"))
 
 
-def test_a_reader_who_may_write_now_gets_another_volume_and_claim(
+def test_a_reader_that_becomes_a_writer_gets_a_new_volume_and_claim(
     control_plane: ControlPlane, start: Start, settings: Any, name: str
 ) -> None:
-    grant(control_plane, unclassified_internal=[lab(name)])
+    write_buckets(control_plane, unclassified_internal=[lab(name)])
     start("blob-csi", settings)
     wait_bound(control_plane, name, CLAIM)
     before = {path: uid(control_plane, path) for path in (shared(name), claim_path(name))}
-    grant(control_plane, unclassified_internal=[lab(name, writers=[name])])
+    write_buckets(control_plane, unclassified_internal=[lab(name, writers=[name])])
 
     waiting.until(
         lambda: all(uid(control_plane, path) not in ("", was) for path, was in before.items()),
-        "both are made anew",
+        "both are recreated",
     )
     wait_bound(control_plane, name, CLAIM)
     volume = control_plane.request("GET", shared(name))
@@ -217,10 +217,10 @@ def test_a_reader_who_may_write_now_gets_another_volume_and_claim(
 
 
 @pytest.mark.parametrize("how", ["claim deleted", "volume deleted"])
-def test_what_somebody_deleted_comes_back(
+def test_a_deleted_claim_or_volume_is_recreated(
     control_plane: ControlPlane, start: Start, settings: Any, name: str, how: str
 ) -> None:
-    grant(control_plane, unclassified_internal=[lab(name)])
+    write_buckets(control_plane, unclassified_internal=[lab(name)])
     start("blob-csi", settings)
     wait_bound(control_plane, name, CLAIM)
     before = uid(control_plane, shared(name))
@@ -229,11 +229,11 @@ def test_what_somebody_deleted_comes_back(
     if how == "volume deleted":  # its protection waits for the claim
         control_plane.request("DELETE", claim_path(name))
 
-    waiting.until(lambda: uid(control_plane, shared(name)) not in ("", before), "made anew")
+    waiting.until(lambda: uid(control_plane, shared(name)) not in ("", before), "recreated")
     wait_bound(control_plane, name, CLAIM)
 
 
-def test_an_older_suites_volumes_are_adopted_and_not_one_is_replaced(
+def test_legacy_volumes_are_adopted_and_not_replaced(
     control_plane: ControlPlane, azurite: Azurite, start: Start, settings: Any, name: str
 ) -> None:
     profile = control_plane.request("GET", f"{kubeflow.PROFILES}/{name}")
@@ -247,13 +247,13 @@ def test_an_older_suites_volumes_are_adopted_and_not_one_is_replaced(
         "protocol": "fuse2",
     }
     azurite.create(name)
-    older = [
-        *buckets.older_suites(f"{name}-standard", "standard", container=name, **whose),
-        *buckets.older_suites(
+    legacy = [
+        *builders.legacy_objects(f"{name}-standard", "standard", container=name, **whose),
+        *builders.legacy_objects(
             f"{name}-fdi-unclassified-lab-iunc", CLAIM, container="lab", **whose, **attributes
         ),
     ]
-    for body in older:
+    for body in legacy:
         for key in ("uid", "resourceVersion", "finalizers"):
             body["metadata"].pop(key)
         for key in ("uid", "resourceVersion"):
@@ -266,7 +266,7 @@ def test_an_older_suites_volumes_are_adopted_and_not_one_is_replaced(
         volume_path(f"{name}-standard"),
     )  # fmt: skip
     before = [one for one, _ in identities(control_plane, *paths)]
-    grant(control_plane, unclassified_internal=[lab(name)])
+    write_buckets(control_plane, unclassified_internal=[lab(name)])
 
     start("blob-csi", settings)
     wait_message(control_plane, name, "4 objects are in place")
@@ -278,7 +278,7 @@ def test_an_older_suites_volumes_are_adopted_and_not_one_is_replaced(
     assert azurite.containers()[name]["profile"] == name
 
 
-def test_a_gateway_grants_is_away_and_withdraws(
+def test_a_gateway_grants_access_fails_and_removes_access(
     control_plane: ControlPlane, opa: Opa, start: Start, settings: Any, name: str
 ) -> None:
     document = f"story-{name}"
@@ -295,23 +295,23 @@ def test_a_gateway_grants_is_away_and_withdraws(
     assert "--subdirectory=raw" in control_plane.request("GET", volume)["spec"]["mountOptions"]
 
     opa.put(document, {"lab/raw": {**listed, "readers": "everybody"}})
-    part = {"controller": "blob-csi", "system": "fdi-unclassified-gateway"}
+    labels = {"controller": "blob-csi", "system": "fdi-unclassified-gateway"}
     waiting.until(
-        lambda: suite.total("profiles_controller_external_system_up", **part) == 0,
-        "the metric says so",
+        lambda: suite.total("profiles_controller_external_system_up", **labels) == 0,
+        "the metric reports the failure",
     )
-    assert "readers is 'everybody': expected a list" in suite.page("/readyz?verbose")
+    assert "readers is 'everybody'; expected a list" in suite.page("/readyz?verbose")
     assert is_bound(control_plane, claim_path(name, claim))
 
     opa.put(document, {})
-    waiting.until(lambda: observe.profile_gone(control_plane, volume), "withdrawn")
+    waiting.until(lambda: observe.profile_gone(control_plane, volume), "the volume is deleted")
     assert observe.profile_gone(control_plane, claim_path(name, claim))
 
 
-def test_a_profile_that_goes_takes_its_volumes_and_leaves_its_container(
+def test_a_deleted_profile_loses_its_volumes_and_keeps_its_container(
     control_plane: ControlPlane, azurite: Azurite, start: Start, settings: Any, name: str
 ) -> None:
-    grant(control_plane, unclassified_internal=[lab(name)])
+    write_buckets(control_plane, unclassified_internal=[lab(name)])
     start("blob-csi", settings)
     wait_bound(control_plane, name, CLAIM, "standard")
     kubeflow.delete_profile(control_plane, name)

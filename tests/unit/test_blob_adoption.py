@@ -1,15 +1,15 @@
-"""An older suite's volumes and claims: taken over as they are, and never replaced."""
+"""The older suite's volumes and claims are adopted in place and never replaced."""
 
 import pytest
 
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.grants.resolve import Facts
+from controllers.blob_csi.facts import Facts
 from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.changeset import Action
 from controllers.runtime.cache.store import Store
 from controllers.runtime.objects import cached_object, compare
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.azure.buckets import (
+from tests.support.azure.builders import (
     ALICE,
     LAB,
     PLATFORM,
@@ -17,22 +17,22 @@ from tests.support.azure.buckets import (
     PVC,
     SHARED,
     decide,
-    facts,
-    left,
-    older_suites,
-    seen,
+    facts_with,
+    legacy_objects,
+    observed,
+    pruned,
 )
 
-OLDER = {
+LEGACY = {
     "platform": (
         BlobCsiSettings(instances=PLATFORM.instances[:1]),
         Facts(),
-        older_suites("alice-standard", "standard", container="alice"),
+        legacy_objects("alice-standard", "standard", container="alice"),
     ),
     "shared": (
         SHARED,
-        facts(LAB),
-        older_suites(
+        facts_with(LAB),
+        legacy_objects(
             PV,
             PVC,
             container="lab",
@@ -47,13 +47,13 @@ OLDER = {
 }
 
 
-@pytest.mark.parametrize("case", OLDER)
-def test_an_older_suites_volumes_are_adopted_and_none_is_replaced(case: str) -> None:
-    settings, known, bodies = OLDER[case]
-    known = seen(known, bodies)
-    decision = decide(known, settings)
-    assert [] == [*decision.removed, *decision.findings]
-    assert set() == left(known, decision)
+@pytest.mark.parametrize("case", LEGACY)
+def test_legacy_volumes_are_adopted_and_not_replaced(case: str) -> None:
+    settings, facts, bodies = LEGACY[case]
+    facts = observed(facts, bodies)
+    decision = decide(facts, settings)
+    assert [] == [*decision.deleted, *decision.findings]
+    assert set() == pruned(facts, decision)
     assert [one["metadata"]["name"] for one in bodies] == [one.name for one in decision.manifests]
 
     memories = {}
@@ -69,10 +69,12 @@ def test_an_older_suites_volumes_are_adopted_and_none_is_replaced(case: str) -> 
     assert [Action.ADOPT, Action.ADOPT] == [change.action for change in changes]
 
 
-@pytest.mark.parametrize("case", OLDER)
-def test_what_is_stated_of_an_older_suites_volume_differs_in_mount_options_alone(case: str) -> None:
-    settings, known, bodies = OLDER[case]
-    for manifest, body in zip(decide(seen(known, bodies), settings).manifests, bodies, strict=True):
+@pytest.mark.parametrize("case", LEGACY)
+def test_a_legacy_volume_differs_in_mount_options_only(case: str) -> None:
+    settings, facts, bodies = LEGACY[case]
+    for manifest, body in zip(
+        decide(observed(facts, bodies), settings).manifests, bodies, strict=True
+    ):
         stated = dict(manifest.content["spec"])
         stated.pop("mountOptions", None)
         assert compare.contains(KINDS[manifest.kind], {"spec": body["spec"]}, {"spec": stated})

@@ -1,6 +1,6 @@
-"""blob-csi on a cluster in memory: before, then writes, events and condition.
+"""Reconciles of blob-csi on an in-memory cluster: writes, events and conditions.
 
-Azurite, a gateway, the binder and volume protection are real in `tests/real/test_blob_*.py`.
+Azurite, OPA, the volume binder and volume protection are real in `tests/real/test_blob_*.py`.
 """
 
 import dataclasses
@@ -10,22 +10,19 @@ from typing import Any
 
 import pytest
 
-from controllers.blob_csi import observations
-from controllers.blob_csi.accounts import accounts
+from controllers.blob_csi.accounts.storage_accounts import ReadCache
 from controllers.blob_csi.config import BlobCsiSettings
-from controllers.blob_csi.controller import CONTROLLER, Outside, collect_garbage
-from controllers.blob_csi.grants.resolve import Withheld
+from controllers.blob_csi.controller import CONTROLLER, collect_garbage
+from controllers.blob_csi.facts import Unavailable
 from controllers.blob_csi.instances import SecretRef
+from controllers.blob_csi.observe import BlobCsiExternal
+from controllers.blob_csi.volumes import ObservedVolume
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
-from controllers.runtime.controller import (
-    AnyController,
-    ExternalFactory,
-    ProfileGone,
-)
+from controllers.runtime import AnyController, ExternalFactory, ProfileGone
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
-from tests.support.azure.buckets import GIVEN, PV, PVC
+from tests.support.azure.builders import PV, PVC, SETTINGS
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, event_loop, harness
 
@@ -50,51 +47,49 @@ LAB = {
     "writers": ["bob"],
 }
 KEYS = ("unclassified-internal", "unclassified-external", "protected-b-internal")
-FOREGROUND = ("Event", "Profile")
+REPORTING = ("Event", "Profile")
 
 
-class Containers:
-    """Accounts that withhold what a test says, by profile and instance."""
+class FakeAccounts:
+    """Storage accounts in which the listed accounts, by profile, are unavailable."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, dict[str, Withheld]] = {}
-        self.asked: list[tuple[str, frozenset[str], frozenset[str]]] = []
+        self.results: dict[str, dict[str, Unavailable]] = {}
+        self.calls: list[tuple[str, frozenset[str], frozenset[str]]] = []
         self.secrets: set[SecretRef] = set()
-        self.found: list[object] | None = None
-        self.swept: list[bool] = []
+        self.contents: list[object] | None = None
+        self.collected: list[bool] = []
         self.closed = False
 
-    def read(self, kept: accounts.Kept) -> bool:
-        before, self.found = (
-            self.found,
-            [kept("Secret", one.namespace, one.name) for one in self.secrets],
-        )
-        return before not in (None, self.found)
+    def update_secrets(self, read: ReadCache) -> bool:
+        before = self.contents
+        self.contents = [read("Secret", one.namespace, one.name) for one in self.secrets]
+        return before not in (None, self.contents)
 
-    async def withheld(
+    async def unavailable(
         self,
         profile: Profile,
-        volumes: Mapping[str, observations.Volume],
+        volumes: Mapping[str, ObservedVolume],
         profiles: frozenset[str],
-    ) -> Mapping[str, Withheld]:
-        self.asked.append((profile.name, frozenset(volumes), profiles))
-        return self.answers.get(profile.name, {})
+    ) -> Mapping[str, Unavailable]:
+        self.calls.append((profile.name, frozenset(volumes), profiles))
+        return self.results.get(profile.name, {})
 
-    async def sweep(self, profile_gone: ProfileGone) -> None:
-        self.swept.append(profile_gone("alice", "uid-alice"))
+    async def collect_garbage(self, profile_gone: ProfileGone) -> None:
+        self.collected.append(profile_gone("alice", "uid-alice"))
 
     def components(self) -> list[ComponentStatus]:
-        return [ComponentStatus(name="account/good", last_success=1.0)]
+        return [ComponentStatus(name="storage-account/good", last_success=1.0)]
 
     async def close(self) -> None:
         self.closed = True
 
 
-def controller(containers: Containers, settings: BlobCsiSettings) -> AnyController:
-    containers.secrets = {one.secret_ref for one in settings.instances}
+def controller(accounts: FakeAccounts, settings: BlobCsiSettings) -> AnyController:
+    accounts.secrets = {one.secret_ref for one in settings.instances}
 
-    def connect(known: BlobCsiSettings, *, dry_run: bool) -> Outside:
-        return Outside(known, dry_run=dry_run, accounts=containers)
+    def connect(settings: BlobCsiSettings, *, dry_run: bool) -> BlobCsiExternal:
+        return BlobCsiExternal(settings, dry_run=dry_run, accounts=accounts)
 
     return dataclasses.replace(
         CONTROLLER, external=ExternalFactory(connect=connect, collect_garbage=collect_garbage)
@@ -103,14 +98,14 @@ def controller(containers: Containers, settings: BlobCsiSettings) -> AnyControll
 
 def running(
     cluster: FakeCluster | None = None,
-    containers: Containers | None = None,
+    accounts: FakeAccounts | None = None,
     *,
     options: Options | None = None,
     settle: bool = True,
     **changes: Any,
 ) -> Any:
-    settings = BlobCsiSettings.model_validate({**GIVEN, **changes})
-    assembly = (controller(containers or Containers(), settings), settings)
+    settings = BlobCsiSettings.model_validate({**SETTINGS, **changes})
+    assembly = (controller(accounts or FakeAccounts(), settings), settings)
     return harness.running(
         assembly, cluster=cluster or tenants(LAB), options=options, settle=settle
     )
@@ -131,7 +126,7 @@ def config_map(**lists: Any) -> Body:
     )
 
 
-def say(cluster: FakeCluster, text: str, key: str = KEYS[0]) -> None:
+def write_document(cluster: FakeCluster, text: str, key: str = KEYS[0]) -> None:
     cluster.objects.edit(CONFIG_MAP, lambda body: body["data"].update({f"fdi-{key}.json": text}))
 
 
@@ -139,13 +134,15 @@ def volumes(cluster: FakeCluster) -> list[str]:
     return [one["metadata"]["name"] for one in cluster.objects.all_of("PersistentVolume")]
 
 
-def hold(cluster: FakeCluster, *keys: Key) -> None:
-    """As Kubernetes' protection does."""
+def protect(cluster: FakeCluster, *keys: Key) -> None:
+    """Add a finalizer, as volume protection does."""
     for key in keys:
-        cluster.objects.edit(key, lambda body: body["metadata"].update(finalizers=["test/hold"]))
+        cluster.objects.edit(
+            key, lambda body: body["metadata"].update(finalizers=["test/protection"])
+        )
 
 
-def release(cluster: FakeCluster, key: Key) -> None:
+def unprotect(cluster: FakeCluster, key: Key) -> None:
     cluster.objects.edit(key, lambda body: body["metadata"].pop("finalizers"))
 
 
@@ -157,35 +154,35 @@ def pod(**spec: Any) -> Body:
     )  # fmt: skip
 
 
-async def test_a_reader_has_the_bucket_and_who_is_not_listed_has_nothing() -> None:
+async def test_a_reader_has_a_volume_and_other_profiles_have_none() -> None:
     async with running(tenants(LAB, names=("alice", "bob", "carol"))) as process:
         assert [PV, PV.replace("alice", "bob")] == volumes(process.cluster)
         assert ("True", "2 objects are in place") == process.conditions()[TYPE]
         assert ("True", "0 objects are in place") == process.conditions("carol")[TYPE]
 
 
-async def test_a_new_reader_and_a_former_one_are_woken_and_nobody_else() -> None:
+async def test_only_added_and_removed_readers_are_reconciled() -> None:
     cluster = tenants(LAB, names=("alice", "bob", "carol", "dave"))
-    containers = Containers()
-    async with running(cluster, containers) as process:
-        containers.asked.clear()
-        say(cluster, json.dumps([{**LAB, "readers": ["bob", "carol"]}]))
+    accounts = FakeAccounts()
+    async with running(cluster, accounts) as process:
+        accounts.calls.clear()
+        write_document(cluster, json.dumps([{**LAB, "readers": ["bob", "carol"]}]))
         await process.settled()
 
-        assert {"alice", "carol"} == {name for name, *_ in containers.asked}
+        assert {"alice", "carol"} == {name for name, *_ in accounts.calls}
         assert [PV.replace("alice", "bob"), PV.replace("alice", "carol")] == volumes(cluster)
 
 
-async def test_a_text_that_says_the_same_wakes_nobody() -> None:
-    cluster, containers = tenants(LAB), Containers()
-    async with running(cluster, containers) as process:
-        containers.asked.clear()
-        say(cluster, json.dumps([{**LAB, "readers": ["bob", "alice", "bob"]}], indent=2))
+async def test_an_equivalent_document_reconciles_no_profile() -> None:
+    cluster, accounts = tenants(LAB), FakeAccounts()
+    async with running(cluster, accounts) as process:
+        accounts.calls.clear()
+        write_document(cluster, json.dumps([{**LAB, "readers": ["bob", "alice", "bob"]}], indent=2))
         await process.settled()
-        assert [] == containers.asked
+        assert [] == accounts.calls
 
 
-BAD = {
+INVALID = {
     "no JSON": "{",
     "html": "<html>",
     "another type": json.dumps({"lab": LAB}),
@@ -197,17 +194,17 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD)
-async def test_a_bad_document_takes_nothing_away_and_is_said(bad: str) -> None:
+@pytest.mark.parametrize("case", INVALID)
+async def test_an_invalid_document_deletes_nothing_and_is_reported(case: str) -> None:
     cluster = tenants(LAB)
     async with running(cluster) as process:
         cluster.requests.clear()
-        say(cluster, BAD[bad])
+        write_document(cluster, INVALID[case])
         await process.settled()
 
-        assert [] == cluster.written(but=FOREGROUND)
+        assert [] == cluster.written(but=REPORTING)
         assert ("True", "2 objects are in place") == process.conditions()[TYPE]
-        assert any(reason == "SourceFailing" for _, reason, _ in process.events())
+        assert any(reason == "BucketSourceFailing" for _, reason, _ in process.events())
         name = "external/blob-csi/fdi-unclassified-internal.json"
         (check,) = (one for one in process.health.readyz() if one.name == name)
         assert check.note.startswith("ConfigMap daaas-system/")
@@ -216,13 +213,13 @@ async def test_a_bad_document_takes_nothing_away_and_is_said(bad: str) -> None:
         assert f'{up}"fdi-unclassified-internal.json"}} 0.0' in text
         assert f'{up}"fdi-unclassified-external.json"}} 1.0' in text
 
-        say(cluster, "[]")
+        write_document(cluster, "[]")
         await process.settled()
         assert [] == volumes(cluster)
 
 
 @pytest.mark.parametrize("what", ["ConfigMap", "key"])
-async def test_what_is_absent_is_no_empty_answer(what: str) -> None:
+async def test_a_missing_config_map_or_key_is_not_an_empty_document(what: str) -> None:
     cluster = tenants(LAB)
     async with running(cluster) as process:
         if what == "key":
@@ -241,38 +238,44 @@ async def test_what_is_absent_is_no_empty_answer(what: str) -> None:
         assert [] == volumes(cluster)
 
 
-async def test_a_withdrawal_goes_by_claim_pods_volume_and_each_waits_for_the_one_before() -> None:
+async def test_claim_pods_and_volume_are_deleted_one_after_the_other() -> None:
     cluster = tenants(LAB)
     async with running(cluster) as process:
-        hold(cluster, VOLUME, CLAIM)
+        protect(cluster, VOLUME, CLAIM)
         cluster.objects.put(pod())
         await process.settled()
         cluster.requests.clear()
-        say(cluster, "[]")
+        write_document(cluster, "[]")
 
         await event_loop.until(
-            lambda: cluster.objects.get(POD) is None, "the pod goes", seconds=5.0
+            lambda: cluster.objects.get(POD) is None, "the pod is deleted", seconds=5.0
         )
         deleted = [one for one in cluster.written() if one.startswith("DELETE")]
         assert [f"DELETE {CLAIM}", f"DELETE {POD}"] == [one for one in deleted if "alice" in one]
         assert "deletionTimestamp" not in cluster.objects.read(VOLUME)["metadata"]
         await event_loop.until(
-            lambda: "is being deleted" in process.conditions()[TYPE][1], "it is said", seconds=9.0
+            lambda: "is being deleted" in process.conditions()[TYPE][1],
+            "the condition is updated",
+            seconds=9.0,
         )
 
-        release(cluster, CLAIM)
+        unprotect(cluster, CLAIM)
         await event_loop.until(
             lambda: "deletionTimestamp" in cluster.objects.read(VOLUME)["metadata"], "the volume"
         )
-        release(cluster, VOLUME)
+        unprotect(cluster, VOLUME)
         await process.settled()
         assert ("True", "0 objects are in place") == process.conditions()[TYPE]
-        told = [message for _, reason, message in process.events() if reason == "Withdrawing"]
-        assert any(PV in message and "nothing gives it to alice" in message for message in told)
+        messages = [
+            message for _, reason, message in process.events() if reason == "DeletingVolume"
+        ]
+        assert any(
+            PV in message and "namespace alice has no access" in message for message in messages
+        )
 
 
 @pytest.mark.parametrize("phase", ["Released", "Failed"])
-async def test_a_volume_that_is_used_up_is_made_anew(phase: str) -> None:
+async def test_a_released_or_failed_volume_is_recreated(phase: str) -> None:
     cluster = tenants(LAB)
     async with running(cluster) as process:
         before = cluster.objects.read(VOLUME)["metadata"]["uid"]
@@ -284,52 +287,60 @@ async def test_a_volume_that_is_used_up_is_made_anew(phase: str) -> None:
         assert cluster.objects.get(CLAIM) is not None
 
 
-async def test_what_the_binder_does_wakes_nobody() -> None:
-    cluster, containers = tenants(LAB), Containers()
-    async with running(cluster, containers) as process:
-        containers.asked.clear()
+async def test_binding_a_volume_reconciles_no_profile() -> None:
+    cluster, accounts = tenants(LAB), FakeAccounts()
+    async with running(cluster, accounts) as process:
+        accounts.calls.clear()
         bound = {"status": {"phase": "Bound"}}
         cluster.objects.edit(VOLUME, lambda body: body.update(bound))
         cluster.objects.edit(CLAIM, lambda body: body.update(bound))
         await process.settled()
-        assert [] == containers.asked
+        assert [] == accounts.calls
 
 
-async def test_a_container_that_is_withheld_costs_its_instance_alone() -> None:
-    cluster, containers = harness.tenants("alice"), Containers()
-    containers.answers["alice"] = {"standard": Withheld(reason="Taken", message="is another's")}
+async def test_an_unavailable_container_affects_its_instance_only() -> None:
+    cluster, accounts = harness.tenants("alice"), FakeAccounts()
+    accounts.results["alice"] = {
+        "standard": Unavailable(reason="OwnedByOther", message="owned by another")
+    }
     other = {**STANDARD, "name": "other"}
-    async with running(cluster, containers, instances=[STANDARD, other]) as process:
+    async with running(cluster, accounts, instances=[STANDARD, other]) as process:
         assert ["alice-other"] == volumes(cluster)
-        assert ("False", "is another's") == process.conditions()[TYPE]
-        assert {("alice", frozenset(), frozenset({"alice"}))} == set(containers.asked[:1])
+        assert ("False", "owned by another") == process.conditions()[TYPE]
+        assert {("alice", frozenset(), frozenset({"alice"}))} == set(accounts.calls[:1])
 
 
-async def test_an_account_that_is_away_is_asked_again_and_the_rest_is_kept() -> None:
-    cluster, containers = tenants(LAB), Containers()
-    away = Withheld(reason="AccountAway", message="good: no answer", after=20.0)
-    containers.answers["alice"] = {"standard": away}
-    async with running(cluster, containers, instances=[STANDARD], settle=False) as process:
-        await event_loop.until(lambda: TYPE in process.conditions(), "it is said", seconds=15.0)
-        assert ("False", "good: no answer") == process.conditions()[TYPE]
+async def test_an_unreachable_account_is_retried_and_other_volumes_exist() -> None:
+    cluster, accounts = tenants(LAB), FakeAccounts()
+    unreachable = Unavailable(
+        reason="AccountUnreachable", message="good: no response", retry_after=20.0
+    )
+    accounts.results["alice"] = {"standard": unreachable}
+    async with running(cluster, accounts, instances=[STANDARD], settle=False) as process:
+        await event_loop.until(
+            lambda: TYPE in process.conditions(), "the condition is updated", seconds=15.0
+        )
+        assert ("False", "good: no response") == process.conditions()[TYPE]
         assert PV in volumes(cluster)
         assert "alice-standard" not in volumes(cluster)
 
-        containers.answers.clear()
-        await event_loop.until(lambda: "alice-standard" in volumes(cluster), "asked again")
+        accounts.results.clear()
+        await event_loop.until(
+            lambda: "alice-standard" in volumes(cluster), "the account is retried"
+        )
 
 
-async def test_a_secret_that_changes_wakes_everybody() -> None:
-    cluster, containers = tenants(), Containers()
-    async with running(cluster, containers, instances=[STANDARD]) as process:
-        containers.asked.clear()
+async def test_a_changed_secret_reconciles_all_profiles() -> None:
+    cluster, accounts = tenants(), FakeAccounts()
+    async with running(cluster, accounts, instances=[STANDARD]) as process:
+        accounts.calls.clear()
         data = {"azurestorageaccountname": "Z29vZA==", "azurestorageaccountkey": "a2V5"}
         secret = live_objects.object_body(
             "Secret", "azure-secret", "azure-blob-csi-system", labels={}, owners=[], data=data
         )
         cluster.objects.put(secret)
         await process.settled()
-        assert {"alice", "bob"} == {name for name, *_ in containers.asked}
+        assert {"alice", "bob"} == {name for name, *_ in accounts.calls}
         assert all(
             "metadata.name=azure-secret" in one.query["fieldSelector"]
             for one in cluster.requests
@@ -347,7 +358,7 @@ async def test_a_restart_and_the_steady_state_write_nothing() -> None:
     assert [] == cluster.written()
 
 
-async def test_a_volume_of_anothers_under_our_name_gets_no_claim() -> None:
+async def test_no_claim_is_created_for_a_volume_of_another_owner() -> None:
     cluster = harness.tenants("alice")
     theirs = live_objects.object_body(
         "PersistentVolume", "alice-standard", "", labels={}, owners=[],
@@ -360,7 +371,7 @@ async def test_a_volume_of_anothers_under_our_name_gets_no_claim() -> None:
         assert "False" == process.conditions()[TYPE][0]
 
 
-async def test_one_profiles_volume_under_anothers_name_is_left() -> None:
+async def test_a_volume_name_of_two_profiles_stays_with_the_first() -> None:
     """`alice` with instance `b-standard` and `alice-b` with `standard` want one name."""
     cluster = harness.tenants("alice")
     both = [STANDARD, {**STANDARD, "name": "b-standard"}]
@@ -369,14 +380,14 @@ async def test_one_profiles_volume_under_anothers_name_is_left() -> None:
         harness.put_tenant(cluster, "alice-b", uid="uid-alice-b")
         await process.settled()
         assert first == cluster.objects.read(Key("PersistentVolume", "", "alice-b-standard"))
-        assert "ForeignVolume" in {reason for _, reason, _ in process.events()}
+        assert "VolumeNotOwned" in {reason for _, reason, _ in process.events()}
 
 
-async def test_the_chore_sweeps_and_the_end_closes() -> None:
-    containers = Containers()
-    async with running(harness.tenants("alice"), containers):
-        await event_loop.until(lambda: containers.swept == [False], "swept")
-    assert containers.closed
+async def test_garbage_is_collected_and_the_accounts_are_closed() -> None:
+    accounts = FakeAccounts()
+    async with running(harness.tenants("alice"), accounts):
+        await event_loop.until(lambda: accounts.collected == [False], "swept")
+    assert accounts.closed
 
 
 async def test_a_dry_run_plans_and_writes_nothing() -> None:

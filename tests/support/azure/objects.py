@@ -1,4 +1,4 @@
-"""What the stories of blob-csi share: settings, Secrets, the ConfigMap, and a tenant's volumes."""
+"""Objects of blob-csi on a real cluster: settings, Secrets, the ConfigMap, volumes and Pods."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,33 +9,33 @@ import yaml
 
 from controllers.blob_csi.config import BlobCsiSettings
 from tests.support.azure import ACCOUNTS, Azurite, key_of
-from tests.support.azure.offices import instance
+from tests.support.azure.account_harness import instance
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.suite import Suite, Suites
 from tests.support.controlplane import ControlPlane, Json
 
-BLOB = "blob-csi"
+CONTROLLER = "blob-csi"
 CONDITION = "BlobCsiReady"
-SYSTEM = "blob-stories"
-"""Namespace of the Secrets and of the ConfigMap."""
+SYSTEM_NAMESPACE = "blob-system"
+"""The namespace of the Secrets and of the ConfigMap."""
 CONFIG_MAP = "shared-buckets"
-DOCUMENT = "fdi-unclassified-internal.json"
+CONFIG_MAP_KEY = "fdi-unclassified-internal.json"
 GOOD, OTHER = ACCOUNTS[:2]
-VOLUMES = ("standard", "reader", "other")
+INSTANCES = ("standard", "reader", "other")
 
 
 def settings(azurite: Azurite, **changes: Any) -> dict[str, Any]:
-    """Three containers in two accounts, and one ConfigMap of shared buckets."""
+    """Three instances in two accounts, and one source of shared buckets."""
     return {
         "instances": [
-            instance("standard", f"good/{SYSTEM}"),
-            instance("reader", f"good/{SYSTEM}", read_only=True),
-            instance("other", f"other/{SYSTEM}"),
+            instance("standard", f"good/{SYSTEM_NAMESPACE}"),
+            instance("reader", f"good/{SYSTEM_NAMESPACE}", read_only=True),
+            instance("other", f"other/{SYSTEM_NAMESPACE}"),
         ],
         "storage_endpoint": azurite.endpoint,
         "config_map": CONFIG_MAP,
-        "config_map_namespace": SYSTEM,
+        "config_map_namespace": SYSTEM_NAMESPACE,
         "fdi_global_sp_tenantid": "tenant",
         "fdi_unclass_internal_storage_account": "internal",
         "fdi_unclass_cs_resource_group": "group",
@@ -45,32 +45,32 @@ def settings(azurite: Azurite, **changes: Any) -> dict[str, Any]:
 
 
 def launch(suites: Suites, folder: Path, given: Mapping[str, Any], *arguments: str) -> Suite:
-    """A process with these settings, and exactly the rights that follow from them; ready."""
-    name = service_account.name_of(BLOB, given)
+    """Start a ready process with these settings, and with the rights that follow from them."""
+    name = service_account.name_of(CONTROLLER, given)
     file = folder / f"{name}.yaml"
-    file.write_text(yaml.safe_dump({BLOB: dict(given)}))
-    parsed = {BLOB: BlobCsiSettings.model_validate(given)}
-    kubeconfig = suites.identity(name, BLOB, **parsed)
+    file.write_text(yaml.safe_dump({CONTROLLER: dict(given)}))
+    parsed = {CONTROLLER: BlobCsiSettings.model_validate(given)}
+    kubeconfig = suites.identity(name, CONTROLLER, **parsed)
     command = ("--config", str(file), *arguments)
-    return suites.start(BLOB, *command, kubeconfig=kubeconfig, variables={}).wait_ready()
+    return suites.start(CONTROLLER, *command, kubeconfig=kubeconfig, variables={}).wait_ready()
 
 
 def user(given: Mapping[str, Any]) -> str:
-    """What the API server calls the process of these settings."""
-    return service_account.user(service_account.name_of(BLOB, given))
+    """The user name of the process with these settings."""
+    return service_account.user(service_account.name_of(CONTROLLER, given))
 
 
 def install(plane: ControlPlane) -> None:
-    """The Secrets and an empty document."""
-    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+    """Create the Secrets, and a ConfigMap without buckets."""
+    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
     write_secret(plane, "good", GOOD, key_of(GOOD))
     write_secret(plane, "other", OTHER, key_of(OTHER))
-    grant(plane, [])
+    write_buckets(plane, [])
 
 
 def write_secret(plane: ControlPlane, name: str, account: str, key: str) -> None:
     texts = {"azurestorageaccountname": account, "azurestorageaccountkey": key}
-    plane.apply(inputs.secret_body(name, SYSTEM, texts))
+    plane.apply(inputs.secret_body(name, SYSTEM_NAMESPACE, texts))
 
 
 def bucket(name: str, readers: Iterable[str], writers: Iterable[str] = ()) -> Json:
@@ -83,10 +83,10 @@ def bucket(name: str, readers: Iterable[str], writers: Iterable[str] = ()) -> Js
     }
 
 
-def grant(plane: ControlPlane, buckets: list[Json]) -> None:
-    """What the data owners say from now on."""
-    metadata = {"name": CONFIG_MAP, "namespace": SYSTEM}
-    data = {DOCUMENT: json.dumps(buckets)}
+def write_buckets(plane: ControlPlane, buckets: list[Json]) -> None:
+    """Replace the list of shared buckets in the ConfigMap."""
+    metadata = {"name": CONFIG_MAP, "namespace": SYSTEM_NAMESPACE}
+    data = {CONFIG_MAP_KEY: json.dumps(buckets)}
     plane.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
@@ -102,8 +102,8 @@ def pod_path(namespace: str, name: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods/{name}"
 
 
-def own_paths(profile: str, instances: Iterable[str] = VOLUMES) -> list[str]:
-    """Of the volumes and claims of a profile's own containers."""
+def platform_paths(profile: str, instances: Iterable[str] = INSTANCES) -> list[str]:
+    """Paths of the platform volumes of a profile and of their claims."""
     return [
         path
         for one in instances
@@ -111,66 +111,66 @@ def own_paths(profile: str, instances: Iterable[str] = VOLUMES) -> list[str]:
     ]
 
 
-def found(plane: ControlPlane, paths: Iterable[str]) -> dict[str, Json]:
-    """What is there."""
-    seen = ((path, observe.find(plane, path)) for path in paths)
-    return {path: body for path, body in seen if body is not None}
+def existing(plane: ControlPlane, paths: Iterable[str]) -> dict[str, Json]:
+    """The objects that exist, by path."""
+    bodies = ((path, observe.find(plane, path)) for path in paths)
+    return {path: body for path, body in bodies if body is not None}
 
 
 def uids(plane: ControlPlane, paths: Iterable[str]) -> dict[str, str]:
-    return {path: body["metadata"]["uid"] for path, body in found(plane, paths).items()}
+    return {path: body["metadata"]["uid"] for path, body in existing(plane, paths).items()}
 
 
 def versions(plane: ControlPlane, paths: Iterable[str]) -> dict[str, str]:
-    bodies = found(plane, paths)
+    bodies = existing(plane, paths)
     return {path: body["metadata"]["resourceVersion"] for path, body in bodies.items()}
 
 
 def are_bound(plane: ControlPlane, paths: Iterable[str]) -> bool:
-    """Whether all are there, and the binder has bound them."""
-    wanted = list(paths)
-    bodies = found(plane, wanted)
+    """Whether all exist and are bound."""
+    expected = list(paths)
+    bodies = existing(plane, expected)
     phases = [body.get("status", {}).get("phase") for body in bodies.values()]
-    return len(phases) == len(wanted) and set(phases) == {"Bound"}
+    return len(phases) == len(expected) and set(phases) == {"Bound"}
 
 
 def wait_bound(plane: ControlPlane, paths: Iterable[str]) -> None:
-    wanted = list(paths)
-    waiting.until(lambda: are_bound(plane, wanted), f"{wanted} are bound", seconds=60)
+    expected = list(paths)
+    waiting.until(lambda: are_bound(plane, expected), f"{expected} are bound", seconds=60)
 
 
 def wait_gone(plane: ControlPlane, paths: Iterable[str]) -> None:
-    wanted = list(paths)
-    waiting.until(lambda: not found(plane, wanted), f"{wanted} are gone", seconds=60)
+    expected = list(paths)
+    waiting.until(lambda: not existing(plane, expected), f"{expected} are gone", seconds=60)
 
 
-def wait_for(plane: ControlPlane, profile: str, status: str = "True", word: str = "") -> None:
+def wait_condition(plane: ControlPlane, profile: str, status: str = "True", text: str = "") -> None:
     waiting.until(
         lambda: (
             observe.status(plane, profile, CONDITION) == status
-            and word in observe.message(plane, profile, CONDITION)
+            and text in observe.message(plane, profile, CONDITION)
         ),
-        f"{CONDITION} of {profile} is {status} {word}",
+        f"{CONDITION} of {profile} is {status} {text}",
         seconds=60,
     )
 
 
 def tenant(plane: ControlPlane, name: str, owner: str = kubeflow.OWNER) -> Json:
-    """A Profile whose own volumes are bound, and whose condition says so."""
+    """Create a Profile, and wait until its platform volumes are bound and its condition is True."""
     (profile,) = kubeflow.create_tenants(plane, [name], owner=owner)
-    wait_bound(plane, own_paths(name))
-    wait_for(plane, name)
+    wait_bound(plane, platform_paths(name))
+    wait_condition(plane, name)
     return profile
 
 
 def shared_paths(profile: str, name: str) -> list[str]:
-    """Of a shared bucket's volume and claim."""
+    """Paths of a shared bucket's volume and claim."""
     claim = f"fdi-{name}-iunc-unclassified"
     return [volume_path(f"{profile}-fdi-unclassified-{name}-iunc"), claim_path(profile, claim)]
 
 
 def pod(namespace: str, name: str, claim: str) -> Json:
-    """One that a scheduler has put on a node, and that no kubelet will ever run."""
+    """A Pod on a node without a kubelet: it mounts the claim until the test ends it."""
     source = {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
     return {
         "apiVersion": "v1",
@@ -185,16 +185,16 @@ def pod(namespace: str, name: str, claim: str) -> Json:
     }
 
 
-def let_pod_end(plane: ControlPlane, namespace: str, name: str) -> None:
-    """What a kubelet does once the containers of a pod that is being deleted have stopped."""
+def end_pod(plane: ControlPlane, namespace: str, name: str) -> None:
+    """Delete the Pod immediately, as a kubelet does after its containers have stopped."""
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
     plane.request("DELETE", pod_path(namespace, name), body)
 
 
-def older_volume(
+def legacy_objects(
     profile: Mapping[str, Any], instance: str, *, secret: str, read_only: bool = False
 ) -> list[Json]:
-    """A volume with its claim, as the Go suite sends them: what it does not state is missing."""
+    """A volume and its claim as the older suite sends them to the API server."""
     name = profile["metadata"]["name"]
     mode = "ReadOnlyMany" if read_only else "ReadWriteMany"
     labels = {"data.statcan.gc.ca/classification": "unclassified"}
@@ -219,7 +219,7 @@ def older_volume(
     size = {"storage": "10T"}
     csi = {
         "driver": "blob.csi.azure.com",
-        "nodeStageSecretRef": {"name": secret, "namespace": SYSTEM},
+        "nodeStageSecretRef": {"name": secret, "namespace": SYSTEM_NAMESPACE},
         "readOnly": read_only,
         "volumeAttributes": {"containerName": name},
         "volumeHandle": f"{name}-{instance}",
