@@ -25,7 +25,7 @@ _RULES: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 def objects(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
-    """All objects of the mode; what another mode made is no longer wanted, and so pruned."""
+    """All objects of the mode; what another mode made is no longer desired, and so pruned."""
     match settings.driver_mode:
         case "sidecar":
             return _sidecar(namespace, tokens=settings.driver_tokens)

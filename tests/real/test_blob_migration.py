@@ -75,7 +75,7 @@ def test_no_object_of_the_older_suite_is_replaced(
         body["spec"].get("mountOptions") for body in bodies.values() if "csi" in body["spec"]
     ]
     assert all("--log-level=LOG_WARNING" in one for one in options)
-    assert 0 == suite.total("profiles_controller_changes_total", action="delete")
+    assert 0 == suite.total("profiles_controller_changes_total", action="prune")
     assert 0 == suite.total("profiles_controller_changes_total", action="recreate")
     for name in names:
         assert name == azurite.containers()[name]["profile"]

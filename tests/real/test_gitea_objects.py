@@ -58,11 +58,11 @@ def test_the_api_server_stores_every_object_unchanged(
         control_plane.request("POST", kind.path(manifest.namespace), sent)
         path = kind.path(manifest.namespace, manifest.name)
         live = control_plane.request("GET", path)
-        want = plan.wanted(manifest, profile, component)
+        want = plan.desired_object(manifest, profile, component)
 
         assert sent.get("spec") == live.get("spec"), manifest.key
-        record = cached_object.project(kind, live)
-        assert Action.UNCHANGED is plan.judge(want, record).action, manifest.key
+        record = cached_object.from_body(kind, live)
+        assert Action.UNCHANGED is plan.decide(want, record).action, manifest.key
 
 
 def test_an_application_without_the_empty_policy_that_argo_cd_removes_is_in_sync(
@@ -82,5 +82,5 @@ def test_an_application_without_the_empty_policy_that_argo_cd_removes_is_in_sync
     sent["operation"] = {"sync": {"revision": "main"}}
     live = control_plane.request("POST", kind.path(ARGOCD_NAMESPACE), sent)
 
-    want = plan.wanted(manifest, profile, component)
-    assert Action.UNCHANGED is plan.judge(want, cached_object.project(kind, live)).action
+    want = plan.desired_object(manifest, profile, component)
+    assert Action.UNCHANGED is plan.decide(want, cached_object.from_body(kind, live)).action

@@ -151,11 +151,11 @@ DEFINITIONS = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(name for name, kind in KINDS.items() if kind.keyed))
+@pytest.mark.parametrize("kind", sorted(name for name, kind in KINDS.items() if kind.list_map_keys))
 def test_the_api_merges_by_key_what_the_table_says(control_plane: ControlPlane, kind: str) -> None:
     definitions = control_plane.request("GET", "/openapi/v2")["definitions"]
     assert KINDS[kind].mode is Mode.APPLY
-    for where, keys in KINDS[kind].keyed.items():
+    for where, keys in KINDS[kind].list_map_keys.items():
         found = definitions[DEFINITIONS[kind]]
         for part in where.split("."):
             found = found["items"] if part == "*" else found["properties"][part]

@@ -160,7 +160,7 @@ def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
     assert observe.status(control_plane, "occupied", "QuotasReady") == "False"
     message = observe.message(control_plane, "occupied", "QuotasReady")
     assert "ResourceQuota occupied/quotas" in message
-    assert "was not made by us" in message
+    assert "is not managed by profiles-controller" in message
     assert (warning["type"], warning["message"]) == ("Warning", message)
 
     observe.delete(control_plane, observe.quota_path("occupied"))

@@ -12,10 +12,9 @@ import pytest_asyncio
 from controllers.manifests import Body, Key, Manifest
 from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.apply import Applier
-from controllers.runtime.apply.changeset import Action
+from controllers.runtime.apply.changeset import Action, ApplyError
 from controllers.runtime.cache.informer import Callbacks, new_informers
 from controllers.runtime.controller import Owned
-from controllers.runtime.reconcile.result import Failed
 from controllers.runtime.workqueue import Priority
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
@@ -84,13 +83,13 @@ class Bench:
             manifests,
             profile=live_objects.profile(),
             component="samples",
-            memories={kind: one.store for kind, one in owned.items()},
+            stores={kind: one.store for kind, one in owned.items()},
         )
         applier = Applier(
             client=self.cluster,
             informers=owned,
             field_manager="profiles-controller-samples",
-            at_once=at_once,
+            concurrent=at_once,
         )
         done = await applier.apply(changes, wants)
         await self.quiet()
@@ -236,7 +235,7 @@ async def test_a_create_only_object_without_our_labels_gets_them_and_keeps_its_c
 async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench) -> None:
     bench.cluster.fail_next(Failure.LOST_AFTER, is_write)
     bench.cluster.hold_watches()
-    with pytest.raises(Failed):
+    with pytest.raises(ApplyError):
         await bench.bring(live_objects.manifest())
     assert ["ConfigMap alice/settings unchanged"] == await _again(bench)
 
@@ -400,7 +399,7 @@ async def test_what_keeps_changing_is_left_for_later(bench: Bench) -> None:
     for _ in range(3):
         bench.cluster.fail_next(Failure.CONFLICT, puts)
 
-    with pytest.raises(Failed, match="changed under our hands"):
+    with pytest.raises(ApplyError, match="modified concurrently"):
         await bench.bring(live_objects.manifest())
 
 
@@ -437,7 +436,7 @@ async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None
 async def test_a_delete_names_the_object_as_it_was_planned(bench: Bench) -> None:
     body = await bench.arranged()
 
-    assert ["ConfigMap alice/settings delete (no longer wanted)"] == await bench.bring()
+    assert ["ConfigMap alice/settings prune (no longer desired)"] == await bench.bring()
     (request,) = bench.cluster.writes()
     assert {
         "preconditions": {
@@ -458,7 +457,7 @@ async def test_another_object_of_that_name_is_not_deleted(bench: Bench) -> None:
     task = asyncio.create_task(bench.bring())
     await event_loop.turns()
     bench.cluster.release_watches()
-    with pytest.raises(Failed, match="uid is"):
+    with pytest.raises(ApplyError, match="uid is"):
         await task
     await bench.quiet()
 
@@ -474,7 +473,7 @@ async def test_deleting_what_is_gone_already_is_no_failure(bench: Bench) -> None
     await event_loop.turns()
     bench.cluster.release_watches()
 
-    assert ["ConfigMap alice/settings delete (no longer wanted)"] == await task
+    assert ["ConfigMap alice/settings prune (no longer desired)"] == await task
     assert [] == await bench.bring()
 
 
@@ -492,7 +491,7 @@ async def test_what_a_finalizer_holds_is_deleted_once(bench: Bench) -> None:
 async def test_a_delete_that_fails_is_made_by_the_next(bench: Bench, failure: Failure) -> None:
     await bench.arranged()
     bench.cluster.fail_next(failure, is_write)
-    with pytest.raises(Failed, match="ConfigMap alice/settings delete"):
+    with pytest.raises(ApplyError, match="ConfigMap alice/settings prune"):
         await bench.bring()
     await bench.bring()
 
@@ -506,7 +505,7 @@ async def test_a_delete_that_fails_is_made_by_the_next(bench: Bench, failure: Fa
 async def test_an_immutable_field_is_changed_by_deleting_and_creating(bench: Bench) -> None:
     before = await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
 
-    assert ["RoleBinding alice/binding recreate (roleRef cannot change)"] == await bench.bring(
+    assert ["RoleBinding alice/binding recreate (roleRef is immutable)"] == await bench.bring(
         binding("edit")
     )
     assert [
@@ -527,7 +526,7 @@ async def test_a_recreate_that_fails_half_way_is_finished_by_the_next(
     await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
     bench.cluster.fail_next(failure, lambda request: request.method == method)
     for _ in range(3):
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(ApplyError):
             await bench.bring(binding("edit"))
 
     assert "edit" == bench.cluster.objects.read(BINDING)["roleRef"]["name"]
@@ -539,7 +538,7 @@ async def test_an_older_suites_object_with_another_immutable_field_is_made_anew(
 ) -> None:
     await bench.arranged("RoleBinding", "binding", labels={}, roleRef=ROLE, subjects=[])
 
-    assert ["RoleBinding alice/binding recreate (roleRef cannot change)"] == await bench.bring(
+    assert ["RoleBinding alice/binding recreate (roleRef is immutable)"] == await bench.bring(
         binding("edit")
     )
     assert [
@@ -556,7 +555,7 @@ async def test_what_a_finalizer_holds_is_made_anew_when_it_is_gone(bench: Bench)
     await bench.quiet()
 
     assert [
-        "RoleBinding alice/binding pending (is being deleted; made anew when it is gone)"
+        "RoleBinding alice/binding pending (is being deleted; will be recreated)"
     ] == await bench.bring(binding("edit"))
     bench.cluster.objects.edit(BINDING, lambda one: one["metadata"].update(finalizers=[]))
     await bench.quiet()
@@ -623,7 +622,7 @@ async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
     for name in ("a", "c"):
         text = f"POST ConfigMap alice/{name}"
         bench.cluster.fail_next(Failure.BROKEN, functools.partial(is_request, text))
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(ApplyError) as caught:
         await bench.bring(*(live_objects.manifest(name=name) for name in "abcd"))
 
     assert (

@@ -22,7 +22,7 @@ SETTINGS = AuthzPoliciesSettings()
 WELL = ("True", "2 objects are in place")
 JOHN = "john@example.ca"
 USERS = "request.headers[kubeflow-userid]"
-REFUSED = f"{BLOCK} refused (exists and was not made by us; rename or delete it)"
+REFUSED = f"{BLOCK} refused (exists and is not managed by profiles-controller; rename or delete it)"
 
 
 def wanted(key: Key) -> Mapping[str, Any]:

@@ -60,11 +60,11 @@ def test_legacy_volumes_are_adopted_and_not_replaced(case: str) -> None:
     for body in bodies:
         kind = KINDS[body["kind"]]
         records = Store()
-        record = cached_object.project(kind, body, legacy=("blob-csi",))
+        record = cached_object.from_body(kind, body, legacy_for=("blob-csi",))
         records.upsert(body["metadata"].get("namespace", ""), body["metadata"]["name"], record)
         memories[kind.name] = records
     changes, _ = apply_plan.plan(
-        decision.manifests, profile=ALICE, component="blob-csi", memories=memories
+        decision.manifests, profile=ALICE, component="blob-csi", stores=memories
     )
     assert [Action.ADOPT, Action.ADOPT] == [change.action for change in changes]
 

@@ -208,7 +208,7 @@ async def test_an_invalid_document_deletes_nothing_and_is_reported(case: str) ->
         name = "external/blob-csi/fdi-unclassified-internal.json"
         (check,) = (one for one in process.health.readyz() if one.name == name)
         assert check.note.startswith("ConfigMap daaas-system/")
-        text = process.manager.world.metrics.exposition().decode()
+        text = process.manager.context.metrics.exposition().decode()
         up = 'profiles_controller_external_system_up{controller="blob-csi",system='
         assert f'{up}"fdi-unclassified-internal.json"}} 0.0' in text
         assert f'{up}"fdi-unclassified-external.json"}} 1.0' in text

@@ -3,15 +3,18 @@
 import pytest
 
 from controllers.manifests import Key
-from controllers.runtime.apply.changeset import NOTHING, WRITES, Action, Change, ChangeSet
+from controllers.runtime.apply.changeset import NO_CHANGES, WRITES, Action, Change, ChangeSet
 
 KEY = Key("ConfigMap", "alice", "settings")
 
 
 def test_a_change_is_a_line_with_its_reason_in_brackets() -> None:
-    change = Change(Action.REFUSED, KEY, "exists and was not made by us")
+    change = Change(Action.REFUSED, KEY, "exists and is not managed by profiles-controller")
 
-    assert "ConfigMap alice/settings refused (exists and was not made by us)" == str(change)
+    assert (
+        "ConfigMap alice/settings refused (exists and is not managed by profiles-controller)"
+        == str(change)
+    )
 
 
 def test_a_cluster_scoped_key_has_no_slash() -> None:
@@ -25,13 +28,13 @@ def test_what_is_simply_unchanged_is_not_spoken_of() -> None:
         (
             Change(Action.UNCHANGED, KEY),
             Change(Action.UNCHANGED, KEY, "paused by its annotation"),
-            Change(Action.DELETE, KEY),
+            Change(Action.PRUNE, KEY),
         )
     )
 
     assert (
         "ConfigMap alice/settings unchanged (paused by its annotation)\n"
-        "ConfigMap alice/settings delete"
+        "ConfigMap alice/settings prune"
     ) == str(changes)
     assert 3 == len(changes)
 
@@ -45,7 +48,7 @@ def test_counts_leave_out_what_does_not_occur() -> None:
     changes = ChangeSet((Change(Action.CREATE, KEY), Change(Action.CREATE, KEY)))
 
     assert {"create": 2} == changes.counts()
-    assert () == changes.of(Action.DELETE)
-    assert changes.changes == changes.of(Action.CREATE)
-    assert {} == NOTHING.counts()
-    assert "" == str(NOTHING)
+    assert () == changes.with_action(Action.PRUNE)
+    assert changes.changes == changes.with_action(Action.CREATE)
+    assert {} == NO_CHANGES.counts()
+    assert "" == str(NO_CHANGES)

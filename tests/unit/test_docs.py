@@ -382,16 +382,16 @@ class Outside:
 def exported() -> dict[str, tuple[str, frozenset[str]]]:
     """Every metric after one of everything has happened: its type and its labels."""
     metrics = Metrics()
-    metrics.queues["quotas"] = WorkQueue(clock=lambda: 0.0)
-    metrics.informers["ResourceQuota"] = Informer()
-    metrics.prepare("quotas", ["ResourceQuota"], workers=1)
+    metrics.register_queue("quotas", WorkQueue(clock=lambda: 0.0))
+    metrics.register_informers({"ResourceQuota": Informer()})
+    metrics.register_controller("quotas", ["ResourceQuota"], workers=1)
     metrics.observe_request("200", "GET", "here")
     metrics.observe_reconcile("quotas", Result.ERROR, 1.0)
     change = Change(Action.CREATE, Key("ResourceQuota", "jane", "quotas"))
     metrics.observe_changes("quotas", ChangeSet((change,)))
     metrics.observe_profile("quotas", "jane", "True", 1.0)
-    metrics.lead("profiles-controller-quotas", leading=True)
-    metrics.externals["quotas"] = Outside()
+    metrics.observe_leadership("profiles-controller-quotas", leading=True)
+    metrics.register_external("quotas", Outside())
     for observe in metrics.queue_observers("quotas"):
         observe(1.0)
     found = {}

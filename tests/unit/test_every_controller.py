@@ -168,7 +168,7 @@ async def test_a_dry_run_plans_the_same_and_writes_nothing(controller: AnyContro
         report = await process.reconcile(controller.name)
 
         assert {one.key for one in wanted(controller)} == {
-            change.key for change in report.changes.of(*WRITES)
+            change.key for change in report.changes.with_action(*WRITES)
         }
         assert [] == process.cluster.written()
 
@@ -414,7 +414,7 @@ def cold(_controller: AnyController, _cluster: FakeCluster) -> None:
 
 
 def drifted(controller: AnyController, cluster: FakeCluster) -> None:
-    """Everything is there, edited, and one object that is no longer wanted."""
+    """Everything is there, edited, and one object that is no longer desired."""
     for manifest, body in bodies(controller):
         if not manifest.create_only:
             emptied(body)
@@ -496,10 +496,10 @@ async def test_a_profile_that_goes_leaves_nothing_behind_in_the_process(
     async with running(controller) as process:
         process.cluster.objects.delete(Key("Profile", "", "alice"))
         await process.settled()
-        metrics = process.manager.world.metrics
+        metrics = process.manager.context.metrics
         queue = process.manager.reconcilers[controller.name].queue
 
-        assert {} == metrics.conditions
-        assert {} == metrics.successes
+        assert {} == metrics.condition_statuses()
+        assert {} == metrics.last_successes()
         assert queue.idle
         assert {} == queue.delayed_seconds()

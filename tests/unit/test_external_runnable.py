@@ -194,7 +194,7 @@ async def test_an_error_of_it_ends_the_process() -> None:
 
 async def test_the_metrics_show_the_status_of_each_component() -> None:
     async with running(Reader(), harness.tenants()) as process:
-        text = process.manager.world.metrics.exposition().decode()
+        text = process.manager.context.metrics.exposition().decode()
     told = [line for line in text.splitlines() if line.startswith("profiles_controller_external")]
     succeeded = "profiles_controller_external_system_last_success_timestamp_seconds"
     assert [

@@ -9,6 +9,7 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key
 from controllers.profiles import Profile
+from controllers.runtime.apply.changeset import ApplyError
 from controllers.runtime.controller import (
     AnyController,
     CacheReader,
@@ -20,7 +21,7 @@ from controllers.runtime.errors import Terminal, UnreachableError, Waiting
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Options, Shard
-from controllers.runtime.reconcile.result import Failed, outcome_of
+from controllers.runtime.reconcile.result import outcome_of_error
 from tests.support.builders import live_objects
 from tests.support.fakes import event_loop, harness
 
@@ -131,10 +132,10 @@ async def test_gather_is_told_who_else_there_is() -> None:
 def test_the_error_of_desired_ends_a_reconcile_as_if_it_had_been_raised(
     cause: Exception, reason: str, *, retried: bool
 ) -> None:
-    outcome = outcome_of(Failed(str(cause), cause))
+    outcome = outcome_of_error(ApplyError(str(cause), cause))
 
     assert (reason, retried, False) == (outcome.reason, outcome.retry, outcome.ready)
-    assert getattr(cause, "after", None) == outcome.after
+    assert getattr(cause, "after", None) == outcome.requeue_after
 
 
 async def test_garbage_is_collected_at_the_start_at_each_resync_and_after_a_deletion() -> None:

@@ -41,7 +41,7 @@ def entry(**fields: Any) -> Body:
 
 
 def owned(*entries: Body) -> str:
-    return managed_fields.applied({"managedFields": list(entries)}, MANAGER)
+    return managed_fields.applied_fields({"managedFields": list(entries)}, MANAGER)
 
 
 def test_what_is_stated_still_is_no_reason_to_write() -> None:
@@ -76,7 +76,7 @@ def test_what_is_owned_and_stated_no_longer_is(body: Body) -> None:
 def test_what_others_own_is_theirs(fields: dict[str, str]) -> None:
     assert owned(entry(**fields)) == ""
     assert managed_fields.states_all({}, owned(entry(**fields)))
-    assert managed_fields.applied({}, MANAGER) == ""
+    assert managed_fields.applied_fields({}, MANAGER) == ""
 
 
 def test_whose_profile_it_is_makes_no_difference() -> None:

@@ -254,7 +254,7 @@ async def test_legacy_objects_are_listed_without_a_selector_and_others_are_not_c
     await cache.synced()
 
     assert ["older", "ours"] == sorted(cache["ConfigMap"].store.by_namespace("alice"))
-    assert ("samples",) == cache["ConfigMap"].store.by_namespace("alice")["older"].legacy
+    assert ("samples",) == cache["ConfigMap"].store.by_namespace("alice")["older"].legacy_for
     assert all("labelSelector" not in request.query for request in cache.cluster.requests)
 
 
@@ -415,7 +415,7 @@ async def test_a_watched_object_enqueues_only_when_its_transformed_value_changes
     assert {("alice", "samples")} == set(cache.enqueued)
     record = cache["ConfigMap"].store.get("alice", "words")
     assert record is not None
-    assert {"samples": "b"} == record.kept
+    assert {"samples": "b"} == record.transformed
 
 
 async def test_a_watched_object_enqueues_when_it_is_deleted_or_its_value_is_gone(

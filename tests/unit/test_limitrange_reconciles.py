@@ -16,7 +16,7 @@ pytestmark = pytest.mark.virtual_time
 KEY = Key("LimitRange", "alice", "default-container-limits")
 PREFIX = "limitranges.statcan.gc.ca"
 WELL = ("True", "LimitRange default-container-limits is in place")
-REFUSED = f"{KEY} refused (exists and was not made by us; rename or delete it)"
+REFUSED = f"{KEY} refused (exists and is not managed by profiles-controller; rename or delete it)"
 AMOUNTS = {"cpu": "250m", "memory": "256M"}
 POST, GET, PUT = (f"{method} {KEY}" for method in ("POST", "GET", "PUT"))
 

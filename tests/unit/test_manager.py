@@ -134,7 +134,7 @@ async def test_a_standby_process_enqueues_nothing_until_it_leads() -> None:
             Key("Namespace", "", "alice"), lambda body: body["metadata"]["labels"].update(a="b")
         )
         await asyncio.sleep(3600.0)
-        text = process.manager.world.metrics.exposition().decode()
+        text = process.manager.context.metrics.exposition().decode()
         values = dict(
             line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("workqueue_")
         )
@@ -145,15 +145,15 @@ async def test_a_standby_process_enqueues_nothing_until_it_leads() -> None:
         await process.settled()
 
         assert 3 == len(cluster.objects.all_of("ConfigMap"))
-        series = process.manager.world.metrics.exposition().decode().splitlines()
+        series = process.manager.context.metrics.exposition().decode().splitlines()
         assert 'workqueue_queue_duration_seconds_bucket{le="60.0",name="samples"} 3.0' in series
 
 
 async def test_dropped_events_are_in_the_metrics() -> None:
     async with harness.running(sample()) as process:
-        recorder = process.manager.world.recorder
+        recorder = process.manager.context.recorder
         assert recorder is not None
         recorder.dropped = 2
 
-        text = process.manager.world.metrics.exposition().decode()
+        text = process.manager.context.metrics.exposition().decode()
         assert "profiles_controller_events_dropped_total 2.0" in text.splitlines()

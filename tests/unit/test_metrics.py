@@ -93,9 +93,9 @@ class Outside:
 def filled() -> Metrics:
     """Metrics in which everything has been observed once."""
     metrics = Metrics()
-    metrics.queues["quotas"] = Queue()
-    metrics.informers["ResourceQuota"] = Informer()
-    metrics.prepare("quotas", ["ResourceQuota"], workers=16)
+    metrics.register_queue("quotas", Queue())
+    metrics.register_informers({"ResourceQuota": Informer()})
+    metrics.register_controller("quotas", ["ResourceQuota"], workers=16)
     metrics.observe_request("200", "GET", "api.example:6443")
     metrics.observe_reconcile("quotas", Result.ERROR, 0.3)
     key = Key("ResourceQuota", "alice", "quotas")
@@ -105,8 +105,8 @@ def filled() -> Metrics:
     wait, work = metrics.queue_observers("quotas")
     wait(0.1)
     work(0.2)
-    metrics.lead("profiles-controller-quotas", leading=True)
-    metrics.externals["quotas"] = Outside()
+    metrics.observe_leadership("profiles-controller-quotas", leading=True)
+    metrics.register_external("quotas", Outside())
     return metrics
 
 
@@ -143,7 +143,7 @@ def test_a_queues_figures_are_read_when_somebody_asks() -> None:
     assert 5.5 == value(metrics, "workqueue_unfinished_work_seconds", name="quotas")
     assert 4.0 == value(metrics, "workqueue_longest_running_processor_seconds", name="quotas")
     assert 2 == value(metrics, "controller_runtime_active_workers", controller="quotas")
-    metrics.queues["quotas"] = Queue(ages=())
+    metrics.register_queue("quotas", Queue(ages=()))
     assert 0 == value(metrics, "workqueue_longest_running_processor_seconds", name="quotas")
 
 
@@ -157,8 +157,8 @@ def test_only_writes_count_as_changes() -> None:
 
 def test_a_controllers_counters_start_at_zero() -> None:
     metrics = Metrics()
-    metrics.informers["ResourceQuota"] = Informer(synced=False)
-    metrics.prepare("quotas", ["ResourceQuota"], workers=4)
+    metrics.register_informers({"ResourceQuota": Informer(synced=False)})
+    metrics.register_controller("quotas", ["ResourceQuota"], workers=4)
     name = "controller_runtime_reconcile_total"
 
     for result in ("success", "requeue_after", "error"):
@@ -202,7 +202,7 @@ def test_owned_objects_are_those_that_carry_the_controllers_labels() -> None:
 
 def test_losing_the_lease_is_zero() -> None:
     metrics = filled()
-    metrics.lead("profiles-controller-quotas", leading=False)
+    metrics.observe_leadership("profiles-controller-quotas", leading=False)
 
     assert 0 == value(metrics, "leader_election_master_status", name="profiles-controller-quotas")
 
@@ -217,6 +217,6 @@ def test_events_that_were_dropped_are_counted_from_zero() -> None:
     metrics = Metrics()
     assert 0 == value(metrics, "profiles_controller_events_dropped_total")
 
-    metrics.recorder = Recorder(dropped=3)
+    metrics.register_recorder(Recorder(dropped=3))
 
     assert 3 == value(metrics, "profiles_controller_events_dropped_total")

@@ -33,7 +33,7 @@ VAULT = Key("NetworkPolicy", "alice", "vault-egress")
 POSTGRES = Key("NetworkPolicy", "alice", "allow-gitea-to-postgres")
 ONE = ("True", "NetworkPolicy vault-egress is in place")
 TWO = ("True", "2 objects are in place")
-REFUSED = f"{VAULT} refused (exists and was not made by us; rename or delete it)"
+REFUSED = f"{VAULT} refused (exists and is not managed by profiles-controller; rename or delete it)"
 BOBS = f"{VAULT} refused (exists and belongs to Profile bob; rename or delete it)"
 SPECS = {
     one.name: one.content["spec"]

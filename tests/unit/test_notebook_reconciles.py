@@ -15,7 +15,7 @@ pytestmark = pytest.mark.virtual_time
 
 KEY = Key("PodDefault", "alice", "protected-b")
 WELL = ("True", "PodDefault protected-b is in place")
-REFUSED = f"{KEY} refused (exists and was not made by us; rename or delete it)"
+REFUSED = f"{KEY} refused (exists and is not managed by profiles-controller; rename or delete it)"
 SPEC = {
     "desc": "Run a Protected B notebook / Exécuter un bloc-notes protégé B",
     "selector": {"matchLabels": {"notebook.statcan.gc.ca/protected-b": "true"}},
@@ -82,7 +82,7 @@ CASES = {
         settings={"protected_b": False},
         before=pod_default(),
         requests=[DELETE],
-        events=[told("delete")],
+        events=[told("prune")],
         condition=("True", "0 objects are in place"),
         after=None,
     ),
@@ -90,7 +90,7 @@ CASES = {
         settings={"protected_b": False},
         before=pod_default(OLDER, labels={}),
         requests=[DELETE],
-        events=[told("delete")],
+        events=[told("prune")],
         condition=("True", "0 objects are in place"),
         after=None,
     ),

@@ -2,9 +2,10 @@
 
 import pytest
 
+from controllers.runtime.apply.changeset import ApplyError
 from controllers.runtime.errors import ApiError, Terminal, UnreachableError, Waiting
 from controllers.runtime.reconcile import result as reconcile_result
-from controllers.runtime.reconcile.result import Failed, Outcome, Result
+from controllers.runtime.reconcile.result import Outcome, Result
 
 BROKEN = ApiError(code=500, reason="InternalError", message="etcd is down")
 TERMINATING = ApiError(
@@ -13,33 +14,37 @@ TERMINATING = ApiError(
 
 
 def test_waiting_for_an_event_asks_for_nothing() -> None:
-    outcome = reconcile_result.outcome_of(
-        Waiting("NamespaceAbsent", "namespace alice does not exist")
+    outcome = reconcile_result.outcome_of_error(
+        Waiting("NamespaceNotFound", "namespace alice does not exist")
     )
 
     assert outcome == Outcome(
         ready=False,
-        reason="NamespaceAbsent",
+        reason="NamespaceNotFound",
         message="namespace alice does not exist",
-        patient=True,
+        debounced=True,
     )
 
 
 def test_waiting_for_a_while_asks_for_another_look() -> None:
-    outcome = reconcile_result.outcome_of(Waiting("KindNotServed", "no such kind", after=5.0))
+    outcome = reconcile_result.outcome_of_error(Waiting("KindNotServed", "no such kind", after=5.0))
 
-    assert (Result.REQUEUE_AFTER, 5.0, False) == (outcome.result, outcome.after, outcome.retry)
+    assert (Result.REQUEUE_AFTER, 5.0, False) == (
+        outcome.result,
+        outcome.requeue_after,
+        outcome.retry,
+    )
 
 
 def test_a_wait_that_a_person_must_end_is_told() -> None:
-    outcome = reconcile_result.outcome_of(Waiting("KindNotServed", "no such kind", warn=True))
+    outcome = reconcile_result.outcome_of_error(Waiting("KindNotServed", "no such kind", warn=True))
 
     assert outcome.warn
-    assert outcome.patient
+    assert outcome.debounced
 
 
 def test_what_is_terminal_is_told_and_not_tried_again() -> None:
-    outcome = reconcile_result.outcome_of(Terminal("NamespaceNotOwned", "not yours"))
+    outcome = reconcile_result.outcome_of_error(Terminal("NamespaceNotOwned", "not yours"))
 
     assert outcome == Outcome(
         ready=False, reason="NamespaceNotOwned", message="not yours", warn=True
@@ -55,14 +60,16 @@ FAILURES = {
         True,
     ),
     "invalid": (
-        Failed("ConfigMap a/b create: bad", ApiError(code=422, reason="Invalid", message="bad")),
+        ApplyError(
+            "ConfigMap a/b create: bad", ApiError(code=422, reason="Invalid", message="bad")
+        ),
         "Invalid",
         "ConfigMap a/b create: bad",
         True,
     ),
     "unreachable": (UnreachableError("refused"), "Unreachable", "refused", False),
     "unreachable_in_the_middle": (
-        Failed("ConfigMap a/b create: refused", UnreachableError("refused")),
+        ApplyError("ConfigMap a/b create: refused", UnreachableError("refused")),
         "Unreachable",
         "ConfigMap a/b create: refused",
         False,
@@ -76,19 +83,21 @@ FAILURES = {
 def test_anything_else_is_tried_again_with_backoff(case: str) -> None:
     error, reason, message, warn = FAILURES[case]
 
-    assert reconcile_result.outcome_of(error) == Outcome(
+    assert reconcile_result.outcome_of_error(error) == Outcome(
         result=Result.ERROR,
         ready=False,
         reason=reason,
         message=message,
         retry=True,
-        patient=True,
+        debounced=True,
         warn=warn,
     )
 
 
 def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
-    outcome = reconcile_result.outcome_of(Failed("ConfigMap a/b create: terminating", TERMINATING))
+    outcome = reconcile_result.outcome_of_error(
+        ApplyError("ConfigMap a/b create: terminating", TERMINATING)
+    )
 
     assert ("NamespaceTerminating", False, Result.SUCCESS) == (
         outcome.reason,
@@ -98,7 +107,7 @@ def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
 
 
 def test_only_what_the_world_did_needs_no_traceback() -> None:
-    for expected in (BROKEN, UnreachableError("a"), Failed("a", BROKEN), Waiting("a", "b")):
+    for expected in (BROKEN, UnreachableError("a"), ApplyError("a", BROKEN), Waiting("a", "b")):
         assert reconcile_result.is_expected(expected)
     assert not reconcile_result.is_expected(KeyError("spec"))
     assert not reconcile_result.is_expected(None)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controllers.runtime.apply import namespace
-from controllers.runtime.apply.namespace import Standing
+from controllers.runtime.apply.namespace import NamespaceOwnership
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.builders import live_objects
@@ -13,23 +13,27 @@ from tests.support.builders import live_objects
 DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
-def standing(*, adopted: bool = False, metadata: dict[str, Any] | None = None) -> Standing:
+def standing(
+    *, adopted: bool = False, metadata: dict[str, Any] | None = None
+) -> NamespaceOwnership:
     body = live_objects.namespace_body()
     body["metadata"] |= {"uid": "uid-namespace", "resourceVersion": "5", **(metadata or {})}
-    record = cached_object.project(KINDS["Namespace"], body)
-    return namespace.standing_of(live_objects.profile(), record, adopted=adopted)
+    record = cached_object.from_body(KINDS["Namespace"], body)
+    return namespace.ownership_of(live_objects.profile(), record, adopted=adopted)
 
 
 def test_a_namespace_that_is_not_there_is_absent() -> None:
-    assert Standing.ABSENT is namespace.standing_of(live_objects.profile(), None, adopted=True)
+    assert NamespaceOwnership.NOT_FOUND is namespace.ownership_of(
+        live_objects.profile(), None, adopted=True
+    )
 
 
 def test_a_namespace_that_the_profile_controls_is_owned() -> None:
-    assert Standing.OWNED is standing()
+    assert NamespaceOwnership.OWNED is standing()
 
 
 def test_an_owned_namespace_on_its_way_out_is_terminating() -> None:
-    assert Standing.TERMINATING is standing(metadata=DELETING)
+    assert NamespaceOwnership.TERMINATING is standing(metadata=DELETING)
 
 
 FOREIGN: dict[str, dict[str, Any]] = {
@@ -50,17 +54,17 @@ FOREIGN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", FOREIGN)
 def test_a_namespace_that_the_profile_does_not_control_is_foreign(case: str) -> None:
-    assert Standing.FOREIGN is standing(metadata=FOREIGN[case])
+    assert NamespaceOwnership.FOREIGN is standing(metadata=FOREIGN[case])
 
 
 def test_a_namespace_of_v1beta1s_profile_is_owned() -> None:
     reference = live_objects.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
 
-    assert Standing.OWNED is standing(metadata={"ownerReferences": [reference]})
+    assert NamespaceOwnership.OWNED is standing(metadata={"ownerReferences": [reference]})
 
 
 def test_an_older_namespace_of_the_same_owner_is_adopted_where_the_operator_lets_it() -> None:
-    assert Standing.ADOPTED is standing(adopted=True, metadata={"ownerReferences": []})
+    assert NamespaceOwnership.ADOPTED is standing(adopted=True, metadata={"ownerReferences": []})
 
 
 NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
@@ -76,21 +80,21 @@ NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
 def test_everything_must_fit_before_a_namespace_is_adopted(case: str) -> None:
     metadata = {"ownerReferences": [], **NOT_ADOPTABLE[case]}
 
-    assert Standing.FOREIGN is standing(adopted=True, metadata=metadata)
+    assert NamespaceOwnership.FOREIGN is standing(adopted=True, metadata=metadata)
 
 
 def test_a_profile_without_an_owner_adopts_nothing() -> None:
     body = live_objects.namespace_body(owned=False)
     body["metadata"] |= {"uid": "u", "resourceVersion": "5", "annotations": {"owner": ""}}
-    record = cached_object.project(KINDS["Namespace"], body)
+    record = cached_object.from_body(KINDS["Namespace"], body)
 
-    assert Standing.FOREIGN is namespace.standing_of(
+    assert NamespaceOwnership.FOREIGN is namespace.ownership_of(
         live_objects.profile(owner=""), record, adopted=True
     )
 
 
-def test_the_sentence_names_profile_namespace_uid_and_what_to_do() -> None:
-    sentence = Standing.FOREIGN.sentence(live_objects.profile())
+def test_the_message_names_profile_namespace_uid_and_what_to_do() -> None:
+    message = namespace.not_owned_message(live_objects.profile())
 
     for words in ("namespace alice", "Profile alice", "uid-alice", "rename the Profile"):
-        assert words in sentence
+        assert words in message

@@ -391,4 +391,4 @@ async def test_a_namespace_full_of_metacontrollers_objects_is_taken_over_in_plac
 
 
 def test_all_that_is_listed_of_a_cluster_leaves_the_releases_of_helm_out() -> None:
-    assert KINDS["Secret"].unread == "type!=helm.sh/release.v1"
+    assert KINDS["Secret"].field_selector == "type!=helm.sh/release.v1"

@@ -164,12 +164,12 @@ def test_contains_compares_quantities_by_value() -> None:
 
 def test_only_the_immutable_part_is_fixed() -> None:
     role = {"kind": "Role", "name": "a"}
-    one = cached_object.fixed(BINDING, {"roleRef": role, "subjects": [1]})
-    other = cached_object.fixed(BINDING, {"subjects": [2], "roleRef": dict(role)})
+    one = cached_object.immutable_digest(BINDING, {"roleRef": role, "subjects": [1]})
+    other = cached_object.immutable_digest(BINDING, {"subjects": [2], "roleRef": dict(role)})
 
     assert one == other
-    assert one != cached_object.fixed(BINDING, {"roleRef": role | {"name": "b"}})
-    assert b"" == cached_object.fixed(QUOTA, quota(cpu="1"))
+    assert one != cached_object.immutable_digest(BINDING, {"roleRef": role | {"name": "b"}})
+    assert b"" == cached_object.immutable_digest(QUOTA, quota(cpu="1"))
 
 
 def test_a_record_knows_its_controller_by_both_labels() -> None:
@@ -184,7 +184,7 @@ def test_a_record_knows_its_controller_by_both_labels() -> None:
 def test_a_record_knows_the_profile_that_controls_the_object() -> None:
     record = live_objects.record()
 
-    assert ("uid-alice", "alice", True) == (record.owner, record.owner_name, record.owned)
+    assert ("uid-alice", "alice", True) == (record.owner_uid, record.owner_name, record.has_owner)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
 ) -> None:
     record = live_objects.record(owners=[live_objects.profile_reference() | reference])
 
-    assert ("", "", True) == (record.owner, record.owner_name, record.owned)
+    assert ("", "", True) == (record.owner_uid, record.owner_name, record.has_owner)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_an_object_is_paused_by_a_true_annotation_only(text: str, paused: bool) 
 def test_records_are_the_same_when_only_version_and_status_differ() -> None:
     before = live_objects.record(data={"key": "value"}, version=1)
 
-    assert before.same(live_objects.record(data={"key": "value"}, version=2, status={"a": 1}))
+    assert before.equivalent(live_objects.record(data={"key": "value"}, version=2, status={"a": 1}))
 
 
 @pytest.mark.parametrize(
@@ -233,12 +233,12 @@ def test_records_are_the_same_when_only_version_and_status_differ() -> None:
 def test_records_differ_by_everything_that_a_plan_reads(change: dict[str, Any]) -> None:
     before = live_objects.record(data={"key": "value"})
 
-    assert not before.same(live_objects.record(**{"data": {"key": "value"}, **change}))
+    assert not before.equivalent(live_objects.record(**{"data": {"key": "value"}, **change}))
 
 
 def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None:
     long = "x" * 5000
-    texts = cached_object.texts({"note": long})
+    texts = cached_object.pairs({"note": long})
 
     assert len(texts[0][1]) < 100
     assert cached_object.includes(texts, {"note": long})
@@ -246,11 +246,11 @@ def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None
 
 
 def test_what_kubectl_writes_for_itself_is_not_remembered() -> None:
-    assert () == cached_object.texts({"kubectl.kubernetes.io/last-applied-configuration": "{}"})
+    assert () == cached_object.pairs({"kubectl.kubernetes.io/last-applied-configuration": "{}"})
 
 
 def test_objects_with_the_same_labels_share_their_memory() -> None:
-    assert cached_object.texts({"a": "b", "c": "d"}) is cached_object.texts({"c": "d", "a": "b"})
+    assert cached_object.pairs({"a": "b", "c": "d"}) is cached_object.pairs({"c": "d", "a": "b"})
 
 
 def test_including_no_labels_is_always_true() -> None:

@@ -18,7 +18,10 @@ KEY = Key("ResourceQuota", "alice", "quotas")
 KUBEFLOWS = Key("ResourceQuota", "alice", "kf-resource-quota")
 PREFIX = "quotas.statcan.gc.ca"
 WELL = ("True", "ResourceQuota quotas is in place")
-REFUSED = "ResourceQuota alice/quotas refused (exists and was not made by us; rename or delete it)"
+REFUSED = (
+    "ResourceQuota alice/quotas refused"
+    " (exists and is not managed by profiles-controller; rename or delete it)"
+)
 POST = "POST ResourceQuota alice/quotas"
 GET = "GET ResourceQuota alice/quotas"
 PUT = "PUT ResourceQuota alice/quotas"
@@ -81,7 +84,7 @@ CASES = {
     "a_quota_of_ours_that_is_no_longer_wanted": Case(
         before=[quota(), quota({"pods": "1"}, name="older-name", uid="uid-older")],
         requests=["DELETE ResourceQuota alice/older-name"],
-        events=[("Normal", "Reconciled", "ResourceQuota alice/older-name delete")],
+        events=[("Normal", "Reconciled", "ResourceQuota alice/older-name prune")],
     ),
     "kubeflows_own_beside_ours": Case(
         before=[

@@ -24,7 +24,7 @@ OWNERS = Key("RoleBinding", "alice", "ml-pipeline")
 SUPPORT = Key("RoleBinding", "alice", "profile-support")
 FROM_BOB = Key("RoleBinding", "alice", "allow-bob-kubeflow-edit")
 WELL = ("True", "2 objects are in place")
-FOREIGN = "exists and was not made by us; rename or delete it"
+FOREIGN = "exists and is not managed by profiles-controller; rename or delete it"
 NOT_ENABLED = (
     f"annotation {ALLOW_FROM} lets nobody in: this platform has not enabled"
     " cross-namespace access; remove it, or ask the platform's operators"
@@ -117,7 +117,7 @@ CASES = {
     "no_groups_any_more": Case(
         before=[*IN_SHAPE, in_shape(SUPPORT, ONE_GROUP)],
         requests=writes("DELETE", SUPPORT),
-        events=[told((SUPPORT, "delete"))],
+        events=[told((SUPPORT, "prune"))],
     ),
     "the_owner_on_the_small_role": Case(
         settings=SMALL,
@@ -129,7 +129,7 @@ CASES = {
         settings={"ml_pipeline": "none"},
         before=IN_SHAPE,
         requests=writes("DELETE", OWNERS),
-        events=[told((OWNERS, "delete"))],
+        events=[told((OWNERS, "prune"))],
         condition=("True", "Role profile-pipelines is in place"),
     ),
     "bound_to_more_than_is_due": Case(
@@ -179,7 +179,7 @@ CASES = {
         settings={"ml_pipeline": "none"},
         before=[in_shape(ROLE), older(in_shape(OWNERS)), older(in_shape(SUPPORT, ONE_GROUP))],
         requests=writes("DELETE", OWNERS, SUPPORT),
-        events=[told((OWNERS, "delete"), (SUPPORT, "delete"))],
+        events=[told((OWNERS, "prune"), (SUPPORT, "prune"))],
         condition=("True", "Role profile-pipelines is in place"),
     ),
     "nobodys": Case(
@@ -194,14 +194,14 @@ CASES = {
         settings=OPEN,
         before=[*IN_SHAPE, in_shape(FROM_BOB, OPEN, annotations=BOB)],
         requests=writes("DELETE", FROM_BOB),
-        events=[told((FROM_BOB, "delete"))],
+        events=[told((FROM_BOB, "prune"))],
     ),
     "let_in_while_the_platform_does_not_enable_it_any_more": Case(
         annotations=BOB,
         before=[*IN_SHAPE, in_shape(FROM_BOB, OPEN, annotations=BOB)],
         requests=writes("DELETE", FROM_BOB),
         events=[
-            told((FROM_BOB, "delete")),
+            told((FROM_BOB, "prune")),
             (
                 "Warning",
                 "AccessNotEnabled",

@@ -23,7 +23,7 @@ from controllers.runtime.controller import (
 )
 from controllers.runtime.errors import ApiError, Terminal, Waiting
 from controllers.runtime.options import Options, Shard
-from controllers.runtime.reconcile.reports import REFUSED_RECHECK
+from controllers.runtime.reconcile.result import REFUSED_RETRY_SECONDS
 from tests.support.builders import live_objects
 from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
 
@@ -105,7 +105,8 @@ async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Fi
     cluster.objects.put(live_objects.object_body(labels={}, owners=[]))
     async with harness.running(sample(findings=finding(*findings)), cluster=cluster) as process:
         refused = (
-            "ConfigMap alice/settings refused (exists and was not made by us; rename or delete it)"
+            "ConfigMap alice/settings refused"
+            " (exists and is not managed by profiles-controller; rename or delete it)"
         )
         problems = [f"; {one.message}" for one in findings if one is PROBLEM]
         message = refused + "".join(problems)
@@ -123,10 +124,10 @@ async def test_an_object_in_the_way_is_looked_for_again() -> None:
         await event_loop.until(
             lambda: process.conditions()["SamplesReady"][0] == "True",
             "the object is made",
-            seconds=2 * REFUSED_RECHECK,
+            seconds=2 * REFUSED_RETRY_SECONDS,
         )
 
-        assert REFUSED_RECHECK == pytest.approx(event_loop.now() - began, abs=1.0)
+        assert REFUSED_RETRY_SECONDS == pytest.approx(event_loop.now() - began, abs=1.0)
 
 
 async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None:
@@ -358,7 +359,9 @@ async def test_a_paused_profile_is_shown_and_left() -> None:
             process.conditions()
         )
         assert ResultKind.PAUSED is profile_result(report).result
-        assert {("samples", "alice"): "Unknown"} == process.manager.world.metrics.conditions
+        assert {
+            ("samples", "alice"): "Unknown"
+        } == process.manager.context.metrics.condition_statuses()
 
 
 async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_others() -> None:
@@ -471,7 +474,7 @@ async def test_a_profile_that_goes_in_the_middle_leaves_no_trace() -> None:
 
         assert 0 == queue.num_requeues("alice")
         assert {} == queue.delayed_seconds()
-        assert {} == process.manager.world.metrics.conditions
+        assert {} == process.manager.context.metrics.condition_statuses()
         assert [] == process.events()
 
 

@@ -11,7 +11,7 @@ from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.changeset import Action
 from controllers.runtime.objects import cached_object
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.builders import live_objects
 
@@ -26,19 +26,19 @@ EARLIER_ALICE = live_objects.profile_reference("alice", "uid-before")
 class Memory:
     """An informer's memory, for one kind."""
 
-    records: Sequence[tuple[str, str, Record]] = ()
+    records: Sequence[tuple[str, str, CachedObject]] = ()
 
-    def get(self, namespace: str, name: str) -> Record | None:
+    def get(self, namespace: str, name: str) -> CachedObject | None:
         found = (one for where, who, one in self.records if (where, who) == (namespace, name))
         return next(found, None)
 
-    def by_owner(self, _namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
-        return [entry for entry in self.records if entry[2].owner == uid]
+    def by_owner(self, _namespace: str, uid: str) -> Iterable[tuple[str, str, CachedObject]]:
+        return [entry for entry in self.records if entry[2].owner_uid == uid]
 
 
 def planned(
     *manifests: Manifest,
-    records: Sequence[tuple[str, str, Record]] = (),
+    records: Sequence[tuple[str, str, CachedObject]] = (),
     kind: str = "ConfigMap",
     component: str = "samples",
     namespaces: Sequence[str] = (),
@@ -48,7 +48,7 @@ def planned(
         manifests,
         profile=live_objects.profile(),
         component=component,
-        memories={kind: Memory(records)},
+        stores={kind: Memory(records)},
         namespaces=namespaces,
     )
     return [str(change) for change in changes]
@@ -69,24 +69,26 @@ def test_the_label_of_a_controller_that_never_wrote_it_is_put_right(
 ) -> None:
     body = live_objects.object_body("ConfigMap", labels=live_objects.marks("others"))
     body["metadata"]["managedFields"] = [{"manager": one} for one in managers]
-    record = cached_object.project(KINDS["ConfigMap"], body)
+    record = cached_object.from_body(KINDS["ConfigMap"], body)
 
     assert action is judged(record, name=body["metadata"]["name"])[0]
     mine = planned(records=[("alice", body["metadata"]["name"], record)], component="others")
     assert bool(mine) is (action is Action.REFUSED)  # who is only named by a label removes nothing
 
 
-def judged(record: Record | None, kind: str = "ConfigMap", **manifest: Any) -> tuple[Action, str]:
-    wanted = apply_plan.wanted(
+def judged(
+    record: CachedObject | None, kind: str = "ConfigMap", **manifest: Any
+) -> tuple[Action, str]:
+    wanted = apply_plan.desired_object(
         live_objects.manifest(kind, **manifest), live_objects.profile(), "samples"
     )
-    change = apply_plan.judge(wanted, record)
+    change = apply_plan.decide(wanted, record)
     return change.action, change.detail
 
 
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
     # what is there, what is wanted beside the default, action, words of the reason
-    "in_shape": (DATA, {}, Action.UNCHANGED, ""),
+    "in_sync": (DATA, {}, Action.UNCHANGED, ""),
     "edited": (EDITED, {}, Action.UPDATE, ""),
     "edited_but_paused": (
         EDITED | {"annotations": {PAUSED_ANNOTATION: "true"}},
@@ -111,7 +113,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
         DATA | {"labels": live_objects.marks("others")},
         {},
         Action.REFUSED,
-        "is kept by controller others",
+        "is managed by controller others",
     ),
     "of_another_profile": (DATA | {"owners": [BOB]}, {}, Action.REFUSED, "belongs to Profile bob"),
     "of_a_deployment": (
@@ -120,7 +122,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
         Action.REFUSED,
         "belongs to another owner",
     ),
-    "nobodys": (DATA | {"owners": [], "labels": {}}, {}, Action.REFUSED, "was not made by us"),
+    "nobodys": (
+        DATA | {"owners": [], "labels": {}},
+        {},
+        Action.REFUSED,
+        "is not managed by profiles-controller",
+    ),
     "nobodys_and_adoptable": (
         EDITED | {"owners": [], "labels": {}},
         {"adoptable": True},
@@ -190,7 +197,7 @@ def test_the_first_rule_that_speaks_decides(case: str) -> None:
 def test_a_write_is_blocked_exactly_where_the_plan_gives_a_reason_not_to_write(case: str) -> None:
     there, wanted, action, words = RULES[case]
     record = live_objects.record(**there)
-    want = apply_plan.wanted(
+    want = apply_plan.desired_object(
         live_objects.manifest("ConfigMap", **wanted), live_objects.profile(), "samples"
     )
 
@@ -198,25 +205,25 @@ def test_a_write_is_blocked_exactly_where_the_plan_gives_a_reason_not_to_write(c
 
     assert (blocked is not None) is bool(words)
     if blocked is not None:
-        assert blocked == apply_plan.judge(want, record)
+        assert blocked == apply_plan.decide(want, record)
         assert blocked.action is action
 
 
 def test_an_object_that_does_not_exist_may_be_written() -> None:
-    want = apply_plan.wanted(live_objects.manifest(), live_objects.profile(), "samples")
+    want = apply_plan.desired_object(live_objects.manifest(), live_objects.profile(), "samples")
 
     assert apply_plan.blocked_write(want, None) is None
 
 
 def test_a_component_that_names_no_controller_is_put_right() -> None:
     siblings = ("samples", "others")
-    wanted = apply_plan.wanted(
+    wanted = apply_plan.desired_object(
         live_objects.manifest("ConfigMap"), live_objects.profile(), "samples", siblings
     )
     actions = []
     for component in ("others", "nonsense"):
         there: dict[str, Any] = DATA | {"labels": live_objects.marks(component)}
-        actions.append(apply_plan.judge(wanted, live_objects.record(**there)).action)
+        actions.append(apply_plan.decide(wanted, live_objects.record(**there)).action)
 
     assert [Action.REFUSED, Action.UPDATE] == actions
 
@@ -230,7 +237,7 @@ def test_an_immutable_field_that_differs_is_made_anew() -> None:
     there = live_objects.record("RoleBinding", roleRef=role | {"name": "edit"}, subjects=[])
     content = {"roleRef": role, "subjects": []}
 
-    assert (Action.RECREATE, "roleRef cannot change") == judged(
+    assert (Action.RECREATE, "roleRef is immutable") == judged(
         there, "RoleBinding", content=content
     )
 
@@ -266,7 +273,7 @@ def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None
     assert [
         "ConfigMap alice/b create",
         "ConfigMap alice/a create",
-        "ConfigMap alice/stale delete (no longer wanted)",
+        "ConfigMap alice/stale prune (no longer desired)",
     ] == planned(
         live_objects.manifest(name="b"),
         live_objects.manifest(name="a"),
@@ -293,7 +300,7 @@ def test_what_is_not_ours_to_delete_is_not_pruned(there: dict[str, Any]) -> None
 def test_an_older_suites_object_that_is_no_longer_wanted_is_pruned() -> None:
     there = live_objects.record(name="there", labels={}, legacy=("samples",))
 
-    assert ["ConfigMap alice/there delete (no longer wanted)"] == planned(
+    assert ["ConfigMap alice/there prune (no longer desired)"] == planned(
         records=[("alice", "there", there)]
     )
 
@@ -313,7 +320,7 @@ def test_an_owned_object_in_another_namespace_is_left_alone() -> None:
 def test_an_owned_object_in_a_namespace_that_is_allowed_besides_is_pruned() -> None:
     there = ("argocd", "there", live_objects.record(name="there", namespace="argocd"))
 
-    assert ["ConfigMap argocd/there delete (no longer wanted)"] == planned(
+    assert ["ConfigMap argocd/there prune (no longer desired)"] == planned(
         records=[there], namespaces=["argocd"]
     )
 

@@ -85,7 +85,7 @@ async def test_a_stage_goes_and_the_next_follows_although_nothing_told_of_it() -
         assert [f"DELETE {CLAIM}", f"DELETE {POD}"] == deletions(cluster)
         assert ("True", "ConfigMap settings is in place") == process.conditions()[CONDITION]
         told = [message for _, reason, message in process.events() if reason == "Reconciled"]
-        assert any(f"{POD} remove" in message for message in told)
+        assert any(f"{POD} delete" in message for message in told)
 
 
 async def test_it_is_deleted_as_it_was_seen_and_again_after_a_conflict() -> None:
@@ -136,7 +136,7 @@ async def test_a_dry_run_removes_nothing() -> None:
     options = Options(listen=None, dry_run=True)
     async with Plan([POD]).running(cluster, options=options) as process:
         report = await process.reconcile("samples")
-        assert f"{POD} remove" in str(report.changes)
+        assert f"{POD} delete" in str(report.changes)
         assert [] == cluster.written()
 
 

@@ -32,8 +32,8 @@ _ACTION_STYLES = {
     Action.ADOPT.value: "green",
     Action.UPDATE.value: "yellow",
     Action.RECREATE.value: "yellow",
+    Action.PRUNE.value: "red",
     Action.DELETE.value: "red",
-    Action.REMOVE.value: "red",
     Action.PENDING.value: "blue",
 }
 _STATE_STYLES = {

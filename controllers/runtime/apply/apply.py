@@ -1,4 +1,4 @@
-"""Apply: carry a plan out. Every write asks first whether the object is still what was planned."""
+"""Apply: execute a plan. Every write has a precondition: the object is still the planned one."""
 
 from __future__ import annotations
 
@@ -9,284 +9,284 @@ from dataclasses import dataclass
 import structlog
 
 from controllers.manifests import Body, Key, owner_reference
-from controllers.runtime.apply.changeset import WRITES, Action, Change, ChangeSet
-from controllers.runtime.apply.plan import Wanted, in_shape, judge
+from controllers.runtime.apply.changeset import WRITES, Action, ApplyError, Change, ChangeSet
+from controllers.runtime.apply.plan import DesiredObject, decide, in_sync
 from controllers.runtime.cache.expectations import PendingWrite
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.client.client import APPLY_PATCH, JSON, MERGE_PATCH, Client
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.kinds import Mode
-from controllers.runtime.reconcile.result import Failed
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_TRIES = 3
+_ATTEMPTS = 3
 _NOT_FOUND = 404
 _CONFLICT = 409
-_RACED = "changed under our hands; tried again later"
+_MODIFIED = "the object was modified concurrently; will retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applier:
-    """Applies change sets to one API server."""
+    """Executes plans in one cluster."""
 
     client: Client
     informers: Mapping[str, Informer]
     field_manager: str
-    at_once: bool
-    """Writes of one profile go side by side: quicker for it, and dearer for the process."""
+    concurrent: bool
+    """Send the writes of one profile concurrently: faster for it, more costly for the process."""
 
-    async def apply(self, changes: ChangeSet, wants: Mapping[Key, Wanted]) -> ChangeSet:
-        """The changes as they turned out: a create that met a foreign object is refused.
+    async def apply(self, changes: ChangeSet, objects: Mapping[Key, DesiredObject]) -> ChangeSet:
+        """Return the changes as they were made: a create that meets a foreign object is refused.
 
-        All are tried; raises Failed, naming each that failed, after the last has ended.
+        All are attempted; then raises ApplyError, which lists each that failed.
         """
         writes = [change for change in changes if change.action in WRITES]
         if not writes:
             return changes
-        # What is in no namespace goes first: a volume that is there before its claim is bound at
-        # once, one that comes after it when the binder next looks at all, 15 s later.
+        # Cluster-scoped objects first: the binder binds a claim at once when its volume exists, and
+        # otherwise at its next resync, after 15 s.
         first, then = (
             [change for change in writes if bool(change.key.namespace) is namespaced]
             for namespaced in (False, True)
         )
         done: dict[Key, Change] = {}
         failed: list[tuple[Change, Exception]] = []
-        answers = [*await self._all(first, wants), *await self._all(then, wants)]
-        for change, answer in zip([*first, *then], answers, strict=True):
-            if isinstance(answer, Exception):
-                failed.append((change, answer))
+        results = [*await self._apply_all(first, objects), *await self._apply_all(then, objects)]
+        for change, result in zip([*first, *then], results, strict=True):
+            if isinstance(result, Exception):
+                failed.append((change, result))
             else:
-                done[change.key] = answer
+                done[change.key] = result
         if failed:
-            raise _failure(failed, done.values())
+            message = "; ".join(f"{change}: {error}" for change, error in failed)
+            raise ApplyError(message, failed[0][1], ChangeSet(tuple(done.values())))
         return ChangeSet(tuple(done.get(change.key, change) for change in changes))
 
-    async def _all(
-        self, writes: Sequence[Change], wants: Mapping[Key, Wanted]
+    async def _apply_all(
+        self, writes: Sequence[Change], objects: Mapping[Key, DesiredObject]
     ) -> Sequence[Change | Exception]:
-        tries = (self._try(change, wants.get(change.key)) for change in writes)
-        if self.at_once and len(writes) > 1:
-            return await asyncio.gather(*tries)
-        return await _in_turn(tries)
+        attempts = (self._attempt(change, objects.get(change.key)) for change in writes)
+        if self.concurrent and len(writes) > 1:
+            return await asyncio.gather(*attempts)
+        return await _sequentially(attempts)
 
-    async def _try(self, change: Change, want: Wanted | None) -> Change | Exception:
+    async def _attempt(self, change: Change, desired: DesiredObject | None) -> Change | Exception:
         try:
-            return await self._carry_out(change, want)
-        except Exception as error:  # noqa: BLE001 - the others go on; apply raises them together
+            return await self._execute(change, desired)
+        except Exception as error:  # noqa: BLE001 - the others continue; apply raises all together
             return error
 
-    async def _carry_out(self, change: Change, want: Wanted | None) -> Change:
-        if change.action in (Action.DELETE, Action.REMOVE, Action.RECREATE):
+    async def _execute(self, change: Change, desired: DesiredObject | None) -> Change:
+        if change.action in (Action.PRUNE, Action.DELETE, Action.RECREATE):
             await self._delete(change)
-        if want is None or change.action is Action.DELETE:
+        if desired is None or change.action is Action.PRUNE:
             return change
         if change.action is Action.UPDATE or change.action is Action.ADOPT:
-            return await self._replace(want)
-        if not await self._created(want):
-            return await self._replace(want)
+            return await self._update(desired)
+        if not await self._create(desired):
+            return await self._update(desired)
         return change
 
-    async def _created(self, want: Wanted) -> bool:
-        """Create it, unless something of this name is there."""
-        if want.kind.mode is Mode.APPLY:
-            return await self._created_merged(want)
-        key = want.manifest.key
-        informer = self.informers[key.kind]
-        path = want.kind.path(key.namespace, version=informer.version)
-        sent = want.body(api_version=want.kind.served(informer.version))
+    async def _create(self, desired: DesiredObject) -> bool:
+        """Create the object; return False when one of this name exists."""
+        if desired.kind.mode is Mode.APPLY:
+            return await self._create_by_apply(desired)
+        path = self._path(desired.manifest.key, name="")
+        version = self.informers[desired.kind.name].version
+        body = desired.body(api_version=desired.kind.served(version))
         try:
-            await self._send(want, "POST", path, sent, query=self._query())
+            await self._send(desired, "POST", path, body, query=self._query())
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 return False
             raise
         return True
 
-    async def _created_merged(self, want: Wanted) -> bool:
-        """Server-side apply would write into a foreign object: look whether there is one first."""
-        if await self._read(want.manifest.key) is not None:
+    async def _create_by_apply(self, desired: DesiredObject) -> bool:
+        """Read first: server-side apply would write into an existing foreign object."""
+        if await self._read(desired.manifest.key) is not None:
             return False
-        await self._patch(want, uid="")
+        await self._server_side_apply(desired, uid="")
         return True
 
-    async def _replace(self, want: Wanted) -> Change:
-        """Judge anew what is really there, read or just told of, and write that version of it."""
-        key = want.manifest.key
-        for _ in range(_TRIES):
-            told = self.informers[key.kind].take_recent(key.namespace, key.name)
-            live = await self._read(key) if told is None else told
-            record = cached_object.project(want.kind, live) if live else None
-            change = judge(want, record)
+    async def _update(self, desired: DesiredObject) -> Change:
+        """Decide again for the live object, and write with its resourceVersion as precondition."""
+        key = desired.manifest.key
+        for _ in range(_ATTEMPTS):
+            recent = self.informers[key.kind].take_recent(key.namespace, key.name)
+            live = await self._read(key) if recent is None else recent
+            cached = cached_object.from_body(desired.kind, live) if live else None
+            change = decide(desired, cached)
             if change.action not in WRITES:
                 return change
             try:
-                await self._write_over(change, want, live)
+                await self._overwrite(change, desired, live)
             except ApiError as error:
-                outdated = told is not None and error.code == _NOT_FOUND
+                outdated = recent is not None and error.code == _NOT_FOUND
                 if error.code != _CONFLICT and not outdated:
                     raise
             else:
                 return change
-        raise ApiError(code=_CONFLICT, reason="Conflict", message=_RACED)
+        raise ApiError(code=_CONFLICT, reason="Conflict", message=_MODIFIED)
 
-    async def _write_over(self, change: Change, want: Wanted, live: Body | None) -> None:
-        """Write where ``live`` was read; raises ApiError 409 when that is no longer there."""
+    async def _overwrite(self, change: Change, desired: DesiredObject, live: Body | None) -> None:
+        """Write over ``live``; raises ApiError 409 when that is no longer the stored object."""
         if live is not None and change.action is Action.RECREATE:
             await self._delete(change)
         if live is None or change.action is Action.RECREATE:
-            if not await self._created(want):
+            if not await self._create(desired):
                 raise ApiError(code=_CONFLICT, reason="AlreadyExists", message=str(change.key))
-        elif want.kind.mode is Mode.APPLY:
-            if cached_object.project(want.kind, live).handed_down:
-                await self._disinherit(want, live)
-            await self._patch(want, uid=live["metadata"]["uid"])
+        elif desired.kind.mode is Mode.APPLY:
+            if cached_object.from_body(desired.kind, live).controlled_by_namespace:
+                await self._adopt_from_namespace(desired, live)
+            await self._server_side_apply(desired, uid=live["metadata"]["uid"])
         else:
-            key = change.key
-            version = self.informers[key.kind].version
-            path = want.kind.path(key.namespace, key.name, version=version)
-            await self._send(want, "PUT", path, merged(want, live), query=self._query())
+            path = self._path(change.key)
+            await self._send(desired, "PUT", path, merged(desired, live), query=self._query())
 
-    async def _disinherit(self, want: Wanted, live: Body) -> None:
-        """Replace the owner and drop the annotations: an apply adds to both lists."""
-        taken = merged(want, live)["metadata"]
-        gone = dict.fromkeys(want.manifest.adopt_from_namespace or ())
+    async def _adopt_from_namespace(self, desired: DesiredObject, live: Body) -> None:
+        """Replace the owner and remove the annotations, which server-side apply cannot do."""
+        adopted = merged(desired, live)["metadata"]
+        removed = dict.fromkeys(desired.manifest.adopt_from_namespace or ())
         metadata = {
-            "uid": taken["uid"],
-            "resourceVersion": taken["resourceVersion"],
-            "labels": taken["labels"],
-            "annotations": {**(taken.get("annotations") or {}), **gone},
-            "ownerReferences": taken["ownerReferences"],
+            "uid": adopted["uid"],
+            "resourceVersion": adopted["resourceVersion"],
+            "labels": adopted["labels"],
+            "annotations": {**(adopted.get("annotations") or {}), **removed},
+            "ownerReferences": adopted["ownerReferences"],
         }
-        key = want.manifest.key
-        path = want.kind.path(key.namespace, key.name, version=self.informers[key.kind].version)
         await self.client.write(
-            "PATCH", path, {"metadata": metadata}, query=self._query(), content_type=MERGE_PATCH
+            "PATCH",
+            self._path(desired.manifest.key),
+            {"metadata": metadata},
+            query=self._query(),
+            content_type=MERGE_PATCH,
         )
 
-    async def _patch(self, want: Wanted, *, uid: str) -> None:
-        key = want.manifest.key
-        version = self.informers[key.kind].version
-        sent = want.body(api_version=want.kind.served(version))
+    async def _server_side_apply(self, desired: DesiredObject, *, uid: str) -> None:
+        key = desired.manifest.key
+        body = desired.body(api_version=desired.kind.served(self.informers[key.kind].version))
         if uid:
-            sent["metadata"]["uid"] = uid  # another object of this name is a conflict
-        path = want.kind.path(key.namespace, key.name, version=version)
+            body["metadata"]["uid"] = uid  # another object of this name is a conflict
         query = {**self._query(), "force": "true"}
-        await self._send(want, "PATCH", path, sent, query=query, content_type=APPLY_PATCH)
+        path = self._path(key)
+        await self._send(desired, "PATCH", path, body, query=query, content_type=APPLY_PATCH)
 
     async def _send(
         self,
-        want: Wanted,
+        desired: DesiredObject,
         method: str,
         path: str,
-        sent: Body,
+        body: Body,
         *,
         query: Mapping[str, str],
         content_type: str = JSON,
     ) -> None:
-        """Write, and let the informer know, so that the echo wakes nobody."""
-        key = want.manifest.key
+        """Write, and let the informer expect the event of the write."""
+        key = desired.manifest.key
         informer = self.informers[key.kind]
-        write = PendingWrite(want.digest, want.profile.uid, want.component)
+        write = PendingWrite(desired.digest, desired.profile.uid, desired.component)
         informer.expect(key.namespace, key.name, write)
-        answer: Body | None = None
+        stored: Body | None = None
         try:
-            answer = await self.client.write(
-                method, path, sent, query=query, content_type=content_type
+            stored = await self.client.write(
+                method, path, body, query=query, content_type=content_type
             )
         finally:
-            record = informer.settle(key.namespace, key.name, answer)
-        edited = want.manifest.create_only  # and so may hold anything
-        if record is not None and not edited and not in_shape(want, record):
-            # An admission webhook, or a manifest that does not state the server's defaults.
-            logger.warning("the cluster keeps another content than was written", object=str(key))
+            cached = informer.settle(key.namespace, key.name, stored)
+        edited = desired.manifest.create_only  # by users, and may have any content
+        if cached is not None and not edited and not in_sync(desired, cached):
+            # Or the manifest does not state the defaults of the API server.
+            logger.warning(
+                "the stored object differs from the object that was written;"
+                " check for a mutating webhook",
+                object=str(key),
+            )
 
     async def _delete(self, change: Change) -> None:
-        """Delete what the plan saw, and as it saw it; it is fine when it is gone already.
+        """Delete the planned object; return when it does not exist any more.
 
-        Raises ApiError 409 when it is another object by now, or was edited since.
+        Raises ApiError 409 when it was replaced or modified since.
         """
-        if change.planned is None:
-            raise ValueError(f"{change} was planned without an object")
-        key, (uid, version) = change.key, change.planned
-        seen = {"uid": uid, "resourceVersion": str(version)}
+        if change.precondition is None:
+            raise ValueError(f"{change} has no precondition: it was planned without an object")
+        key, (uid, version) = change.key, change.precondition
+        preconditions = {"uid": uid, "resourceVersion": str(version)}
         informer = self.informers[key.kind]
-        path = informer.kind.path(key.namespace, key.name, version=informer.version)
-        options = {"preconditions": seen, "propagationPolicy": "Background"}
+        options = {"preconditions": preconditions, "propagationPolicy": "Background"}
         informer.expect(key.namespace, key.name, None)
-        answer: Body | None = None
+        response: Body | None = None
         try:
-            answer = await self.client.write("DELETE", path, options)
+            response = await self.client.write("DELETE", self._path(key), options)
         except ApiError as error:
             if error.code != _NOT_FOUND:
                 raise
-            answer = {}
+            response = {}
         finally:
-            if answer is None or "deletionTimestamp" in answer.get("metadata", {}):
-                informer.settle(key.namespace, key.name, answer)
+            if response is None or "deletionTimestamp" in response.get("metadata", {}):
+                informer.settle(key.namespace, key.name, response)
             else:
                 informer.settle_deletion(key.namespace, key.name, uid)
 
     async def _read(self, key: Key) -> Body | None:
-        informer = self.informers[key.kind]
-        path = informer.kind.path(key.namespace, key.name, version=informer.version)
         try:
-            return await self.client.get(path)
+            return await self.client.get(self._path(key))
         except ApiError as error:
             if error.code == _NOT_FOUND:
                 return None
             raise
 
+    def _path(self, key: Key, *, name: str | None = None) -> str:
+        """Return the path of the object, or of its collection with an empty ``name``."""
+        informer = self.informers[key.kind]
+        name = key.name if name is None else name
+        return informer.kind.path(key.namespace, name, version=informer.version)
+
     def _query(self) -> dict[str, str]:
         return {"fieldManager": self.field_manager}
 
 
-async def _in_turn(
-    tries: Iterable[Coroutine[None, None, Change | Exception]],
+async def _sequentially(
+    attempts: Iterable[Coroutine[None, None, Change | Exception]],
 ) -> list[Change | Exception]:
-    """One after the other; where nobody answers, the rest need not wait for that as well."""
-    answers: list[Change | Exception] = []
-    for one in tries:
-        if answers and isinstance(answers[-1], UnreachableError):
-            one.close()
-            answers.append(answers[-1])
+    """One after the other; after an unreachable API server the rest is not attempted."""
+    results: list[Change | Exception] = []
+    for attempt in attempts:
+        if results and isinstance(results[-1], UnreachableError):
+            attempt.close()
+            results.append(results[-1])
         else:
-            answers.append(await one)
-    return answers
+            results.append(await attempt)
+    return results
 
 
-def merged(want: Wanted, live: Body) -> Body:
-    """The live object with our content, labels, annotations and owner reference.
+def merged(desired: DesiredObject, live: Body) -> Body:
+    """Return the live object with the desired content, labels, annotations and owner reference.
 
-    What others added to its metadata stays, but for barred annotations and another controller's
-    reference: an object has one controller, and the plan has found that we may be it.
+    What others added to its metadata stays, except stripped annotations and another controller's
+    reference: an object has one controller, and the plan has decided that the Profile is.
     """
+    manifest = desired.manifest
     metadata = dict(live["metadata"])
-    metadata["labels"] = {**(metadata.get("labels") or {}), **want.labels}
-    dropped = {*(want.manifest.adopt_from_namespace or ()), *want.manifest.stripped_annotations}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **desired.labels}
+    stripped = {*(manifest.adopt_from_namespace or ()), *manifest.stripped_annotations}
     before = metadata.get("annotations") or {}
-    kept = {key: value for key, value in before.items() if key not in dropped}
-    if kept or want.manifest.annotations:
-        metadata["annotations"] = {**kept, **want.manifest.annotations}
+    annotations = {key: value for key, value in before.items() if key not in stripped}
+    if annotations or manifest.annotations:
+        metadata["annotations"] = {**annotations, **manifest.annotations}
     else:
         metadata.pop("annotations", None)
-    stated = want.manifest.finalizers
-    if stated:
-        there = [name for name in metadata.get("finalizers") or () if name not in stated]
-        metadata["finalizers"] = [*there, *(name for name, needed in stated.items() if needed)]
-    others = [
+    if stated := manifest.finalizers:
+        others = [name for name in metadata.get("finalizers") or () if name not in stated]
+        metadata["finalizers"] = [*others, *(name for name, required in stated.items() if required)]
+    references = [
         reference
         for reference in metadata.get("ownerReferences") or ()
-        if reference.get("uid") != want.profile.uid and not reference.get("controller")
+        if reference.get("uid") != desired.profile.uid and not reference.get("controller")
     ]
-    metadata["ownerReferences"] = [*others, owner_reference(want.profile)]
-    if want.manifest.create_only:  # an object that users may edit is taken over as it is
+    metadata["ownerReferences"] = [*references, owner_reference(desired.profile)]
+    if manifest.create_only:  # users edit the content: it is adopted unchanged
         return {**live, "metadata": metadata}
-    rest = {key: value for key, value in live.items() if key not in want.kind.content}
-    return {**rest, "metadata": metadata, **want.manifest.content}
-
-
-def _failure(failed: Sequence[tuple[Change, Exception]], done: Iterable[Change]) -> Failed:
-    message = "; ".join(f"{change}: {error}" for change, error in failed)
-    return Failed(message, failed[0][1], ChangeSet(tuple(done)))
+    rest = {key: value for key, value in live.items() if key not in desired.kind.content}
+    return {**rest, "metadata": metadata, **manifest.content}

@@ -1,4 +1,4 @@
-"""What a reconcile would do, or did: the same value in logs, tests, events and on the terminal."""
+"""The changes of one reconcile: the same value in logs, tests, events and on the terminal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Action(Enum):
     CREATE = "create"
     UPDATE = "update"
     RECREATE = "recreate"
+    PRUNE = "prune"
+    """Deleted because it is no longer desired."""
     DELETE = "delete"
-    REMOVE = "remove"
-    """Deleted although it is not pruned: it is in the way of what goes or comes next."""
+    """Deleted because the controller requires it (``Desired.delete``)."""
     ADOPT = "adopt"
     UNCHANGED = "unchanged"
     PENDING = "pending"
@@ -30,13 +31,13 @@ WRITES = frozenset(set(Action) - {Action.UNCHANGED, Action.PENDING, Action.REFUS
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object and what happens to it; ``detail`` says why where that is not plain."""
+    """One object and what happens to it; ``detail`` is the reason where it is not obvious."""
 
     action: Action
     key: Key
     detail: str = ""
-    planned: tuple[str, int] | None = field(default=None, compare=False)
-    """UID and resourceVersion of the object that the plan saw, where it is to be deleted."""
+    precondition: tuple[str, int] | None = field(default=None, compare=False)
+    """UID and resourceVersion of the cached object, for a change that deletes it."""
 
     def __str__(self) -> str:
         """``Kind namespace/name action``, and the detail in brackets."""
@@ -50,15 +51,15 @@ class ChangeSet:
     changes: tuple[Change, ...] = ()
 
     def __iter__(self) -> Iterator[Change]:
-        """Each change."""
+        """Yield each change."""
         return iter(self.changes)
 
     def __len__(self) -> int:
-        """How many objects are spoken of, the unchanged ones included."""
+        """Return the number of objects, the unchanged ones included."""
         return len(self.changes)
 
     def __str__(self) -> str:
-        """A line for every object that is not simply unchanged."""
+        """One line for every object, except the unchanged ones without a detail."""
         return "\n".join(
             str(change)
             for change in self.changes
@@ -70,14 +71,26 @@ class ChangeSet:
         """Whether anything is written."""
         return any(change.action in WRITES for change in self.changes)
 
-    def of(self, *actions: Action) -> tuple[Change, ...]:
-        """The changes with one of these actions."""
+    def with_action(self, *actions: Action) -> tuple[Change, ...]:
+        """Return the changes with one of these actions."""
         return tuple(change for change in self.changes if change.action in actions)
 
     def counts(self) -> dict[str, int]:
-        """How often each action occurs; actions that do not occur are left out."""
+        """Return how often each action occurs; actions that do not occur are left out."""
         return dict(Counter(change.action.value for change in self.changes))
 
 
-NOTHING = ChangeSet()
-"""No object is spoken of."""
+NO_CHANGES = ChangeSet()
+
+
+class ApplyError(Exception):
+    """Some changes of a profile failed; the others were made."""
+
+    def __init__(self, message: str, cause: Exception, changes: ChangeSet = NO_CHANGES) -> None:
+        """``message`` lists every failed change, ``cause`` is the first error.
+
+        ``changes`` are those that were made.
+        """
+        super().__init__(message)
+        self.cause = cause
+        self.changes = changes

@@ -1,4 +1,4 @@
-"""Whose a namespace is. Pure; the rule that keeps one tenant's controller out of another's."""
+"""Which Profile a namespace belongs to, so that nothing is written to another tenant. Pure."""
 
 from __future__ import annotations
 
@@ -6,49 +6,52 @@ from enum import Enum
 
 from controllers.profiles import Profile
 from controllers.runtime.objects import cached_object
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 
 PART_OF = {"app.kubernetes.io/part-of": "kubeflow-profile"}
 OWNER_ANNOTATION = "owner"
 
 
-class Standing(Enum):
-    """How a namespace stands to the Profile of its name."""
+class NamespaceOwnership(Enum):
+    """The relation of a namespace to the Profile of its name."""
 
-    ABSENT = "it does not exist (yet)"
+    NOT_FOUND = "it does not exist (yet)"
     TERMINATING = "it is being deleted"
     OWNED = "the Profile controls it"
-    ADOPTED = "it existed before, names the same owner, and the operator lets us serve such ones"
+    ADOPTED = "it existed before, names the same owner, and adoption of such namespaces is enabled"
     FOREIGN = "it exists, and the Profile does not control it"
 
-    def sentence(self, profile: Profile) -> str:
-        """What to tell the person who made the Profile."""
-        return (
-            f"namespace {profile.namespace} is not controlled by Profile {profile.name} "
-            f"(it has no controller owner reference with UID {profile.uid}): nothing is written "
-            "there; rename the Profile, or let Kubeflow's profile-controller make the namespace"
-        )
 
+def ownership_of(
+    profile: Profile, namespace: CachedObject | None, *, adopted: bool
+) -> NamespaceOwnership:
+    """Return the relation of the cached namespace to the Profile.
 
-def standing_of(profile: Profile, namespace: Record | None, *, adopted: bool) -> Standing:
-    """How the namespace, as an informer remembers it, stands to the Profile.
-
-    ``adopted`` lets a namespace count that has no controller, the label of Kubeflow's namespaces
-    and the annotation ``owner`` with the Profile's owner.
+    ``adopted`` includes a namespace that has no controller, the label of Kubeflow's namespaces and
+    the annotation ``owner`` with the Profile's owner.
     """
     if namespace is None:
-        return Standing.ABSENT
-    ours = namespace.owner == profile.uid
-    if not ours and not (adopted and _is_adopted(profile, namespace)):
-        return Standing.FOREIGN
+        return NamespaceOwnership.NOT_FOUND
+    owned = namespace.owner_uid == profile.uid
+    if not owned and not (adopted and _is_adopted(profile, namespace)):
+        return NamespaceOwnership.FOREIGN
     if namespace.deleting:
-        return Standing.TERMINATING
-    return Standing.OWNED if ours else Standing.ADOPTED
+        return NamespaceOwnership.TERMINATING
+    return NamespaceOwnership.OWNED if owned else NamespaceOwnership.ADOPTED
 
 
-def _is_adopted(profile: Profile, namespace: Record) -> bool:
+def not_owned_message(profile: Profile) -> str:
+    """Return the message for the person who created the Profile."""
     return (
-        not namespace.owned
+        f"namespace {profile.namespace} is not controlled by Profile {profile.name} "
+        f"(it has no controller owner reference with UID {profile.uid}): nothing is written "
+        "there; rename the Profile, or let Kubeflow's profile-controller create the namespace"
+    )
+
+
+def _is_adopted(profile: Profile, namespace: CachedObject) -> bool:
+    return (
+        not namespace.has_owner
         and cached_object.includes(namespace.labels, PART_OF)
         and bool(profile.owner.name)
         and cached_object.includes(namespace.annotations, {OWNER_ANNOTATION: profile.owner.name})

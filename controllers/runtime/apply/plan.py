@@ -1,4 +1,4 @@
-"""Plan: compare what is wanted with what the informers remember. Pure; for all controllers."""
+"""Plan: compare the desired objects with the cached ones. Pure; the same for all controllers."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from controllers.manifests import Body, Key, Manifest, stamped_labels, to_body
 from controllers.profiles import Profile
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
 from controllers.runtime.objects import cached_object, compare, managed_fields
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
 
 
-class Memory(Protocol):
-    """What the plan needs of an informer."""
+class Store(Protocol):
+    """Read access to the cached objects of one kind."""
 
-    def get(self, namespace: str, name: str) -> Record | None:
-        """The record of one object."""
+    def get(self, namespace: str, name: str) -> CachedObject | None:
+        """Return one object, or None."""
 
-    def by_owner(self, namespace: str, uid: str) -> Iterable[tuple[str, str, Record]]:
-        """Namespace, name and record of what a Profile controls."""
+    def by_owner(self, namespace: str, uid: str) -> Iterable[tuple[str, str, CachedObject]]:
+        """Return namespace, name and object of everything that a Profile controls."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A manifest made ready to compare and to send, for one profile and controller."""
+class DesiredObject:
+    """A manifest with what the comparison and the request need, for one profile and controller."""
 
     manifest: Manifest
     kind: Kind
@@ -34,12 +34,12 @@ class Wanted:
     component: str
     labels: Mapping[str, str]
     digest: bytes
-    fixed: bytes
-    siblings: Collection[str] = ()
-    """The names of all controllers; empty where they are not known."""
+    immutable_digest: bytes
+    controllers: Collection[str] = ()
+    """The names of all controllers; empty when they are not known."""
 
     def body(self, *, api_version: str = "") -> Body:
-        """The object as it is sent."""
+        """Return the object as it is sent."""
         return to_body(
             self.manifest,
             api_version=api_version or self.kind.api_version,
@@ -48,21 +48,21 @@ class Wanted:
         )
 
 
-def wanted(
-    manifest: Manifest, profile: Profile, component: str, siblings: Collection[str] = ()
-) -> Wanted:
-    """The manifest with what the comparison needs. Raises KeyError for a kind not in the table."""
+def desired_object(
+    manifest: Manifest, profile: Profile, component: str, controllers: Collection[str] = ()
+) -> DesiredObject:
+    """Return the manifest with its digests. Raises KeyError for a kind that is not in the table."""
     kind = KINDS[manifest.kind]
     content = {key: value for key, value in manifest.content.items() if value is not None}
-    return Wanted(
+    return DesiredObject(
         manifest=manifest,
         kind=kind,
         profile=profile,
         component=component,
         labels=stamped_labels(manifest, component),
         digest=b"" if kind.mode is Mode.APPLY else cached_object.digest(kind, content),
-        fixed=cached_object.fixed(kind, content),
-        siblings=siblings,
+        immutable_digest=cached_object.immutable_digest(kind, content),
+        controllers=controllers,
     )
 
 
@@ -71,211 +71,224 @@ def plan(
     *,
     profile: Profile,
     component: str,
-    memories: Mapping[str, Memory],
+    stores: Mapping[str, Store],
     namespaces: Collection[str] = (),
-    siblings: Collection[str] = (),
+    controllers: Collection[str] = (),
     retain: Collection[Key] = (),
     delete: Collection[Key] = (),
-) -> tuple[ChangeSet, dict[Key, Wanted]]:
-    """What must change so that the profile has exactly these manifests of this controller.
+) -> tuple[ChangeSet, dict[Key, DesiredObject]]:
+    """Return the changes after which the profile has exactly these manifests of this controller.
 
-    ``memories`` has an entry for every kind that the controller owns or may remove objects of.
-    Nothing outside the profile's namespace, cluster-scoped kinds and ``namespaces`` is ever
-    planned: a manifest elsewhere raises ValueError, as does a removal outside the first two; an
-    owned object elsewhere is left alone.
+    ``stores`` has an entry for every kind that the controller owns or may delete.
+
+    Only the profile's namespace, cluster-scoped objects and ``namespaces`` are planned. A manifest
+    elsewhere raises ValueError, as does a key of ``delete`` outside the first two; an owned object
+    elsewhere is left alone.
     """
     allowed = {profile.namespace, "", *namespaces}
-    wants = {}
+    objects = {}
     changes = []
     for manifest in manifests:
         if manifest.namespace not in allowed:
             message = f"{manifest.key} is outside the namespace of profile {profile.name}"
             raise ValueError(message)
-        record = memories[manifest.kind].get(manifest.namespace, manifest.name)
-        if record is None and manifest.update_only:
+        cached = stores[manifest.kind].get(manifest.namespace, manifest.name)
+        if cached is None and manifest.update_only:
             continue
-        want = wanted(manifest, profile, component, siblings)
-        wants[manifest.key] = want
-        changes.append(judge(want, record))
-    changes += _removals(delete, memories, wants, {profile.namespace, ""})
-    changes += _prune(profile, component, memories, {*wants, *retain, *delete}, allowed)
-    return ChangeSet(tuple(changes)), wants
+        desired = desired_object(manifest, profile, component, controllers)
+        objects[manifest.key] = desired
+        changes.append(decide(desired, cached))
+    changes += _deletions(delete, stores, objects, {profile.namespace, ""})
+    changes += _prunes(profile, component, stores, {*objects, *retain, *delete}, allowed)
+    return ChangeSet(tuple(changes)), objects
 
 
-def judge(want: Wanted, record: Record | None) -> Change:
-    """What must happen to one wanted object, given what is there: the first rule that speaks."""
-    if record is None:
-        absent = want.manifest.update_only
-        return Change(Action.UNCHANGED if absent else Action.CREATE, want.manifest.key)
-    decided = _first_change(_WRITE_RULES, want, record) or _first_change(
-        _CONTENT_RULES, want, record
+def decide(desired: DesiredObject, cached: CachedObject | None) -> Change:
+    """Return the change of one desired object: the first predicate with a verdict decides."""
+    if cached is None:
+        action = Action.UNCHANGED if desired.manifest.update_only else Action.CREATE
+        return Change(action, desired.manifest.key)
+    return (
+        blocked_write(desired, cached)
+        or _first_verdict(_CONTENT_PREDICATES, desired, cached)
+        or Change(Action.UNCHANGED, desired.manifest.key)
     )
-    return decided or Change(Action.UNCHANGED, want.manifest.key)
 
 
-def blocked_write(want: Wanted, record: Record | None) -> Change | None:
+def blocked_write(desired: DesiredObject, cached: CachedObject | None) -> Change | None:
     """Return the change if the plan does not write this object whatever its content is, else None.
 
     Its action is UNCHANGED (the object is paused), PENDING or REFUSED.
     """
-    return None if record is None else _first_change(_WRITE_RULES, want, record)
+    return None if cached is None else _first_verdict(_WRITE_PREDICATES, desired, cached)
 
 
-def _first_change(rules: Iterable[_Rule], want: Wanted, record: Record) -> Change | None:
-    for rule in rules:
-        verdict = rule(want, record)
+def _first_verdict(
+    predicates: Iterable[_Predicate], desired: DesiredObject, cached: CachedObject
+) -> Change | None:
+    for predicate in predicates:
+        verdict = predicate(desired, cached)
         if verdict is not None:
             action, detail = verdict
-            return Change(action, want.manifest.key, detail, (record.uid, record.version))
+            precondition = (cached.uid, cached.resource_version)
+            return Change(action, desired.manifest.key, detail, precondition)
     return None
 
 
 Verdict = tuple[Action, str] | None
-_Rule = Callable[[Wanted, Record], Verdict]
+_Predicate = Callable[[DesiredObject, CachedObject], Verdict]
 
 
-def _paused(_want: Wanted, record: Record) -> Verdict:
-    return (Action.UNCHANGED, "paused by its annotation") if record.paused else None
+def _is_paused(_desired: DesiredObject, cached: CachedObject) -> Verdict:
+    return (Action.UNCHANGED, "paused by its annotation") if cached.paused else None
 
 
-def _on_its_way_out(want: Wanted, record: Record) -> Verdict:
-    if record.deleting:
-        return Action.PENDING, "is being deleted; made anew when it is gone"
-    if record.owner_name == want.profile.name and record.owner != want.profile.uid:
-        gone = "belongs to an earlier Profile of this name; the garbage collector removes it"
-        return Action.PENDING, gone
+def _is_being_deleted(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    if cached.deleting:
+        return Action.PENDING, "is being deleted; will be recreated"
+    if cached.owner_name == desired.profile.name and cached.owner_uid != desired.profile.uid:
+        detail = "belongs to an earlier Profile of this name; the garbage collector deletes it"
+        return Action.PENDING, detail
     return None
 
 
-def _another_controllers(want: Wanted, record: Record) -> Verdict:
-    other = record.component not in (None, want.component) and not record.relabelled
-    # A text that names no controller was put there by hand, and is put right again.
-    if other and (not want.siblings or record.component in want.siblings):
-        return Action.REFUSED, f"is kept by controller {record.component}"
+def _has_another_controller(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    other = cached.component not in (None, desired.component) and not cached.mislabelled
+    # A label that names no controller was edited by hand: it is corrected.
+    if other and (not desired.controllers or cached.component in desired.controllers):
+        return Action.REFUSED, f"is managed by controller {cached.component}"
     return None
 
 
-def _another_owners(want: Wanted, record: Record) -> Verdict:
-    if not record.owned or record.owner == want.profile.uid or _inherits(want, record):
+def _has_another_owner(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    owned = cached.owner_uid == desired.profile.uid
+    if not cached.has_owner or owned or _is_adopted_from_namespace(desired, cached):
         return None
-    by = f"Profile {record.owner_name}" if record.owner else "another owner"
-    return Action.REFUSED, f"exists and belongs to {by}; rename or delete it"
+    owner = f"Profile {cached.owner_name}" if cached.owner_uid else "another owner"
+    return Action.REFUSED, f"exists and belongs to {owner}; rename or delete it"
 
 
-def _nobodys(want: Wanted, record: Record) -> Verdict:
-    if record.owned or record.component == want.component or want.manifest.adoptable:
+def _has_no_owner(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    labelled = cached.component == desired.component
+    if cached.has_owner or labelled or desired.manifest.adoptable:
         return None
-    return Action.REFUSED, "exists and was not made by us; rename or delete it"
+    return Action.REFUSED, "exists and is not managed by profiles-controller; rename or delete it"
 
 
-def _inherits(want: Wanted, record: Record) -> bool:
-    return record.handed_down and want.manifest.adopt_from_namespace is not None
+def _is_adopted_from_namespace(desired: DesiredObject, cached: CachedObject) -> bool:
+    return cached.controlled_by_namespace and desired.manifest.adopt_from_namespace is not None
 
 
-def _users_to_edit(want: Wanted, record: Record) -> Verdict:
-    if not want.manifest.create_only:
+def _is_create_only(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    if not desired.manifest.create_only:
         return None
-    # Users edit the content; without our marks it could neither be found again nor delete.
-    return _not_yet_marked(want, record) or (Action.UNCHANGED, "")
+    # Users edit the content. Without labels and owner the object could not be found or pruned.
+    return _is_not_adopted(desired, cached) or (Action.UNCHANGED, "")
 
 
-def _immutable(want: Wanted, record: Record) -> Verdict:
-    if record.fixed == want.fixed:
+def _has_another_immutable_part(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    if cached.immutable_digest == desired.immutable_digest:
         return None
-    return Action.RECREATE, f"{' and '.join(want.kind.immutable)} cannot change"
+    fields = desired.kind.immutable
+    return (
+        Action.RECREATE,
+        f"{' and '.join(fields)} {'is' if len(fields) == 1 else 'are'} immutable",
+    )
 
 
-def _not_yet_marked(want: Wanted, record: Record) -> Verdict:
-    marked = record.owner == want.profile.uid and record.component is not None
-    return None if marked else (Action.ADOPT, "")
+def _is_not_adopted(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    adopted = cached.owner_uid == desired.profile.uid and cached.component is not None
+    return None if adopted else (Action.ADOPT, "")
 
 
-def _out_of_shape(want: Wanted, record: Record) -> Verdict:
-    return None if in_shape(want, record) else (Action.UPDATE, "")
+def _is_out_of_sync(desired: DesiredObject, cached: CachedObject) -> Verdict:
+    return None if in_sync(desired, cached) else (Action.UPDATE, "")
 
 
-_WRITE_RULES: Sequence[_Rule] = (
-    _paused,
-    _on_its_way_out,
-    _another_controllers,
-    _another_owners,
-    _nobodys,
+_WRITE_PREDICATES: Sequence[_Predicate] = (
+    _is_paused,
+    _is_being_deleted,
+    _has_another_controller,
+    _has_another_owner,
+    _has_no_owner,
 )
 """Whether the object may be written, in this order."""
-_CONTENT_RULES: Sequence[_Rule] = (
-    _users_to_edit,
-    _immutable,
-    _not_yet_marked,
-    _out_of_shape,
+_CONTENT_PREDICATES: Sequence[_Predicate] = (
+    _is_create_only,
+    _has_another_immutable_part,
+    _is_not_adopted,
+    _is_out_of_sync,
 )
 """Whether the object must be recreated or updated, in this order."""
 
 
-def in_shape(want: Wanted, record: Record) -> bool:
-    """Whether the object has everything that we state of it."""
-    if not cached_object.includes(record.labels, want.labels):
+def in_sync(desired: DesiredObject, cached: CachedObject) -> bool:
+    """Whether the object has everything that the manifest states."""
+    manifest = desired.manifest
+    if not cached_object.includes(cached.labels, desired.labels):
         return False
-    if not cached_object.includes(record.annotations, want.manifest.annotations):
+    if not cached_object.includes(cached.annotations, manifest.annotations):
         return False
-    if any(key in want.manifest.stripped_annotations for key, _ in record.annotations):
+    if any(key in manifest.stripped_annotations for key, _ in cached.annotations):
         return False
-    stated = want.manifest.finalizers.items()
-    if any((name in record.finalizers) is not needed for name, needed in stated):
+    finalizers = manifest.finalizers.items()
+    if any((name in cached.finalizers) is not required for name, required in finalizers):
         return False
-    if record.content is None:
-        return record.digest == want.digest
+    if cached.content is None:
+        return cached.digest == desired.digest
     return compare.contains(
-        want.kind, record.content, want.manifest.content
-    ) and managed_fields.states_all(want.body(), record.applied)
+        desired.kind, cached.content, manifest.content
+    ) and managed_fields.states_all(desired.body(), cached.applied_fields)
 
 
-def _is_ours(record: Record, component: str) -> bool:
-    """By our labels, or by the list of an older suite's objects; others are only watched."""
-    if record.component is None:
-        return component in record.legacy
-    return record.component == component and not record.relabelled
+def _is_owned_by(component: str, cached: CachedObject) -> bool:
+    """By its labels, or as a legacy object (``Owned.adopt_legacy``)."""
+    if cached.component is None:
+        return component in cached.legacy_for
+    return cached.component == component and not cached.mislabelled
 
 
-def _removals(
+def _deletions(
     delete: Iterable[Key],
-    memories: Mapping[str, Memory],
-    wants: Collection[Key],
+    stores: Mapping[str, Store],
+    objects: Collection[Key],
     allowed: Collection[str],
 ) -> Iterator[Change]:
     for key in delete:
-        if key in wants or key.namespace not in allowed:
+        if key in objects or key.namespace not in allowed:
             raise ValueError(
                 f"{key} is in Desired.delete, but it is desired or outside the profile"
             )
-        record = memories[key.kind].get(key.namespace, key.name)
-        if record is None:
+        cached = stores[key.kind].get(key.namespace, key.name)
+        if cached is None:
             continue
-        if record.paused:
+        if cached.paused:
             yield Change(Action.UNCHANGED, key, "paused by its annotation")
-        elif record.deleting:
+        elif cached.deleting:
             yield Change(Action.PENDING, key, "is being deleted")
         else:
-            yield Change(Action.REMOVE, key, "", (record.uid, record.version))
+            yield Change(Action.DELETE, key, "", (cached.uid, cached.resource_version))
 
 
-def _prune(
+def _prunes(
     profile: Profile,
     component: str,
-    memories: Mapping[str, Memory],
-    kept: Collection[Key],
+    stores: Mapping[str, Store],
+    retain: Collection[Key],
     allowed: Collection[str],
 ) -> Iterator[Change]:
-    for kind, memory in memories.items():
-        for namespace, name, record in memory.by_owner(profile.namespace, profile.uid):
+    for kind, store in stores.items():
+        for namespace, name, cached in store.by_owner(profile.namespace, profile.uid):
             key = Key(kind, namespace, name)
             if (
-                not _is_ours(record, component)
-                or key in kept
+                not _is_owned_by(component, cached)
+                or key in retain
                 or namespace not in allowed
-                or record.deleting
+                or cached.deleting
             ):
                 continue
-            if record.paused:
+            if cached.paused:
                 yield Change(Action.UNCHANGED, key, "paused by its annotation")
             else:
-                yield Change(Action.DELETE, key, "no longer wanted", (record.uid, record.version))
+                precondition = (cached.uid, cached.resource_version)
+                yield Change(Action.PRUNE, key, "no longer desired", precondition)

@@ -10,7 +10,7 @@ import sys
 from typing import NamedTuple
 
 from controllers.manifests import Body
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 
 _MAX_VERSIONS = 2000
 """More than arrive between the response to a write and its event."""
@@ -92,7 +92,7 @@ class Expectations:
         """Whether a deletion of this object is pending."""
         return self._writes.get((namespace, name), ()) is None
 
-    def matches(self, namespace: str, name: str, cached: Record, *, by_digest: bool) -> bool:
+    def matches(self, namespace: str, name: str, cached: CachedObject, *, by_digest: bool) -> bool:
         """Whether an event is the result of the pending write.
 
         Without ``by_digest`` (kinds that others write to as well) the content is not known before
@@ -103,7 +103,7 @@ class Expectations:
         expected = self._writes[namespace, name]
         if expected is None:
             return cached.deleting
-        return by_digest and expected == (cached.digest, cached.owner, cached.component)
+        return by_digest and expected == (cached.digest, cached.owner_uid, cached.component)
 
     def add_tombstone(self, uid: str, version: int = _ANY_VERSION) -> None:
         """Ignore events of this object up to a resourceVersion."""

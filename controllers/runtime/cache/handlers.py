@@ -6,7 +6,7 @@ from typing import Protocol
 
 from controllers.manifests import Body
 from controllers.runtime.cache.subscriptions import Subscription
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import Kind
 from controllers.runtime.workqueue import Priority
 
@@ -41,8 +41,8 @@ class EventHandler:
         self,
         namespace: str,
         name: str,
-        before: Record | None,
-        after: Record | None,
+        before: CachedObject | None,
+        after: CachedObject | None,
         body: Body | None = None,
     ) -> None:
         """Handle a change: None stands for an object that is absent before or after it.
@@ -56,12 +56,12 @@ class EventHandler:
                 self._enqueue_for_owners(namespace, cached)
         self._enqueue_for_watches(namespace, name, before, after, body)
 
-    def _enqueue_for_owners(self, namespace: str, cached: Record) -> None:
+    def _enqueue_for_owners(self, namespace: str, cached: CachedObject) -> None:
         owners = self._subscription.owners
         component = cached.component
         # An unowned object without a transformed value is cached for its name alone: it blocks the
         # creation of an object of that name.
-        if not (cached.owner or component or cached.kept is None):
+        if not (cached.owner_uid or component or cached.transformed is None):
             return
         profile = cached.owner_name or namespace
         for controller in [component] if component in owners else owners:
@@ -71,12 +71,12 @@ class EventHandler:
         self,
         namespace: str,
         name: str,
-        before: Record | None,
-        after: Record | None,
+        before: CachedObject | None,
+        after: CachedObject | None,
         body: Body | None,
     ) -> None:
-        old = (before.kept if before else None) or {}
-        new = (after.kept if after else None) or {}
+        old = (before.transformed if before else None) or {}
+        new = (after.transformed if after else None) or {}
         for controller, watch in self._subscription.watches.items():
             if old.get(controller) == new.get(controller):
                 continue
@@ -85,8 +85,8 @@ class EventHandler:
                 profiles = {*watch.map(event)}
             else:  # a deleted object cannot be mapped any more
                 profiles = {
-                    *(before.concerns if before else ()),
-                    *(after.concerns if after else ()),
+                    *(before.profiles if before else ()),
+                    *(after.profiles if after else ()),
                 }
             if not profiles:
                 self._notify(controller)

@@ -20,7 +20,7 @@ from controllers.runtime.cache.store import Store, key_of
 from controllers.runtime.cache.subscriptions import Subscription, subscriptions
 from controllers.runtime.client.client import Client
 from controllers.runtime.controller import AnyController
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -111,7 +111,7 @@ class Informer:
         self.expectations.expect(namespace, name, write)
         self._recent.pop((namespace, name), None)
 
-    def settle(self, namespace: str, name: str, body: Body | None) -> Record | None:
+    def settle(self, namespace: str, name: str, body: Body | None) -> CachedObject | None:
         """Cache the response to a write (None: the request failed) and return what is cached."""
         self.expectations.settle(namespace, name)
         if body is None:
@@ -129,12 +129,14 @@ class Informer:
             self.expectations.versions.add(metadata["resourceVersion"])
         return cached
 
-    def _settle_late(self, namespace: str, name: str, known: Record, body: Body) -> Record | None:
+    def _settle_late(
+        self, namespace: str, name: str, known: CachedObject, body: Body
+    ) -> CachedObject | None:
         """Handle a response that arrives after its event: enqueue if others edited since."""
-        if known.version == int(body["metadata"]["resourceVersion"]):
+        if known.resource_version == int(body["metadata"]["resourceVersion"]):
             return known
         written = self._subscription.transform(self.kind, body)
-        if written is not None and not written.same(known):
+        if written is not None and not written.equivalent(known):
             self._handler.changed(namespace, name, written, known)
         return written
 
@@ -162,14 +164,14 @@ class Informer:
             return
         self._recent.pop((namespace, name), None)
         cached = self._subscription.transform(self.kind, body)
-        if cached is None or (cached.owner and not self._in_shard(cached.owner)):
+        if cached is None or (cached.owner_uid and not self._in_shard(cached.owner_uid)):
             if before is not None:
                 self._delete(namespace, name)
             return
         if self.expectations.is_tombstoned(body["metadata"]):
             return
         self.store.upsert(namespace, name, cached)
-        if before is not None and before.same(cached):
+        if before is not None and before.equivalent(cached):
             return
         by_digest = self.kind.mode is not Mode.APPLY
         if not self.synced or self.expectations.matches(
@@ -201,7 +203,7 @@ class Informer:
         self.expectations.versions.resume()
         for namespace, name, cached in self.store:
             # A later version was written by this process since.
-            if name not in listed.get(namespace, ()) and cached.version <= version:
+            if name not in listed.get(namespace, ()) and cached.resource_version <= version:
                 self._delete(namespace, name)
         if not self.synced:
             self.synced = True
@@ -226,9 +228,11 @@ class Informer:
             self._handler.changed(namespace, name, before, None)
 
 
-def _is_known(before: Record, metadata: Body) -> bool:
+def _is_known(before: CachedObject, metadata: Body) -> bool:
     """Whether an event or a response is not newer than the cached object."""
-    return before.uid == metadata["uid"] and before.version >= int(metadata["resourceVersion"])
+    return before.uid == metadata["uid"] and before.resource_version >= int(
+        metadata["resourceVersion"]
+    )
 
 
 def new_informers(

@@ -9,7 +9,7 @@ from typing import Any
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key
 from controllers.runtime.controller import AnyController, Owned, Watch
 from controllers.runtime.objects import cached_object
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import Kind
 
 
@@ -49,14 +49,14 @@ class Subscription:
 
     def selectors(self, kind: Kind) -> dict[str, str]:
         """Return the query parameters that select the objects."""
-        fields = [f"metadata.name={self.name}" if self.name else "", kind.unread]
+        fields = [f"metadata.name={self.name}" if self.name else "", kind.field_selector]
         selectors = {
             "labelSelector": self.label_selector,
             "fieldSelector": ",".join(filter(None, fields)),
         }
         return {name: value for name, value in selectors.items() if value}
 
-    def transform(self, kind: Kind, body: Body) -> Record | None:
+    def transform(self, kind: Kind, body: Body) -> CachedObject | None:
         """Return what is cached of an object; None where no controller needs it."""
         metadata = body["metadata"]
         labels = metadata.get("labels") or {}
@@ -70,15 +70,15 @@ class Subscription:
             transformed = {n: value for n, value in values.items() if value is not None} or None
         legacy = () if ours else self._legacy(metadata)
         if ours or transformed or self.all_objects or legacy:
-            cached = cached_object.project(kind, body, transformed, legacy)
+            cached = cached_object.from_body(kind, body, transformed, legacy)
             return cached if kind.namespaced or not transformed else self._mapped(cached, body)
         return None
 
-    def _mapped(self, cached: Record, body: Body) -> Record:
+    def _mapped(self, cached: CachedObject, body: Body) -> CachedObject:
         """Add the Profiles that the map functions return for a cluster-scoped object."""
-        watches = [self.watches[name] for name in cached.kept or ()]
+        watches = [self.watches[name] for name in cached.transformed or ()]
         names = {name for watch in watches for name in watch.map(body)}
-        return replace(cached, concerns=tuple(sorted(names)))
+        return replace(cached, profiles=tuple(sorted(names)))
 
     def _legacy(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(

@@ -29,7 +29,7 @@ from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Reconciler
-from controllers.runtime.reconcile.reports import Report
+from controllers.runtime.reconcile.result import Report
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -129,7 +129,7 @@ async def _reconcile(
             profile = manager.profiles.get(name)
             if profile is None or profile.deleting:
                 return None
-            return profile_result(await reconciler.reconcile_and_tell(profile))
+            return profile_result(await reconciler.reconcile_and_report(profile))
 
     reconciles = [reconcile(one, name) for name in names for one in manager.reconcilers.values()]
     return [result for result in await asyncio.gather(*reconciles) if result is not None]
@@ -153,7 +153,7 @@ def _result_kind(report: Report) -> ResultKind:
         return ResultKind.PAUSED
     if outcome.retry:
         return ResultKind.FAILED
-    if outcome.reason == "NamespaceNotOwned" or report.changes.of(Action.REFUSED):
+    if outcome.reason == "NamespaceNotOwned" or report.changes.with_action(Action.REFUSED):
         return ResultKind.REFUSED
     if report.findings and not outcome.ready:
         return ResultKind.ACTION_REQUIRED

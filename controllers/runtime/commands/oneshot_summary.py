@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from controllers.runtime.apply.changeset import NOTHING, ChangeSet
+from controllers.runtime.apply.changeset import NO_CHANGES, ChangeSet
 
 
 class ResultKind(Enum):
@@ -38,7 +38,7 @@ class ProfileResult:
     controller: str
     result: ResultKind
     message: str
-    changes: ChangeSet = NOTHING
+    changes: ChangeSet = NO_CHANGES
     seconds: float = 0.0
 
 

@@ -24,7 +24,7 @@ from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
-from controllers.runtime.reconcile.reconciler import Reconciler, World
+from controllers.runtime.reconcile.reconciler import Context, Reconciler
 from controllers.runtime.status.conditions import ConditionWriter
 from controllers.runtime.status.events import EventRecorder
 from controllers.runtime.workqueue import Priority
@@ -77,7 +77,7 @@ class Manager:
         if not options.dry_run:
             conditions = ConditionWriter(low_priority, self.profiles, clock=clock)
             recorder = EventRecorder(low_priority, clock=clock, identity=socket.gethostname())
-        self.world = World(
+        self.context = Context(
             client=client,
             low_priority_client=low_priority,
             profiles=self.profiles,
@@ -87,19 +87,18 @@ class Manager:
             recorder=recorder,
             clock=clock,
             adopted_namespaces=options.adopted_namespaces,
-            known=options.controller_names,
+            controllers=options.controller_names,
         )
-        metrics.informers.update(self.informers)
-        metrics.recorder = recorder
+        metrics.register_informers(self.informers)
+        if recorder is not None:
+            metrics.register_recorder(recorder)
         self.reconcilers = {
-            controller.name: Reconciler(controller, settings, self.world)
+            controller.name: Reconciler(controller, settings, self.context)
             for controller, settings in controllers
         }
-        metrics.externals.update(
-            (name, one.external)
-            for name, one in self.reconcilers.items()
-            if one.external is not None
-        )
+        for name, reconciler in self.reconcilers.items():
+            if reconciler.external is not None:
+                metrics.register_external(name, reconciler.external)
         self.garbage_collectors = [
             GarbageCollector(
                 one.controller, one.external, self._profile_gone, resync=options.resync
@@ -108,7 +107,9 @@ class Manager:
             if one.controller.external and one.controller.external.collect_garbage
         ]
         for name, reconciler in self.reconcilers.items():
-            metrics.prepare(name, [own.kind for own in reconciler.owned], options.workers)
+            metrics.register_controller(
+                name, [own.kind for own in reconciler.owned], options.workers
+            )
         self.watch = ProfileWatch(client.config, self.profiles, clock=clock)
         self.health = Health(
             self.profiles, self.watch, self.informers, self.reconcilers, options, clock=clock
@@ -152,8 +153,8 @@ class Manager:
             reconciler.forget(name)
         for collector in self.garbage_collectors:
             collector.profile_deleted()
-        if self.world.conditions is not None:
-            self.world.conditions.forget(name)
+        if self.context.conditions is not None:
+            self.context.conditions.forget(name)
 
     def _profile_gone(self, name: str, uid: str) -> bool:
         profile = self.profiles.get(name)
@@ -170,8 +171,8 @@ class Manager:
         self._recovered_at = self._clock()
         for reconciler in self.reconcilers.values():
             reconciler.queue.retry_now()
-        if self.world.conditions is not None:
-            self.world.conditions.retry_now()
+        if self.context.conditions is not None:
+            self.context.conditions.retry_now()
 
     def _notify(self, controller: str) -> None:
         external = self.reconcilers[controller].external
@@ -214,10 +215,10 @@ class Manager:
     def start_workers(self) -> None:
         """Start to reconcile, beginning with every Profile, and to write status."""
         self._spawn(self._resync(), "resync")
-        if self.world.conditions is not None:
-            self._spawn(self.world.conditions.run(), "conditions")
-        if self.world.recorder is not None:
-            self._spawn(self.world.recorder.run(), "events")
+        if self.context.conditions is not None:
+            self._spawn(self.context.conditions.run(), "conditions")
+        if self.context.recorder is not None:
+            self._spawn(self.context.recorder.run(), "events")
         if not self._options.dry_run:
             for collector in self.garbage_collectors:
                 self._spawn(collector.run(), f"garbage collector {collector.controller}")
@@ -256,10 +257,10 @@ class Manager:
 
     async def flush_status(self) -> None:
         """Attempt every pending write of a condition or an event."""
-        if self.world.conditions is not None:
-            await self.world.conditions.flush()
-        if self.world.recorder is not None:
-            await self.world.recorder.flush()
+        if self.context.conditions is not None:
+            await self.context.conditions.flush()
+        if self.context.recorder is not None:
+            await self.context.recorder.flush()
 
     async def _resync(self) -> None:
         while True:

@@ -126,5 +126,5 @@ def _leader_elector(
         client.config,
         options.leader_election,
         [lease_name(controller.name, options.shard) for controller, _ in controllers],
-        lambda name, leading: metrics.lead(name, leading=leading),
+        lambda name, leading: metrics.observe_leadership(name, leading=leading),
     )

@@ -1,4 +1,4 @@
-"""How two contents are compared: normalised, and of a merge kind on what we state of it. Pure."""
+"""Compares contents: normalised, and for mode APPLY on the stated fields only. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from controllers.runtime.objects.kinds import Kind
 
 
 def normalise(kind: Kind, content: Mapping[str, Any]) -> Body:
-    """The content with nulls left out, quantities by value, and empties dropped where allowed."""
+    """Return the content without nulls and ignorable empty values, and quantities by value."""
     result: Body = _without_nulls(content)
-    for path in kind.empties:
+    for path in kind.empty_is_absent:
         result = _rewritten(result, path.split("."), lambda value: value or None)
     for path in kind.quantities:
         result = _rewritten(result, path.split("."), quantities.canonical)
@@ -29,7 +29,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _rewritten(value: Any, path: Sequence[str], rewrite: Callable[[Any], Any]) -> Any:
-    """A copy in which the values at the path are rewritten, and dropped where that gives None."""
+    """Return a copy with the values at the path rewritten, or removed where that returns None."""
     if not path:
         return rewrite(value)
     head, rest = path[0], path[1:]
@@ -49,10 +49,10 @@ def _rewritten(value: Any, path: Sequence[str], rewrite: Callable[[Any], Any]) -
 
 
 def contains(kind: Kind, have: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
-    """Whether every field that ``want`` states has its value in ``have`` (merge kinds).
+    """Whether every field that ``want`` states has its value in ``have`` (mode APPLY).
 
-    Of a list that Kubernetes merges by a key (``Kind.keyed``) that is so for every item that
-    ``want`` states, whatever others added to it and in whichever order.
+    In a list that Kubernetes merges by key (``Kind.list_map_keys``) others may add items, and the
+    order does not matter.
     """
     return _covers(normalise(kind, have), normalise(kind, want), kind, "")
 
@@ -68,7 +68,7 @@ def _covers(have: Any, want: Any, kind: Kind, path: str) -> bool:
     if not isinstance(have, Sequence) or isinstance(have, str):
         return False
     inside = f"{path}.*"
-    if keys := kind.keyed.get(path):
+    if keys := kind.list_map_keys.get(path):
         return all(_has_item(have, item, keys, kind, inside) for item in want)
     return len(have) == len(want) and all(
         _covers(one, other, kind, inside) for one, other in zip(have, want, strict=True)
@@ -78,7 +78,7 @@ def _covers(have: Any, want: Any, kind: Kind, path: str) -> bool:
 def _has_item(
     have: Sequence[Any], item: Mapping[str, Any], keys: Sequence[str], kind: Kind, path: str
 ) -> bool:
-    """Whether the one item of these keys is there, and holds what is stated of it."""
+    """Whether there is exactly one item with these keys, and it has the stated fields."""
     named = {key: item[key] for key in keys if key in item}
-    there = [one for one in have if isinstance(one, Mapping) and named.items() <= one.items()]
-    return len(there) == 1 and _covers(there[0], item, kind, path)
+    found = [one for one in have if isinstance(one, Mapping) and named.items() <= one.items()]
+    return len(found) == 1 and _covers(found[0], item, kind, path)

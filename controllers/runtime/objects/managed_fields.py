@@ -1,7 +1,7 @@
-"""What our own server-side apply owns of an object, by its ``metadata.managedFields``. Pure.
+"""The fields that our server-side apply owns, by ``metadata.managedFields``. Pure.
 
-A field that we stated once and state no longer is ours to take away: an apply without it does. Only
-the owned fields tell that there is one; the object looks as if somebody else had put it there.
+A field that an earlier apply stated and the manifest no longer states must be removed: an apply
+without it does that. Only the managed fields show it; the value could be another manager's.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 import orjson
 
 _NOT_COMPARED = "f:ownerReferences"
-"""Differs by Profile, and is judged by the plan's own rules."""
+"""Differs by Profile; the predicates of the plan compare it."""
 
 
-def applied(metadata: Mapping[str, Any], manager: str) -> str:
-    """The fields that this manager owns by an apply, as JSON that equal objects share; or ""."""
+def applied_fields(metadata: Mapping[str, Any], manager: str) -> str:
+    """Return the fields that this manager owns by an apply, as interned JSON, or ""."""
     for entry in metadata.get("managedFields") or ():
         ours = entry.get("manager") == manager and entry.get("operation") == "Apply"
         if ours and not entry.get("subresource"):
             fields = dict(entry.get("fieldsV1") or {})
             if described := fields.get("f:metadata"):
-                kept = {key: one for key, one in described.items() if key != _NOT_COMPARED}
-                fields["f:metadata"] = kept
+                compared = {key: one for key, one in described.items() if key != _NOT_COMPARED}
+                fields["f:metadata"] = compared
             return sys.intern(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode())
     return ""
 
 
 def states_all(body: Mapping[str, Any], owned: str) -> bool:
-    """Whether the body states every field of ``owned``, which is what ``applied`` gave."""
+    """Whether the body states every field of ``owned``, a result of ``applied_fields``."""
     return not owned or _states(body, _parsed(owned))
 
 
@@ -61,7 +61,7 @@ def _states_one(value: Any, path: str, inner: Mapping[str, Any]) -> bool:
 
 
 def _has(item: Any, keys: Mapping[str, Any]) -> bool:
-    """Whether it is the item of these keys; one that it leaves out has the server's default."""
+    """Whether it is the item with these keys; a missing key has the server's default."""
     return isinstance(item, Mapping) and all(item.get(key, one) == one for key, one in keys.items())
 
 

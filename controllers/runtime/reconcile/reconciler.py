@@ -1,6 +1,6 @@
-"""One controller at work: take a profile's name, look at the whole profile, write what is missing.
+"""Reconciles profiles for one controller: observe, desired, plan, apply, report.
 
-A reconcile knows nothing but the name; whatever woke it, it gathers, plans, applies and reports.
+A reconcile receives only the name of a profile, whatever the event was that enqueued it.
 """
 
 from __future__ import annotations
@@ -14,53 +14,58 @@ from typing import Any
 from controllers.findings import Finding
 from controllers.manifests import Key, Manifest, field_manager
 from controllers.profiles import PAUSED_ANNOTATION, Profile, is_paused
-from controllers.runtime.apply import plan as apply_plan
 from controllers.runtime.apply.apply import Applier
-from controllers.runtime.apply.changeset import Change, ChangeSet
-from controllers.runtime.apply.namespace import Standing, standing_of
+from controllers.runtime.apply.changeset import NO_CHANGES, ApplyError, Change, ChangeSet
+from controllers.runtime.apply.namespace import (
+    NamespaceOwnership,
+    not_owned_message,
+    ownership_of,
+)
+from controllers.runtime.apply.plan import blocked_write, desired_object, plan
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
 from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.errors import Terminal, Waiting
 from controllers.runtime.reconcile.metrics import Metrics
-from controllers.runtime.reconcile.reports import (
-    REFUSED_RECHECK,
-    STATUS,
+from controllers.runtime.reconcile.result import (
+    CONDITION_STATUS,
+    REFUSED_RETRY_SECONDS,
+    Outcome,
     Report,
-    outcome_without_error,
+    outcome_of_changes,
+    outcome_of_desired_error,
+    outcome_of_error,
     pause_findings,
-    with_problems,
 )
-from controllers.runtime.reconcile.result import Failed, Outcome, outcome_of
 from controllers.runtime.status.conditions import ConditionWriter
 from controllers.runtime.status.events import EventRecorder
 from controllers.runtime.workqueue import Priority, ShutDown, WorkQueue
 
-_PATIENT_FAILURES = 3
+_TRANSIENT_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class Context:
     """What all reconcilers of a process share."""
 
     client: Client
     low_priority_client: Client
-    """The same client; its writes let other writes go first."""
+    """Of the same cluster; its writes yield to the other client's."""
     profiles: ProfileStore
     informers: Mapping[str, Informer]
     metrics: Metrics
     conditions: ConditionWriter | None
-    """None: nothing is told on the cluster (a dry run)."""
+    """None in a dry run: nothing is written to the cluster."""
     recorder: EventRecorder | None
     clock: Callable[[], float] = time.monotonic
     adopted_namespaces: bool = False
-    known: frozenset[str] = frozenset()
-    """The names of all controllers there are; empty: not known."""
+    controllers: frozenset[str] = frozenset()
+    """The names of all controllers; empty when they are not known."""
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing at all may be written."""
+        """Whether nothing may be written."""
         return self.conditions is None
 
 
@@ -70,134 +75,141 @@ class _CacheReader:
 
     controller: str
     informers: Mapping[str, Informer]
-    known: ProfileStore
-    siblings: frozenset[str]
+    profile_store: ProfileStore
+    controllers: frozenset[str]
 
     @property
     def profiles(self) -> frozenset[str]:
-        return self.known.names
+        return self.profile_store.names
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
-        single = str(Key(kind, namespace, name))
-        informer = self.informers[single if single in self.informers else kind]
-        record = informer.store.get(namespace, name)
-        return record.kept.get(self.controller) if record is not None and record.kept else None
+        single_object = str(Key(kind, namespace, name))
+        informer = self.informers[single_object if single_object in self.informers else kind]
+        cached = informer.store.get(namespace, name)
+        if cached is None or not cached.transformed:
+            return None
+        return cached.transformed.get(self.controller)
 
     def list(self, kind: str, namespace: str) -> Mapping[str, Any]:
         return {
-            name: record.kept[self.controller]
-            for name, record in self.informers[kind].store.by_namespace(namespace).items()
-            if record.kept and self.controller in record.kept
+            name: cached.transformed[self.controller]
+            for name, cached in self.informers[kind].store.by_namespace(namespace).items()
+            if cached.transformed and self.controller in cached.transformed
         }
 
     def list_for_profile(self, kind: str, profile: str) -> Mapping[str, Any]:
         return {
-            name: record.kept[self.controller]
-            for name, record in self.informers[kind].store.by_profile(profile)
-            if record.kept and self.controller in record.kept
+            name: cached.transformed[self.controller]
+            for name, cached in self.informers[kind].store.by_profile(profile)
+            if cached.transformed and self.controller in cached.transformed
         }
 
     def blocked_write(self, profile: Profile, manifest: Manifest) -> Change | None:
-        want = apply_plan.wanted(manifest, profile, self.controller, self.siblings)
-        record = self.informers[manifest.kind].store.get(manifest.namespace, manifest.name)
-        return apply_plan.blocked_write(want, record)
+        desired = desired_object(manifest, profile, self.controller, self.controllers)
+        cached = self.informers[manifest.kind].store.get(manifest.namespace, manifest.name)
+        return blocked_write(desired, cached)
 
 
 class Reconciler:
-    """One controller with its settings, its queue and its workers."""
+    """One controller with its settings, its work queue and its workers."""
 
-    def __init__(self, controller: AnyController, settings: Any, world: World) -> None:
+    def __init__(self, controller: AnyController, settings: Any, context: Context) -> None:
         self.controller = controller
-        wait, work = world.metrics.queue_observers(controller.name)
-        self.queue = WorkQueue(clock=world.clock, observe_wait=wait, observe_work=work)
-        self._settings = settings
-        self._world = world
-        factory = controller.external
-        self.external: Any = factory and factory.connect(settings, dry_run=world.dry_run)
-        self.cache: CacheReader = _CacheReader(
-            controller.name, world.informers, world.profiles, world.known
-        )
         self.owned = controller.owned(settings)
-        self._owned = {own.kind: world.informers[own.kind] for own in self.owned}
         self.watches = controller.watches(settings)
+        wait, work = context.metrics.queue_observers(controller.name)
+        self.queue = WorkQueue(clock=context.clock, observe_wait=wait, observe_work=work)
+        context.metrics.register_queue(controller.name, self.queue)
+        factory = controller.external
+        self.external: Any = factory and factory.connect(settings, dry_run=context.dry_run)
+        self.cache: CacheReader = _CacheReader(
+            controller.name, context.informers, context.profiles, context.controllers
+        )
+        self._settings = settings
+        self._context = context
+        self._owned = {own.kind: context.informers[own.kind] for own in self.owned}
         deletable = {one.kind for one in self.watches if one.deletable}
-        self._written = self._owned | {kind: world.informers[kind] for kind in deletable}
+        self._written = self._owned | {kind: context.informers[kind] for kind in deletable}
         self._optional = {own.kind for own in self.owned if own.optional}
-        self._urgent, self._patient = (
+        self._concurrent, self._sequential = (
             Applier(
                 client=client,
                 informers=self._written,
                 field_manager=field_manager(controller.name),
-                at_once=at_once,
+                concurrent=concurrent,
             )
-            for client, at_once in ((world.client, True), (world.low_priority_client, False))
+            for client, concurrent in (
+                (context.client, True),
+                (context.low_priority_client, False),
+            )
         )
-        world.metrics.queues[controller.name] = self.queue
 
     async def work(self) -> None:
-        """One worker: reconcile what the queue hands out, until it is closed."""
+        """Reconcile the queue's profiles, one after the other, until the queue shuts down."""
         while True:
             try:
                 name = await self.queue.get()
             except ShutDown:
                 return
             try:
-                profile = self._world.profiles.get(name)
+                profile = self._context.profiles.get(name)
                 if profile is not None and not profile.deleting:
-                    await self.reconcile_and_tell(profile)
+                    await self.reconcile_and_report(profile)
             finally:
                 self.queue.done(name)
-            # A reconcile that finds nothing to do never waits: let the event loop breathe.
+            # A reconcile without changes never waits: let other tasks of the event loop run.
             await asyncio.sleep(0)
 
     def forget(self, name: str) -> None:
-        """The profile is no more."""
+        """Remove a deleted profile from queue and metrics."""
         self.queue.remove(name)
-        self._world.metrics.forget_profile(self.controller.name, name)
+        self._context.metrics.forget_profile(self.controller.name, name)
 
     async def reconcile(self, profile: Profile) -> Report:
-        """Bring one profile into shape; never raises but for a cancellation."""
-        began = self._world.clock()
+        """Reconcile one profile; raises nothing but a cancellation."""
+        began = self._context.clock()
         if any(is_paused(profile, name) for name in self.controller.registered_names):
             outcome = Outcome(ready=None, reason="Paused", message=f"paused by {PAUSED_ANNOTATION}")
             return Report(
                 profile=profile.name,
                 controller=self.controller.name,
                 outcome=outcome,
-                findings=pause_findings(profile, self._world.known),
+                findings=pause_findings(profile, self._context.controllers),
                 paused=True,
             )
-        changes = ChangeSet()
+        changes = NO_CHANGES
         findings: Sequence[Finding] = ()
         error: Exception | None = None
         try:
-            changes, findings, error = await self._bring_into_shape(profile)
-            outcome = outcome_without_error(changes, findings)
-            if error is not None:
-                outcome = with_problems(outcome_of(error), changes, findings)
-        except Exception as caught:  # noqa: BLE001 - the one boundary that maps outcomes
+            changes, findings, error = await self._reconcile(profile)
+            outcome = (
+                outcome_of_changes(changes, findings)
+                if error is None
+                else outcome_of_desired_error(error, changes, findings)
+            )
+        except Exception as caught:  # noqa: BLE001 - the one boundary that maps errors to outcomes
             error = caught
-            changes = caught.changes if isinstance(caught, Failed) else changes
-            outcome = outcome_of(caught)
+            changes = caught.changes if isinstance(caught, ApplyError) else changes
+            outcome = outcome_of_error(caught)
         return Report(
             profile=profile.name,
             controller=self.controller.name,
             outcome=outcome,
             changes=changes,
             findings=findings,
-            seconds=self._world.clock() - began,
+            seconds=self._context.clock() - began,
             error=error,
         )
 
-    async def _bring_into_shape(
+    async def _reconcile(
         self, profile: Profile
     ) -> tuple[ChangeSet, Sequence[Finding], Exception | None]:
         """Return the changes, the findings, and the error of ``Desired``."""
-        self._guard(profile)
-        controller, settings = self.controller, self._settings
+        self._check_prerequisites(profile)
+        controller, settings, context = self.controller, self._settings, self._context
         facts = await controller.observe(profile, self.cache, settings, self.external)
         desired = controller.desired(profile, facts, settings)
-        changes, wants = apply_plan.plan(
+        changes, objects = plan(
             [
                 manifest
                 for manifest in desired.objects
@@ -205,56 +217,57 @@ class Reconciler:
             ],
             profile=profile,
             component=controller.name,
-            memories={kind: informer.store for kind, informer in self._written.items()},
+            stores={kind: informer.store for kind, informer in self._written.items()},
             namespaces=controller.access.namespaces(settings),
-            siblings=self._world.known,
+            controllers=context.controllers,
             retain=desired.retain,
             delete=desired.delete,
         )
-        findings = [*desired.findings, *pause_findings(profile, self._world.known)]
-        if not self._world.dry_run:
+        findings = [*desired.findings, *pause_findings(profile, context.controllers)]
+        if not context.dry_run:
             urgent = self.queue.priority_of(profile.name) is Priority.NORMAL
-            changes = await (self._urgent if urgent else self._patient).apply(changes, wants)
+            applier = self._concurrent if urgent else self._sequential
+            changes = await applier.apply(changes, objects)
         return changes, findings, desired.error
 
-    def _guard(self, profile: Profile) -> None:
-        """Raises Waiting or Terminal where nothing may be written yet, or at all."""
+    def _check_prerequisites(self, profile: Profile) -> None:
+        """Raise Waiting or Terminal when nothing may be written."""
         for kind, informer in self._owned.items():
             not_served = informer.reflector.not_served
             if not informer.synced and not (not_served and kind in self._optional):
-                # Somebody must install it, where the cluster lacks it for good.
                 message = f"{kind}: {informer.reflector.health()}"
+                # A person must install a kind that the cluster does not serve.
                 raise Waiting("KindNotServed", message, warn=not_served)
-        namespace = self._world.informers["Namespace"].store.get("", profile.namespace)
-        match standing_of(profile, namespace, adopted=self._world.adopted_namespaces):
-            case Standing.ABSENT:
-                raise Waiting("NamespaceAbsent", f"namespace {profile.namespace} does not exist")
-            case Standing.TERMINATING:
+        namespace = self._context.informers["Namespace"].store.get("", profile.namespace)
+        match ownership_of(profile, namespace, adopted=self._context.adopted_namespaces):
+            case NamespaceOwnership.NOT_FOUND:
+                raise Waiting("NamespaceNotFound", f"namespace {profile.namespace} does not exist")
+            case NamespaceOwnership.TERMINATING:
                 raise Waiting(
                     "NamespaceTerminating", f"namespace {profile.namespace} is being deleted"
                 )
-            case Standing.FOREIGN as standing:
-                raise Terminal("NamespaceNotOwned", standing.sentence(profile))
-            case Standing.OWNED | Standing.ADOPTED:
+            case NamespaceOwnership.FOREIGN:
+                raise Terminal("NamespaceNotOwned", not_owned_message(profile))
+            case NamespaceOwnership.OWNED | NamespaceOwnership.ADOPTED:
                 return
 
-    async def reconcile_and_tell(self, profile: Profile) -> Report:
-        """Reconcile, and say how it went in queue, metrics, log, condition and events."""
+    async def reconcile_and_report(self, profile: Profile) -> Report:
+        """Reconcile, then update queue, metrics, log, condition and events."""
         report = await self.reconcile(profile)
-        world, name = self._world, self.controller.name
-        world.metrics.observe_reconcile(name, report.outcome.result, report.seconds)
-        if not world.dry_run:
-            world.metrics.observe_changes(name, report.changes)
-        report.log(profile, dry_run=world.dry_run)
-        current = world.profiles.get(profile.name)
+        context, name = self._context, self.controller.name
+        context.metrics.observe_reconcile(name, report.outcome.result, report.seconds)
+        if not context.dry_run:
+            context.metrics.observe_changes(name, report.changes)
+        report.log(profile, dry_run=context.dry_run)
+        current = context.profiles.get(profile.name)
         if current is None or current.uid != profile.uid:
-            return report  # gone meanwhile: its place in line, its series and its status with it
+            return report  # deleted meanwhile, and with it its series and its status
         self._requeue(report)
         success = time.time() if report.outcome.ready else None
-        status = STATUS[report.outcome.ready]
-        world.metrics.observe_profile(name, profile.name, status, success)
-        if world.conditions is not None and world.recorder is not None:
-            self._tell(profile, report, world.conditions, world.recorder)
+        status = CONDITION_STATUS[report.outcome.ready]
+        context.metrics.observe_profile(name, profile.name, status, success)
+        if context.conditions is not None and context.recorder is not None:
+            self._record(profile, report, context.conditions, context.recorder)
         return report
 
     def _requeue(self, report: Report) -> None:
@@ -262,22 +275,20 @@ class Reconciler:
             self.queue.add_rate_limited(report.profile)
             return
         self.queue.forget(report.profile)
-        after = report.outcome.after
-        if after is not None:
-            # No step follows where none was taken.
-            soonest = REFUSED_RECHECK if self._world.dry_run else 0.0
-            self.queue.add_after(report.profile, max(after, soonest))
+        if (seconds := report.outcome.requeue_after) is not None:
+            # In a dry run nothing was deleted, so no next step is due.
+            least = REFUSED_RETRY_SECONDS if self._context.dry_run else 0.0
+            self.queue.add_after(report.profile, max(seconds, least))
 
-    def _tell(
+    def _record(
         self, profile: Profile, report: Report, conditions: ConditionWriter, recorder: EventRecorder
     ) -> None:
+        """Write the condition and the events; a failure only after several retries."""
         outcome = report.outcome
-        failures = self.queue.num_requeues(profile.name)
-        # A conflict or a busy API server is over after a moment; only what lasts is news.
-        fleeting = outcome.retry and failures < _PATIENT_FAILURES
-        if not fleeting:
+        transient = outcome.retry and self.queue.num_requeues(profile.name) < _TRANSIENT_FAILURES
+        if not transient:
             condition = report.condition(self.controller.condition)
-            update = conditions.set_debounced if outcome.patient else conditions.set
+            update = conditions.set_debounced if outcome.debounced else conditions.set
             update(profile.name, condition)
-        for event in report.events(fleeting=fleeting):
+        for event in report.events(transient=transient):
             recorder.record(profile, event)

@@ -21,7 +21,7 @@ from controllers.runtime.controller import (
     no_facts,
 )
 from controllers.runtime.objects import cached_object
-from controllers.runtime.objects.cached_object import Record
+from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import KINDS
 
 OWNER = "jane.doe@example.ca"
@@ -191,9 +191,9 @@ def external(
     return ExternalFactory(connect=connect, collect_garbage=collect_garbage)
 
 
-def record(kind: str = "ConfigMap", *, legacy: tuple[str, ...] = (), **fields: Any) -> Record:
+def record(kind: str = "ConfigMap", *, legacy: tuple[str, ...] = (), **fields: Any) -> CachedObject:
     """What an informer remembers of `object_body`, with the same arguments."""
-    return cached_object.project(KINDS[kind], object_body(kind, **fields), legacy=legacy)
+    return cached_object.from_body(KINDS[kind], object_body(kind, **fields), legacy_for=legacy)
 
 
 def merged_content() -> dict[str, Any]:

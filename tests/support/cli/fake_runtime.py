@@ -6,7 +6,7 @@ from typing import Any
 
 from controllers.manifests import Body, Key, to_body
 from controllers.profiles import Profile
-from controllers.runtime.apply.changeset import NOTHING, Action, Change, ChangeSet
+from controllers.runtime.apply.changeset import NO_CHANGES, Action, Change, ChangeSet
 from controllers.runtime.commands.oneshot_summary import OneshotSummary, ProfileResult, ResultKind
 from controllers.runtime.commands.status_report import StatusReport, StatusRequest
 from controllers.runtime.controller import AnyController
@@ -23,7 +23,7 @@ def result(
     profile: str = "alice",
     kind: ResultKind = ResultKind.UNCHANGED,
     message: str = "",
-    changes: ChangeSet = NOTHING,
+    changes: ChangeSet = NO_CHANGES,
 ) -> ProfileResult:
     return ProfileResult(
         profile=profile,

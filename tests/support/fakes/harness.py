@@ -17,7 +17,7 @@ from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
-from controllers.runtime.reconcile.reports import Report
+from controllers.runtime.reconcile.result import Report
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, event_loop
 from tests.support.fakes.objects import Happening
@@ -68,7 +68,7 @@ class Harness:
 
     def _quiet(self) -> bool:
         manager = self.manager
-        conditions, recorder = manager.world.conditions, manager.world.recorder
+        conditions, recorder = manager.context.conditions, manager.context.recorder
         queues = [one.queue for one in manager.reconcilers.values()]
         return (
             self.cluster.delivered
