@@ -177,7 +177,8 @@ def _remove(
 ) -> None:
     """Add the next step: delete claims, Pods, or the volume.
 
-    A claim of the volume is deleted whoever owns it: a tenant can remove its owner reference.
+    A claim of the volume is deleted without regard to its owner: a tenant can remove the owner
+    reference.
     """
     namespace = profile.namespace
     message = (

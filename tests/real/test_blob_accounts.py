@@ -56,8 +56,8 @@ def metadata(harness: AccountHarness, container: str, account: str = GOOD) -> di
 def requests_since(harness: AccountHarness, container: str = "") -> list[str]:
     """The requests to the first account about this container since the last call."""
     found = [one for one in harness.azurite.requests(GOOD) if container in one]
-    seen = harness.__dict__.setdefault("seen", {})
-    before, seen[container] = seen.get(container, 0), len(found)
+    counts = harness.__dict__.setdefault("counts", {})
+    before, counts[container] = counts.get(container, 0), len(found)
     return found[before:]
 
 
@@ -104,7 +104,7 @@ def test_containers_are_listed_again_after_the_configured_time(
     harness.restart(clock=lambda: seconds[0])
     profile = harness.profile(name)
     harness.unavailable(profile)
-    harness.azurite.mark(name, {"profile": "mallory"})
+    harness.azurite.set_metadata(name, {"profile": "mallory"})
 
     seconds[0] += harness.settings.storage_verify_minutes * 60 - 1
     assert {} == harness.unavailable(profile)
@@ -169,9 +169,9 @@ def test_two_concurrent_profiles_do_not_share_a_container(
             *(harness.accounts.unavailable(one, {}, profiles) for one in both)
         )
 
-    answers = harness.run(at_once())
+    results = harness.run(at_once())
     for each in ("standard", "other"):
-        assert 1 == sum(each in one for one in answers)
+        assert 1 == sum(each in one for one in results)
 
 
 def test_a_container_with_exactly_the_profiles_name_is_adopted(
@@ -180,10 +180,10 @@ def test_a_container_with_exactly_the_profiles_name_is_adopted(
     harness.azurite.create(name, metadata={"Team": "data"})
     profile = harness.profile(name)
     assert {} == harness.unavailable(profile)
-    marked = metadata(harness, name)
-    assert marked is not None
+    adopted = metadata(harness, name)
+    assert adopted is not None
     assert (name, profile.uid, "data") == (
-        marked["profile"], marked["profileuid"], marked["Team"]
+        adopted["profile"], adopted["profileuid"], adopted["Team"]
     )  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def test_a_container_that_two_profiles_could_own_is_refused_to_both(
         assert "ContainerNameConflict" == refused["standard"].reason
     assert {} == metadata(harness, f"{name}-x")
 
-    harness.azurite.mark(f"{name}-x", {"profile": other.name})
+    harness.azurite.set_metadata(f"{name}-x", {"profile": other.name})
     assert "standard" not in harness.unavailable(other)
     assert "ContainerOwnedByOther" == harness.reasons(one)["standard"]
 
@@ -265,8 +265,8 @@ def test_two_processes_with_different_profiles_never_share_a_container(
         )
 
     def winners() -> list[str]:
-        answers = zip((one.name, other.name), harness.run(at_once()), strict=True)
-        return [profile for profile, answer in answers if "standard" not in answer]
+        results = zip((one.name, other.name), harness.run(at_once()), strict=True)
+        return [profile for profile, result in results if "standard" not in result]
 
     first = waiting.until(winners, "one profile has it")
     for _ in range(3):
@@ -405,7 +405,7 @@ def test_the_container_of_a_deleted_profile_is_deleted_after_the_delay(
     stays = harness.profile(f"{name}-stays")
     for profile in (harness.profile(name), stays):
         harness.unavailable(profile)
-    harness.azurite.create(f"{name}-unmarked")
+    harness.azurite.create(f"{name}-unowned")
     harness.azurite.create(f"{name}-theirs", metadata={
         "profile": f"{name}-theirs", "profileuid": "uid-x", "profilecluster": "another",
     })  # fmt: skip
@@ -421,13 +421,13 @@ def test_the_container_of_a_deleted_profile_is_deleted_after_the_delay(
     assert orphaned == metadata(harness, name)
 
     long_ago = {**orphaned, "profilegone": "2020-01-01T00:00:00+00:00"}
-    harness.azurite.mark(name, long_ago)
+    harness.azurite.set_metadata(name, long_ago)
     harness.restart()
     harness.unavailable(stays)
     harness.collect_garbage()
     assert metadata(harness, name) is None
-    left = {f"{name}-stays", f"{name}-unmarked", f"{name}-theirs"}
-    assert left <= set(harness.azurite.containers(GOOD))
+    retained = {f"{name}-stays", f"{name}-unowned", f"{name}-theirs"}
+    assert retained <= set(harness.azurite.containers(GOOD))
     assert "profilegone" not in (metadata(harness, f"{name}-theirs") or {})
 
 

@@ -59,9 +59,9 @@ def settings(control_plane: ControlPlane, azurite: Azurite) -> dict[str, Any]:
 @pytest.fixture
 def name(control_plane: ControlPlane) -> Iterator[str]:
     """The name of a Profile that no other test has."""
-    made = f"blob-{next(_numbers)}"
-    kubeflow.create_tenant(control_plane, made)
-    yield made
+    name = f"blob-{next(_numbers)}"
+    kubeflow.create_tenant(control_plane, name)
+    yield name
     write_buckets(control_plane)
 
 
@@ -109,7 +109,7 @@ def wait_bound(plane: ControlPlane, name: str, *claims: str) -> None:
 def wait_message(plane: ControlPlane, name: str, *parts: str) -> None:
     waiting.until(
         lambda: all(part in observe.message(plane, name, CONDITION) for part in parts),
-        f"the condition of {name} says {parts}",
+        f"the condition of {name} contains {parts}",
     )
 
 

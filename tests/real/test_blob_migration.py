@@ -105,8 +105,8 @@ def test_a_restart_while_azure_is_unreachable_changes_no_volume(
     paths = objects.platform_paths("stranded")
     before = objects.versions(control_plane, paths)
 
-    away = f"http://127.0.0.1:{ports.free()}/{{account}}"
-    suite = start(objects.settings(azurite, storage_endpoint=away))
+    unreachable = f"http://127.0.0.1:{ports.free()}/{{account}}"
+    suite = start(objects.settings(azurite, storage_endpoint=unreachable))
     objects.wait_condition(control_plane, "stranded", "False", objects.GOOD)
     assert objects.OTHER in observe.message(control_plane, "stranded", objects.CONDITION)
     assert before == objects.versions(control_plane, paths)

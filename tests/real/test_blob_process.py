@@ -74,20 +74,20 @@ def test_the_steady_state_sends_no_write_and_no_request_to_azure(
         body for path, body in objects.existing(control_plane, paths).items() if "claims" in path
     ]
     assert all("pv.kubernetes.io/bind-completed" in str(body["metadata"]) for body in claims)
-    before, asked = (
+    before, requests = (
         objects.versions(control_plane, paths),
         azurite.requests(objects.GOOD),
     )
     concerned = ("comp=list", f"/{name}?")
     audit = Audit(control_plane, objects.user(objects.settings(azurite)))
 
-    seen = reconciles(suite)
+    reconciled = reconciles(suite)
     profiles = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
-    waiting.until(lambda: reconciles(suite) > seen + 4 * profiles, "some resyncs", seconds=60)
+    waiting.until(lambda: reconciles(suite) > reconciled + 4 * profiles, "some resyncs", seconds=60)
 
     assert before == objects.versions(control_plane, paths)
     assert [] == [one for one in audit.writes() if name in one]
-    since = azurite.requests(objects.GOOD)[len(asked) :]
+    since = azurite.requests(objects.GOOD)[len(requests) :]
     assert [] == [one for one in since if any(part in one for part in concerned)]
 
 
@@ -114,10 +114,10 @@ def test_a_removed_grant_deletes_claim_pods_and_volume_in_order(
         return found is not None and "deletionTimestamp" in found["metadata"]
 
     waiting.until(pod_is_ending, "the pod that holds the claim is deleted")
-    held = objects.existing(control_plane, [volume, claim])
-    assert "deletionTimestamp" in held[claim]["metadata"]
-    assert "kubernetes.io/pvc-protection" in held[claim]["metadata"]["finalizers"]
-    assert "deletionTimestamp" not in held[volume]["metadata"]
+    existing = objects.existing(control_plane, [volume, claim])
+    assert "deletionTimestamp" in existing[claim]["metadata"]
+    assert "kubernetes.io/pvc-protection" in existing[claim]["metadata"]["finalizers"]
+    assert "deletionTimestamp" not in existing[volume]["metadata"]
 
     objects.end_pod(control_plane, name, "notebook")
     objects.wait_gone(control_plane, [volume, claim])

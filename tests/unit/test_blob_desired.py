@@ -259,10 +259,10 @@ def test_a_source_without_a_document_removes_nothing_and_others_continue() -> No
     assert volumes.volume_key("alice-fdi-unclassified-lab-eunc") in decision.retained
 
     claims = [one for one in bodies if one["kind"] == "PersistentVolumeClaim"]
-    for there in (bodies, claims):
-        neither = decide(observed(Facts(), there))
-        assert [] == neither.deleted
-        assert set() == pruned(observed(Facts(), there), neither)
+    for existing in (bodies, claims):
+        decision = decide(observed(Facts(), existing))
+        assert [] == decision.deleted
+        assert set() == pruned(observed(Facts(), existing), decision)
 
 
 def test_a_disabled_source_removes_nothing() -> None:
@@ -300,12 +300,12 @@ def test_of_two_buckets_with_one_volume_name_the_existing_volume_stays() -> None
 
 
 def test_an_unknown_service_principal_affects_its_bucket_only() -> None:
-    unknown = bucket(volume="other", principal="nobody-sp")
+    unknown = bucket(volume="other", principal="unknown-sp")
     decision = decide(facts_with(LAB, unknown))
     assert [PV, PVC] == [one.name for one in decision.manifests]
     (finding,) = decision.findings
     assert ("UnknownServicePrincipal", Severity.PROBLEM) == (finding.reason, finding.severity)
-    assert "'nobody-sp'" in finding.message
+    assert "'unknown-sp'" in finding.message
 
 
 def test_a_name_that_is_too_long_affects_its_volume_only() -> None:
@@ -361,22 +361,22 @@ def test_pods_that_have_ended_or_have_no_node_mount_no_claim() -> None:
 
 SHORT = st.sampled_from(["lab", "raw", "x" * 250])
 PEOPLE = st.frozensets(st.sampled_from(["alice", "bob", "alice, bob"]))
-GRANTED = st.lists(
+BUCKETS = st.lists(
     st.builds(
         Bucket,
         container=SHORT,
         volume=SHORT,
         subfolder=st.sampled_from(["", "raw/a"]),
-        principal=st.sampled_from(["", "lab-sp", "nobody-sp"]),
+        principal=st.sampled_from(["", "lab-sp", "unknown-sp"]),
         readers=PEOPLE,
         writers=PEOPLE,
     ),
     unique_by=lambda one: one.volume,
 )
-ANSWERS = st.dictionaries(st.sampled_from(list(SHARED.sources)), GRANTED.map(tuple))
+DOCUMENTS = st.dictionaries(st.sampled_from(list(SHARED.sources)), BUCKETS.map(tuple))
 
 
-@given(before=ANSWERS, now=ANSWERS)
+@given(before=DOCUMENTS, now=DOCUMENTS)
 def test_any_change_of_grants_leaves_each_object_in_one_list_only(before: Any, now: Any) -> None:
     _, bodies = in_sync(Facts(buckets=before))
     facts = observed(Facts(buckets=now), bodies)
@@ -392,7 +392,7 @@ def test_any_change_of_grants_leaves_each_object_in_one_list_only(before: Any, n
     assert not pruned(facts, decision)
 
 
-@given(now=ANSWERS)
+@given(now=DOCUMENTS)
 def test_any_grants_are_in_sync_after_one_reconcile(now: Any) -> None:
     facts, _ = in_sync(Facts(buckets=now))
     again = decide(facts)
@@ -417,8 +417,8 @@ def test_a_failing_source_is_reported_only_to_the_profiles_that_use_it() -> None
     cases = {
         "listed": (dataclasses.replace(facts, **failing), 1),
         "not listed": (facts_with(bucket(readers=frozenset({"bob"})), **failing), 0),
-        "silent since the start": (observed(Facts(**failing), bodies), 1),
-        "silent, and nothing there": (Facts(**failing), 0),
+        "not read since the start": (observed(Facts(**failing), bodies), 1),
+        "not read, and nothing exists": (Facts(**failing), 0),
     }
     for case, (facts_, count) in cases.items():
         reported = [one for one in decide(facts_).findings if one.reason == "BucketSourceFailing"]

@@ -386,7 +386,7 @@ async def test_a_volume_name_of_two_profiles_stays_with_the_first() -> None:
 async def test_garbage_is_collected_and_the_accounts_are_closed() -> None:
     accounts = FakeAccounts()
     async with running(harness.tenants("alice"), accounts):
-        await event_loop.until(lambda: accounts.collected == [False], "swept")
+        await event_loop.until(lambda: accounts.collected == [False], "garbage is collected")
     assert accounts.closed
 
 

@@ -86,8 +86,8 @@ def test_any_documents_change_the_volumes_of_the_affected_namespaces_only(
         for name in PEOPLE:
             profile = inputs.profile(name)
             old, new = (
-                desired.decide(profile, Facts(buckets={granted: known or ()}), SETTINGS)
-                for known in (before, state.buckets)
+                desired.decide(profile, Facts(buckets={granted: buckets or ()}), SETTINGS)
+                for buckets in (before, state.buckets)
             )
             assert all(names.is_subdomain(one.name) for one in new.manifests)
             if affected is not None and name not in affected:

@@ -243,6 +243,26 @@ async def test_closing_waits_for_requests_in_flight_and_cancels_those_that_hang(
     assert event_loop.now() - began == pytest.approx(5.0)
 
 
+async def test_closing_ends_the_calls_with_an_error_and_does_not_cancel_the_callers() -> None:
+    system = make(wait_seconds=100.0)
+
+    async def hanging() -> None:
+        await asyncio.sleep(1000.0)
+
+    callers = [
+        asyncio.create_task(system.call(hanging)),
+        asyncio.create_task(system.run(hanging)),
+    ]
+    await asyncio.sleep(0)
+    await system.close(grace=1.0)
+    errors = await asyncio.gather(*callers, return_exceptions=True)
+    with pytest.raises(ExternalError) as late:
+        await system.call(hanging)
+    for error in (*errors, late.value):
+        assert isinstance(error, ExternalError)
+        assert (error.reason, error.retry_after) == ("ExternalSystemClosed", 2.0)
+
+
 async def test_a_blocking_function_runs_in_a_thread_of_the_system() -> None:
     system = make()
 

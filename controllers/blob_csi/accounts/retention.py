@@ -90,13 +90,13 @@ async def collect_garbage(
                     account.store(name, None)
                     logger.warning("container deleted", account=account.account, **fields)
 
-    containers = await account.system.call(account.containers, request="list")
+    containers = await account.system.run(account.containers)
     for name, metadata in list(containers.items()):
         state = determine(name, metadata)
         if metadata is None or state in (RetentionState.IN_USE, RetentionState.RETAINED):
             continue
         try:
-            await account.system.call(
+            await account.system.run(
                 lambda name=name, state=state: act(name, state),  # type: ignore[misc]
                 tenant=metadata.profile,
             )

@@ -182,7 +182,7 @@ class BucketSources:
     def _enqueue(
         self, state: SourceState, namespaces: Collection[str] | None, enqueue: Enqueue
     ) -> None:
-        """Enqueue the profiles of these namespaces, None: all, and marks the source as read."""
+        """Enqueue the profiles of these namespaces, None: all, and mark the source as read."""
         self._unread.discard(state.source)
         if not self._unread:
             self._synced.set()

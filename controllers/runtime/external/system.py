@@ -28,6 +28,8 @@ WAIT_SECONDS = 5.0
 PENDING_RETRY_SECONDS = 2.0
 PENDING = "ExternalRequestPending"
 """Reason of a request that takes longer than a worker waits."""
+CLOSED = "ExternalSystemClosed"
+"""Reason of a request that was cancelled by ``close``, or that was started after it."""
 
 _T = TypeVar("_T")
 
@@ -89,6 +91,7 @@ class ExternalSystem:
         self._last_success: float | None = None
         self._requests = 0
         self._errors: dict[str, int] = {}
+        self._closed = False
 
     async def call(
         self,
@@ -106,7 +109,7 @@ class ExternalSystem:
         task = self._start(work, tenant, request)
         await asyncio.wait([task], timeout=self._wait_seconds)
         if task.done():
-            return task.result()
+            return self._result(task)
         raise ExternalError(
             PENDING,
             f"a request to {self.name} has taken more than {self._wait_seconds:g} s and continues;"
@@ -116,7 +119,9 @@ class ExternalSystem:
 
     async def run(self, work: Callable[[], Awaitable[_T]], *, tenant: str = "") -> _T:
         """As ``call``, without a bound on the wait: for tasks that no worker waits for."""
-        return await asyncio.shield(self._start(work, tenant, None))
+        task = self._start(work, tenant, None)
+        await asyncio.wait([task])
+        return self._result(task)
 
     async def in_thread(self, function: Callable[[], _T]) -> _T:
         """Run a blocking function in a thread; for ``work`` of ``call``."""
@@ -135,7 +140,11 @@ class ExternalSystem:
         )
 
     async def close(self, *, grace: float = 5.0) -> None:
-        """Wait ``grace`` seconds for requests in flight, then cancel them; join the threads."""
+        """Wait ``grace`` seconds for requests in flight, then cancel them; join the threads.
+
+        The callers of cancelled requests receive an ExternalError.
+        """
+        self._closed = True
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=grace)
         for task in list(self._in_flight):
@@ -146,6 +155,8 @@ class ExternalSystem:
     def _start(
         self, work: Callable[[], Awaitable[_T]], tenant: str, request: Hashable | None
     ) -> asyncio.Task[_T]:
+        if self._closed:
+            raise self._closed_error()
         shared = (tenant, request)
         if request is not None and (found := self._shared.get(shared)) is not None:
             return found
@@ -156,6 +167,16 @@ class ExternalSystem:
             self._shared[shared] = task
             task.add_done_callback(lambda _: self._shared.pop(shared, None))
         return task
+
+    def _result(self, task: asyncio.Task[_T]) -> _T:
+        # A CancelledError would cancel the caller, which may be a worker.
+        if task.cancelled():
+            raise self._closed_error()
+        return task.result()
+
+    def _closed_error(self) -> ExternalError:
+        message = f"the client of {self.name} was closed; will retry with the new one"
+        return ExternalError(CLOSED, message, retry_after=PENDING_RETRY_SECONDS)
 
     async def _run(self, work: Callable[[], Awaitable[_T]], tenant: str) -> _T:
         async with contextlib.AsyncExitStack() as stack:

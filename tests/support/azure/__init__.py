@@ -1,6 +1,6 @@
 """Azurite, Azure Blob Storage as a program of the tests: several accounts on one port.
 
-It keeps everything in memory and is up in about two seconds.
+It stores everything in memory and starts in about two seconds.
 """
 
 import asyncio
@@ -25,36 +25,36 @@ if TYPE_CHECKING:  # loaded when it is used: most tests need none of it
 
 HOST = "127.0.0.1"
 ACCOUNTS = ("goodaccount", "otheraccount", "thirdaccount", "fourthaccount")
-MARK = "mark-in-the-log"
+LOG_MARKER = "marker-in-the-log"
 T = TypeVar("T")
 
-# What the tests arrange is not what they look for in the output.
+# Requests of the tests must not appear in the captured log.
 logging.getLogger("azure").setLevel(logging.WARNING)
 
 
 def key_of(account: str) -> str:
-    """Azure's are 64 bytes in base64."""
+    """A key of 64 bytes in base64, as Azure's."""
     return base64.b64encode(f"key-of-{account}".encode().ljust(64, b".")).decode()
 
 
 class Azurite:
-    """A running store. Made by `start`."""
+    """A running server. Create it with `start`."""
 
     def __init__(self, workdir: Path) -> None:
         self._workdir = workdir
         self.port = ports.free()
         self._group = processes.Group(workdir)
         self._server: subprocess.Popen[bytes] | None = None
-        self._marks = itertools.count(1)
+        self._numbers = itertools.count(1)
         self.endpoint = f"http://{HOST}:{self.port}/{{account}}"
 
     @classmethod
     def start(cls, workdir: Path) -> Self:
         """Returns when it serves."""
         workdir.mkdir(parents=True, exist_ok=True)
-        made = cls(workdir)
-        made.resume()
-        return made
+        azurite = cls(workdir)
+        azurite.resume()
+        return azurite
 
     def resume(self) -> None:
         """Starts the program, again and empty after `pause`, on the same port."""
@@ -89,7 +89,7 @@ class Azurite:
     def url(self, account: str) -> str:
         return self.endpoint.replace("{account}", account)
 
-    # What a platform engineer does and sees
+    # What a platform engineer does and reads
 
     def containers(self, account: str = ACCOUNTS[0]) -> dict[str, dict[str, str]]:
         """The metadata of each, by name."""
@@ -108,7 +108,9 @@ class Azurite:
 
         self.do(work, account)
 
-    def mark(self, name: str, metadata: Mapping[str, str], account: str = ACCOUNTS[0]) -> None:
+    def set_metadata(
+        self, name: str, metadata: Mapping[str, str], account: str = ACCOUNTS[0]
+    ) -> None:
         """Replaces the metadata."""
 
         async def work(service: "BlobServiceClient") -> None:
@@ -123,7 +125,7 @@ class Azurite:
         self.do(work, account)
 
     def read(self, container: str, blob: str, account: str = ACCOUNTS[0]) -> str | None:
-        """The blob's text; None where there is none."""
+        """The text of the blob, or None if it does not exist."""
 
         async def work(service: "BlobServiceClient") -> str | None:
             client = service.get_blob_client(container, blob)
@@ -134,22 +136,22 @@ class Azurite:
         return self.do(work, account)
 
     def lease(self, container: str, account: str = ACCOUNTS[0]) -> Callable[[], None]:
-        """Leases it for ever, as some other program might; call the answer to release it."""
+        """Take an infinite lease, as another program might; call the result to release it."""
 
         async def take(service: "BlobServiceClient") -> str:
             lease = await service.get_container_client(container).acquire_lease(-1)
             return str(lease.id)
 
-        held = self.do(take, account)
+        lease_id = self.do(take, account)
 
         async def give(service: "BlobServiceClient") -> None:
             client = service.get_container_client(container)
-            await (await client.acquire_lease(-1, lease_id=held)).release()
+            await (await client.acquire_lease(-1, lease_id=lease_id)).release()
 
         return lambda: self.do(give, account)
 
     def do(self, work: Callable[["BlobServiceClient"], Coroutine[Any, Any, T]], account: str) -> T:
-        """As who has the account's key; not from within an event loop."""
+        """Run with the account's key; not from within an event loop."""
         from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415
 
         async def connected() -> T:
@@ -161,11 +163,11 @@ class Azurite:
 
     def requests(self, account: str = ACCOUNTS[0]) -> list[str]:
         """`METHOD path?query status` of each request to the account so far, in order."""
-        mark = f"/{account}/{MARK}-{next(self._marks)}"
-        self._get(mark)  # what was answered before is in the log before it
-        waiting.until(lambda: mark in self._log(), "the log has come so far")
+        marker = f"/{account}/{LOG_MARKER}-{next(self._numbers)}"
+        self._get(marker)  # earlier requests precede it in the log
+        waiting.until(lambda: marker in self._log(), "the log contains the marker")
         found = re.findall(rf'"(\S+ /{account}\S*) HTTP/1.1" (\d+)', self._log())
-        return [f"{request} {status}" for request, status in found if MARK not in request]
+        return [f"{request} {status}" for request, status in found if LOG_MARKER not in request]
 
     def _log(self) -> str:
         return (self._workdir / "azurite.log").read_text(errors="replace")
