@@ -85,7 +85,7 @@ def rows(ours: dict[str, list[float]], bare: dict[str, list[float]], profiles: i
         report_progress(f"  {change}: {row.measured} ms, bare client {spread(row.bare)}")
         found += [
             row,
-            ratio(name, "median", samples, bare[change], at_most(1.5)),
-            ratio(name, "p99", samples, bare[change], at_most(3)),
+            ratio(name, "median", samples, bare[change], at_most(1.5, "value")),
+            ratio(name, "p99", samples, bare[change], at_most(3, "value")),
         ]
     return found

@@ -22,10 +22,10 @@ def rows(start: cold_start.Start) -> list[Row]:
     return [
         Row(name="growth.write", title=f"{title}: CPU per write", unit="times",
             samples=[many_writes.milliseconds / few_writes.milliseconds],
-            budgets=[at_most(1.2)]),
+            budgets=[at_most(1.2, "value")]),
         Row(name="growth.restart.cpu", title="… restart CPU per object", unit="times",
-            samples=[many.cpu / few.cpu / times], budgets=[at_most(1.2)]),
+            samples=[many.cpu / few.cpu / times], budgets=[at_most(1.2, "value")]),
         Row(name="growth.restart.wall", title="… restart time per object", unit="times",
-            samples=[many.seconds / few.seconds / times], budgets=[at_most(1.8)],
+            samples=[many.seconds / few.seconds / times], budgets=[at_most(1.8, "value")],
             note=f"{few.seconds:.2f} s and {many.seconds:.2f} s"),
     ]  # fmt: skip

@@ -18,7 +18,9 @@ STATISTICS: Mapping[str, Callable[[Samples], float]] = {
     "median": statistics.median,
     "p99": lambda samples: percentile(samples, 0.99),
     "max": max,
+    "value": statistics.median,
 }
+"""`value` is for a row with one sample."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Budget:
         return value >= self.bound if self.at_least else value <= self.bound
 
     def __str__(self) -> str:
-        return f"{self.statistic} {'≥' if self.at_least else '≤'} {self.bound:g}"
+        name = "" if self.statistic == "value" else f"{self.statistic} "
+        return f"{name}{'≥' if self.at_least else '≤'} {self.bound:g}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class Row:
     def as_json(self) -> dict[str, object]:
         row = dataclasses.asdict(self)
         row["budgets"] = [str(one) for one in self.budgets]
-        values = {name: of(self.samples) for name, of in STATISTICS.items()}
+        values = {name: of(self.samples) for name, of in STATISTICS.items() if name != "value"}
         return {**row, **values, "met": self.is_met}
 
 
