@@ -117,10 +117,11 @@ def event(server: Server, profile: Profile) -> Write:
 
 
 def status(server: Server, profile: Profile, objects: int) -> Write:
+    """The condition of the suite, with its text: otherwise a restart writes the condition."""
     condition = {
         "type": workload.NETWORK_CONTROLLER.condition,
         "status": "True",
-        "message": f"{objects} objects are in sync",
+        "message": f"{objects} objects are in place",
     }
     body = {
         "metadata": {"resourceVersion": profile.resource_version, "uid": profile.uid},
