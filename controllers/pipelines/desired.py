@@ -1,4 +1,4 @@
-"""The objects that KFP needs in a namespace, for the reconciler and the webhook alike. Pure."""
+"""The objects of KFP in a namespace, for the reconciler and for the webhook. Pure."""
 
 from __future__ import annotations
 
@@ -13,43 +13,36 @@ from controllers.findings import Finding
 from controllers.manifests import Key, Manifest
 from controllers.pipelines import drivers, names, proxies
 from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.objectstore.spec import Credentials
 from controllers.profiles import Profile
 
 _DATE = "/".join(f"{{{{workflow.creationTimestamp.{part}}}}}" for part in "Ymd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """What the Secret holds; never shown."""
-
-    access: str = field(repr=False)
-    secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What ``gather`` learned of one namespace."""
+    """What ``observe`` found out about one namespace."""
 
     enabled: bool = True
-    """Whether the namespace's label says that it takes part."""
-    keys: Keys | None = None
-    """What the Secret is to hold; None: there is to be none."""
+    """Whether the namespace has the label that enables pipelines."""
+    key: Credentials | None = field(default=None, repr=False)
+    """The key for the Secret; None: there is to be no Secret."""
     findings: Sequence[Finding] = ()
-    trouble: Exception | None = None
-    """Why the store could not be asked; ``keys`` are then what the Secret held."""
+    error: Exception | None = None
+    """Why ``key`` is not known to be right; it is then the present content of the Secret."""
 
 
 def desired(profile: Profile, facts: Facts, settings: PipelinesSettings) -> Desired:
-    """Return the objects of a namespace that takes part, and nothing for the others.
+    """Return the objects of an enabled namespace; a namespace that is not enabled has none.
 
-    The Secret is retained while the object store cannot say what it should hold.
+    The Secret is retained while its right content is unknown.
     """
-    unknown = frozenset({Key("Secret", profile.namespace, names.SECRET)})
+    secret_key = Key("Secret", profile.namespace, names.SECRET)
     return Desired(
         objects=_objects(profile, facts, settings),
         findings=facts.findings,
-        retain=frozenset() if facts.trouble is None else unknown,
-        error=facts.trouble,
+        retain=frozenset() if facts.error is None else frozenset({secret_key}),
+        error=facts.error,
     )
 
 
@@ -57,19 +50,24 @@ def _objects(profile: Profile, facts: Facts, settings: PipelinesSettings) -> lis
     if not facts.enabled:
         return []
     namespace = profile.namespace
+    manifests = [
+        *common(namespace, settings),
+        _pod_default(namespace),
+        *drivers.objects(namespace, settings),
+    ]
     return [
-        replace(manifest, adopt_from_namespace=names.INHERITED)
-        for manifest in (
-            *secret(namespace, facts.keys),
-            *common(namespace, settings),
-            _pod_default(namespace),
-            *drivers.objects(namespace, settings),
-        )
+        *((adoptable_secret(namespace, facts.key),) if facts.key else ()),
+        *map(_adoptable, manifests),
     ]
 
 
+def _adoptable(manifest: Manifest) -> Manifest:
+    """Adopt objects of the Namespace: Metacontroller's owner references are to the Namespace."""
+    return replace(manifest, adopt_from_namespace=names.METACONTROLLER_ANNOTATIONS)
+
+
 def common(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
-    """ConfigMaps and artifact proxy, in the order in which KFP's own controller lists them."""
+    """Return ConfigMaps and artifact proxy, in the order of KFP's own controller."""
     return [
         config_map(
             namespace,
@@ -88,19 +86,22 @@ def common(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
 
 
 def metadata(namespace: str, settings: PipelinesSettings) -> Manifest:
-    """Where ML Metadata is served."""
+    """Return the ConfigMap with the address of ML Metadata."""
     host = f"metadata-grpc-service.{settings.kfp_namespace}"
     data = {"METADATA_GRPC_SERVICE_HOST": host, "METADATA_GRPC_SERVICE_PORT": "8080"}
     return config_map(namespace, names.METADATA, data)
 
 
-def secret(namespace: str, keys: Keys | None) -> list[Manifest]:
-    """The Secret with the namespace's keys, if it has any."""
-    if keys is None:
-        return []
-    data = {names.ACCESS_KEY: _encoded(keys.access), names.SECRET_KEY: _encoded(keys.secret)}
+def secret(namespace: str, key: Credentials) -> Manifest:
+    """Return the Secret with the namespace's key."""
+    data = {names.ACCESS_KEY: _encoded(key.access_key), names.SECRET_KEY: _encoded(key.secret_key)}
     content = {"type": "Opaque", "data": data}
-    return [Manifest(kind="Secret", namespace=namespace, name=names.SECRET, content=content)]
+    return Manifest(kind="Secret", namespace=namespace, name=names.SECRET, content=content)
+
+
+def adoptable_secret(namespace: str, key: Credentials) -> Manifest:
+    """Return the Secret as the reconciler writes it; it adopts Metacontroller's."""
+    return _adoptable(secret(namespace, key))
 
 
 def _encoded(text: str) -> str:
@@ -108,7 +109,7 @@ def _encoded(text: str) -> str:
 
 
 def config_map(namespace: str, name: str, data: Mapping[str, str]) -> Manifest:
-    """A ConfigMap that users may edit."""
+    """Return a ConfigMap that users may edit."""
     content = {"data": dict(data)}
     return Manifest(
         kind="ConfigMap", namespace=namespace, name=name, content=content, create_only=True
@@ -135,7 +136,7 @@ def _repositories(namespace: str, settings: PipelinesSettings) -> Manifest:
 
 
 def _pod_default(namespace: str) -> Manifest:
-    """What lets a notebook's SDK talk to KFP: a token for its audience."""
+    """Return the PodDefault that gives notebooks a token for KFP."""
     token = {
         "path": "token",
         "expirationSeconds": 7200,

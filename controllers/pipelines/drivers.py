@@ -1,4 +1,4 @@
-"""What KFP's drivers need in a namespace, for each way to run them. Pure."""
+"""The objects of KFP's drivers in a namespace, for each driver mode. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RULES: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 def objects(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
-    """All objects of the mode; what another mode made is no longer desired, and so pruned."""
+    """Return the objects of the driver mode. Those of other modes are pruned."""
     match settings.driver_mode:
         case "sidecar":
             return _sidecar(namespace, tokens=settings.driver_tokens)
@@ -36,7 +36,7 @@ def objects(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
 
 
 def _sidecar(namespace: str, *, tokens: bool) -> list[Manifest]:
-    """Argo's agent pods run the driver as a plugin, under a ServiceAccount of its own."""
+    """Return the objects of mode sidecar: Argo's agent pods run the driver as a plugin."""
     secrets = {"secrets": [{"name": names.token_of(names.AGENT)}]} if tokens else {}
     account = Manifest(
         kind="ServiceAccount",
@@ -53,33 +53,35 @@ def _sidecar(namespace: str, *, tokens: bool) -> list[Manifest]:
 
 
 def _central(namespace: str, driver: str) -> list[Manifest]:
-    """One driver for all namespaces acts in this one by four Roles."""
-    where, _, name = driver.partition("/")
-    made = []
+    """Return the objects of mode central: one driver has four Roles in each namespace."""
+    driver_namespace, _, name = driver.partition("/")
+    manifests = []
     for role in names.DRIVER_ROLES:
         rule = {"apiGroups": [""], **{key: list(value) for key, value in _RULES[role].items()}}
         content = {"rules": [rule]}
-        made += [
+        manifests += [
             Manifest(kind="Role", namespace=namespace, name=role, content=content),
-            _binding(namespace, names.binding_of(role), ("Role", role), (where, name)),
+            _binding(namespace, names.binding_of(role), ("Role", role), (driver_namespace, name)),
         ]
-    return [*made, _token(namespace, names.EDITOR)]
+    return [*manifests, _token(namespace, names.EDITOR)]
 
 
 def _binding(
     namespace: str, name: str, role: tuple[str, str], account: tuple[str, str]
 ) -> Manifest:
-    kind, referred = role
-    where, subject = account
+    role_kind, role_name = role
+    account_namespace, account_name = account
     content: dict[str, Any] = {
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": referred},
-        "subjects": [{"kind": "ServiceAccount", "name": subject, "namespace": where}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role_name},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": account_name, "namespace": account_namespace}
+        ],
     }
     return Manifest(kind="RoleBinding", namespace=namespace, name=name, content=content)
 
 
 def _token(namespace: str, account: str) -> Manifest:
-    """Kubernetes fills the token in: created and never compared."""
+    """Return a token Secret. It is create-only, because Kubernetes adds the token."""
     return Manifest(
         kind="Secret",
         namespace=namespace,

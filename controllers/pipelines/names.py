@@ -1,15 +1,14 @@
-"""The names that Kubeflow Pipelines and the pipelines controller use on the cluster. Pure."""
+"""Names of Kubeflow Pipelines and of the pipelines controller on the cluster. Pure."""
 
 from __future__ import annotations
 
 ENABLED_LABEL = "pipelines.kubeflow.org/enabled"
-"""Label of the namespace, not of the Profile: ``"true"`` and nothing else takes part."""
+"""Label of the namespace, not of the Profile. Only the value ``"true"`` enables pipelines."""
 
 OLD_OBJECTS_ANNOTATION = "pipelines.statcan.gc.ca/old-objects"
-"""On the Profile: what becomes of the objects that a former tenant of its name left behind."""
-OLD_OBJECTS = ("refuse", "accept", "archive", "purge")
+"""On the Profile: what happens to the objects of an earlier tenant of its name."""
 KEY_GENERATION_ANNOTATION = "pipelines.statcan.gc.ca/key-generation"
-"""On the Profile: any text; a change of it asks for another key."""
+"""On the Profile: any text; a change replaces the key."""
 
 LAUNCHER = "kfp-launcher"
 METADATA = "metadata-grpc-configmap"
@@ -23,7 +22,7 @@ PROXY = "ml-pipeline-ui-artifact"
 VISUALIZATION = "ml-pipeline-visualizationserver"
 POD_DEFAULT = "access-ml-pipeline"
 EDITOR = "default-editor"
-"""ServiceAccount of every profile namespace, made by Kubeflow."""
+"""ServiceAccount of every profile namespace, created by Kubeflow."""
 
 AGENT = "ml-pipeline-driver-agent-executor-plugin"
 AGENT_BINDING = f"{AGENT}-binding"
@@ -31,11 +30,11 @@ AGENT_ROLE = f"{AGENT}-cluster-role"
 AGENT_LABELS = {"application-crd-id": "kubeflow-pipelines"}
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 
-INHERITED = (
+METACONTROLLER_ANNOTATIONS = (
     "metacontroller.k8s.io/decorator-controller",
     "metacontroller.k8s.io/last-applied-configuration",
 )
-"""Annotations of Metacontroller, dropped when an object of it is taken over."""
+"""Removed when an object of Metacontroller is adopted."""
 
 DRIVER_ROLES = (
     "configmap-reader",
@@ -43,20 +42,20 @@ DRIVER_ROLES = (
     "ml-pipeline-driver-pvc-editor",
     "artifact-secret-reader",
 )
-"""Roles that let the central driver act in a namespace."""
+"""Roles of the central driver in a namespace."""
 
 
 def token_of(account: str) -> str:
-    """The token Secret of a ServiceAccount, by the name that Argo looks for."""
+    """Return the name under which Argo looks up the token Secret of a ServiceAccount."""
     return f"{account}.service-account-token"
 
 
 def binding_of(role: str) -> str:
-    """The RoleBinding of one of DRIVER_ROLES."""
+    """Return the name of the RoleBinding of one of DRIVER_ROLES."""
     return f"{role}-binding"
 
 
 CONFIG_MAPS = (LAUNCHER, METADATA, REPOSITORIES)
 SECRETS = (SECRET, token_of(AGENT), token_of(EDITOR))
 BINDINGS = (AGENT_BINDING, *map(binding_of, DRIVER_ROLES))
-"""All that there ever is of a kind, in whichever mode."""
+"""All names of a kind, in all driver modes."""

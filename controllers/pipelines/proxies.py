@@ -1,4 +1,4 @@
-"""Deployments and Services of KFP's own images in a namespace: the artifact proxy. Pure."""
+"""Deployment and Service of the artifact proxy, which runs an image of KFP. Pure."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ PORT = 3000
 
 
 def objects(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
-    """Deployment and Service, where they are wanted."""
+    """Return Deployment and Service, if the artifact proxy is enabled."""
     image = settings.frontend_image_tagged
     if not settings.artifacts_proxy_enabled or image is None:
         return []
     digest = hashlib.sha256(image.encode()).hexdigest()[:16]
-    deployed = deployment(
+    proxy = deployment(
         namespace,
         names.PROXY,
         image=image,
         port=PORT,
         resources=RESOURCES,
-        env=[*keys(settings), *_surroundings(namespace, settings)],
+        env=[*key_variables(settings), *_service_variables(namespace, settings)],
         annotations={**istio(settings), "kubeflow-pipelines/image-spec-hash": digest},
     )
-    return [deployed, service(namespace)]
+    return [proxy, service(namespace)]
 
 
 RESOURCES = {
     "requests": {"cpu": "10m", "memory": "70Mi"},
     "limits": {"cpu": "100m", "memory": "500Mi"},
 }
-"""What the artifact proxy asks for."""
+"""Requests and limits of the artifact proxy."""
 
 
 def istio(settings: PipelinesSettings) -> dict[str, str]:
-    """The pod annotation that keeps the sidecar out, where that is wanted."""
+    """Return the pod annotation that disables the Istio sidecar, if so configured."""
     return {"sidecar.istio.io/inject": "false"} if settings.disable_istio_sidecar else {}
 
 
-def keys(settings: PipelinesSettings) -> list[dict[str, Any]]:
-    """The two variables that hold the namespace's keys; a Secret that is not there stops a pod."""
+def key_variables(settings: PipelinesSettings) -> list[dict[str, Any]]:
+    """Return the variables with the namespace's key. A pod does not start without the Secret."""
     if settings.provider == "none":
         return []
     return [
@@ -54,7 +54,7 @@ def keys(settings: PipelinesSettings) -> list[dict[str, Any]]:
 
 
 def service(namespace: str) -> Manifest:
-    """Port 80 of the artifact proxy."""
+    """Return the Service of the artifact proxy, on port 80."""
     app = {"app": names.PROXY}
     port = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": PORT}
     content = {"spec": {"ports": [port], "selector": app}}
@@ -73,7 +73,7 @@ def deployment(
     env: Sequence[Mapping[str, Any]] = (),
     annotations: Mapping[str, str],
 ) -> Manifest:
-    """One container of one image, as ServiceAccount ``default-editor``."""
+    """Return a Deployment of one container that runs as ServiceAccount ``default-editor``."""
     app = {"app": name}
     container: dict[str, Any] = {
         "name": name,
@@ -96,7 +96,7 @@ def _from_secret(variable: str, key: str) -> dict[str, Any]:
     return {"name": variable, "valueFrom": {"secretKeyRef": {"key": key, "name": names.SECRET}}}
 
 
-def _surroundings(namespace: str, settings: PipelinesSettings) -> list[dict[str, Any]]:
+def _service_variables(namespace: str, settings: PipelinesSettings) -> list[dict[str, Any]]:
     host = f"ml-pipeline.{settings.kfp_namespace}{settings.domain}"
     values = {
         "ML_PIPELINE_SERVICE_HOST": host,

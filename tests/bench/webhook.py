@@ -11,8 +11,9 @@ import time
 
 import aiohttp
 
-from controllers.pipelines import desired, names
+from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.objectstore.spec import Credentials
 from controllers.pipelines.webhook import protocol
 from tests.bench import procfs
 from tests.bench.environment import report_progress
@@ -32,9 +33,9 @@ def body(name: str) -> bytes:
     )
     labels = {names.ENABLED_LABEL: "true"}
     parent = {"object": {"metadata": {"name": name, "labels": labels}}, "attachments": {}}
-    keys = desired.Keys(access="access", secret="secret")
+    key = Credentials(access_key="access", secret_key="secret")
     existing: dict[str, dict[str, object]] = {}
-    for one in protocol.current(protocol.read(parent), keys, settings)["attachments"]:
+    for one in protocol.v2_response(protocol.parse(parent), key, settings)["attachments"]:
         kind = f"{one['kind']}.{one['apiVersion']}"
         existing.setdefault(kind, {})[f"{name}/{one['metadata']['name']}"] = one
     return json.dumps({**parent, "attachments": existing}).encode()

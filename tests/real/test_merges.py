@@ -66,7 +66,7 @@ def run(suites: Suites) -> Callable[..., contextlib.AbstractContextManager[Suite
             "pipelines", "--resync", "0.01", kubeconfig=kubeconfig, variables=variables
         ).wait_ready()
         plane = suites.plane
-        waiting.until(lambda: namespaces.is_well(plane, TENANT), "it is ready")
+        waiting.until(lambda: namespaces.is_ready(plane, TENANT), "it is ready")
         yield suite
         assert suite.stop() == 0
 

@@ -208,7 +208,9 @@ def of_metacontroller(namespace: Json, kind: str, name: str, **content: Any) -> 
     metadata = {
         "name": name,
         "namespace": namespace["metadata"]["name"],
-        "annotations": dict.fromkeys(names.INHERITED, "kubeflow-pipelines-profile-controller"),
+        "annotations": dict.fromkeys(
+            names.METACONTROLLER_ANNOTATIONS, "kubeflow-pipelines-profile-controller"
+        ),
         "ownerReferences": [reference],
     }
     return {
@@ -278,7 +280,9 @@ def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_look
             assert owners == [namespace["metadata"]["uid"]]
             continue
         assert owners == [profile["metadata"]["uid"]]
-        assert not set(names.INHERITED) & set(after["metadata"].get("annotations") or {})
+        assert not set(names.METACONTROLLER_ANNOTATIONS) & set(
+            after["metadata"].get("annotations") or {}
+        )
         if kind == "ConfigMap":
             assert after["data"] == {"of": "a user"}
     secret = plane.request("GET", path("Secret", "kfp-taken", names.SECRET))

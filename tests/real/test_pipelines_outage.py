@@ -49,7 +49,7 @@ def kept(plane: ControlPlane, name: str) -> bool:
 
 
 def wait_well(plane: ControlPlane, name: str) -> None:
-    wait(lambda: namespaces.is_well(plane, name), f"{name} is well")
+    wait(lambda: namespaces.is_ready(plane, name), f"{name} is well")
 
 
 def wait_kept(plane: ControlPlane, name: str) -> None:
@@ -88,7 +88,7 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         ).wait_ready()
         for name in TENANTS:
             wait_well(plane, name)
-        before = {name: namespaces.keys(plane, name) for name in TENANTS}
+        before = {name: namespaces.key(plane, name) for name in TENANTS}
 
         store.pause()
         wait(lambda: "away" in suite.page("/readyz?verbose"), "the process has noticed")
@@ -101,10 +101,10 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         for name in (*TENANTS, LATE):
             wait_kept(plane, name)
         wait(lambda: max(delays(suite)) > 8.0, "the backoff grows")
-        assert {name: namespaces.keys(plane, name) for name in TENANTS[1:]} == {
+        assert {name: namespaces.key(plane, name) for name in TENANTS[1:]} == {
             name: before[name] for name in TENANTS[1:]
         }
-        assert namespaces.keys(plane, LATE) is None
+        assert namespaces.key(plane, LATE) is None
         assert suite.answers("/readyz") == 200
         # One asks for all: a resync every three seconds alone would have been hundreds.
         assert s3.taken + iam.taken <= len(TENANTS)
@@ -114,8 +114,8 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         store.resume()
         for name in (*TENANTS, LATE):
             wait_well(plane, name)
-        assert {name: namespaces.keys(plane, name) for name in TENANTS} == before
-        assert namespaces.keys(plane, LATE) is not None
+        assert {name: namespaces.key(plane, name) for name in TENANTS} == before
+        assert namespaces.key(plane, LATE) is not None
         assert iam.most <= WORKERS
         assert s3.most <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
         assert "away" not in suite.page("/readyz?verbose")

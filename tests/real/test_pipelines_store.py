@@ -4,7 +4,7 @@ import pytest
 
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.objectstore.provider import Credentials
+from controllers.pipelines.objectstore.spec import Credentials
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cli.run import cells
 from tests.support.cluster import kubeflow, observe, waiting
@@ -28,17 +28,17 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
     kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     given = namespaces.variables(seaweedfs, BUCKET)
     suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
-    waiting.until(lambda: namespaces.is_well(plane, name), "it is ready")
-    first = namespaces.keys(plane, name)
+    waiting.until(lambda: namespaces.is_ready(plane, name), "it is ready")
+    first = namespaces.key(plane, name)
     assert first is not None
     assert seaweedfs.keys(name) == [first.access_key]
 
     observe.delete(plane, namespaces.secret_path(name))
     waiting.until(
-        lambda: namespaces.keys(plane, name) is not None,
+        lambda: namespaces.key(plane, name) is not None,
         "the Secret is there again",
     )
-    assert namespaces.keys(plane, name) == first
+    assert namespaces.key(plane, name) == first
     assert seaweedfs.keys(name) == [first.access_key]
 
     seaweedfs.iam().delete_access_key(UserName=name, AccessKeyId=first.access_key)
@@ -104,7 +104,7 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
     kubeflow.create_furnished_tenants(plane, tenants)
     for name in tenants:
         wait_told(plane, name)
-        assert namespaces.keys(plane, name) is None
+        assert namespaces.key(plane, name) is None
         assert name not in seaweedfs.users()
         launcher = KINDS["ConfigMap"].path(name, names.LAUNCHER)
         assert observe.find(plane, launcher) is not None
@@ -124,8 +124,8 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
 
 def granted(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
     """The tenant's key, once it has one; the only one that its user has."""
-    waiting.until(lambda: namespaces.is_well(plane, name), f"{name} has its key")
-    found = namespaces.keys(plane, name)
+    waiting.until(lambda: namespaces.is_ready(plane, name), f"{name} has its key")
+    found = namespaces.key(plane, name)
     assert found is not None
     assert store.keys(name) == [found.access_key]
     return found

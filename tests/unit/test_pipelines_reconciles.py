@@ -1,4 +1,4 @@
-"""What pipelines writes: who takes part, a store in trouble, modes that change, a takeover."""
+"""The writes of pipelines: enabled namespaces, a store that fails, driver modes, adoption."""
 
 import base64
 import contextlib
@@ -8,19 +8,17 @@ from typing import Any
 
 import pytest
 
+from controllers.findings import Finding
 from controllers.manifests import Body, Key
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.controller import CONTROLLER, Outside, collect_garbage
-from controllers.pipelines.objectstore.provider import (
-    Credentials,
-    Refusal,
-    RejectedError,
-    StoreError,
-    UnavailableError,
-)
+from controllers.pipelines.controller import CONTROLLER, collect_garbage
+from controllers.pipelines.objectstore import provider
+from controllers.pipelines.objectstore.provider import ObjectStore
+from controllers.pipelines.objectstore.spec import Credentials
+from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.controller import ExternalFactory
-from controllers.runtime.errors import Terminal
+from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, event_loop, harness
@@ -29,6 +27,7 @@ from tests.support.objectstore.in_memory import MemoryStore
 pytestmark = pytest.mark.virtual_time
 
 SECRET = Key("Secret", "alice", names.SECRET)
+DOWN = provider.unavailable("the store is down").retried_after(60.0)
 ENABLED = {names.ENABLED_LABEL: "true"}
 ALWAYS = {
     "ConfigMap artifact-repositories",
@@ -81,14 +80,11 @@ def relabel(cluster: FakeCluster, labels: dict[str, str]) -> None:
 async def running(
     store: MemoryStore, cluster: FakeCluster, **settings: Any
 ) -> AsyncIterator[harness.Harness]:
-    def connect(made: PipelinesSettings, *, dry_run: bool) -> Outside:
-        outside = Outside(PipelinesSettings(provider="none"), dry_run=dry_run)
-        outside.settings, outside.store = made, store
-        return outside
+    def connect(_settings: PipelinesSettings, *, dry_run: bool) -> ObjectStore:  # noqa: ARG001
+        return store
 
     controller = dataclasses.replace(
-        CONTROLLER,
-        external=ExternalFactory(connect=connect, collect_garbage=collect_garbage),
+        CONTROLLER, external=ExternalFactory(connect=connect, collect_garbage=collect_garbage)
     )
     made = PipelinesSettings.model_validate(settings)
     async with harness.running((controller, made), cluster=cluster) as process:
@@ -115,14 +111,14 @@ def ready(process: harness.Harness) -> tuple[str, str]:
     return process.conditions()["PipelinesReady"]
 
 
-# Who takes part
+# Enabled namespaces
 
 
-async def test_the_namespaces_label_decides_and_not_the_profiles() -> None:
+async def test_the_label_of_the_namespace_enables_pipelines_and_not_the_profiles() -> None:
     cluster, store = harness.tenants(labels=ENABLED), MemoryStore()
     async with running(store, cluster) as process:
         assert there(cluster) == set()
-        assert store.asked == []
+        assert store.calls == []
 
         relabel(cluster, ENABLED)
         await process.settled()
@@ -134,7 +130,7 @@ async def test_the_namespaces_label_decides_and_not_the_profiles() -> None:
         assert there(cluster) == set()
 
 
-async def test_a_restart_asks_the_store_and_writes_nothing() -> None:
+async def test_a_restart_reads_the_store_and_writes_nothing() -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster):
         pass
@@ -143,11 +139,11 @@ async def test_a_restart_asks_the_store_and_writes_nothing() -> None:
         await process.resynced()
 
     assert cluster.written() == []
-    assert store.minted == 1
+    assert store.created == 1
     assert store.closed
 
 
-async def test_without_the_crd_of_poddefaults_all_else_is_kept() -> None:
+async def test_without_the_crd_of_poddefaults_the_other_objects_are_created() -> None:
     cluster = tenants()
     cluster.unserved.add(("PodDefault", "v1alpha1"))
     async with running(MemoryStore(), cluster) as process:
@@ -155,36 +151,36 @@ async def test_without_the_crd_of_poddefaults_all_else_is_kept() -> None:
         assert ready(process)[0] == "True"
 
         cluster.unserved.clear()
-        await event_loop.until(lambda: there(cluster) == ALWAYS, "made once it is served")
+        await event_loop.until(lambda: there(cluster) == ALWAYS, "created once it is served")
 
 
 # The key
 
 
-async def test_what_the_store_gives_is_written_and_the_profiles_words_are_passed_on() -> None:
+async def test_the_key_of_the_store_is_written_and_the_annotations_are_passed_on() -> None:
     annotations = {names.OLD_OBJECTS_ANNOTATION: "accept", names.KEY_GENERATION_ANNOTATION: "3"}
     cluster, store = tenants(annotations=annotations), MemoryStore()
     async with running(store, cluster):
-        tenant, _ = store.asked[0]
+        spec, _ = store.calls[0]
 
         assert held(cluster) == ("key-1", "hidden-1")
-        assert (tenant.namespace, tenant.uid) == ("alice", "uid-alice")
-        assert (tenant.decision.value, tenant.generation) == ("accept", "3")
+        assert (spec.namespace, spec.uid) == ("alice", "uid-alice")
+        assert (spec.old_objects.value, spec.generation) == ("accept", "3")
 
 
-async def test_an_edited_secret_is_shown_to_the_store_and_put_right() -> None:
+async def test_an_edited_secret_is_corrected() -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
         data = {names.ACCESS_KEY: encoded("key-1"), names.SECRET_KEY: encoded("wrong")}
         cluster.objects.edit(SECRET, lambda body: body.update(data=data))
         await process.settled()
 
-        assert (store.asked[1][1]) == Credentials(access_key="key-1", secret_key="wrong")
+        assert (store.calls[1][1]) == Credentials(access_key="key-1", secret_key="wrong")
         assert held(cluster) == ("key-2", "hidden-2")
-        assert store.minted == 2
+        assert store.created == 2
 
 
-async def test_a_lost_secret_comes_back() -> None:
+async def test_a_deleted_secret_is_created_again() -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
         cluster.objects.delete(SECRET)
@@ -193,10 +189,10 @@ async def test_a_lost_secret_comes_back() -> None:
         assert held(cluster) == ("key-2", "hidden-2")
 
 
-@pytest.mark.parametrize(
-    "error", [UnavailableError("the store is away", after=60.0), RejectedError("no such bucket")]
-)
-async def test_a_store_in_trouble_costs_neither_the_secret_nor_repairs(error: StoreError) -> None:
+@pytest.mark.parametrize("error", [DOWN, provider.rejected("no such policy")])
+async def test_while_the_store_fails_the_secret_stays_and_other_objects_are_repaired(
+    error: ExternalError,
+) -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
         store.error = error
@@ -208,18 +204,18 @@ async def test_a_store_in_trouble_costs_neither_the_secret_nor_repairs(error: St
         assert held(cluster) == ("key-1", "hidden-1")
         assert ready(process) == ("False", error.message)
         warned = ("Warning", "ObjectStoreRejected") in [one[:2] for one in process.events()]
-        assert warned is (error.after is None)
+        assert warned is error.action_required
 
         store.error = None
         await process.resynced()
         assert ready(process)[0] == "True"
-        assert store.minted == 1
+        assert store.created == 1
 
 
-async def test_a_secret_that_nobody_can_judge_is_left_as_it_is() -> None:
+async def test_an_edited_secret_stays_while_the_store_fails() -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
-        store.error = UnavailableError("the store is away", after=60.0)
+        store.error = DOWN
         edited = cluster.objects.edit(SECRET, lambda body: body["data"].update(accesskey="???"))
         await process.settled()
         assert edited == cluster.objects.read(SECRET)
@@ -229,22 +225,9 @@ async def test_a_secret_that_nobody_can_judge_is_left_as_it_is() -> None:
         assert held(cluster) == ("key-2", "hidden-2")
 
 
-async def test_a_bucket_that_cannot_be_kept_in_shape_is_told_with_the_probes() -> None:
-    outside = Outside(PipelinesSettings(provider="none"), dry_run=False)
-    store = MemoryStore()
-    outside.store = store
-    store.error = RejectedError("no such policy")
-    with pytest.raises(Terminal):
-        await collect_garbage(outside, lambda _name, _uid: False)
-    store.error = None
-    assert outside.health() == "bucket and departed users not looked after: no such policy"
-    await collect_garbage(outside, lambda _name, _uid: False)
-    assert outside.health() == ""
-
-
-async def test_a_store_that_is_away_from_the_start_is_waited_for_with_the_secret_alone() -> None:
+async def test_only_the_secret_waits_for_a_store_that_fails_from_the_start() -> None:
     cluster, store = tenants(), MemoryStore()
-    store.error = UnavailableError("the store is away", after=60.0)
+    store.error = DOWN
     async with running(store, cluster):
         assert there(cluster) == ALWAYS - {"Secret mlpipeline-minio-artifact"}
 
@@ -252,10 +235,10 @@ async def test_a_store_that_is_away_from_the_start_is_waited_for_with_the_secret
         await event_loop.until(lambda: there(cluster) == ALWAYS, "all is there", seconds=120.0)
 
 
-async def test_a_refused_tenant_loses_the_secret_and_nothing_else() -> None:
+async def test_a_tenant_that_gets_no_key_loses_only_the_secret() -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
-        store.refusal = Refusal(reason="ForeignUser", message="user alice is another's")
+        store.finding = Finding(reason="ForeignUser", message="user alice is another's")
         await process.resynced()
 
         assert there(cluster) == ALWAYS - {"Secret mlpipeline-minio-artifact"}
@@ -263,23 +246,114 @@ async def test_a_refused_tenant_loses_the_secret_and_nothing_else() -> None:
         assert ("Warning", "ForeignUser") in [one[:2] for one in process.events()]
 
 
-async def test_for_a_secret_that_is_anothers_no_key_is_made() -> None:
+async def test_no_key_is_created_for_a_secret_of_another_owner() -> None:
     cluster, store = tenants(), MemoryStore()
     theirs = cluster.objects.put(
         live_objects.object_body("Secret", names.SECRET, labels={}, owners=[], data={"a": "YQ=="})
     )
     async with running(store, cluster) as process:
-        assert store.asked == []
+        assert store.calls == []
         assert cluster.objects.read(SECRET) == theirs
         assert ready(process)[0] == "False"
-        assert "SecretNotOurs" in [one[1] for one in process.events()]
+        assert "SecretNotWritable" in [one[1] for one in process.events()]
 
         cluster.objects.delete(SECRET)
         await process.settled()
         assert held(cluster) == ("key-1", "hidden-1")
 
 
-async def test_no_key_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+BLOCKED: dict[str, tuple[dict[str, Any], str]] = {
+    "controlled_by_another_profile": (
+        {"owners": [live_objects.profile_reference("bob", "uid-bob")]},
+        "belongs to Profile bob",
+    ),
+    "of_an_earlier_profile": (
+        {"owners": [live_objects.profile_reference("alice", "uid-before")]},
+        "belongs to an earlier Profile",
+    ),
+    "being_deleted": ({"deleting": True}, "is being deleted"),
+    "paused": ({"annotations": {PAUSED_ANNOTATION: "true"}}, "paused by its annotation"),
+    "of_another_owner": (
+        {"owners": [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "u"}], "labels": {}},
+        "belongs to another owner",
+    ),
+    "of_another_controller": (
+        {"labels": live_objects.marks("notebook")},
+        "controller notebook",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKED)
+async def test_no_key_is_created_for_a_secret_that_the_plan_would_not_write(case: str) -> None:
+    fields, reason = BLOCKED[case]
+    cluster, store = tenants(), MemoryStore()
+    fields = {"labels": live_objects.marks("pipelines"), **fields}
+    body = live_objects.object_body("Secret", names.SECRET, data={"a": "YQ=="}, **fields)
+    before = cluster.objects.put(body)
+    async with running(store, cluster) as process:
+        assert store.calls == []
+        assert cluster.objects.read(SECRET) == before
+        status, message = ready(process)
+        assert (status, reason in message, "no key is created" in message) == ("False", True, True)
+
+        await process.resynced()
+        assert store.calls == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"owners": []},
+        {"labels": {}},
+        {
+            "labels": {},
+            "owners": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Namespace",
+                    "name": "alice",
+                    "uid": "uid-of-the-namespace",
+                    "controller": True,
+                }
+            ],
+        },
+    ],
+)
+async def test_a_key_is_created_for_a_secret_that_the_plan_would_write(
+    fields: dict[str, Any],
+) -> None:
+    cluster, store = tenants(), MemoryStore()
+    fields = {"labels": live_objects.marks("pipelines"), **fields}
+    cluster.objects.put(
+        live_objects.object_body("Secret", names.SECRET, data={"a": "YQ=="}, **fields)
+    )
+    async with running(store, cluster):
+        assert store.created == 1
+        assert held(cluster) == ("key-1", "hidden-1")
+
+
+async def test_a_key_is_created_as_soon_as_the_secret_can_be_written() -> None:
+    cluster, store = tenants(), MemoryStore()
+    paused = live_objects.object_body(
+        "Secret",
+        names.SECRET,
+        labels=live_objects.marks("pipelines"),
+        annotations={PAUSED_ANNOTATION: "true"},
+    )
+    cluster.objects.put(paused)
+    async with running(store, cluster) as process:
+        assert store.calls == []
+
+        cluster.objects.edit(SECRET, lambda body: body["metadata"].update(annotations={}))
+        await process.settled()
+        assert held(cluster) == ("key-1", "hidden-1")
+
+
+async def test_no_key_is_in_events_conditions_or_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
         cluster.objects.delete(SECRET)
@@ -289,15 +363,21 @@ async def test_no_key_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any("hidden" in text for text in (*told, *capsys.readouterr()))
 
 
+async def test_the_bucket_is_reconciled_and_garbage_is_collected() -> None:
+    store = MemoryStore()
+    async with running(store, tenants()):
+        await event_loop.until(lambda: store.bucket_reconciles > 0, "reconciled")
+
+        assert store.collections
+
+
 @pytest.mark.parametrize("keep", [True, False])
-async def test_the_bucket_is_maintained_and_the_departed_swept_unless_they_are_kept(
+def test_accounts_of_deleted_profiles_are_deleted_unless_the_setting_says_not(
     *, keep: bool
 ) -> None:
-    store = MemoryStore()
-    async with running(store, tenants(), keep_departed=keep):
-        await event_loop.until(lambda: store.maintained > 0, "maintained")
+    config = provider.store_config(PipelinesSettings(keep_departed=keep), dry_run=False)
 
-        assert bool(store.swept) is not keep
+    assert config.delete_accounts is not keep
 
 
 # Drivers
@@ -305,7 +385,7 @@ async def test_the_bucket_is_maintained_and_the_departed_swept_unless_they_are_k
 
 @pytest.mark.parametrize("before", MODES)
 @pytest.mark.parametrize("after", MODES)
-async def test_a_change_of_mode_leaves_exactly_what_the_new_one_makes(
+async def test_after_a_change_of_mode_only_the_objects_of_the_new_one_exist(
     before: str, after: str
 ) -> None:
     cluster, store = tenants(), MemoryStore()
@@ -316,10 +396,10 @@ async def test_a_change_of_mode_leaves_exactly_what_the_new_one_makes(
         async with running(store, cluster, **settings):
             assert there(cluster) == ALWAYS | objects | {"RoleBinding default-editor"}
 
-    assert store.minted == 1
+    assert store.created == 1
 
 
-async def test_a_token_that_kubernetes_fills_is_never_written_again() -> None:
+async def test_a_token_secret_is_not_written_again_after_kubernetes_added_the_token() -> None:
     cluster = tenants()
     async with running(MemoryStore(), cluster, **MODES["sidecar"][0]) as process:
         key = Key("Secret", "alice", names.token_of(names.AGENT))
@@ -330,7 +410,7 @@ async def test_a_token_that_kubernetes_fills_is_never_written_again() -> None:
         assert cluster.written() == []
 
 
-# Takeover from Metacontroller
+# Adoption from Metacontroller
 
 
 def made_by_metacontroller(kind: str, name: str, **content: Any) -> Body:
@@ -342,15 +422,15 @@ def made_by_metacontroller(kind: str, name: str, **content: Any) -> Body:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    annotations = dict.fromkeys(names.INHERITED, "{}")
+    annotations = dict.fromkeys(names.METACONTROLLER_ANNOTATIONS, "{}")
     uid = f"uid-{kind}-{name}"
     fields = {"labels": {}, "annotations": annotations, "owners": [reference], **content}
     return live_objects.object_body(kind, name, uid=uid, **fields)
 
 
-async def test_a_namespace_full_of_metacontrollers_objects_is_taken_over_in_place() -> None:
+async def test_objects_of_metacontroller_are_adopted_in_place() -> None:
     cluster, store = tenants(), MemoryStore()
-    store.live["alice"] = Credentials(access_key="old", secret_key="old-secret")
+    store.keys["alice"] = Credentials(access_key="old", secret_key="old-secret")
     data = {names.ACCESS_KEY: encoded("old"), names.SECRET_KEY: encoded("old-secret")}
     app = {"app": names.PROXY}
     before = [
@@ -376,13 +456,15 @@ async def test_a_namespace_full_of_metacontrollers_objects_is_taken_over_in_plac
             after = cluster.objects.read(key)
             assert after["metadata"]["uid"] == body["metadata"]["uid"]
             assert after["metadata"]["ownerReferences"] == [live_objects.profile_reference()]
-            assert not set(names.INHERITED) & set(after["metadata"].get("annotations") or {})
+            assert not set(names.METACONTROLLER_ANNOTATIONS) & set(
+                after["metadata"].get("annotations") or {}
+            )
             if body["kind"] == "ConfigMap":
                 assert after["data"] == {"edited": "by a user"}
         left = Key("Service", "alice", names.VISUALIZATION)
         assert cluster.objects.read(left)["metadata"]["ownerReferences"][0]["kind"] == "Namespace"
         assert held(cluster) == ("old", "old-secret")
-        assert store.minted == 0
+        assert store.created == 0
         assert not [one for one in cluster.written() if one.startswith("DELETE")]
 
         cluster.requests.clear()
@@ -390,5 +472,5 @@ async def test_a_namespace_full_of_metacontrollers_objects_is_taken_over_in_plac
         assert cluster.written() == []
 
 
-def test_all_that_is_listed_of_a_cluster_leaves_the_releases_of_helm_out() -> None:
+def test_helm_releases_are_not_listed() -> None:
     assert KINDS["Secret"].field_selector == "type!=helm.sh/release.v1"

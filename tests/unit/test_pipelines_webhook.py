@@ -1,4 +1,4 @@
-"""The webhook: both protocols, keys minted once, nonsense, a store that is away."""
+"""The webhook: both protocols, keys, invalid requests, a store that fails."""
 
 import asyncio
 import base64
@@ -17,17 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.pipelines import desired, names
+from controllers.findings import Finding
+from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.objectstore.provider import (
-    Credentials,
-    Refusal,
-    RejectedError,
-    Swept,
-    Tenant,
-    UnavailableError,
-)
-from controllers.pipelines.webhook import listen, protocol, server
+from controllers.pipelines.objectstore import provider
+from controllers.pipelines.objectstore.spec import AccountSpec, Credentials, DeletedAccount
+from controllers.pipelines.webhook import protocol, server
+from controllers.runtime.external.system import ComponentStatus
+from controllers.runtime.listen import listen
 from tests.bench import procfs
 from tests.support.builders import inputs
 from tests.support.cluster import suite, waiting
@@ -41,7 +38,7 @@ SECRET = {
     "metadata": {"name": names.SECRET, "namespace": "team-a", "uid": "u"},
     "data": {"accesskey": "YQ==", "secretkey": "Yg==", "theirs": "Yw=="},
 }
-OLDER_KINDS = (
+V1_KINDS = (
     "Secret.v1",
     "ConfigMap.v1",
     "Deployment.apps/v1",
@@ -52,34 +49,36 @@ OLDER_KINDS = (
 
 
 class Store:
-    """Gives each namespace a new key at each call, unless it is told which is held."""
+    """Issues a new key at each call that has none."""
 
     def __init__(self) -> None:
-        self.minted: list[str] = []
+        self.issued: list[str] = []
         self.error: Exception | None = None
-        self.refusal: Refusal | None = None
+        self.finding: Finding | None = None
 
-    async def ensure(
-        self, tenant: Tenant, held: Credentials | None
-    ) -> Credentials | Refusal | None:
+    async def ensure_key(
+        self, spec: AccountSpec, in_secret: Credentials | None
+    ) -> Credentials | Finding | None:
         await asyncio.sleep(0.01)
         if self.error:
             raise self.error
-        if self.refusal or held:
-            return self.refusal or held
-        self.minted.append(tenant.namespace)
-        assert tenant.uid == ""
-        return Credentials(access_key=f"key-{len(self.minted)}", secret_key="hidden")
+        if self.finding or in_secret:
+            return self.finding or in_secret
+        self.issued.append(spec.namespace)
+        assert spec.uid == ""
+        return Credentials(access_key=f"key-{len(self.issued)}", secret_key="hidden")
 
-    async def maintain(self) -> None:
+    async def reconcile_bucket(self) -> None:
         if self.error:
             raise self.error
 
-    async def sweep(self, profile_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
+    async def collect_garbage(
+        self, profile_gone: Callable[[str, str], bool]
+    ) -> Sequence[DeletedAccount]:
         raise NotImplementedError(profile_gone)
 
-    def health(self) -> str:
-        return str(self.error or "")
+    def components(self) -> Sequence[ComponentStatus]:
+        return ()
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -102,7 +101,7 @@ class Client:
 async def served(store: Store | None = None, **settings: Any) -> AsyncIterator[Client]:
     made = PipelinesSettings.model_validate({"controller_port": 0, **settings})
     async with (
-        server.serving(made, listen.listening(0, None), lambda _: store or Store()) as (port,),
+        server.serving(made, [listen("", 0)], lambda _: store or Store()) as (port,),
         aiohttp.ClientSession() as session,
     ):
         yield Client(session, port)
@@ -124,10 +123,10 @@ CONFIG_MAPS = [("ConfigMap", name) for name in (names.LAUNCHER, names.METADATA, 
 PROXY = [("Deployment", names.PROXY), ("Service", names.PROXY)]
 
 
-# The current protocol
+# Protocol v2
 
 
-async def test_an_existing_secret_is_given_back_unchanged_and_last() -> None:
+async def test_an_existing_secret_is_returned_unchanged_and_last() -> None:
     store = Store()
     async with served(store, artifacts_proxy_enabled=True, kfp_version="2.17.0") as client:
         code, reply = await client.post(asked())
@@ -135,10 +134,10 @@ async def test_an_existing_secret_is_given_back_unchanged_and_last() -> None:
     assert code == 200
     assert named(reply["attachments"]) == [*CONFIG_MAPS, *PROXY, ("Secret", names.SECRET)]
     assert reply["attachments"][-1] == SECRET
-    assert store.minted == []
+    assert store.issued == []
 
 
-async def test_a_minted_secret_comes_first_and_nothing_carries_our_marks() -> None:
+async def test_a_new_secret_is_first_and_no_object_has_our_labels() -> None:
     async with served() as client:
         _, reply = await client.post(asked(secret=False))
 
@@ -151,7 +150,7 @@ async def test_a_minted_secret_comes_first_and_nothing_carries_our_marks() -> No
 
 
 @pytest.mark.parametrize("proxy", [True, False])
-async def test_ready_counts_what_there_is(*, proxy: bool) -> None:
+async def test_ready_follows_from_the_number_of_objects(*, proxy: bool) -> None:
     seen = {
         "Secret.v1": {f"team-a/{names.SECRET}": SECRET},
         "ConfigMap.v1": {"a": 1, "b": 2, "c": 3},
@@ -178,23 +177,25 @@ async def test_ready_counts_what_there_is(*, proxy: bool) -> None:
         ({"parent": {}, "children": {}}, {"status": {}, "children": []}),
     ],
 )
-async def test_a_namespace_without_the_label_gets_nothing(body: Any, reply: Any) -> None:
+async def test_the_response_for_a_namespace_without_the_label_is_empty(
+    body: Any, reply: Any
+) -> None:
     async with served() as client:
         assert await client.post(body) == (200, reply)
 
 
-async def test_an_unusual_name_is_no_error_unless_a_key_is_to_be_made() -> None:
+async def test_an_unusual_name_is_an_error_only_if_a_key_is_needed() -> None:
     async with served() as client:
         assert (await client.post(asked("myName")))[0] == 200
         assert (await client.post(asked("myName", secret=False)))[0] == 400
 
 
-async def test_without_a_provider_there_is_no_secret_and_none_is_missed() -> None:
+async def test_without_a_provider_there_is_no_secret_and_none_is_counted() -> None:
     maps = {"a": 1, "b": 2, "c": 3}
     request = asked(seen={"ConfigMap.v1": maps}, secret=False)
     made = PipelinesSettings.model_validate({"provider": "none", "controller_port": 0})
     async with (
-        server.serving(made, listen.listening(0, None)) as (port,),
+        server.serving(made, [listen("", 0)]) as (port,),
         aiohttp.ClientSession() as session,
     ):
         _, reply = await Client(session, port).post(request)
@@ -206,17 +207,17 @@ async def test_without_a_provider_there_is_no_secret_and_none_is_missed() -> Non
 # Keys
 
 
-async def test_concurrent_calls_mint_one_key_and_later_ones_repeat_it() -> None:
+async def test_concurrent_requests_get_the_same_key_and_so_do_later_ones() -> None:
     store = Store()
     async with served(store) as client:
         replies = await asyncio.gather(*(client.post(asked(secret=False)) for _ in range(50)))
         replies.append(await client.post(asked(secret=False)))
 
-    assert store.minted == ["team-a"]
+    assert store.issued == ["team-a"]
     assert len({json.dumps(reply["attachments"][0]) for _, reply in replies}) == 1
 
 
-async def test_namespaces_get_keys_of_their_own_and_a_lost_secret_another() -> None:
+async def test_each_namespace_gets_its_own_key_and_after_its_secret_is_deleted_a_new_one() -> None:
     store = Store()
     async with served(store) as client:
         for request in (
@@ -227,18 +228,18 @@ async def test_namespaces_get_keys_of_their_own_and_a_lost_secret_another() -> N
         ):
             await client.post(request)
 
-    assert store.minted == ["team-a", "team-b", "team-a"]
+    assert store.issued == ["team-a", "team-b", "team-a"]
 
 
 @pytest.mark.parametrize(
     ("error", "after"),
     [
-        (UnavailableError("the store is away", after=7.2), "8"),
-        (UnavailableError("the store is away", after=0.0), "1"),
-        (RejectedError("no such bucket"), "300"),
+        (provider.unavailable("the store is down").retried_after(7.2), "8"),
+        (provider.unavailable("the store is down").retried_after(0.0), "1"),
+        (provider.rejected("no such bucket"), "300"),
     ],
 )
-async def test_a_store_that_is_down_is_503_and_existing_secrets_do_not_need_it(
+async def test_a_store_that_fails_is_503_except_for_existing_secrets(
     error: Exception, after: str
 ) -> None:
     store = Store()
@@ -253,39 +254,41 @@ async def test_a_store_that_is_down_is_503_and_existing_secrets_do_not_need_it(
         assert (await client.post(asked(secret=False)))[0] == 200
 
 
-async def test_a_refused_tenant_gets_all_but_the_secret() -> None:
+async def test_a_namespace_without_a_key_gets_all_but_the_secret() -> None:
     store = Store()
-    store.refusal = Refusal(reason="ForeignUser", message="a user of that name is another's")
+    store.finding = Finding(reason="ForeignUser", message="a user of that name is another's")
     async with served(store) as client:
         code, reply = await client.post(asked(secret=False))
 
     assert (code, named(reply["attachments"])) == (200, CONFIG_MAPS)
 
 
-# The older protocol
+# Protocol v1
 
 
-def older(settings: dict[str, Any] | None = None, **seen: Any) -> dict[str, Any]:
+def v1_response(settings: dict[str, Any] | None = None, **seen: Any) -> dict[str, Any]:
     made = PipelinesSettings.model_validate({"kfp_version": "2.4.0", **STATIC, **(settings or {})})
-    children = {**{kind: [] for kind in OLDER_KINDS}, **seen}
+    children = {**{kind: [] for kind in V1_KINDS}, **seen}
     parent = {"metadata": {"name": "myName", "labels": ENABLED}}
-    request = protocol.read({"parent": parent, "children": children})
-    keys = desired.Keys(access="minio", secret="minio123")
-    return protocol.older(request, keys, made)
+    request = protocol.parse({"parent": parent, "children": children})
+    key = Credentials(access_key="minio", secret_key="minio123")
+    return protocol.v1_response(request, key, made)
 
 
 @pytest.mark.parametrize("root", [None, "minio://bucket/root"])
-def test_the_older_replys_children_are_those_of_the_golden_file(root: str | None) -> None:
-    reply = older({"kfp_default_pipeline_root": root, "disable_istio_sidecar": root is not None})
+def test_the_children_of_v1_are_those_of_the_golden_file(root: str | None) -> None:
+    reply = v1_response(
+        {"kfp_default_pipeline_root": root, "disable_istio_sidecar": root is not None}
+    )
 
     name = "older-with-root" if root else "older"
     assert reply["children"] == inputs.golden("pipelines", name)
 
 
-def test_an_image_and_a_tag_of_ones_own_count_in_the_older_reply() -> None:
+def test_v1_uses_the_configured_images_and_tags() -> None:
     images = {"visualization_server_image": "vis-image", "frontend_image": "frontend-image"}
     tags = {"visualization_server_tag": "1.2.3", "frontend_tag": "somehash"}
-    children = older({**images, **tags})["children"]
+    children = v1_response({**images, **tags})["children"]
 
     found = {
         one["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -297,17 +300,19 @@ def test_an_image_and_a_tag_of_ones_own_count_in_the_older_reply() -> None:
 
 @pytest.mark.parametrize("root", [None, "minio://bucket/root"])
 @pytest.mark.parametrize("as_maps", [True, False])
-def test_the_older_status_counts_lengths_alone(root: str | None, *, as_maps: bool) -> None:
-    lengths = dict(zip(OLDER_KINDS, (1, 2 if root else 1, 2, 2, 1, 1), strict=True))
+def test_the_status_of_v1_follows_from_the_number_of_objects(
+    root: str | None, *, as_maps: bool
+) -> None:
+    lengths = dict(zip(V1_KINDS, (1, 2 if root else 1, 2, 2, 1, 1), strict=True))
     seen: dict[str, Any] = {
         kind: {str(n): n for n in range(length)} if as_maps else [1] * length
         for kind, length in lengths.items()
     }
     settings = {"kfp_default_pipeline_root": root}
 
-    assert older(settings, **seen)["status"] == {"kubeflow-pipelines-ready": "True"}
-    for kind in OLDER_KINDS:
-        wrong = older(settings, **{**seen, kind: []})
+    assert v1_response(settings, **seen)["status"] == {"kubeflow-pipelines-ready": "True"}
+    for kind in V1_KINDS:
+        wrong = v1_response(settings, **{**seen, kind: []})
         assert wrong["status"] == {"kubeflow-pipelines-ready": "False"}
 
 
@@ -315,12 +320,12 @@ NO_KEYS = {"provider": "none", "minio_access_key": None, "minio_secret_key": Non
 
 
 @pytest.mark.parametrize("shown", [[], [SECRET]])
-def test_without_a_provider_the_older_reply_has_no_secret_of_ours_and_misses_none(
+def test_without_a_provider_v1_has_no_secret_of_ours_and_counts_none(
     shown: list[Any],
 ) -> None:
-    lengths = dict(zip(OLDER_KINDS, (0, 1, 2, 2, 1, 1), strict=True))
+    lengths = dict(zip(V1_KINDS, (0, 1, 2, 2, 1, 1), strict=True))
     seen: dict[str, Any] = {kind: [1] * length for kind, length in lengths.items()}
-    reply = older(NO_KEYS, **{**seen, "Secret.v1": shown})
+    reply = v1_response(NO_KEYS, **{**seen, "Secret.v1": shown})
 
     assert reply["status"] == {"kubeflow-pipelines-ready": "True"}
     assert [one for one in reply["children"] if one["kind"] == "Secret"] == shown
@@ -328,11 +333,11 @@ def test_without_a_provider_the_older_reply_has_no_secret_of_ours_and_misses_non
         if one["kind"] == "Deployment":
             (container,) = one["spec"]["template"]["spec"]["containers"]
             assert "env" not in container  # a Secret that is not there would stop the pod
-    wrong = older(NO_KEYS, **{**seen, "ConfigMap.v1": []})
+    wrong = v1_response(NO_KEYS, **{**seen, "ConfigMap.v1": []})
     assert wrong["status"] == {"kubeflow-pipelines-ready": "False"}
 
 
-async def test_the_older_protocol_without_its_settings_is_503() -> None:
+async def test_v1_without_its_settings_is_503() -> None:
     request = {"parent": {"metadata": {"name": "a", "labels": ENABLED}}, "children": {}}
     async with served() as client:
         code, reply = await client.post(request)
@@ -342,7 +347,7 @@ async def test_the_older_protocol_without_its_settings_is_503() -> None:
         assert (code, "MINIO_ACCESS_KEY" in reply["error"]) == (503, True)
 
 
-# Nonsense, probes, the process
+# Invalid requests, probes, the process
 
 
 @pytest.mark.parametrize(
@@ -364,14 +369,14 @@ async def test_the_older_protocol_without_its_settings_is_503() -> None:
         {"parent": {"metadata": {"labels": ENABLED, "name": "a"}}, "children": None},
     ],
 )
-async def test_nonsense_is_400_and_says_what_was_expected(body: Any) -> None:
+async def test_an_invalid_request_is_400_and_names_what_is_expected(body: Any) -> None:
     store = Store()
     async with served(store) as client:
         code, reply = await client.post(body)
 
     assert code == 400
     assert reply["error"]
-    assert store.minted == []
+    assert store.issued == []
 
 
 JSON = st.recursive(
@@ -382,22 +387,22 @@ JSON = st.recursive(
 
 
 @given(seen=JSON, kinds=JSON)
-def test_whatever_the_request_shows_it_is_answered_or_refused(seen: Any, kinds: Any) -> None:
+def test_any_request_gets_a_response_or_an_error(seen: Any, kinds: Any) -> None:
     namespace = {"metadata": {"name": "a", "labels": ENABLED}}
-    keys = desired.Keys(access="minio", secret="minio123")
+    key = Credentials(access_key="minio", secret_key="minio123")
     settings = PipelinesSettings.model_validate({"kfp_version": "2.4.0"})
     for shown in (seen, {"Secret.v1": kinds, "ConfigMap.v1": kinds}):
         try:
-            current = protocol.read({"object": namespace, "attachments": shown})
-            older = protocol.read({"parent": namespace, "children": shown})
-        except protocol.NonsenseError:
+            current = protocol.parse({"object": namespace, "attachments": shown})
+            older = protocol.parse({"parent": namespace, "children": shown})
+        except protocol.InvalidRequestError:
             assert not isinstance(shown, dict)
             continue
-        assert protocol.current(current, None, settings)["attachments"]
-        assert protocol.older(older, keys, settings)["children"]
+        assert protocol.v2_response(current, None, settings)["attachments"]
+        assert protocol.v1_response(older, key, settings)["children"]
 
 
-async def test_what_is_nested_too_deeply_to_be_given_back_is_400() -> None:
+async def test_an_object_that_is_nested_too_deeply_is_400() -> None:
     deep: Any = "end"
     for _ in range(300):
         deep = {"in": deep}
@@ -408,7 +413,7 @@ async def test_what_is_nested_too_deeply_to_be_given_back_is_400() -> None:
         code, reply = await client.post(asked(seen=seen))
 
     assert (code, bool(reply["error"])) == (400, True)
-    assert store.minted == []
+    assert store.issued == []
 
 
 @pytest.mark.parametrize(
@@ -418,7 +423,7 @@ async def test_what_is_nested_too_deeply_to_be_given_back_is_400() -> None:
         ({}, b" " * (64 * 2**20 + 1), 413),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
+async def test_a_body_that_cannot_be_read_is_an_error_with_a_message(
     headers: dict[str, str], data: bytes, expected: int
 ) -> None:
     async with (
@@ -431,7 +436,7 @@ async def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
         assert (await client.post(asked()))[0] == 200
 
 
-async def test_a_long_name_is_not_repeated_whole() -> None:
+async def test_a_long_name_is_truncated_in_the_error() -> None:
     async with served() as client:
         code, reply = await client.post(asked("x" * 10_000 + "/", secret=False))
 
@@ -452,7 +457,7 @@ async def test_probes_and_metrics_are_on_the_same_port() -> None:
     assert re.search(r'pipelines_webhook_requests_total\{code="400"\} 1', text)
 
 
-async def test_a_large_namespace_is_no_nonsense() -> None:
+async def test_a_large_namespace_is_valid() -> None:
     async with served() as client:
         large = {f"team-a/{n}": {"data": {"x": "y" * 1000}} for n in range(5000)}
         assert (await client.post(asked(seen={"ConfigMap.v1": large})))[0] == 200
@@ -478,7 +483,7 @@ def test_the_process_listens_within_two_seconds_without_a_cluster() -> None:
     assert seconds < 2.0
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
+def test_a_port_that_is_in_use_is_reported_in_one_sentence() -> None:
     with socket.create_server(("", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = suite.run("pipelines", "--webhook", CONTROLLER_PORT=port, PIPELINES_PROVIDER="none")

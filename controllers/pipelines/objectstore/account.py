@@ -1,6 +1,6 @@
-"""The states of a namespace's account in the object store, and what each asks for. Pure.
+"""The states of a namespace's account in the object store. Pure.
 
-docs/designs/0003-object-store-keys.md tells the life of a key and what a failure of each step
+docs/designs/0003-object-store-keys.md describes the life of a key and what a failure of each step
 leaves behind.
 """
 
@@ -14,164 +14,174 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from controllers.pipelines.objectstore.provider import Credentials, Decision, Tenant
+from controllers.findings import Finding
+from controllers.pipelines import names
+from controllers.pipelines.objectstore import policies
+from controllers.pipelines.objectstore.spec import AccountSpec, Credentials, OldObjects
 
 
-class Verdict(Enum):
-    """What the S3 API says to a key."""
+class KeyAccess(Enum):
+    """What the S3 API allows with a key."""
 
-    WORKS = "it knows the key, which may not read what is no tenant's"
-    WIDE = "it lets the key read what is no tenant's"
-    WRONG = "the access key is right, and the secret is not"
-    UNKNOWN = "it does not know the access key"
+    RESTRICTED = "the key is valid and cannot read objects outside of the tenants' prefixes"
+    TOO_BROAD = "the key is valid and can read objects outside of the tenants' prefixes"
+    WRONG_SECRET = "the access key exists, and the secret is wrong"  # noqa: S105 - a description
+    UNKNOWN_KEY = "the S3 API does not know the access key"
 
 
-class State(Enum):
-    """Where an account stands. The first that holds is the one."""
+class AccountState(Enum):
+    """The state of an account: the first that applies, in this order."""
 
-    FOREIGN = "a user of the namespace's name exists that is neither ours nor KFP's"
-    HAUNTED = "objects of an earlier tenant are there, and nobody has decided about them"
-    UNCLAIMED = "nobody's, or an earlier tenant's and free to take"
-    OUTDATED = "another generation of the key is asked for"
-    USERLESS = "recorded, and the user is missing"
-    UNGUARDED = "the user's policy is missing or says something else"
-    SETTLING = "the key is listed, and the S3 API does not know it yet"
-    DISABLED = "somebody deactivated the key"
-    KEYLESS = "no live key of the user is known to us with its secret"
-    UNRECORDED = "the live key is not the recorded one"
-    STRAYS = "the user has keys beside the one that is used"
-    HEALTHY = "as it should be"
+    FOREIGN_USER = "a user of the namespace's name exists that neither we nor KFP created"
+    ORPHANED_DATA = "an earlier tenant's objects exist, and their fate is not decided"
+    UNCLAIMED = "no tenant has the account, or an earlier one whose account can be taken over"
+    KEY_OUTDATED = "the Profile requests another generation of the key"
+    USER_MISSING = "the owner is recorded, and the user does not exist"
+    POLICY_DRIFT = "the user's policy is missing or differs"
+    PROPAGATING = "the IAM API lists the key, and the S3 API does not know it yet"
+    KEY_DISABLED = "a person deactivated the key"
+    KEY_MISSING = "the user has no active key whose secret is known"
+    KEY_NOT_RECORDED = "the active key is not the recorded one"
+    EXTRA_KEYS = "the user has keys beside the one in use"
+    IN_SYNC = "user, policy and key are as desired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What is written down of an account: for which Profile it is, and which key is in use."""
+class OwnerRecord:
+    """Whose account it is, stored as an object in the bucket."""
 
     uid: str
+    """The Profile's; empty: none (KFP's controller, the webhook)."""
     generation: str = ""
     access_key: str = ""
+    """The key in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """Keys whose secrets we know, whether or not they are live.
+class KnownKeys:
+    """Keys whose secret is known, active or not.
 
-    ``held`` is in the Secret; ``remembered`` is what this process handed out last for the Profile;
-    ``derived`` is the one to make where a key's values may be chosen.
+    ``in_secret`` is in the namespace's Secret. ``issued`` is what this process returned last for
+    the Profile. ``derived`` is the one to create where the caller chooses a key's values.
     """
 
-    held: Credentials | None = None
-    remembered: Credentials | None = None
+    in_secret: Credentials | None = None
+    issued: Credentials | None = None
     derived: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A key whose secret we know, that the store lists as live, and what S3 says to it."""
+class CheckedKey:
+    """A known key that the store lists as active, and what the S3 API allows with it."""
 
     credentials: Credentials
-    verdict: Verdict
+    access: KeyAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """What was seen of an account. ``keys`` are all of the user's, by ID, True when active."""
+class ObservedAccount:
+    """An account as it is in the store."""
 
-    record: Record | None = None
-    user: bool = False
-    kfps: bool = False
-    """Whether the user has the inline policy that KFP's own controller gives too."""
-    guarded: bool = False
-    """Whether that policy says what it should."""
-    administrator: bool = False
-    """Whether the user is the very one that we act as."""
+    record: OwnerRecord | None = None
+    user_exists: bool = False
+    has_kfp_policy: bool = False
+    """The user has the inline policy that KFP's own controller gives it, too."""
+    policy_in_sync: bool = False
+    is_administrator: bool = False
+    """The user is the one that the controller itself authenticates as."""
     keys: Mapping[str, bool] = field(default_factory=dict)
-    candidates: tuple[Candidate, ...] = ()
-    proven: bool = False
-    """Whether the Secret holds a working key of the user: it is the same tenant as before."""
-    objects: bool = False
+    """All keys of the user: access key -> whether it is active."""
+    checked_keys: tuple[CheckedKey, ...] = ()
+    secret_has_valid_key: bool = False
+    """The Secret holds a working key of the user, so that the tenant is the same as before."""
+    has_old_objects: bool = False
 
     @property
-    def chosen(self) -> Candidate | None:
-        """The key to use: the recorded one if it works, else the first that does."""
+    def valid_key(self) -> CheckedKey | None:
+        """The key to use: the recorded one if it is valid, else the first valid one."""
         recorded = self.record.access_key if self.record else ""
-        live = [one for one in self.candidates if one.verdict in _LIVE]
-        return min(live, key=lambda one: one.credentials.access_key != recorded, default=None)
+        valid = [one for one in self.checked_keys if one.access in _VALID]
+        return min(valid, key=lambda one: one.credentials.access_key != recorded, default=None)
 
     @property
     def key(self) -> Credentials:
-        """The chosen key. Only in states that have one."""
-        if self.chosen is None:
-            raise AssertionError("no key was chosen")
-        return self.chosen.credentials
+        """The credentials of ``valid_key``; only in states that have one."""
+        if self.valid_key is None:
+            raise AssertionError("the account has no valid key in this state")
+        return self.valid_key.credentials
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether the tenant is the one that the account was created for.
+
+        This can be known only where no Profile is recorded: KFP's controller and the webhook record
+        none.
+        """
+        return self.secret_has_valid_key and (self.record is None or not self.record.uid)
 
 
-_LIVE = (Verdict.WORKS, Verdict.WIDE)
+_VALID = (KeyAccess.RESTRICTED, KeyAccess.TOO_BROAD)
 
 
-def determine_state(tenant: Tenant, sight: Sight) -> State:
-    """The first state that holds."""
-    record = sight.record
-    if sight.administrator or (sight.user and record is None and not sight.kfps):
-        return State.FOREIGN
-    if record is None or record.uid != tenant.uid:
-        return _unclaimed(tenant, sight)
-    if record.generation != tenant.generation:
-        return State.OUTDATED
-    if not sight.user:
-        return State.USERLESS
-    if not sight.guarded:
-        return State.UNGUARDED
-    return _of_the_key(sight, record)
+def determine_state(spec: AccountSpec, observed: ObservedAccount) -> AccountState:
+    """Return the first state that applies."""
+    record = observed.record
+    unmanaged = observed.user_exists and record is None and not observed.has_kfp_policy
+    if observed.is_administrator or unmanaged:
+        return AccountState.FOREIGN_USER
+    if record is None or record.uid != spec.uid:
+        return _unclaimed_state(spec, observed)
+    if record.generation != spec.generation:
+        return AccountState.KEY_OUTDATED
+    if not observed.user_exists:
+        return AccountState.USER_MISSING
+    if not observed.policy_in_sync:
+        return AccountState.POLICY_DRIFT
+    return _key_state(observed, record)
 
 
-def decision(tenant: Tenant, record: Record | None) -> Decision:
-    """What was decided about the objects that are there.
+def _unclaimed_state(spec: AccountSpec, observed: ObservedAccount) -> AccountState:
+    undecided = old_objects_decision(spec, observed.record) is OldObjects.REFUSE
+    if observed.has_old_objects and undecided and not observed.is_continued:
+        return AccountState.ORPHANED_DATA
+    return AccountState.UNCLAIMED
 
-    To move or delete them is decided for all tenants alike only about a Profile's that is known to
-    be gone. Where none was recorded they may be the tenant's own, from the time of KFP's controller
-    or of the webhook: that takes a decision about this very tenant.
+
+def _key_state(observed: ObservedAccount, record: OwnerRecord) -> AccountState:
+    valid = observed.valid_key
+    if valid is None:
+        if any(one.access is KeyAccess.UNKNOWN_KEY for one in observed.checked_keys):
+            return AccountState.PROPAGATING
+        if False in observed.keys.values():
+            return AccountState.KEY_DISABLED
+        return AccountState.KEY_MISSING
+    if valid.access is not KeyAccess.RESTRICTED:
+        return AccountState.POLICY_DRIFT
+    if valid.credentials.access_key != record.access_key:
+        return AccountState.KEY_NOT_RECORDED
+    return AccountState.EXTRA_KEYS if len(observed.keys) > 1 else AccountState.IN_SYNC
+
+
+def old_objects_decision(spec: AccountSpec, record: OwnerRecord | None) -> OldObjects:
+    """Return what happens to the objects under the tenant's prefixes.
+
+    A setting for all tenants archives or purges only the objects of a recorded Profile, which is
+    known to be gone. Without a record the objects may be the tenant's own, from the time of KFP's
+    controller or of the webhook: only the Profile's annotation decides about them.
     """
-    known = tenant.uid and record is not None and record.uid
-    if tenant.for_all and not known and tenant.decision is not Decision.ACCEPT:
-        return Decision.UNDECIDED
-    return tenant.decision
+    known_owner = spec.uid and record is not None and record.uid
+    if spec.old_objects_by_default and not known_owner:
+        return OldObjects.ACCEPT if spec.old_objects is OldObjects.ACCEPT else OldObjects.REFUSE
+    return spec.old_objects
 
 
-def _unclaimed(tenant: Tenant, sight: Sight) -> State:
-    undecided = decision(tenant, sight.record) is Decision.UNDECIDED
-    haunted = sight.objects and undecided and not is_continued(sight)
-    return State.HAUNTED if haunted else State.UNCLAIMED
+def derive_key(root: str, bucket: str, spec: AccountSpec) -> Credentials:
+    """Return the key of an account where the caller chooses its values.
 
-
-def is_continued(sight: Sight) -> bool:
-    """Whether the tenant is known to be the one that the account was made for.
-
-    Only where no Profile was recorded: KFP's controller and the webhook record none.
+    It is the same for the same Profile and generation, so that it can be created again without
+    having been stored. It cannot be computed without ``root``, the administrator's secret key.
     """
-    return sight.proven and (sight.record is None or not sight.record.uid)
-
-
-def _of_the_key(sight: Sight, record: Record) -> State:
-    chosen = sight.chosen
-    if chosen is None:
-        if any(one.verdict is Verdict.UNKNOWN for one in sight.candidates):
-            return State.SETTLING
-        return State.DISABLED if False in sight.keys.values() else State.KEYLESS
-    if chosen.verdict is not Verdict.WORKS:
-        return State.UNGUARDED
-    if chosen.credentials.access_key != record.access_key:
-        return State.UNRECORDED
-    return State.STRAYS if len(sight.keys) > 1 else State.HEALTHY
-
-
-def derive(root: str, bucket: str, tenant: Tenant) -> Credentials:
-    """The key that a tenant gets where the caller may choose its values.
-
-    The same for the same Profile and generation, so that nothing has to be kept to make it again;
-    nobody can compute it without ``root``, the administrator's own secret.
-    """
-    context = [bucket, tenant.namespace, tenant.uid, tenant.generation]
+    context = [bucket, spec.namespace, spec.uid, spec.generation]
     digest = hmac.digest(root.encode(), json.dumps(context).encode(), hashlib.sha512)
     return Credentials(
         access_key="PC" + base64.b32encode(digest[:15]).decode()[:22],
@@ -179,15 +189,59 @@ def derive(root: str, bucket: str, tenant: Tenant) -> Credentials:
     )
 
 
-def to_create(sight: Sight, known: Known) -> Credentials | None:
-    """The values of the key to create, the fewest changes for running pipelines first.
+def key_to_create(observed: ObservedAccount, known: KnownKeys) -> Credentials | None:
+    """Return the values of the key to create; None where the store chooses them.
 
-    A key that the store has lost comes back with its values, if it is known as the tenant's: what a
-    Secret says alone could have been written by anybody who may edit Secrets. None where the store
-    chooses them.
+    A recorded key that the store lost is created again with its values, so that running pipelines
+    continue. A key that only a Secret contains is not: any tenant who edits Secrets could choose
+    it.
     """
-    if known.derived is None or sight.keys or sight.record is None:
+    if known.derived is None or observed.keys or observed.record is None:
         return known.derived
-    recorded = sight.record.access_key
-    lost = (one for one in (known.remembered, known.held) if one and one.access_key == recorded)
+    recorded = observed.record.access_key
+    lost = (one for one in (known.issued, known.in_secret) if one and one.access_key == recorded)
     return next(lost, known.derived)
+
+
+def foreign_user(spec: AccountSpec, observed: ObservedAccount) -> Finding:
+    """Return the finding of FOREIGN_USER."""
+    whose = "is the administrator's own" if observed.is_administrator else "was not made for KFP"
+    return Finding(
+        reason="ForeignUser",
+        message=(
+            f"user {spec.namespace} of the object store {whose}: delete or rename that user, or"
+            " rename the Profile"
+        ),
+    )
+
+
+def orphaned_data(spec: AccountSpec, observed: ObservedAccount) -> Finding:
+    """Return the finding of ORPHANED_DATA."""
+    prefixes = " and ".join(f"{one}*" for one in policies.own_prefixes(spec.namespace))
+    whose = "an unknown tenant"
+    if observed.record is not None:
+        whose = f"Profile UID {observed.record.uid}" if observed.record.uid else "no Profile"
+    what_to_do = (
+        f"annotate the Profile with {names.OLD_OBJECTS_ANNOTATION}: accept, archive or purge"
+    )
+    if not spec.uid:
+        what_to_do = "set old_objects: accept if they belong to this namespace"
+    return Finding(
+        reason="OldObjects",
+        message=(
+            f"{prefixes} contain objects of an earlier tenant ({whose}); the namespace gets no key"
+            f" until it is decided what happens to them: {what_to_do}"
+        ),
+    )
+
+
+def key_disabled(spec: AccountSpec, observed: ObservedAccount) -> Finding:
+    """Return the finding of KEY_DISABLED."""
+    inactive = ", ".join(key for key, active in observed.keys.items() if not active)
+    return Finding(
+        reason="KeyDisabled",
+        message=(
+            f"access key {inactive} of user {spec.namespace} is deactivated: activate it, or delete"
+            " it to get a new one"
+        ),
+    )

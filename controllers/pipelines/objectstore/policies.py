@@ -1,4 +1,4 @@
-"""Who may do what in the bucket, and how long artifacts are kept. Pure."""
+"""The policies of users and bucket, and the retention of artifacts. Pure."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _USER = "${aws:username}"
 _OWN = ("private-artifacts/", "private/")
 _SHARED = ("artifacts/", "shared/")
 RETENTION_RULE = "private-artifacts"
-"""ID of the lifecycle rule, and its prefix."""
-_OURS = ("KubeflowListOwn", "KubeflowHeadBucket", "KubeflowBrowseTop", "KubeflowDenyOthers")
+"""ID and prefix of the lifecycle rule."""
+_OUR_SIDS = ("KubeflowListOwn", "KubeflowHeadBucket", "KubeflowBrowseTop", "KubeflowDenyOthers")
 
 
 def own_prefixes(namespace: str) -> tuple[str, ...]:
-    """What belongs to the tenant alone."""
+    """Return the prefixes of the objects that only the tenant can access."""
     return tuple(f"{prefix}{namespace}/" for prefix in _OWN)
 
 
 def policy_name(namespace: str) -> str:
-    """Name of the inline policy of the namespace's user; KFP's own controller uses it too."""
+    """Return the name of the user's inline policy. KFP's own controller uses the same name."""
     return f"KubeflowProject{namespace}"
 
 
 def user_policy(bucket: str, namespace: str) -> dict[str, Any]:
-    """What the namespace's user may do. Allow only: SeaweedFS takes no Deny here."""
+    """Return the inline policy of the namespace's user. SeaweedFS accepts no Deny in it."""
     prefixes = (_SHARED[0], *own_prefixes(namespace), _SHARED[1])
     return {
         "Version": _VERSION,
@@ -44,53 +44,53 @@ def user_policy(bucket: str, namespace: str) -> dict[str, Any]:
 
 
 class Dialect(Enum):
-    """What a store makes of conditions in a bucket's policy."""
+    """Which conditions a store supports in a bucket's policy."""
 
-    SEAWEEDFS = "knows the request's method, and no s3:prefix where none was given"
-    S3 = "as Amazon's, without the method"
+    SEAWEEDFS = "it has s3:RequestMethod, and no s3:prefix if the request has no prefix"
+    S3 = "as Amazon S3, which has no s3:RequestMethod"
 
 
 def bucket_policy(
     existing: Statement | None, bucket: str, *, dialect: Dialect, account: str | None = None
 ) -> Statement:
-    """The policy of the bucket: our statements, and those of others that we keep.
+    """Return the bucket's policy: our statements and most of the existing ones.
 
-    Others' are kept unless they allow something to everybody: that would undo the isolation.
-    ``account`` is the number of Amazon's account, without which Amazon refuses as public what is
-    for everybody; other stores have none.
+    Existing statements that allow something to everybody are dropped: they would break the
+    isolation of tenants. ``account`` is the number of the Amazon account: without it Amazon rejects
+    a statement for all users as public. Other stores have none.
     """
-    kept = [one for one in _said(existing) if _is_foreign(one)]
-    return {"Version": _VERSION, "Statement": [*kept, *_statements(bucket, dialect, account)]}
+    others = [one for one in _statements_of(existing) if not _is_ours(one) and not _is_open(one)]
+    return {"Version": _VERSION, "Statement": [*others, *_statements(bucket, dialect, account)]}
 
 
 def _statements(bucket: str, dialect: Dialect, account: str | None) -> list[Statement]:
-    deep = {"s3:prefix": [f"{prefix}{_USER}/*" for prefix in _OWN]}
-    listable = {"s3:prefix": [*deep["s3:prefix"], *(f"{prefix}*" for prefix in _SHARED)]}
-    allowed: dict[str, Statement] = {_OURS[0]: {"StringLike": listable}}
+    own = {"s3:prefix": [f"{prefix}{_USER}/*" for prefix in _OWN]}
+    listable = {"s3:prefix": [*own["s3:prefix"], *(f"{prefix}*" for prefix in _SHARED)]}
+    allowed: dict[str, Statement] = {_OUR_SIDS[0]: {"StringLike": listable}}
     match dialect:
         case Dialect.SEAWEEDFS:
-            allowed[_OURS[1]] = {"StringEquals": {"s3:RequestMethod": "HEAD"}}
-            allowed[_OURS[2]] = {
+            allowed[_OUR_SIDS[1]] = {"StringEquals": {"s3:RequestMethod": "HEAD"}}
+            allowed[_OUR_SIDS[2]] = {
                 "Null": {"s3:prefix": "true"},
                 "StringEquals": {"s3:delimiter": "/"},
             }
         case Dialect.S3:
-            allowed[_OURS[2]] = {"StringEquals": {"s3:delimiter": "/", "s3:prefix": ""}}
+            allowed[_OUR_SIDS[2]] = {"StringEquals": {"s3:delimiter": "/", "s3:prefix": ""}}
     others = {
         "StringLike": {"s3:prefix": [f"{prefix}*" for prefix in _OWN]},
-        "StringNotLike": deep,
+        "StringNotLike": own,
     }
     return [
         *(
-            _statement(sid, "Allow", bucket, _of_a_user(condition, account))
+            _statement(sid, "Allow", bucket, _for_users(condition, account))
             for sid, condition in allowed.items()
         ),
-        _statement(_OURS[3], "Deny", bucket, others),
+        _statement(_OUR_SIDS[3], "Deny", bucket, others),
     ]
 
 
-def _of_a_user(condition: Statement, account: str | None) -> Statement:
-    """The condition, for callers with a name only: everybody includes who gives no key at all."""
+def _for_users(condition: Statement, account: str | None) -> Statement:
+    """Return the condition for callers with a user name: ``*`` includes anonymous callers."""
     named = {**condition, "StringLike": {"aws:username": "?*", **condition.get("StringLike", {})}}
     if not account:
         return named
@@ -110,23 +110,23 @@ def _statement(sid: str, effect: str, bucket: str, condition: Statement) -> Stat
 
 
 def dropped(existing: Statement | None) -> list[Statement]:
-    """The statements of others that are not kept, for they allow something to everybody."""
-    return [one for one in _said(existing) if one.get("Sid") not in _OURS and _opens(one)]
+    """Return the existing statements that allow something to everybody."""
+    return [one for one in _statements_of(existing) if not _is_ours(one) and _is_open(one)]
 
 
-def _said(existing: Statement | None) -> list[Statement]:
-    """The statements of a policy; one alone may stand without a list."""
+def _statements_of(existing: Statement | None) -> list[Statement]:
+    """Return the statements of a policy. A single one may be without a list."""
     found = (existing or {}).get("Statement", ())
     return [
         one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Mapping)
     ]
 
 
-def _is_foreign(statement: Statement) -> bool:
-    return statement.get("Sid") not in _OURS and not _opens(statement)
+def _is_ours(statement: Statement) -> bool:
+    return statement.get("Sid") in _OUR_SIDS
 
 
-def _opens(statement: Statement) -> bool:
+def _is_open(statement: Statement) -> bool:
     principal = statement.get("Principal")
     named = principal.values() if isinstance(principal, Mapping) else [principal]
     everybody = "NotPrincipal" in statement or any("*" in _texts(one) for one in named)
@@ -134,7 +134,7 @@ def _opens(statement: Statement) -> bool:
 
 
 def same(one: Statement | None, other: Statement | None) -> bool:
-    """Whether two policies say the same: stores write a list of one as a text, and reorder."""
+    """Return whether two policies are equal. Stores unwrap lists of one item and reorder lists."""
     return bool(_canonical(one) == _canonical(other))
 
 
@@ -157,16 +157,17 @@ def _texts(value: Any) -> Sequence[Any]:
 
 
 def lifecycle(existing: Sequence[Statement], days: int) -> list[Statement]:
-    """The rules of the bucket: those of others as they are, and ours when ``days`` > 0."""
-    kept = [rule for rule in existing if rule.get("ID") != RETENTION_RULE]
+    """Return the lifecycle rules: the existing ones, and ours if ``days`` > 0."""
+    others = [rule for rule in existing if rule.get("ID") != RETENTION_RULE]
     if days <= 0:
-        return kept
+        return others
     ours: Statement = {
         "ID": RETENTION_RULE,
         "Status": "Enabled",
         "Filter": {"Prefix": RETENTION_RULE},
         "Expiration": {"Days": days},
     }
-    # In its old place, so that an unchanged rule makes an unchanged list.
-    at = next((at for at, one in enumerate(existing) if one.get("ID") == RETENTION_RULE), len(kept))
-    return [*kept[:at], ours, *kept[at:]]
+    # At its previous index, so that an unchanged rule leaves the list unchanged.
+    ids = [rule.get("ID") for rule in existing]
+    index = ids.index(RETENTION_RULE) if RETENTION_RULE in ids else len(others)
+    return [*others[:index], ours, *others[index:]]

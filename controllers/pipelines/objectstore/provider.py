@@ -1,173 +1,101 @@
-"""What the pipelines controller asks of an object store, and what it is told. No I/O, no boto3."""
+"""Object stores as the pipelines controller uses them. This module does not import boto3."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from pydantic import SecretStr
+
+from controllers.findings import Finding
+from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.objectstore.spec import AccountSpec, Credentials, DeletedAccount
+from controllers.runtime.external.errors import ExternalError, Scope
+from controllers.runtime.external.system import ComponentStatus
+
+SYSTEM = "object-store"
+UNAVAILABLE = "ObjectStoreUnavailable"
+REJECTED = "ObjectStoreRejected"
+UNFINISHED = "ObjectStoreUnfinished"
 
 
 class Provider(Enum):
     """Where the keys of the namespaces come from."""
 
     SEAWEEDFS = "seaweedfs"
-    """A user and a key for each namespace; the caller chooses a key's values."""
+    """A user and a key per namespace; the caller chooses the key's values."""
     AWS = "aws"
-    """The same on any S3 and IAM API; the store chooses a key's values."""
+    """A user and a key per namespace on any S3 and IAM API; the store chooses the key's values."""
     STATIC = "static"
-    """One key for all, given in the settings."""
+    """One key for all namespaces, from the settings."""
     NONE = "none"
-    """No Secret at all: pods have an identity of their own (workload identity)."""
+    """No Secret: pods have an identity of their own (workload identity)."""
 
 
-class Decision(Enum):
-    """What becomes of the objects that an earlier tenant of the same name left behind."""
-
-    UNDECIDED = ""
-    """Nobody said: no key."""
-    ACCEPT = "accept"
-    """The new tenant gets them."""
-    ARCHIVE = "archive"
-    """They are moved out of the reach of all tenants; below ``Connection.records``."""
-    PURGE = "purge"
-    """They are deleted, every version of them."""
+def unavailable(message: str) -> ExternalError:
+    """Return the error of a store that does not respond, or cannot serve the request now."""
+    return ExternalError(UNAVAILABLE, message, scope=Scope.SYSTEM)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """A key of the object store. The secret half is in no repr and so in no log."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
+def unfinished(message: str) -> ExternalError:
+    """Return the error of work that succeeded so far and continues with the next call."""
+    return ExternalError(UNFINISHED, message, retry_after=1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
-    """Whom a key is for.
-
-    ``uid`` is the Profile's; empty for a namespace without one (webhook mode), whose user is never
-    swept. A change of ``generation`` (any text of an operator's, such as an annotation's value)
-    asks for another key: the way to revoke one that leaked.
-    """
-
-    namespace: str
-    uid: str = ""
-    decision: Decision = Decision.UNDECIDED
-    for_all: bool = False
-    """The decision was made for all tenants and not about this one (``accounts.decision``)."""
-    generation: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a tenant gets no key until a person acts.
-
-    ``reason`` is CamelCase, ``message`` names the user or prefix and says what would be right. The
-    namespace's other objects are to be kept all the same, and its Secret is to be taken away: what
-    it holds opens nothing any more, or what it must not.
-    """
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
-    """A user that was removed: of which namespace, and the UID of the Profile that it was for."""
-
-    namespace: str
-    uid: str
-
-
-class StoreError(Exception):
-    """Why the store could not be brought into shape.
-
-    ``reason`` is CamelCase; the text says what was asked of which endpoint and what came back, and
-    holds no secret. ``after`` is how many seconds to wait before trying again; None: trying again
-    will not help until a person changes something.
-    """
-
-    reason = "ObjectStoreFailed"
-
-    def __init__(self, message: str, *, after: float | None = None) -> None:
-        """As the class says."""
-        super().__init__(message)
-        self.message = message
-        self.after = after
-
-
-class UnavailableError(StoreError):
-    """The store did not answer, or said that it cannot now. ``after`` is always set.
-
-    All namespaces share one backoff (1 s to 1 min, jittered): until it ends, every call fails at
-    once with what remains of it, and then one call alone tries.
-    """
-
-    reason = "ObjectStoreUnavailable"
-
-
-class UnfinishedError(StoreError):
-    """All went well and there is more to do, such as a long purge. ``after`` is always set."""
-
-    reason = "ObjectStoreUnfinished"
-
-
-class RejectedError(StoreError):
-    """The store understood and said no: wrong credentials, no such bucket, an invalid policy."""
-
-    reason = "ObjectStoreRejected"
+def rejected(message: str, *, scope: Scope = Scope.TENANT) -> ExternalError:
+    """Return the error of a request that the store will reject until a person acts."""
+    return ExternalError(REJECTED, message, scope=scope, action_required=True)
 
 
 class ObjectStore(Protocol):
-    """An object store that gives each namespace a key of its own.
+    """An object store that gives each namespace a key.
 
-    Every method may be called at any time, concurrently, and again after any failure; none blocks
-    the event loop. Each raises StoreError: UnavailableError and UnfinishedError pass,
-    RejectedError does not. In a dry run nothing in the store is changed.
+    Methods may be called at any time, concurrently, and again after any failure. None blocks the
+    event loop. Each raises ExternalError. In a dry run the store is not changed.
     """
 
-    async def ensure(
-        self, tenant: Tenant, held: Credentials | None
-    ) -> Credentials | Refusal | None:
-        """The key that the namespace's Secret has to hold; ``held`` is what it holds now.
+    async def ensure_key(
+        self, spec: AccountSpec, in_secret: Credentials | None
+    ) -> Credentials | Finding | None:
+        """Return the key for the namespace's Secret; ``in_secret`` is its present content.
 
-        Makes user, policy and key where they are missing, repairs them where they were changed,
-        and leaves exactly one live key on the user. The answer equals ``held`` whenever that works
-        and is the tenant's own. None: the namespace is to have no Secret.
+        Creates what is missing of user, policy and key, repairs what was changed, and leaves
+        exactly one active key. The result equals ``in_secret`` if that key works and belongs to the
+        tenant. A finding explains why the tenant gets no key; its Secret is then to be deleted.
+        None: the provider uses no Secrets.
         """
 
-    async def maintain(self) -> None:
-        """The bucket's policy and retention as they should be. At start and every resync.
+    async def reconcile_bucket(self) -> None:
+        """Set the policy and the retention of the bucket, which must exist."""
 
-        Raises RejectedError where there is no such bucket: it is KFP's to make.
+    async def collect_garbage(
+        self, profile_gone: Callable[[str, str], bool]
+    ) -> Sequence[DeletedAccount]:
+        """Delete key, policy and user of the namespaces whose Profile is gone.
+
+        ``profile_gone`` takes the namespace and the recorded UID. It is called on the event loop
+        immediately before a deletion. Objects are never deleted.
         """
 
-    async def sweep(self, profile_gone: Callable[[str, str], bool]) -> Sequence[Swept]:
-        """Removes key, policy and user of every namespace that was recorded and is gone.
-
-        ``profile_gone`` returns, for a namespace and a recorded UID, whether that Profile is
-        known to be gone. It is asked afresh right before a removal, on the event loop, so it may
-        read the informers' memory. It must say False for what this process cannot know: before
-        the Profiles are synced, and for UIDs of other shards. Objects are never removed.
-        """
-
-    def health(self) -> str:
-        """Why nobody is asking the store now; empty when it answers. From any thread."""
+    def components(self) -> Sequence[ComponentStatus]:
+        """Return the status for probes, metrics and alerts. Called from any thread."""
 
     async def close(self) -> None:
-        """Waits for what is under way and gives connections and threads back."""
+        """Wait for requests in flight, then release connections and threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How to reach the store and what to keep in it; parsed and checked by the settings.
+class StoreConfig:
+    """How to reach the store and what to configure in it; validated by the settings.
 
-    Endpoints are URLs; None is AWS's own of ``region``. ``credentials`` are an administrator's;
-    None takes boto3's own chain (workload identity of the controller). ``retention_days`` above 0
-    expires what is under private-artifacts. ``records`` is the prefix, outside the tenants' own,
-    under which it is recorded whose each user is; no two clusters may share it in one bucket.
-    ``workers`` bounds requests in flight; ``timeout`` is of one request, in seconds.
+    Endpoints are URLs; None is Amazon's own of ``region``. ``credentials`` are an administrator's;
+    None uses boto3's default chain (workload identity of the controller). A ``retention_days``
+    above 0 expires the objects under private-artifacts. ``records`` is the prefix for the owner
+    records of the accounts, outside of the tenants' prefixes; two clusters that share a bucket need
+    different ones. ``workers`` limits the requests in flight. ``timeout`` is the limit of one
+    request and ``wait_seconds`` that of a worker's wait, in seconds.
     """
 
     bucket: str = "mlpipeline"
@@ -177,6 +105,81 @@ class Connection:
     credentials: Credentials | None = None
     retention_days: int = -1
     records: str = "profiles-controller/"
+    delete_accounts: bool = True
+    """Whether ``collect_garbage`` deletes accounts."""
     workers: int = 8
     timeout: float = 10.0
+    wait_seconds: float = 10.0
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticStore:
+    """An object store without administration: every namespace gets ``credentials``, or none."""
+
+    credentials: Credentials | None
+
+    async def ensure_key(
+        self,
+        spec: AccountSpec,  # noqa: ARG002 - all tenants have the same key
+        in_secret: Credentials | None,  # noqa: ARG002 - as before
+    ) -> Credentials | Finding | None:
+        return self.credentials
+
+    async def reconcile_bucket(self) -> None:
+        """Do nothing: the bucket is the operator's."""
+
+    async def collect_garbage(
+        self,
+        profile_gone: Callable[[str, str], bool],  # noqa: ARG002 - there are no accounts
+    ) -> Sequence[DeletedAccount]:
+        return ()
+
+    def components(self) -> Sequence[ComponentStatus]:
+        """Return nothing: no request is sent."""
+        return ()
+
+    async def close(self) -> None:
+        """Do nothing: no connection is open."""
+
+
+def connect(settings: PipelinesSettings, *, dry_run: bool = False) -> ObjectStore:
+    """Return the store of ``settings.provider``. Sends no request."""
+    match Provider(settings.provider):
+        case Provider.STATIC:
+            return StaticStore(credentials=static_credentials(settings))
+        case Provider.NONE:
+            return StaticStore(credentials=None)
+        case (Provider.SEAWEEDFS | Provider.AWS) as provider:
+            # boto3 takes 20 MB, which processes of other controllers and providers do not need.
+            from controllers.pipelines.objectstore import store  # noqa: PLC0415
+
+            config = store_config(settings, dry_run=dry_run)
+            return store.ManagedStore(store.connect(config), config, provider)
+
+
+def store_config(settings: PipelinesSettings, *, dry_run: bool) -> StoreConfig:
+    """Return the part of the settings that a managed store needs."""
+    return StoreConfig(
+        bucket=settings.bucket,
+        s3_endpoint=settings.s3_url,
+        iam_endpoint=settings.iam_url,
+        region=settings.aws_region,
+        credentials=_credentials(settings.aws_access_key_id, settings.aws_secret_access_key),
+        retention_days=settings.artifact_retention_days,
+        delete_accounts=not settings.keep_departed,
+        dry_run=dry_run,
+    )
+
+
+def static_credentials(settings: PipelinesSettings) -> Credentials | None:
+    """Return the one key of all namespaces; None where the settings have none."""
+    return _credentials(settings.minio_access_key, settings.minio_secret_key)
+
+
+def _credentials(access_key: SecretStr | None, secret_key: SecretStr | None) -> Credentials | None:
+    if not access_key or not secret_key:
+        return None
+    return Credentials(
+        access_key=access_key.get_secret_value(), secret_key=secret_key.get_secret_value()
+    )

@@ -1,165 +1,182 @@
-"""The two protocols of Metacontroller: what a request says, and what the reply is. Pure."""
+"""The two protocols of Metacontroller: requests and responses. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from controllers.manifests import Body, Manifest
 from controllers.pipelines import desired, names, proxies
 from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.objectstore.spec import Credentials
 from controllers.pipelines.webhook import v1
 
-_VERSIONS = {"ConfigMap": "v1", "Secret": "v1", "Service": "v1", "Deployment": "apps/v1"}
-_CURRENT = ("object", "attachments")
-_OLDER = ("parent", "children")
-_ISTIO = (
+_API_VERSIONS = {"ConfigMap": "v1", "Secret": "v1", "Service": "v1", "Deployment": "apps/v1"}
+_ISTIO_KINDS = (
     "DestinationRule.networking.istio.io/v1alpha3",
     "AuthorizationPolicy.security.istio.io/v1beta1",
 )
 
 
-class NonsenseError(ValueError):
-    """The request is none of Metacontroller's; the message says what was expected."""
+class Protocol(Enum):
+    """The version of a request."""
+
+    V1 = "parent and children: a CompositeController, KFP up to 2.4"
+    V2 = "object and attachments: a DecoratorController"
 
 
-class UnsetError(Exception):
-    """A setting is missing without which this request cannot be answered."""
+_FIELDS = {Protocol.V1: ("parent", "children"), Protocol.V2: ("object", "attachments")}
+
+
+class InvalidRequestError(ValueError):
+    """The request is not Metacontroller's; the message says what is expected."""
+
+
+class MissingSettingError(Exception):
+    """A setting that the request needs is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One namespace, and what Metacontroller sees of its objects, by ``Kind.version``."""
+    """A namespace and its objects, which are grouped by ``Kind.apiVersion``."""
 
-    older: bool
+    protocol: Protocol
     enabled: bool
+    """Whether the namespace has the label."""
     namespace: str
-    seen: Mapping[str, Any]
+    objects: Mapping[str, Any]
 
     @property
     def secret(self) -> Body | None:
         """The namespace's Secret, if it exists."""
-        found = self.seen.get("Secret.v1")
-        if isinstance(found, Mapping):
-            known = found.get(f"{self.namespace}/{names.SECRET}", found.get(names.SECRET))
-            return dict(known) if isinstance(known, Mapping) else None
-        for item in found if isinstance(found, Sequence) and not isinstance(found, str) else ():
+        secrets = self.objects.get("Secret.v1")
+        if isinstance(secrets, Mapping):
+            found = secrets.get(f"{self.namespace}/{names.SECRET}", secrets.get(names.SECRET))
+            return dict(found) if isinstance(found, Mapping) else None
+        items = secrets if isinstance(secrets, Sequence) and not isinstance(secrets, str) else ()
+        for item in items:
             metadata = item.get("metadata") if isinstance(item, Mapping) else None
             if isinstance(metadata, Mapping) and metadata.get("name") == names.SECRET:
                 return dict(item)
         return None
 
-    def count(self, key: str) -> int:
-        """How many there are of a kind, whatever they are."""
-        found = self.seen.get(key)
-        return len(found) if isinstance(found, Mapping | list) else 0
+    def count(self, kind: str) -> int:
+        """Return the number of objects of a kind."""
+        objects = self.objects.get(kind)
+        return len(objects) if isinstance(objects, Mapping | list) else 0
 
 
-def read(body: object) -> Request:
-    """A request of either protocol. Raises NonsenseError."""
+def parse(body: object) -> Request:
+    """Return the request of either protocol. Raises InvalidRequestError."""
     if not isinstance(body, Mapping):
-        raise NonsenseError(f"the body is {type(body).__name__}, expected an object")
-    older = _CURRENT[0] not in body and _OLDER[0] in body
-    whom, what = _OLDER if older else _CURRENT
-    subject = _mapping(body.get(whom), whom)
-    metadata = _mapping(subject.get("metadata", {}), f"{whom}.metadata")
+        raise InvalidRequestError(f"the body is {type(body).__name__}, expected an object")
+    protocol = Protocol.V2 if "object" in body or "parent" not in body else Protocol.V1
+    parent_field, objects_field = _FIELDS[protocol]
+    parent = _mapping(body.get(parent_field), parent_field)
+    metadata = _mapping(parent.get("metadata", {}), f"{parent_field}.metadata")
     labels = metadata.get("labels")
-    labels = _mapping({} if labels is None else labels, f"{whom}.metadata.labels")
+    labels = _mapping({} if labels is None else labels, f"{parent_field}.metadata.labels")
     if labels.get(names.ENABLED_LABEL) != "true":
-        return Request(older=older, enabled=False, namespace="", seen={})
+        return Request(protocol=protocol, enabled=False, namespace="", objects={})
     name = metadata.get("name")
     if not isinstance(name, str) or not name or "/" in name:
-        raise NonsenseError(f"{whom}.metadata.name is {name!r:.80}, expected a namespace's name")
-    # Without what exists every Secret would seem to be missing, and a key be made for it.
-    seen = _mapping(body.get(what), what)
-    return Request(older=older, enabled=True, namespace=name, seen=seen)
+        raise InvalidRequestError(
+            f"{parent_field}.metadata.name is {name!r:.80}, expected a namespace's name"
+        )
+    # Required: without the existing objects the Secret would seem missing and get a new key.
+    objects = _mapping(body.get(objects_field), objects_field)
+    return Request(protocol=protocol, enabled=True, namespace=name, objects=objects)
 
 
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
+def _mapping(value: object, field: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise NonsenseError(f"{where} is {type(value).__name__}, expected an object")
+        raise InvalidRequestError(f"{field} is {type(value).__name__}, expected an object")
     return value
 
 
-def nothing(request: Request) -> Body:
-    """The reply for a namespace that does not take part."""
-    return {"status": {}, _OLDER[1] if request.older else _CURRENT[1]: []}
+def disabled_response(request: Request) -> Body:
+    """Return the response for a namespace without the label."""
+    _, objects_field = _FIELDS[request.protocol]
+    return {"status": {}, objects_field: []}
 
 
-def current(request: Request, minted: desired.Keys | None, settings: PipelinesSettings) -> Body:
-    """The reply to the current protocol; ``minted`` are keys that no Secret holds yet."""
+def v2_response(request: Request, key: Credentials | None, settings: PipelinesSettings) -> Body:
+    """Return the response of protocol v2; ``key`` is one that no Secret holds yet."""
     namespace = request.namespace
     proxy = int(settings.artifacts_proxy_enabled)
     counts = {
-        **_secrets(settings),
+        **_secret_count(settings),
         "ConfigMap.v1": 3,
         "Deployment.apps/v1": proxy,
         "Service.v1": proxy,
     }
-    manifests = [*desired.secret(namespace, minted), *desired.common(namespace, settings)]
-    attachments = [_plain(manifest) for manifest in manifests]
+    manifests = desired.common(namespace, settings)
+    if key is not None:
+        manifests = [desired.secret(namespace, key), *manifests]
+    attachments = [_body(manifest) for manifest in manifests]
     if request.secret is not None:
         attachments.append(request.secret)
-    ready = all(request.count(key) == wanted for key, wanted in counts.items())
-    return {"status": _status(ready=ready), "attachments": attachments}
+    return {"status": _status(request, counts), "attachments": attachments}
 
 
-def older(request: Request, keys: desired.Keys | None, settings: PipelinesSettings) -> Body:
-    """The reply to the older protocol. Raises UnsetError."""
+def v1_response(request: Request, key: Credentials | None, settings: PipelinesSettings) -> Body:
+    """Return the response of protocol v1. Raises MissingSettingError."""
     namespace = request.namespace
     launcher = v1.launcher(namespace, settings)
-    counts = {**_secrets(settings), "ConfigMap.v1": 1 + len(launcher)}
-    counts |= {"Deployment.apps/v1": 2, "Service.v1": 2, **dict.fromkeys(_ISTIO, 1)}
+    counts = {**_secret_count(settings), "ConfigMap.v1": 1 + len(launcher)}
+    counts |= {"Deployment.apps/v1": 2, "Service.v1": 2, **dict.fromkeys(_ISTIO_KINDS, 1)}
     tag = settings.visualization_server_tag or settings.kfp_version
     frontend = settings.frontend_image_tagged
     if not tag or not frontend:
-        raise UnsetError("set KFP_VERSION, or VISUALIZATION_SERVER_TAG and FRONTEND_TAG")
-    server = f"{settings.visualization_server_image}:{tag}"
+        raise MissingSettingError("set KFP_VERSION, or VISUALIZATION_SERVER_TAG and FRONTEND_TAG")
+    image = f"{settings.visualization_server_image}:{tag}"
     children = [
-        *map(_plain, launcher),
-        _plain(desired.metadata(namespace, settings)),
-        _plain(v1.visualization(namespace, settings, server)),
-        *v1.mesh(namespace),
-        _plain(v1.service(namespace)),
-        _plain(v1.proxy(namespace, settings, frontend)),
-        _plain(proxies.service(namespace)),
-        *_older_secret(request, keys, settings),
+        *map(_body, launcher),
+        _body(desired.metadata(namespace, settings)),
+        _body(v1.visualization(namespace, settings, image)),
+        *v1.istio_objects(namespace),
+        _body(v1.service(namespace)),
+        _body(v1.proxy(namespace, settings, frontend)),
+        _body(proxies.service(namespace)),
+        *_v1_secret(request, key, settings),
     ]
-    ready = all(request.count(key) == wanted for key, wanted in counts.items())
-    return {"status": _status(ready=ready), "children": children}
+    return {"status": _status(request, counts), "children": children}
 
 
-def _secrets(settings: PipelinesSettings) -> dict[str, int]:
-    """How many Secrets there must be. Where none is made, one that is there still hurts nobody."""
+def _secret_count(settings: PipelinesSettings) -> dict[str, int]:
+    """Return the required number of Secrets. Without a provider their number does not matter."""
     return {} if settings.provider == "none" else {"Secret.v1": 1}
 
 
-def _older_secret(
-    request: Request, keys: desired.Keys | None, settings: PipelinesSettings
+def _v1_secret(
+    request: Request, key: Credentials | None, settings: PipelinesSettings
 ) -> list[Body]:
-    made = settings.provider != "none"
-    if made and keys is not None:
-        return [_plain(v1.secret(request.namespace, keys))]
-    if made and request.secret is None:
-        raise UnsetError("set MINIO_ACCESS_KEY and MINIO_SECRET_KEY: the older protocol needs them")
+    has_keys = settings.provider != "none"
+    if has_keys and key is not None:
+        return [_body(v1.secret(request.namespace, key))]
+    if has_keys and request.secret is None:
+        raise MissingSettingError(
+            "set MINIO_ACCESS_KEY and MINIO_SECRET_KEY: protocol v1 needs them"
+        )
     return [request.secret] if request.secret is not None else []
 
 
-def _status(*, ready: bool) -> Body:
+def _status(request: Request, counts: Mapping[str, int]) -> Body:
+    ready = all(request.count(kind) == count for kind, count in counts.items())
     return {"kubeflow-pipelines-ready": "True" if ready else "False"}
 
 
-def _plain(manifest: Manifest) -> Body:
-    """The object as Metacontroller is to keep it: its owner, and none of our labels."""
+def _body(manifest: Manifest) -> Body:
+    """Return the object for Metacontroller, which adds its own owner: without our labels."""
     metadata: Body = {"name": manifest.name, "namespace": manifest.namespace}
     if manifest.labels:
         metadata["labels"] = dict(manifest.labels)
     if manifest.annotations:
         metadata["annotations"] = dict(manifest.annotations)
-    version = _VERSIONS[manifest.kind]
     return {
-        "apiVersion": version,
+        "apiVersion": _API_VERSIONS[manifest.kind],
         "kind": manifest.kind,
         "metadata": metadata,
         **manifest.content,

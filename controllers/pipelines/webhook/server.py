@@ -1,6 +1,6 @@
-"""The webhook for Metacontroller: HTTP, the keys that are minted in it, and its probes.
+"""The webhook for Metacontroller: an HTTP server that also issues keys.
 
-It knows no Kubernetes API: what exists comes with each request.
+It does not use the Kubernetes API: each request contains the existing objects.
 """
 
 from __future__ import annotations
@@ -18,148 +18,153 @@ import prometheus_client
 import structlog
 from aiohttp import web
 
-from controllers.pipelines import desired
+from controllers.findings import Finding
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.objectstore import providers
-from controllers.pipelines.objectstore.provider import (
-    Credentials,
-    Decision,
-    ObjectStore,
-    Refusal,
-    StoreError,
-    Tenant,
-)
+from controllers.pipelines.objectstore import provider
+from controllers.pipelines.objectstore.provider import ObjectStore
+from controllers.pipelines.objectstore.spec import AccountSpec, Credentials, OldObjects
 from controllers.pipelines.webhook import protocol
+from controllers.pipelines.webhook.protocol import Protocol
+from controllers.runtime.backoff import Backoff
+from controllers.runtime.external.errors import ExternalError
 
 logger = structlog.stdlib.get_logger(__name__)
 
-_LARGEST = 64 * 2**20
-"""Bytes of a request: Metacontroller sends every object of a namespace in each."""
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_PATIENCE = 300
-"""Seconds to come again after, where only a person can help."""
-_MAINTENANCE = 600.0
-_FIRST_RETRY = 5.0
-_JSON = "application/json"
+_MAX_REQUEST_BYTES = 64 * 2**20
+"""Metacontroller sends every object of the namespace in each request."""
+_NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ACTION_RETRY_SECONDS = 300
+"""``Retry-After`` of an error that lasts until a person acts."""
+_BUCKET_SECONDS = 600.0
+"""Between two reconciles of the bucket."""
+_BACKOFF = Backoff(initial=5.0, maximum=_BUCKET_SECONDS)
 
 
 class Webhook:
-    """Answers Metacontroller. For one event loop."""
+    """Responds to Metacontroller. For one event loop."""
 
     def __init__(self, settings: PipelinesSettings, store: ObjectStore) -> None:
         self._settings = settings
         self._store = store
-        self._static = _keys(providers.static_credentials(settings))
-        self._minted: dict[str, Credentials] = {}  # until a request shows the Secret
+        self._static_key = provider.static_credentials(settings)
+        self._issued: dict[str, Credentials] = {}  # until a request contains the Secret
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._metrics = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
-            "pipelines_webhook_requests", "Replies by code.", ["code"], registry=self._metrics
+            "pipelines_webhook_requests",
+            "Responses of the webhook by HTTP status code.",
+            ["code"],
+            registry=self._metrics,
         )
 
     def application(self) -> web.Application:
-        """POST to any path; probes and metrics by GET."""
-        app = web.Application(client_max_size=_LARGEST)
+        """Return the routes: POST to any path; probes and metrics by GET."""
+        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
         for path in ("/healthz", "/livez", "/readyz"):
-            app.router.add_get(path, self._well)
-        app.router.add_get("/metrics", self._scrape)
+            app.router.add_get(path, self._healthz)
+        app.router.add_get("/metrics", self._metrics_response)
         app.router.add_post("/{path:.*}", self._post)
         return app
 
-    async def _well(self, _request: web.Request) -> web.Response:
+    async def reconcile_bucket(self) -> None:
+        """Reconcile the bucket periodically, until cancelled."""
+        failures = 0
+        while True:
+            delay = _BUCKET_SECONDS
+            try:
+                await self._store.reconcile_bucket()
+                failures = 0
+            except ExternalError as error:
+                failures += 1
+                delay = _BACKOFF.delay(failures)
+                logger.warning(
+                    "bucket not reconciled", error=error.message, retry_seconds=round(delay, 1)
+                )
+            await asyncio.sleep(delay)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
-    async def _scrape(self, _request: web.Request) -> web.Response:
+    async def _metrics_response(self, _request: web.Request) -> web.Response:
         body = prometheus_client.generate_latest(self._metrics)
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            response = await self._answer(await request.read())
+            response = await self._respond(await request.read())
         except web.RequestPayloadError as error:
-            response = _refused(400, f"the body cannot be read: {error}")
+            response = _error(400, f"the body cannot be read: {error}")
         except web.HTTPRequestEntityTooLarge as error:
-            response = _refused(error.status, f"the body is larger than {_LARGEST} bytes")
+            response = _error(error.status, f"the body is larger than {_MAX_REQUEST_BYTES} bytes")
         self._requests.labels(code=str(response.status)).inc()
         return response
 
-    async def _answer(self, payload: bytes) -> web.Response:
+    async def _respond(self, payload: bytes) -> web.Response:
         try:
-            asked = protocol.read(orjson.loads(payload))
-            reply = orjson.dumps(await self._reply(asked))
+            request = protocol.parse(orjson.loads(payload))
+            body = orjson.dumps(await self._sync(request))
         except orjson.JSONDecodeError as error:
-            return _refused(400, f"the body is no JSON: {error}")
-        except orjson.JSONEncodeError as error:  # deeper than any object of Kubernetes
-            return _refused(400, f"what the body shows cannot be given back: {error}")
-        except protocol.NonsenseError as error:
-            return _refused(400, str(error))
-        except protocol.UnsetError as error:
-            return _refused(503, str(error), after=_PATIENCE)
-        except StoreError as error:
-            after = _PATIENCE if error.after is None else max(1, math.ceil(error.after))
-            return _refused(503, f"{error.reason}: {error.message}", after=after)
-        return web.Response(body=reply, content_type=_JSON)
+            return _error(400, f"the body is not JSON: {error}")
+        except orjson.JSONEncodeError as error:  # it is nested deeper than any Kubernetes object
+            return _error(400, f"an object of the body cannot be returned: {error}")
+        except protocol.InvalidRequestError as error:
+            return _error(400, str(error))
+        except protocol.MissingSettingError as error:
+            return _error(503, str(error), retry_after=_ACTION_RETRY_SECONDS)
+        except ExternalError as error:
+            seconds = error.retry_after
+            retry_after = _ACTION_RETRY_SECONDS if seconds is None else max(1, math.ceil(seconds))
+            return _error(503, f"{error.reason}: {error.message}", retry_after=retry_after)
+        return web.Response(body=body, content_type="application/json")
 
-    async def _reply(self, asked: protocol.Request) -> dict[str, object]:
-        if not asked.enabled:
-            return protocol.nothing(asked)
-        if asked.older:
-            return protocol.older(asked, self._static, self._settings)
-        if asked.secret is not None:
-            self._minted.pop(asked.namespace, None)
-            return protocol.current(asked, None, self._settings)
-        minted = await self._mint(asked.namespace)
-        return protocol.current(asked, _keys(minted), self._settings)
+    async def _sync(self, request: protocol.Request) -> dict[str, object]:
+        if not request.enabled:
+            return protocol.disabled_response(request)
+        if request.protocol is Protocol.V1:
+            return protocol.v1_response(request, self._static_key, self._settings)
+        if request.secret is not None:
+            self._issued.pop(request.namespace, None)
+            return protocol.v2_response(request, None, self._settings)
+        key = await self._issue_key(request.namespace)
+        return protocol.v2_response(request, key, self._settings)
 
-    async def _mint(self, namespace: str) -> Credentials | None:
-        """The namespace's key, made once however many requests ask before its Secret exists."""
-        if not _NAME.fullmatch(namespace):
-            message = f"object.metadata.name is {namespace!r:.80}, expected a namespace's name"
-            raise protocol.NonsenseError(message)
+    async def _issue_key(self, namespace: str) -> Credentials | None:
+        """Return the namespace's key. Requests that arrive before its Secret get the same one."""
+        if not _NAMESPACE_NAME.fullmatch(namespace):
+            raise protocol.InvalidRequestError(
+                f"object.metadata.name is {namespace!r:.80}, expected a namespace's name"
+            )
         lock = self._locks.setdefault(namespace, asyncio.Lock())
         async with lock:
-            held = self._minted.get(namespace)
-            answer = await self._store.ensure(self._tenant(namespace), held)
-            if isinstance(answer, Refusal):
+            result = await self._store.ensure_key(
+                self._account_spec(namespace), self._issued.get(namespace)
+            )
+            if isinstance(result, Finding):
                 logger.warning(
-                    "no key", namespace=namespace, reason=answer.reason, error=answer.message
+                    "no key issued",
+                    namespace=namespace,
+                    reason=result.reason,
+                    error=result.message,
                 )
                 return None
-            if answer is not None:
-                self._minted[namespace] = answer
-            return answer
+            if result is not None:
+                self._issued[namespace] = result
+            return result
 
-    def _tenant(self, namespace: str) -> Tenant:
-        """Nothing is known of its Profile, so no more is decided than that old objects are its."""
-        accepted = self._settings.old_objects == "accept"
-        decision = Decision.ACCEPT if accepted else Decision.UNDECIDED
-        return Tenant(namespace=namespace, decision=decision, for_all=True)
-
-    async def maintain(self) -> None:
-        """Keeps the bucket in shape, until cancelled."""
-        delay = _FIRST_RETRY
-        while True:
-            try:
-                await self._store.maintain()
-            except StoreError as error:
-                logger.warning("bucket not maintained", error=error.message, retry_seconds=delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, _MAINTENANCE)
-            else:
-                delay = _FIRST_RETRY
-                await asyncio.sleep(_MAINTENANCE)
+    def _account_spec(self, namespace: str) -> AccountSpec:
+        """Return the account of a namespace whose Profile is unknown: old objects stay."""
+        accept = self._settings.old_objects == OldObjects.ACCEPT.value
+        return AccountSpec(
+            namespace=namespace,
+            old_objects=OldObjects.ACCEPT if accept else OldObjects.REFUSE,
+            old_objects_by_default=True,
+        )
 
 
-def _keys(credentials: Credentials | None) -> desired.Keys | None:
-    if credentials is None:
-        return None
-    return desired.Keys(access=credentials.access_key, secret=credentials.secret_key)
-
-
-def _refused(status: int, message: str, *, after: int | None = None) -> web.Response:
-    """An error: Metacontroller tries again, and neither makes nor deletes anything."""
-    logger.warning("request refused", code=status, error=message)
-    headers = {} if after is None else {"Retry-After": str(after)}
+def _error(status: int, message: str, *, retry_after: int | None = None) -> web.Response:
+    """Return an error: Metacontroller retries and changes no object."""
+    logger.warning("webhook request failed", code=status, error=message)
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return web.json_response({"error": message}, status=status, headers=headers)
 
 
@@ -167,20 +172,20 @@ def _refused(status: int, message: str, *, after: int | None = None) -> web.Resp
 async def serving(
     settings: PipelinesSettings,
     sockets: Sequence[socket.socket],
-    connect: Callable[[PipelinesSettings], ObjectStore] = providers.connect,
+    connect: Callable[[PipelinesSettings], ObjectStore] = provider.connect,
 ) -> AsyncIterator[list[int]]:
-    """Serves on sockets that listen already; yields their ports."""
+    """Serve on listening sockets; yields their ports."""
     store = connect(settings)
     webhook = Webhook(settings, store)
     runner = web.AppRunner(webhook.application(), access_log=None, handle_signals=False)
     await runner.setup()
-    for bound in sockets:
-        await web.SockSite(runner, bound).start()
-    maintaining = asyncio.create_task(webhook.maintain())
+    for each in sockets:
+        await web.SockSite(runner, each).start()
+    bucket = asyncio.create_task(webhook.reconcile_bucket())
     try:
-        yield [bound.getsockname()[1] for bound in sockets]
+        yield [each.getsockname()[1] for each in sockets]
     finally:
-        maintaining.cancel()
+        bucket.cancel()
         await runner.cleanup()
         await store.close()
 
@@ -188,7 +193,7 @@ async def serving(
 async def serve(
     settings: PipelinesSettings, sockets: Sequence[socket.socket], stop: asyncio.Event
 ) -> int:
-    """Until ``stop``; the exit code."""
+    """Serve until ``stop``. Returns the exit code."""
     async with serving(settings, sockets) as ports:
         logger.info("serving the webhook", ports=ports)
         await stop.wait()

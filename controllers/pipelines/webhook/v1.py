@@ -1,6 +1,6 @@
-"""What the older protocol has beside the current one, in its order: KFP up to 2.4. Pure.
+"""The objects of protocol v1 (KFP up to 2.4), in its order. Pure.
 
-The kinds of Istio are no manifests of ours: Metacontroller keeps them, the reconciler does not.
+The Istio objects are bodies and not manifests: Metacontroller owns them, the reconciler does not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from controllers.manifests import Body, Manifest
 from controllers.pipelines import desired, names, proxies
 from controllers.pipelines.config import PipelinesSettings
+from controllers.pipelines.objectstore.spec import Credentials
 
 _PORT = 8888
 _RESOURCES = {
@@ -20,7 +21,7 @@ _RESOURCES = {
 
 
 def launcher(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
-    """kfp-launcher with the default pipeline root, where one is set."""
+    """Return kfp-launcher with the default pipeline root, if one is configured."""
     root = settings.kfp_default_pipeline_root
     if not root:
         return []
@@ -28,7 +29,7 @@ def launcher(namespace: str, settings: PipelinesSettings) -> list[Manifest]:
 
 
 def visualization(namespace: str, settings: PipelinesSettings, image: str) -> Manifest:
-    """The visualization server's Deployment."""
+    """Return the Deployment of the visualization server."""
     return proxies.deployment(
         namespace,
         names.VISUALIZATION,
@@ -40,33 +41,33 @@ def visualization(namespace: str, settings: PipelinesSettings, image: str) -> Ma
 
 
 def service(namespace: str) -> Manifest:
-    """The visualization server's Service."""
+    """Return the Service of the visualization server."""
     port = {"name": "http", "port": _PORT, "protocol": "TCP", "targetPort": _PORT}
     content = {"spec": {"ports": [port], "selector": {"app": names.VISUALIZATION}}}
     return Manifest(kind="Service", namespace=namespace, name=names.VISUALIZATION, content=content)
 
 
 def proxy(namespace: str, settings: PipelinesSettings, image: str) -> Manifest:
-    """The artifact proxy as it was: the keys, and nothing of the surroundings."""
+    """Return the Deployment of the artifact proxy, whose only variables are the key."""
     return proxies.deployment(
         namespace,
         names.PROXY,
         image=image,
         port=proxies.PORT,
         resources=proxies.RESOURCES,
-        env=proxies.keys(settings),
+        env=proxies.key_variables(settings),
         annotations=proxies.istio(settings),
     )
 
 
-def secret(namespace: str, keys: desired.Keys) -> Manifest:
-    """The Secret, as it was: without a type."""
-    (manifest,) = desired.secret(namespace, keys)
+def secret(namespace: str, key: Credentials) -> Manifest:
+    """Return the Secret, which has no type in v1."""
+    manifest = desired.secret(namespace, key)
     return replace(manifest, content={"data": manifest.content["data"]})
 
 
-def mesh(namespace: str) -> list[Body]:
-    """Who may talk to the visualization server, and that the mesh encrypts it."""
+def istio_objects(namespace: str) -> list[Body]:
+    """Return who may connect to the visualization server, and that the mesh encrypts it."""
     metadata = {"name": names.VISUALIZATION, "namespace": namespace}
     principals = ["cluster.local/ns/kubeflow/sa/ml-pipeline"]
     rule: dict[str, Any] = {"from": [{"source": {"principals": principals}}]}

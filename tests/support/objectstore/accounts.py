@@ -1,22 +1,17 @@
-"""A namespace's account in a real object store, as its tests see and disturb it."""
+"""A tenant's account in a real object store, and the failures that its tests cause."""
 
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controllers.pipelines.objectstore import policies
-from controllers.pipelines.objectstore.managed import ManagedStore
-from controllers.pipelines.objectstore.observe import Parts
-from controllers.pipelines.objectstore.provider import (
-    Connection,
-    Credentials,
-    Decision,
-    Provider,
-    Refusal,
-    Tenant,
-)
+from controllers.findings import Finding
+from controllers.pipelines.objectstore import policies, store
+from controllers.pipelines.objectstore.provider import Provider, StoreConfig
+from controllers.pipelines.objectstore.s3 import Bucket
+from controllers.pipelines.objectstore.spec import AccountSpec, Credentials, OldObjects
+from controllers.pipelines.objectstore.store import ManagedStore, StoreApi
 from tests.support.cluster import waiting
 from tests.support.objectstore.seaweedfs import SeaweedFS
 
@@ -24,102 +19,118 @@ _numbers = itertools.count(1)
 
 
 @dataclass(kw_only=True)
-class World:
-    """A bucket of a store, a ManagedStore on it, and one tenant."""
+class StoreTenant:
+    """A bucket, a ManagedStore on it, and one tenant."""
 
     seaweedfs: SeaweedFS
-    connection: Connection
+    config: StoreConfig
+    provider: Provider
+    api: StoreApi
     store: ManagedStore
     name: str
-    made: tuple[Provider, Connection]
-    parts: Parts
-    """The store's own, which a test may have replaced by fragile ones."""
     uid: str = "uid-1"
-    held: Credentials | None = None
-    """What the Secret holds."""
-    marked: list[str] = field(default_factory=list)
-    """Keys that a trouble left on the user: not ours to answer for until they are cut."""
+    in_secret: Credentials | None = None
+    """The key in the Secret."""
+    present_keys: list[str] = field(default_factory=list)
+    """Keys that a failure left on the user: they count as extra keys once a key is created."""
 
     @classmethod
-    def make(
-        cls, seaweedfs: SeaweedFS, prefix: str, provider: Provider = Provider.SEAWEEDFS, **more: Any
-    ) -> "World":
-        """A new bucket and a tenant of a new name."""
+    def create(
+        cls,
+        seaweedfs: SeaweedFS,
+        prefix: str,
+        provider: Provider = Provider.SEAWEEDFS,
+        **config: Any,
+    ) -> "StoreTenant":
+        """Create a bucket and a tenant; ``config`` changes fields of StoreConfig."""
         name = f"{prefix}-{next(_numbers)}"
-        connection = seaweedfs.connection(seaweedfs.make_bucket(f"bucket-{name}"), **more)
-        store = ManagedStore(provider, connection)
+        made = seaweedfs.config(seaweedfs.make_bucket(f"bucket-{name}"), **config)
+        api = store.connect(made)
         return cls(
             seaweedfs=seaweedfs,
-            connection=connection,
-            store=store,
+            config=made,
+            provider=provider,
+            api=api,
+            store=ManagedStore(api, made, provider),
             name=name,
-            made=(provider, connection),
-            parts=store.parts,
         )
 
-    def restarted(self, provider: Provider = Provider.SEAWEEDFS) -> None:
-        """Another process: nothing is remembered."""
-        if (provider, self.connection) == self.made:
-            # Clients take half a second of processor time to make, and remember nothing.
-            self.store._remembered.clear()
-            self.store._recorded.clear()
-            self.store._patience.succeeded()
-            self.store.parts = self.parts
-        else:
-            self.store = ManagedStore(provider, self.connection)
-            self.made = (provider, self.connection)
-            self.parts = self.store.parts
+    def restart(self) -> None:
+        """Replace the store by the one of another process, which knows no key.
 
-    def tenant(self, decision: Decision = Decision.UNDECIDED, generation: str = "") -> Tenant:
-        return Tenant(namespace=self.name, uid=self.uid, decision=decision, generation=generation)
+        The clients stay: they take half a second of processor time, and hold no state.
+        """
+        self.store = ManagedStore(self.api, self.config, self.provider)
 
-    async def ensure(self, tenant: Tenant | None = None) -> Credentials | Refusal | None:
-        """As a reconcile: what is answered goes into the Secret."""
-        answer = await self.store.ensure(tenant or self.tenant(), self.held)
-        self.held = answer if isinstance(answer, Credentials) else None
-        return answer
+    def reconnect(self, **config: Any) -> None:
+        """Replace clients and store by ones with other fields of StoreConfig."""
+        self.config = replace(self.config, **config)
+        self.api = store.connect(self.config)
+        self.restart()
 
-    async def granted(self, tenant: Tenant | None = None) -> Credentials:
-        """The key, once S3 knows it."""
-        answer = await self.ensure(tenant)
-        assert isinstance(answer, Credentials), answer
-        self.wait_until_known(answer)
-        return answer
+    def set_batch_size(self, batch_size: int) -> None:
+        """Let one call archive or purge no more than so many objects."""
+        bucket = Bucket(self.api.clients, self.config, batch_size=batch_size)
+        self.api = replace(
+            self.api, bucket=bucket, account=replace(self.api.account, bucket=bucket)
+        )
+        self.restart()
 
-    async def refused(self, tenant: Tenant | None = None) -> Refusal:
-        answer = await self.ensure(tenant)
-        assert isinstance(answer, Refusal), answer
-        return answer
+    def spec(
+        self, old_objects: OldObjects = OldObjects.REFUSE, generation: str = ""
+    ) -> AccountSpec:
+        return AccountSpec(
+            namespace=self.name, uid=self.uid, old_objects=old_objects, generation=generation
+        )
+
+    async def ensure_key(self, spec: AccountSpec | None = None) -> Credentials | Finding | None:
+        """As a reconcile: the result is written to the Secret."""
+        result = await self.store.ensure_key(spec or self.spec(), self.in_secret)
+        self.in_secret = result if isinstance(result, Credentials) else None
+        return result
+
+    async def key(self, spec: AccountSpec | None = None) -> Credentials:
+        """Return the key, once S3 knows it."""
+        result = await self.ensure_key(spec)
+        assert isinstance(result, Credentials), result
+        self.wait_until_known(result)
+        return result
+
+    async def finding(self, spec: AccountSpec | None = None) -> Finding:
+        """Return why there is no key."""
+        result = await self.ensure_key(spec)
+        assert isinstance(result, Finding), result
+        return result
 
     def wait_until_known(self, credentials: Credentials) -> None:
-        """S3 hears of a change of IAM a moment later."""
+        """Wait until the change of IAM has reached S3."""
         waiting.until(lambda: self.can_read(credentials), f"S3 knows the key of {self.name}")
 
     def can_read(self, credentials: Credentials) -> bool:
         try:
             self.seaweedfs.s3(credentials).get_object(
-                Bucket=self.connection.bucket, Key=f"private/{self.name}/none"
+                Bucket=self.config.bucket, Key=f"private/{self.name}/none"
             )
-        except Exception as error:  # noqa: BLE001 - boto3 makes its classes at run time
+        except Exception as error:  # noqa: BLE001 - boto3 creates its exception classes at run time
             return "NoSuchKey" in str(error)
         return True
 
-    # What is there
+    # -- what exists ------------------------------------------------------------------------------
 
     @property
     def keys(self) -> list[str]:
         return self.seaweedfs.keys(self.name)
 
-    def mark_keys(self) -> None:
-        """From here on, what is added is the store's doing."""
-        self.marked = self.keys
+    def ignore_present_keys(self) -> None:
+        """Count only keys that are created from now on as the store's."""
+        self.present_keys = self.keys
 
     def extra_keys(self) -> list[str]:
-        """What there is beyond one key, and beyond those that were marked."""
-        made = [one for one in self.keys if one not in self.marked]
-        left = [one for one in self.keys if one in self.marked]
-        # A key is made only when every other is gone.
-        return [*made[1:], *(left if made else ())]
+        """Return the keys beyond one, without the ignored ones."""
+        created = [one for one in self.keys if one not in self.present_keys]
+        present = [one for one in self.keys if one in self.present_keys]
+        # A key is created only when every other is deleted.
+        return [*created[1:], *(present if created else ())]
 
     @property
     def policy(self) -> Any:
@@ -129,30 +140,30 @@ class World:
         return found["PolicyDocument"]
 
     def objects(self, prefix: str = "") -> set[str]:
-        found = self.seaweedfs.s3().list_object_versions(
-            Bucket=self.connection.bucket, Prefix=prefix
-        )
+        found = self.seaweedfs.s3().list_object_versions(Bucket=self.config.bucket, Prefix=prefix)
         return {one["Key"] for one in found.get("Versions", ())}
 
-    # What goes wrong
+    # -- changes from outside ---------------------------------------------------------------------
 
     def put(self, key: str, body: bytes = b"1") -> str:
-        """An object, as administrator."""
-        self.seaweedfs.s3().put_object(Bucket=self.connection.bucket, Key=key, Body=body)
+        """Write an object as administrator."""
+        self.seaweedfs.s3().put_object(Bucket=self.config.bucket, Key=key, Body=body)
         return key
 
-    def lose_key(self) -> None:
+    def delete_key(self) -> None:
         for key in self.keys:
             self.seaweedfs.iam().delete_access_key(UserName=self.name, AccessKeyId=key)
 
-    def lose_user(self) -> None:
+    def delete_user(self) -> None:
         self.seaweedfs.iam().delete_user(UserName=self.name)
 
-    def lose_secret(self) -> None:
-        self.held = None
+    def delete_secret(self) -> None:
+        self.in_secret = None
 
     def edit_secret(self) -> None:
-        self.held = Credentials(access_key="EDITEDBYSOMEBODY1234", secret_key="no-key-of-anybody")
+        self.in_secret = Credentials(
+            access_key="EDITEDBYSOMEBODY1234", secret_key="no-key-of-anybody"
+        )
 
     def add_key(self) -> Credentials:
         made = self.seaweedfs.iam().create_access_key(UserName=self.name)["AccessKey"]
@@ -172,12 +183,12 @@ class World:
             PolicyDocument=json.dumps(document),
         )
 
-    def serve_as_kfp(self) -> Credentials:
-        """User, policy and key as KFP's own controller makes them; the Secret holds the key."""
-        self.held = self.add_key()
-        self.put_policy(policies.user_policy(self.connection.bucket, self.name))
-        self.wait_until_known(self.held)
-        return self.held
+    def create_as_kfp(self) -> Credentials:
+        """Create user, policy and key as KFP's own controller does; the Secret holds the key."""
+        self.in_secret = self.add_key()
+        self.put_policy(policies.user_policy(self.config.bucket, self.name))
+        self.wait_until_known(self.in_secret)
+        return self.in_secret
 
 
-Trouble = Callable[[World], object]
+Damage = Callable[[StoreTenant], object]

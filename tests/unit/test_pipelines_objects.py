@@ -1,4 +1,4 @@
-"""The objects of pipelines: what KFP is given, mode by mode, and what the Profile may say."""
+"""The objects of pipelines, for each driver mode, and the annotations of the Profile."""
 
 import base64
 import json
@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from controllers.manifests import Manifest
 from controllers.pipelines import controller, desired, names, observe
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.objectstore.provider import Credentials, Decision
-from controllers.profiles import PAUSED_ANNOTATION
+from controllers.pipelines.objectstore.spec import Credentials, OldObjects
 from controllers.runtime import rbac
 from tests.support.builders import inputs, live_objects
 
-KEYS = desired.Keys(access="access-of-team-a", secret="secret-of-team-a")
-FACTS = desired.Facts(keys=KEYS)
+KEY = Credentials(access_key="access-of-team-a", secret_key="secret-of-team-a")
+FACTS = desired.Facts(key=KEY)
 TAG = {"kfp_version": "2.17.0"}
 CENTRAL: dict[str, Any] = {
     "driver_mode": "central",
@@ -76,15 +75,15 @@ def test_every_object_has_a_name_that_the_rights_are_for(case: str) -> None:
     assert all(one.name in known[one.kind] for one in wanted(**CASES[case]))
 
 
-def test_a_namespace_that_takes_no_part_gets_nothing() -> None:
-    assert wanted(desired.Facts(enabled=False, keys=KEYS), **CASES["proxy"], **CENTRAL) == []
+def test_a_namespace_that_is_not_enabled_has_no_objects() -> None:
+    assert wanted(desired.Facts(enabled=False, key=KEY), **CASES["proxy"], **CENTRAL) == []
 
 
-def test_without_keys_there_is_everything_but_the_secret() -> None:
+def test_without_a_key_all_objects_but_the_secret_exist() -> None:
     assert named(wanted()) - named(wanted(desired.Facts())) == {("Secret", names.SECRET)}
 
 
-def test_users_may_edit_config_maps_and_kubernetes_fills_tokens_and_the_rest_is_enforced() -> None:
+def test_only_config_maps_and_tokens_are_create_only() -> None:
     free = {one.name for one in wanted(**CENTRAL) if one.create_only}
 
     token = names.token_of(names.EDITOR)
@@ -99,14 +98,14 @@ def test_workload_identity_uses_the_sdks_credentials() -> None:
     assert not {"accessKeySecret", "secretKeySecret"} & set(s3)
 
 
-def test_everything_of_metacontroller_is_inherited() -> None:
+def test_every_object_of_metacontroller_is_adopted() -> None:
     assert {one.adopt_from_namespace for one in wanted(**CASES["proxy"], **CENTRAL)} == {
-        names.INHERITED
+        names.METACONTROLLER_ANNOTATIONS
     }
 
 
 @pytest.mark.parametrize("tokens", [True, False])
-def test_tokens_are_made_on_request_only(*, tokens: bool) -> None:
+def test_tokens_are_created_only_if_enabled(*, tokens: bool) -> None:
     made = named(wanted(driver_mode="sidecar", driver_tokens=tokens))
 
     secrets = {name for kind, name in made if kind == "Secret"} - {names.SECRET}
@@ -114,7 +113,7 @@ def test_tokens_are_made_on_request_only(*, tokens: bool) -> None:
     assert secrets == (both if tokens else set())
 
 
-def test_pod_mode_makes_nothing_for_drivers_whatever_else_is_set() -> None:
+def test_pod_mode_has_no_objects_for_drivers() -> None:
     assert named(wanted(driver_tokens=True)) == named(wanted())
 
 
@@ -129,48 +128,50 @@ def test_rights_beyond_the_kinds_follow_the_mode() -> None:
     assert rules(**CENTRAL) == {(("pods",), ()), (("persistentvolumeclaims",), ())}
 
 
-def test_no_key_is_shown_by_the_facts_or_by_what_is_remembered() -> None:
-    held = observe.Held(credentials=Credentials(access_key="a", secret_key="hidden"))
+def test_no_secret_key_is_in_the_repr_of_facts_or_cached_secrets() -> None:
+    content = observe.SecretContent(
+        key=Credentials(access_key="a", secret_key="hidden"), version="1"
+    )
 
     assert "of-team-a" not in repr(FACTS)
-    assert "hidden" not in repr(held)
+    assert "hidden" not in repr(content)
 
 
-# What the Profile says
+# The annotations of the Profile
 
 
-def test_the_annotation_counts_before_the_setting() -> None:
+def test_the_annotation_has_precedence_over_the_setting() -> None:
     annotations = {names.OLD_OBJECTS_ANNOTATION: "archive", names.KEY_GENERATION_ANNOTATION: "2"}
     profile = inputs.profile(annotations=annotations)
 
-    tenant, findings = observe.tenant(profile, settings(old_objects="purge"))
+    spec, findings = observe.account_spec(profile, settings(old_objects="purge"))
 
-    assert (tenant.decision, tenant.generation, findings) == (Decision.ARCHIVE, "2", [])
-    assert (tenant.namespace, tenant.uid) == (profile.namespace, profile.uid)
+    assert (spec.old_objects, spec.generation, findings) == (OldObjects.ARCHIVE, "2", [])
+    assert (spec.namespace, spec.uid) == (profile.namespace, profile.uid)
 
 
-def test_refusing_by_annotation_withdraws_the_settings_decision() -> None:
+def test_the_annotation_refuse_overrides_the_setting() -> None:
     profile = inputs.profile(annotations={names.OLD_OBJECTS_ANNOTATION: "refuse"})
 
-    tenant, _ = observe.tenant(profile, settings(old_objects="purge"))
+    spec, _ = observe.account_spec(profile, settings(old_objects="purge"))
 
-    assert tenant.decision is Decision.UNDECIDED
+    assert spec.old_objects is OldObjects.REFUSE
 
 
 @given(said=st.text())
-def test_whatever_the_annotation_says_only_a_decision_decides(said: str) -> None:
+def test_an_invalid_annotation_is_reported_and_ignored(said: str) -> None:
     profile = inputs.profile(annotations={names.OLD_OBJECTS_ANNOTATION: said})
 
-    tenant, findings = observe.tenant(profile, settings())
+    spec, findings = observe.account_spec(profile, settings())
 
-    known = said.strip() in {"", *names.OLD_OBJECTS}
+    known = said.strip() in {"", *(one.value for one in OldObjects)}
     assert [one.reason for one in findings] == ([] if known else ["InvalidOldObjects"])
     if not known:
         assert repr(said.strip()) in findings[0].message
-        assert tenant.decision is Decision.UNDECIDED
+        assert spec.old_objects is OldObjects.REFUSE
 
 
-# What is remembered
+# The cache
 
 
 def secret(**fields: Any) -> dict[str, Any]:
@@ -179,34 +180,16 @@ def secret(**fields: Any) -> dict[str, Any]:
     return live_objects.object_body("Secret", fields.pop("name", names.SECRET), **fields)
 
 
-def test_of_other_secrets_nothing_is_remembered() -> None:
-    assert observe.keep_secret(secret(name="of-a-tenant")) is None
+def test_nothing_is_cached_of_other_secrets() -> None:
+    assert observe.transform_secret(secret(name="of-a-tenant")) is None
 
 
-NAMESPACE_REFERENCE = {
-    "apiVersion": "v1", "kind": "Namespace", "name": "alice", "uid": "u", "controller": True
-}  # fmt: skip
-STRANGER = {"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "u", "controller": True}
+def test_the_key_and_the_version_of_the_secret_are_cached() -> None:
+    content = observe.transform_secret(secret(version=7))
 
-
-@pytest.mark.parametrize(
-    ("fields", "ours"),
-    [
-        ({}, True),
-        ({"owners": []}, True),
-        ({"labels": {}}, True),
-        ({"labels": {}, "owners": [NAMESPACE_REFERENCE]}, True),
-        ({"labels": {}, "owners": []}, False),
-        ({"labels": {}, "owners": [STRANGER]}, False),
-        ({"annotations": {PAUSED_ANNOTATION: "true"}}, False),
-    ],
-)
-def test_a_secret_is_ours_by_the_rules_of_the_plan(fields: dict[str, Any], *, ours: bool) -> None:
-    held = observe.keep_secret(secret(**fields))
-
-    assert held is not None
-    assert (held.why_not == "") is ours
-    assert held.credentials == Credentials(access_key="abc", secret_key="abc")
+    assert content == observe.SecretContent(
+        key=Credentials(access_key="abc", secret_key="abc"), version="7"
+    )
 
 
 @given(
@@ -216,16 +199,16 @@ def test_a_secret_is_ours_by_the_rules_of_the_plan(fields: dict[str, Any], *, ou
         st.dictionaries(st.sampled_from([names.ACCESS_KEY, names.SECRET_KEY]), st.text()),
     )
 )
-def test_whatever_a_secret_holds_it_is_a_pair_of_keys_or_nothing(data: object) -> None:
-    keys = observe.read_keys(data)
+def test_any_content_of_a_secret_is_a_pair_of_keys_or_none(data: object) -> None:
+    keys = observe.read_key(data)
 
     assert keys is None or (keys.access_key and keys.secret_key)
 
 
 @pytest.mark.parametrize("value", ["True", "1", "false", "", None])
-def test_only_true_takes_part(value: str | None) -> None:
+def test_only_true_enables_a_namespace(value: str | None) -> None:
     labels = {} if value is None else {names.ENABLED_LABEL: value}
 
-    assert observe.keep_namespace({"metadata": {"name": "a", "labels": labels}}) is None
+    assert observe.transform_namespace({"metadata": {"name": "a", "labels": labels}}) is None
     labels = {names.ENABLED_LABEL: "true"}
-    assert observe.keep_namespace({"metadata": {"name": "a", "labels": labels}}) is True
+    assert observe.transform_namespace({"metadata": {"name": "a", "labels": labels}}) is True

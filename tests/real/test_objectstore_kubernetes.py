@@ -3,26 +3,28 @@
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 
 from controllers.manifests import Key
 from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
-from controllers.pipelines.controller import CONTROLLER, Outside
-from controllers.pipelines.objectstore.managed import ManagedStore
-from controllers.pipelines.objectstore.provider import Provider, Tenant
+from controllers.pipelines.controller import CONTROLLER
+from controllers.pipelines.objectstore.provider import ObjectStore, Provider
+from controllers.pipelines.objectstore.spec import AccountSpec
+from controllers.pipelines.objectstore.store import ManagedStore
 from controllers.runtime.controller import ExternalFactory
 from tests.support.fakes import FakeCluster, harness
 from tests.support.fakes.requests import Failure, Request
 from tests.support.objectstore import namespaces
-from tests.support.objectstore.accounts import World
+from tests.support.objectstore.accounts import StoreTenant
 from tests.support.objectstore.seaweedfs import SeaweedFS
 
 PROVIDERS = [Provider.SEAWEEDFS, Provider.AWS]
 
 
-def taking_part(name: str) -> FakeCluster:
+def enabled(name: str) -> FakeCluster:
     cluster = harness.tenants(name, uid=f"uid-{name}")
     labels = {names.ENABLED_LABEL: "true"}
     namespace = Key("Namespace", "", name)
@@ -58,16 +60,19 @@ class Nth:
 
 @contextlib.asynccontextmanager
 async def running(cluster: FakeCluster, store: ManagedStore) -> AsyncIterator[harness.Harness]:
-    """A process that does not close the store, which the next one uses."""
+    """Run a process that does not close the store, which the next one uses."""
 
-    class Kept(Outside):
+    class NotClosed:
+        """The store without its ``close``, which the test calls."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
         async def close(self) -> None:
-            """The test does."""
+            """Do nothing."""
 
-    def connect(settings: PipelinesSettings, *, dry_run: bool) -> Kept:
-        outside = Kept(PipelinesSettings(provider="none"), dry_run=dry_run)
-        outside.settings, outside.store = settings, store
-        return outside
+    def connect(_settings: PipelinesSettings, *, dry_run: bool) -> ObjectStore:  # noqa: ARG001
+        return cast("ObjectStore", NotClosed())
 
     controller = dataclasses.replace(CONTROLLER, external=ExternalFactory(connect=connect))
     made = (controller, PipelinesSettings())
@@ -75,9 +80,9 @@ async def running(cluster: FakeCluster, store: ManagedStore) -> AsyncIterator[ha
         yield process
 
 
-def held(cluster: FakeCluster, name: str) -> str:
+def key_in_secret(cluster: FakeCluster, name: str) -> str:
     secret = cluster.objects.read(Key("Secret", name, names.SECRET))
-    return namespaces.keys_of(secret).access_key
+    return namespaces.key_of(secret).access_key
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.value)
@@ -85,43 +90,43 @@ def held(cluster: FakeCluster, name: str) -> str:
 async def test_no_failure_of_the_cluster_leaves_a_second_key(
     seaweedfs: SeaweedFS, provider: Provider, failure: Failure
 ) -> None:
-    world = World.make(seaweedfs, "cluster", provider)
+    tenant = StoreTenant.create(seaweedfs, "cluster", provider)
     for number in range(2):
-        name = f"{world.name}-{number}"
-        cluster = taking_part(name)
+        name = f"{tenant.name}-{number}"
+        cluster = enabled(name)
         failures = [Nth(number) for _ in range(3)]
         cluster.fail_next(failure, failures[0])
-        async with running(cluster, world.store) as process:
-            first = held(cluster, name)
+        async with running(cluster, tenant.store) as process:
+            first = key_in_secret(cluster, name)
             assert seaweedfs.keys(name) == [first]
 
             secret = Key("Secret", name, names.SECRET)
             cluster.fail_next(failure, failures[1])
             cluster.objects.edit(secret, lambda body: body["data"].update(accesskey="bm9uZQ=="))
             await process.settled()
-            assert held(cluster, name) == first
+            assert key_in_secret(cluster, name) == first
 
             cluster.fail_next(failure, failures[2])
             cluster.objects.delete(secret)
             await process.settled()
-            assert held(cluster, name) == first
+            assert key_in_secret(cluster, name) == first
             assert seaweedfs.keys(name) == [first]
         assert number or all(one.met for one in failures)
-    await world.store.close()
+    await tenant.store.close()
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.value)
 async def test_a_process_that_never_got_its_secret_written_leaves_one_key_to_the_next(
     seaweedfs: SeaweedFS, provider: Provider
 ) -> None:
-    world = World.make(seaweedfs, "unwritten", provider)
-    name = world.name
-    tenant = Tenant(namespace=name, uid=f"uid-{name}")
+    tenant = StoreTenant.create(seaweedfs, "unwritten", provider)
+    name = tenant.name
+    spec = AccountSpec(namespace=name, uid=f"uid-{name}")
     for _ in range(3):
-        await world.store.ensure(tenant, None)
+        await tenant.store.ensure_key(spec, None)
         assert len(seaweedfs.keys(name)) == 1
-        world.restarted(provider)
-    cluster = taking_part(name)
-    async with running(cluster, world.store):
-        assert seaweedfs.keys(name) == [held(cluster, name)]
-    await world.store.close()
+        tenant.restart()
+    cluster = enabled(name)
+    async with running(cluster, tenant.store):
+        assert seaweedfs.keys(name) == [key_in_secret(cluster, name)]
+    await tenant.store.close()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from controllers.pipelines import names
-from controllers.pipelines.objectstore.provider import Credentials
+from controllers.pipelines.objectstore.spec import Credentials
 from tests.support.cluster import suite, waiting
 from tests.support.controlplane import ports
 from tests.support.objectstore import namespaces
@@ -124,7 +124,7 @@ def test_concurrent_calls_for_a_new_namespace_make_one_key_that_is_its_own(
 
     assert len(answers) == 40
     assert len({json.dumps(secret) for _, secret in answers}) == len(tenants)
-    made = {name: namespaces.keys_of(secret) for name, secret in answers}
+    made = {name: namespaces.key_of(secret) for name, secret in answers}
     for name, other in zip(tenants, reversed(tenants), strict=True):
         assert store.keys(name) == [made[name].access_key]
         wait_writable(store, made[name], f"private-artifacts/{name}/mine")
@@ -137,7 +137,7 @@ def test_a_process_that_died_before_the_secret_was_written_leaves_one_key(
     made = []
     for number in range(3):
         with serving(store, tmp_path / str(number)) as webhook:
-            made.append(namespaces.keys_of(webhook.minted("hook-restarted")).access_key)
+            made.append(namespaces.key_of(webhook.minted("hook-restarted")).access_key)
 
     assert len(set(made)) == 1
     assert store.keys("hook-restarted") == made[:1]
@@ -185,10 +185,10 @@ def test_while_the_store_is_down_new_namespaces_are_told_to_come_again(
             waiting.until(
                 lambda: webhook.ask("hook-meanwhile")[0] == 200, "it is answered", seconds=180
             )
-            made = namespaces.keys_of(webhook.minted("hook-meanwhile"))
+            made = namespaces.key_of(webhook.minted("hook-meanwhile"))
             assert store.keys("hook-meanwhile") == [made.access_key]
         log = webhook.log.read_text()
-        for hidden in (namespaces.keys_of(secret), made, store.admin):
+        for hidden in (namespaces.key_of(secret), made, store.admin):
             assert hidden.secret_key not in log
             assert base64.b64encode(hidden.secret_key.encode()).decode() not in log
     finally:
@@ -196,7 +196,7 @@ def test_while_the_store_is_down_new_namespaces_are_told_to_come_again(
 
 
 def test_no_secret_is_in_the_log(webhook: Webhook) -> None:
-    made = namespaces.keys_of(webhook.minted("hook-silent"))
+    made = namespaces.key_of(webhook.minted("hook-silent"))
 
     log = webhook.log.read_text()
     assert "serving the webhook" in log

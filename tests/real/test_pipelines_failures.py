@@ -113,7 +113,7 @@ class Storm:
 
 def works(storm: Storm, name: str) -> bool:
     """Whether the Secret's key is the only one and writes where the tenant may."""
-    found = namespaces.keys(storm.plane, name)
+    found = namespaces.key(storm.plane, name)
     if found is None or storm.store.keys(name) != [found.access_key]:
         return False
     put = storm.store.s3(found).put_object
@@ -122,7 +122,7 @@ def works(storm: Storm, name: str) -> bool:
 
 def wait_well(storm: Storm, name: str) -> None:
     def is_well() -> bool:
-        return works(storm, name) and namespaces.is_well(storm.plane, name)
+        return works(storm, name) and namespaces.is_ready(storm.plane, name)
 
     waiting.until(is_well, f"{name} has a key that works", seconds=PATIENCE_SECONDS)
 
