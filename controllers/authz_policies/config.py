@@ -1,4 +1,4 @@
-"""The settings of the authz-policies controller."""
+"""Settings of the authz-policies controller."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from controllers.authz_policies import rules
 def _method_refusal(text: str) -> str | None:
     if re.fullmatch(r"[A-Z]+", text):
         return None
-    return f"{text!r} is no method: expected one in upper case, such as GET"
+    return f"{text!r} is not a valid method: expected upper case, such as GET"
 
 
 def _role_refusal(text: str) -> str | None:
     if re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", text):
         return None
-    return (
-        f"{text!r} is no role: expected the value of annotation role, such as admin, edit or view"
-    )
+    return f"{text!r} is not a valid role: expected a value of the annotation role, such as edit"
 
 
 def _waypoint_refusal(text: str) -> str | None:
     if not text or resource_names.is_subdomain(text):
         return None
-    return f"{text!r} is no name of a Gateway: expected one such as waypoint, or nothing"
+    return (
+        f"{text!r} is not a valid name of a Gateway: expected a name such as waypoint, or nothing"
+    )
 
 
 def _prefix_refusal(text: str) -> str | None:
     if not text.startswith("*"):
         return None
-    return f"{text!r} begins with *, which would admit everybody: expected a text without"
+    return f"{text!r} starts with *, which would allow every user: expected a text without *"
 
 
 Path = Annotated[str, config_tables.validator(rules.path_refusal)]
@@ -44,7 +44,7 @@ Method = Annotated[str, config_tables.validator(_method_refusal)]
 
 
 class Operation(BaseModel):
-    """Requests: any of these methods on any of these paths."""
+    """Requests with any of these methods to any of these paths."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +56,7 @@ class Operation(BaseModel):
     def _some(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         if values:
             return values
-        raise ValueError("nothing is listed, which Istio refuses: expected one or more")
+        raise ValueError("the list is empty, which Istio rejects: expected at least one item")
 
 
 _NOTEBOOK = f"/notebook/{rules.NAMESPACE}/{rules.ONE}"
@@ -87,79 +87,79 @@ NOTEBOOK_CONTROLLER = ("cluster.local/ns/kubeflow/sa/notebook-controller-service
 
 
 class AuthzPoliciesSettings(BaseModel):
-    """Who may reach a namespace's workloads, and what is blocked on protected-b notebooks.
+    """Access to the workloads of a namespace, and blocked requests to protected-b notebooks.
 
-    A list that is given replaces its default.
+    A list replaces its default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     owner_access: bool = Field(
-        default=True, description="make the policy that says who may reach the workloads"
+        default=True, description="create the policy that controls access to the workloads"
     )
     user_header: Header = Field(
-        default="kubeflow-userid", description="header in which the gateway names the user"
+        default="kubeflow-userid",
+        description="header with the name of the user, set by the gateway",
     )
     user_prefix: Annotated[str, config_tables.validator(_prefix_refusal)] = Field(
-        default="", description="what the gateway puts before the user's name in that header"
+        default="", description="prefix of the name of the user in that header"
     )
     groups_header: Header = Field(
-        default="kubeflow-groups", description="header in which the gateway names the user's groups"
+        default="kubeflow-groups",
+        description="header with the groups of the user, set by the gateway",
     )
     contributor_roles: tuple[Annotated[str, config_tables.validator(_role_refusal)], ...] = Field(
         default=("admin", "edit"),
-        description="annotations role of the RoleBindings whose subjects are admitted",
+        description="values of the annotation role of RoleBindings whose subjects get access",
     )
     insecure_any_principal: bool = Field(
         default=False,
         description=(
-            "believe the headers whoever sends them, when trusted_principals is empty:"
+            "trust the headers of every caller if trusted_principals is empty:"
             " every pod of the mesh can then forge them"
         ),
     )
     trusted_principals: tuple[Principal, ...] = Field(
-        default=TRUSTED, description="the callers whose headers are believed"
+        default=TRUSTED, description="callers whose headers are trusted"
     )
     notebook_controller_principals: tuple[Principal, ...] = Field(
         default=NOTEBOOK_CONTROLLER,
-        description="who may ask notebooks whether they are idle; none: nobody",
+        description="callers that may query whether a notebook is idle; may be empty",
     )
     culling_paths: tuple[Path, ...] = Field(
-        default=CULLING_PATHS, description="what the notebook controller may GET"
+        default=CULLING_PATHS, description="paths that the notebook controller may GET"
     )
     open_paths: tuple[Path, ...] = Field(
-        default=OPEN_PATHS, description="paths that anybody may ask for"
+        default=OPEN_PATHS, description="paths that every caller may request"
     )
     block_transfer: bool = Field(
-        default=True, description="make the policy that blocks transfers on protected-b notebooks"
+        default=True, description="create the policy that blocks transfers on protected-b notebooks"
     )
     blocked_operations: tuple[Operation, ...] = Field(
-        default=BLOCKED, description="the requests that it denies; <ns> is the namespace"
+        default=BLOCKED, description="requests that the policy denies; <ns> is the namespace"
     )
-    block_rewritten: bool = Field(
-        default=True, description="deny blocked_rewritten_operations as well"
-    )
+    block_rewritten: bool = Field(default=True, description="deny blocked_rewritten_operations too")
     blocked_rewritten_operations: tuple[Operation, ...] = Field(
         default=BLOCKED_REWRITTEN,
-        description="the same, on notebooks that see paths without /notebook/<ns>/<name>",
+        description="requests to deny where paths arrive without /notebook/<ns>/<name>",
     )
     block_unmatchable: bool = Field(
         default=True,
-        description="deny paths that no template of the same method could match, as * and = in one",
+        description="deny paths that no template can match, such as those with * or =",
     )
     waypoint: Annotated[str, config_tables.validator(_waypoint_refusal)] = Field(
         default="",
-        description="ambient mesh: the Gateway in each namespace that enforces the policies",
+        description="Gateway that enforces the policies in each namespace of an ambient mesh",
     )
 
     @field_validator("trusted_principals")
     @classmethod
-    def _somebody_is_trusted(
+    def _require_trusted_principal(
         cls, principals: tuple[str, ...], info: ValidationInfo
     ) -> tuple[str, ...]:
         if principals or info.data.get("insecure_any_principal"):
             return principals
         raise ValueError(
-            "nobody is trusted, so that every pod of the mesh could name any user in a header:"
-            " expected the gateway's principal, or insecure_any_principal: true beside it"
+            "the list is empty, so every pod of the mesh could set the header of any user:"
+            " expected the gateway's principal, or insecure_any_principal: true"
         )

@@ -27,23 +27,25 @@ def is_template(path: str) -> bool:
 
 
 def path_refusal(path: str) -> str | None:
-    """Why Istio would refuse the path, or read it otherwise than it looks; None when it is fine."""
+    """Returns why Istio would reject or misread the path, or None."""
     if not _PATH.fullmatch(path) or "?" in path or "#" in path:
-        return f"{path!r} is no path: expected printable ASCII, without query or fragment"
+        return f"{path!r} is not a valid path: expected printable ASCII, without query or fragment"
     plain = path.replace(NAMESPACE, "ns")
     if is_template(plain):
         return _template_refusal(path, plain)
     if "{" in plain or "}" in plain:
-        return f"{path!r} has braces that are no {ONE} or {REST}: expected those, or none"
+        return f"{path!r} contains braces other than {ONE} and {REST}: expected those, or none"
     if not plain.startswith(("/", "*")) or "*" in plain[1:-1] or plain.count("*") > 1:
-        return f"{path!r} is no path: expected /... with one * at its end, *..., or a template"
+        return f"{path!r} is not a valid path: expected /..., /...*, *... or a template"
     return None
 
 
 def _template_refusal(path: str, plain: str) -> str | None:
     first, *segments = plain.split("/")
     if first or REST in segments[:-1]:
-        return f"{path!r} is no template: expected /..., with {REST} as its last segment only"
+        return (
+            f"{path!r} is not a valid template: expected /..., with {REST} only as the last segment"
+        )
     wrong = [
         segment
         for segment in segments
@@ -51,14 +53,14 @@ def _template_refusal(path: str, plain: str) -> str | None:
     ]
     if wrong or "" in segments[:-1]:
         return (
-            f"{path!r} is no template: expected segments that are {ONE}, {REST}"
-            " or plain text, none of them empty"
+            f"{path!r} is not a valid template: expected segments that are {ONE}, {REST}"
+            " or plain text, and not empty"
         )
     return None
 
 
 def principal_refusal(principal: str) -> str | None:
-    """Why the principal is none, or would admit more than one service account a trust domain."""
+    """Returns why the principal is invalid or matches several service accounts, or None."""
     if _PRINCIPAL.fullmatch(principal):
         return None
     return (
@@ -68,10 +70,10 @@ def principal_refusal(principal: str) -> str | None:
 
 
 def header_refusal(name: str) -> str | None:
-    """Why it is no header's name as HTTP/2 writes it; None when it is one."""
+    """Returns why the text is not a header name of HTTP/2, or None."""
     if _HEADER.fullmatch(name):
         return None
-    return f"{name!r} is no header: expected a name in lower case, such as kubeflow-userid"
+    return f"{name!r} is not a valid header: expected lower case, such as kubeflow-userid"
 
 
 def name_refusal(name: str) -> str | None:

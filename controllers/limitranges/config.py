@@ -1,4 +1,4 @@
-"""The settings of the limitranges controller, checked as a whole when they are parsed."""
+"""Settings of the limitranges controller. Parsing reports all errors together."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _DEFAULTS = {"default": DEFAULT, "default_request": DEFAULT}
 
 
 class LimitRangesSettings(BaseModel):
-    """What a container gets that states no request or limit, and between what bounds it stays.
+    """Defaults and bounds of requests and limits of containers.
 
-    Every table goes by resource (cpu, memory, ephemeral-storage, hugepages-*, DOMAIN/NAME) and is
-    merged over its default: an entry changes or adds one key, null drops one. What is left out the
-    API server derives: ``default`` from ``max``, ``default_request`` from ``default``, then from
-    ``min``. When nothing is set there is no LimitRange.
+    The keys of each table are resources (cpu, memory, ephemeral-storage, hugepages-*, DOMAIN/NAME).
+    Each is merged into its default: an entry changes or adds one key, null removes one. The API
+    server derives missing values: ``default`` from ``max``, ``default_request`` from ``default``,
+    then from ``min``. If all tables are empty there is no LimitRange.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     default: Mapping[str, config_tables.Amount] = Field(
-        default=dict(DEFAULT), description="limit of a container that states none"
+        default=dict(DEFAULT), description="default limit of a container"
     )
     default_request: Mapping[str, config_tables.Amount] = Field(
-        default=dict(DEFAULT), description="request of a container that states none"
+        default=dict(DEFAULT), description="default request of a container"
     )
-    max: Mapping[str, config_tables.Amount] = Field(default={}, description="highest limit")
-    min: Mapping[str, config_tables.Amount] = Field(default={}, description="lowest request")
+    max: Mapping[str, config_tables.Amount] = Field(default={}, description="maximum limit")
+    min: Mapping[str, config_tables.Amount] = Field(default={}, description="minimum request")
     max_limit_request_ratio: Mapping[str, config_tables.Amount] = Field(
-        default={}, description="how many times its request a limit may be, at least 1"
+        default={}, description="maximum ratio of limit to request, at least 1"
     )
 
     @model_validator(mode="before")
@@ -68,7 +68,7 @@ class LimitRangesSettings(BaseModel):
             problems += config_tables.amount_problems(
                 merged[setting], setting, resource_names.container_name_refusal
             )
-        # What is no amount cannot be compared: the rules go by the resources that are right so far.
+        # Invalid amounts cannot be compared: the rules apply to resources without a problem.
         wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}
         problems += _conflicts(merged, given, wrong_resources)
         config_tables.raise_problems(cls.__name__, problems)
@@ -76,7 +76,7 @@ class LimitRangesSettings(BaseModel):
 
     @cached_property
     def item(self) -> rules.Item:
-        """The tables by the API's names, as they are configured."""
+        """The tables by the names of the API's fields."""
         return {field: getattr(self, setting) for setting, field in FIELDS.items()}
 
 
@@ -89,6 +89,6 @@ def _conflicts(
     for resource in sorted({resource for table in merged.values() for resource in table}):
         why = None if resource in excepted else rules.conflict(item, resource)
         if why:
-            # The defaults alone are right: one of the settings that were given made them wrong.
+            # The defaults are consistent: one of the given settings causes the conflict.
             where = next((each for each in FIELDS if resource in given[each]), "default")
             yield config_tables.problem(why, merged[where].get(resource), where, resource)

@@ -1,4 +1,4 @@
-"""The settings of the network controller, and the policies that follow from them, made once."""
+"""Settings of the network controller, and the policies that follow from them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Ports = tuple[Port, ...] | Literal["any"]
 
 _EMPTY = {
     "peers": (
-        "expected at least one: none would stand for everybody; to allow nobody, switch the"
-        " policies off that name it"
+        "expected at least one, because an empty list would allow every peer; to allow none,"
+        " disable the policies that use the name"
     ),
     "ports": f"expected at least one, or the word {ANY}",
 }
 _ITEM: Mapping[str, TypeAdapter[Any]] = {"peers": TypeAdapter(Peer), "ports": TypeAdapter(Port)}
-_SWITCH: TypeAdapter[bool] = TypeAdapter(bool)
+_BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
 
 
 class Policy(NamedTuple):
-    """A policy as all profiles have it, or, with a manifest, as it is made for each."""
+    """A policy that is equal for all profiles or, with a manifest, specific to each."""
 
     name: str
     content: Mapping[str, Any]
@@ -54,9 +54,9 @@ class Policy(NamedTuple):
 
 
 class NetworkSettings(BaseModel):
-    """Which policies there are, who is behind the names of peers, and which ports are open.
+    """Enabled policies, and the peers and ports behind the names in their templates.
 
-    Each table is merged over its default: an entry changes one name, null leaves its default.
+    Each table is merged into its default: an entry changes one name, null keeps its default.
     """
 
     model_config = ConfigDict(
@@ -64,23 +64,24 @@ class NetworkSettings(BaseModel):
     )
 
     policies: Mapping[str, bool] = Field(
-        default={}, description="a policy's name -> on or off; the others are as by default"
+        default={},
+        description="whether a policy is enabled, by its name; others have their default",
     )
     peers: Mapping[str, Peers] = Field(
-        default={}, validate_default=True, description="a name of peers.yaml -> peers or CIDRs"
+        default={}, validate_default=True, description="peers or CIDRs, by a name of peers.yaml"
     )
     ports: Mapping[str, Ports] = Field(
-        default={}, validate_default=True, description="a name of ports.yaml -> ports, or any"
+        default={}, validate_default=True, description="ports, or any, by a name of ports.yaml"
     )
     extra_policies: tuple[PolicyManifest, ...] = Field(
-        default=(), description="further NetworkPolicies, as manifests without a namespace"
+        default=(), description="additional NetworkPolicies, as manifests without a namespace"
     )
     discover_api_server: bool = Field(
         default=True,
-        description="let pipelines reach the API server where it says itself that it is",
+        description="allow pipelines to reach the addresses that the API server publishes",
     )
     pipelines_controller: bool = Field(
-        default=True, description="whether pipelines get what the pipelines controller sets up"
+        default=True, description="allow the traffic that the pipelines controller requires"
     )
     driver_mode: Literal["pod", "sidecar", "central"] = Field(
         default="pod", description="driver mode of the pipelines controller"
@@ -88,7 +89,7 @@ class NetworkSettings(BaseModel):
     artifacts_proxy_enabled: bool = Field(
         default=False,
         validation_alias=AliasChoices("artifacts_proxy_enabled", "ARTIFACTS_PROXY_ENABLED"),
-        description="whether namespaces have Kubeflow Pipelines' artifact proxy",
+        description="whether namespaces have the artifact proxy of Kubeflow Pipelines",
     )
 
     @model_validator(mode="wrap")
@@ -100,7 +101,7 @@ class NetworkSettings(BaseModel):
         extra, problems = manifests.read(() if given is None else given, where="extra_policies")
         problems += _name_problems(extra)
         known = (*_template_names(), *(one.metadata.name for one in extra))
-        policies, wrong = _switches(data.get("policies"), known)
+        policies, wrong = _enabled(data.get("policies"), known)
         problems += wrong
         checked = {**data, "policies": policies, "extra_policies": tuple(extra)}
         for table in ("peers", "ports"):
@@ -110,7 +111,7 @@ class NetworkSettings(BaseModel):
 
     @cached_property
     def by_group(self) -> Mapping[Group, tuple[Policy, ...]]:
-        """The policies that are on, by the group that entitles to them."""
+        """The enabled policies, by the group of profiles that gets them."""
         values: dict[str, dict[str, Any]] = {
             "peers": {name: [plain(one) for one in peers] for name, peers in self.peers.items()},
             "ports": {
@@ -129,7 +130,7 @@ class NetworkSettings(BaseModel):
 
     @cached_property
     def extra(self) -> tuple[Policy, ...]:
-        """The further policies that are on."""
+        """The enabled additional policies."""
         return tuple(
             Policy(
                 one.metadata.name,
@@ -165,29 +166,29 @@ def _name_problems(extra: Iterable[PolicyManifest]) -> Iterable[config_tables.Pr
     for number, one in enumerate(extra):
         name = one.metadata.name
         if name in taken:
-            why = f"{name!r} is the name of another policy: expected one of its own"
+            why = f"{name!r} is the name of another policy: expected a different name"
             yield config_tables.problem(
                 why, name, "extra_policies", str(number), "metadata", "name"
             )
         taken.add(name)
 
 
-def _switches(
+def _enabled(
     given: object, known: Iterable[str]
 ) -> tuple[dict[str, bool], Iterable[config_tables.Problem]]:
     found, problems = _entries(given, "policies", frozenset(known))
     switches: dict[str, bool] = {}
     for name, value in found.items():
         try:
-            switches[name] = _SWITCH.validate_python(value)
+            switches[name] = _BOOLEAN.validate_python(value)
         except ValidationError:
-            why = f"{value!r} is no switch: expected true or false"
+            why = f"{value!r} is not a boolean: expected true or false"
             problems.append(config_tables.problem(why, value, "policies", name))
     return switches, problems
 
 
 def _merged(table: str, given: object) -> tuple[dict[str, Any], list[config_tables.Problem]]:
-    """The default with what is given in place of its entries, each read."""
+    """Returns the default with the given entries, parsed."""
     default = templates.read(table)
     found, problems = _entries(given, table, default)
     merged: dict[str, Any] = {}
@@ -195,10 +196,9 @@ def _merged(table: str, given: object) -> tuple[dict[str, Any], list[config_tabl
         if table == "ports" and value == ANY:
             merged[name] = ANY
         elif not isinstance(value, list | tuple) or not value:
-            what = "empty" if value in ([], ()) else f"{value!r}, no list"
-            problems.append(
-                config_tables.problem(f"is {what}: {_EMPTY[table]}", value, table, name)
-            )
+            found_instead = "the list is empty" if value in ([], ()) else f"{value!r} is not a list"
+            why = f"{found_instead}: {_EMPTY[table]}"
+            problems.append(config_tables.problem(why, value, table, name))
         else:
             merged[name], wrong = _items(table, name, value)
             problems += wrong
@@ -221,7 +221,7 @@ def _items(
 def _entries(
     given: object, table: str, known: Iterable[str]
 ) -> tuple[dict[str, object], list[config_tables.Problem]]:
-    """What was given, by name; null is nothing."""
+    """Returns the given entries by name, without those that are null."""
     if given is None or isinstance(given, Mapping):
         entries = {str(name): value for name, value in (given or {}).items() if value is not None}
     else:
@@ -231,10 +231,12 @@ def _entries(
     for name in sorted(entries.keys() - set(known)):
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = (
-            f"did you mean {nearest[0]!r}?" if nearest else f"expected {', '.join(sorted(known))}"
+            f"did you mean {nearest[0]!r}?"
+            if nearest
+            else f"expected one of {', '.join(sorted(known))}"
         )
         value = entries.pop(name)
         problems.append(
-            config_tables.problem(f"{name!r} is not known in {table}; {hint}", value, table, name)
+            config_tables.problem(f"{name!r} is not a name in {table}; {hint}", value, table, name)
         )
     return entries, problems

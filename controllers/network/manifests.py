@@ -1,4 +1,4 @@
-"""Further policies that an operator gives as manifests. Pure."""
+"""Additional policies that the settings contain as manifests. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LONGEST_NAMESPACE = "n" * 63
 def _name(text: str) -> str:
     if resource_names.is_subdomain(text):
         return text
-    what = "a DNS subdomain: lower case letters, digits, '-' and '.', a letter or digit at the ends"
-    raise ValueError(f"{text!r} cannot be a policy's name: expected {what}")
+    what = "a DNS subdomain: lower-case letters, digits, '-' and '.'"
+    raise ValueError(f"{text!r} is not a valid name of a NetworkPolicy: expected {what}")
 
 
 class Metadata(Part):
-    """What an operator may say of an object beside its content: the namespace is each profile's."""
+    """Metadata without a namespace, which is that of each profile."""
 
     name: Annotated[str, AfterValidator(_name)]
     labels: Mapping[LabelKey, LabelValue] = Field(default={})
@@ -31,7 +31,7 @@ class Metadata(Part):
 
 
 class PolicyManifest(Part):
-    """A NetworkPolicy without a namespace; ``${namespace}`` in it stands for the profile's."""
+    """A NetworkPolicy without a namespace; ``${namespace}`` in it is replaced by the profile's."""
 
     api_version: Literal["networking.k8s.io/v1"] = Field(
         default="networking.k8s.io/v1", alias="apiVersion"
@@ -42,7 +42,7 @@ class PolicyManifest(Part):
 
     @property
     def is_personal(self) -> bool:
-        """Whether it differs from profile to profile."""
+        """Whether the policy differs between profiles."""
         return bool(templates.addressed(self.spec, "") != self.spec)
 
     def spec_for(self, namespace: str) -> dict[str, Any]:
@@ -51,9 +51,9 @@ class PolicyManifest(Part):
 
 
 def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[config_tables.Problem]]:
-    """The manifests of a list, and all that is wrong with it."""
+    """Returns the manifests of a list, and all problems."""
     if not isinstance(given, list | tuple):
-        why = f"{given!r} is not a list: expected NetworkPolicies as they are applied"
+        why = f"{given!r} is not a list: expected manifests of NetworkPolicies"
         return [], [config_tables.problem(why, given, where)]
     found: list[PolicyManifest] = []
     problems: list[config_tables.Problem] = []
@@ -68,21 +68,21 @@ def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[confi
 
 
 def _problems_of_spec(item: object, *where: str) -> Iterator[config_tables.Problem]:
-    """What is wrong with the spec of a manifest, where it has one."""
+    """Yields the problems in the spec of a manifest."""
     spec = item.get("spec") if isinstance(item, Mapping) else None
     if not isinstance(spec, Mapping):
         return
     try:
-        # The longest name that a namespace can have: what fits with it fits with all.
+        # A spec that is valid with the longest possible name of a namespace is valid with all.
         Spec.model_validate(templates.addressed(spec, _LONGEST_NAMESPACE))
     except ValidationError as error:
         yield from problems_of(error, *where)
 
 
 def problems_of(error: ValidationError, *where: str) -> Iterator[config_tables.Problem]:
-    """What pydantic found, at this place of the settings."""
+    """Yields the problems of a validation error, at this place of the settings."""
     for each in error.errors(include_url=False):
         why = config_tables.message_of(each)
         if each["type"] == "extra_forbidden":
-            why = f"{why}: expected those of a NetworkPolicy, without namespace and status"
+            why = f"{why}: expected fields of a NetworkPolicy, without namespace and status"
         yield config_tables.problem(why, each["input"], *where, *map(str, each["loc"]))

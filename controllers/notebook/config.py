@@ -1,4 +1,4 @@
-"""The settings of the notebook controller, checked as a whole when they are parsed."""
+"""Settings of the notebook controller. Parsing reports all errors together."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from controllers import config_tables, resource_names
 from controllers.notebook import names
 
-_SWITCH = TypeAdapter(bool)
-_LABEL = "cannot be a label: expected NAME or DOMAIN/NAME"
+_BOOLEAN = TypeAdapter(bool)
+_LABEL = "is not a valid label: expected NAME or DOMAIN/NAME"
 _NAME = (
-    "cannot be an object's name: expected at most 253 of a-z, 0-9, '-' and '.', a letter or digit"
-    " at both ends of each part"
+    "is not a valid object name: expected at most 253 of a-z, 0-9, '-' and '.', each part"
+    " starting and ending with a letter or digit"
 )
 _VALUE = (
-    "cannot be a label's value: expected at most 63 letters, digits, '-', '_' and '.', a letter or"
-    " digit at both ends"
+    "is not a valid label value: expected at most 63 letters, digits, '-', '_' and '.', starting"
+    " and ending with a letter or digit"
 )
 
 
 class NotebookSettings(BaseModel):
-    """How a user asks for a Protected B notebook, and what its pod is labelled then.
+    """The PodDefault by which a user selects a Protected B notebook, and the labels of its pod.
 
-    ``labels`` is merged over its default: an entry changes or adds one label, null drops one. At
-    least one must be left.
+    ``labels`` is merged into its default: an entry changes or adds one label, null removes one. At
+    least one must remain.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    protected_b: bool = Field(default=True, description="whether there is a PodDefault at all")
+    protected_b: bool = Field(default=True, description="whether to create the PodDefault")
     name: str = Field(default=names.POD_DEFAULT, description="name of the PodDefault")
     description: str = Field(
-        default=names.DESCRIPTION, description="what the form for notebooks offers users to tick"
+        default=names.DESCRIPTION, description="text of the option in the form for notebooks"
     )
     selector_label: str = Field(
         default=names.SELECTOR_LABEL,
-        description=f'label that, with value "{names.SELECTOR_VALUE}", asks for it on a pod',
+        description=f'label that selects the PodDefault, with value "{names.SELECTOR_VALUE}"',
     )
     labels: Mapping[str, config_tables.Amount] = Field(
         default=dict(names.LABELS),
-        description="labels that such a pod gets; merged over the default, null drops one",
+        description="labels that the PodDefault adds; merged into the default, null removes one",
     )
 
     @model_validator(mode="before")
@@ -54,7 +54,7 @@ class NotebookSettings(BaseModel):
         selector = data.get("selector_label", names.SELECTOR_LABEL)
         problems += _text_problems(data)
         problems += _label_problems(labels, selector)
-        problems += _switch_problems(data)
+        problems += _boolean_problems(data)
         problems += config_tables.unknown_problems(data, cls.model_fields)
         config_tables.raise_problems(cls.__name__, problems)
         return {**data, "labels": labels}
@@ -76,7 +76,7 @@ def _name_refusal(text: str) -> str:
 
 
 def _description_refusal(text: str) -> str:
-    return "" if text.strip() else "says nothing: expected the words that users see in the form"
+    return "" if text.strip() else "is empty: expected the text that users see in the form"
 
 
 def _selector_refusal(text: str) -> str:
@@ -90,19 +90,19 @@ _TEXTS = {
 }
 
 
-def _switch_problems(data: Mapping[str, object]) -> Iterator[config_tables.Problem]:
+def _boolean_problems(data: Mapping[str, object]) -> Iterator[config_tables.Problem]:
     value = data.get("protected_b", True)
     try:
-        _SWITCH.validate_python(value)
+        _BOOLEAN.validate_python(value)
     except ValidationError:
         yield config_tables.problem(
-            f"{value!r} is no switch: expected true or false", value, "protected_b"
+            f"{value!r} is not a boolean: expected true or false", value, "protected_b"
         )
 
 
 def _label_problems(labels: Mapping[str, str], selector: object) -> Iterator[config_tables.Problem]:
     if not labels:
-        why = "no label is left: expected at least one, or protected_b: false"
+        why = "no label remains: expected at least one, or protected_b: false"
         yield config_tables.problem(why, labels, "labels")
     for key, value in labels.items():
         if not resource_names.is_qualified(key):
@@ -110,6 +110,6 @@ def _label_problems(labels: Mapping[str, str], selector: object) -> Iterator[con
         elif value and not resource_names.is_name(value):
             yield config_tables.problem(f"{value!r} {_VALUE}", value, "labels", key)
         elif key == selector and value != names.SELECTOR_VALUE:
-            # Kubeflow's webhook refuses a pod whose own labels the PodDefault contradicts.
-            why = f"{key!r} asks for the PodDefault: expected other labels here"
+            # Kubeflow's webhook rejects a pod whose labels conflict with the PodDefault.
+            why = f"{key!r} selects the PodDefault: expected other labels"
             yield config_tables.problem(why, value, "labels", key)

@@ -1,4 +1,4 @@
-"""The settings of the quotas controller, checked as a whole when they are parsed."""
+"""Settings of the quotas controller. Parsing reports all errors together."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ DEFAULT_LABELS = MappingProxyType({"requests.nvidia.com/gpu": "gpu"})
 
 
 class QuotasSettings(BaseModel):
-    """What every profile namespace gets, and what the labels that override it are called.
+    """The ResourceQuota of every profile namespace, and the names of the labels that override it.
 
-    Both tables are merged over their defaults: an entry changes or adds one key, null drops one.
-    Without any key in ``hard`` there is no ResourceQuota.
+    Both tables are merged into their defaults: an entry changes or adds one key, null removes one.
+    If ``hard`` is empty there is no ResourceQuota.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hard: Mapping[str, config_tables.Amount] = Field(
         default=dict(DEFAULT_HARD),
-        description="spec.hard of the ResourceQuota; merged over the default, null drops a key",
+        description="spec.hard of the ResourceQuota; merged into the default, null removes a key",
     )
     labels: Mapping[str, config_tables.Amount] = Field(
         default=dict(DEFAULT_LABELS),
         description=(
-            f"a key of hard -> the NAME of its label {names.LABEL_PREFIX}/NAME; needed for keys"
-            " with a slash, every other key is its own label's name"
+            f"NAME of the label {names.LABEL_PREFIX}/NAME for each key of hard; required for keys"
+            " with a slash, by default the key itself"
         ),
     )
 
@@ -65,7 +65,7 @@ class QuotasSettings(BaseModel):
 
     @cached_property
     def label_names(self) -> Mapping[str, str]:
-        """The name of each label after the prefix -> the key of ``hard`` that it overrides."""
+        """The key of ``hard`` that each label overrides, by the label's name without prefix."""
         return {self.labels.get(key, key): key for key in self.hard}
 
 
@@ -86,13 +86,15 @@ def _label_problems(
 
 
 def _label_refusal(key: str, name: str, *, short: bool, taken: str | None) -> str | None:
-    """Why the key cannot be overridden by a label of that name; None when it can."""
+    """Returns why no label of this name can override the key, or None."""
     label = f"{names.LABEL_PREFIX}/{name}"
     if taken is not None:
-        return f"{label!r} would override both {taken!r} and {key!r}: expected a name of its own"
+        return f"{label!r} would override both {taken!r} and {key!r}: expected a different name"
     if resource_names.is_name(name):
         return None
-    what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
+    what = (
+        "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
+    )
     if short:
-        return f"{name!r} cannot be a label's name: expected {what}"
-    return f"{label!r} cannot be a label: expected a short name for {key!r} here, of {what}"
+        return f"{name!r} is not a valid label name: expected {what}"
+    return f"{label!r} is not a valid label: expected a short name for {key!r}, of {what}"

@@ -1,4 +1,4 @@
-"""The settings of the rbac controller, checked as a whole when they are parsed."""
+"""Settings of the rbac controller. Parsing reports all errors together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READ: Verbs = ("get", "list", "watch")
 _WRITE: Verbs = ("create", "delete", "update")
 _ALL: Verbs = ("*",)
 
-# What Kubeflow's ClusterRole aggregate-to-kubeflow-pipelines-edit lets a member do, and reading.
+# The rules of Kubeflow's ClusterRole aggregate-to-kubeflow-pipelines-edit, and read access.
 DEFAULT_VERBS: Mapping[str, Mapping[str, Verbs]] = MappingProxyType(
     {
         "pipelines.kubeflow.org": MappingProxyType(
@@ -57,26 +57,26 @@ DEFAULT_VERBS: Mapping[str, Mapping[str, Verbs]] = MappingProxyType(
 )  # fmt: skip
 
 
-class Bound(StrEnum):
-    """What the RoleBinding ``ml-pipeline`` binds the Profile's owner to."""
+class PipelineRole(StrEnum):
+    """The role that the RoleBinding ``ml-pipeline`` grants to the Profile's owner."""
 
     CLUSTER_ROLE = "ClusterRole"
-    """The ClusterRole ``ml-pipeline``, which the platform keeps, and which is broad."""
+    """The ClusterRole ``ml-pipeline``, which the platform manages and which is broad."""
     ROLE = "Role"
     """The Role ``profile-pipelines`` of the namespace."""
     NONE = "none"
-    """Nothing: there is no such RoleBinding."""
+    """None: there is no RoleBinding."""
 
 
 def _entries(value: object) -> object:
-    """The parts of a text between commas, as Go's flags read it: quoted ones may hold a comma."""
+    """Returns the comma-separated parts of a text, as Go's flags do: quotes may contain a comma."""
     if isinstance(value, str):
         try:
             value = [part for line in csv.reader([value], skipinitialspace=True) for part in line]
         except csv.Error as error:
-            raise ValueError(f"{error}: expected texts, separated by commas") from error
+            raise ValueError(f"{error}: expected comma-separated texts") from error
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{value!r} is no list: expected texts, separated by commas or as a list")  # noqa: TRY004 - pydantic collects ValueErrors only
+        raise ValueError(f"{value!r} is not a list: expected comma-separated texts or a list")  # noqa: TRY004 - pydantic collects ValueErrors only
     parts = [part.strip() if isinstance(part, str) else part for part in value]
     return tuple(part for part in parts if part != "")
 
@@ -87,7 +87,9 @@ def _once(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _some(verbs: Verbs) -> Verbs:
     if not verbs:
-        raise ValueError("no verb: expected at least one, or null instead of the list")
+        raise ValueError(
+            "the list is empty: expected at least one verb, or null instead of the list"
+        )
     return verbs
 
 
@@ -102,33 +104,33 @@ VerbList = Annotated[
 
 
 class RbacSettings(BaseModel):
-    """Whom every profile namespace lets in besides those whom Kubeflow lets in."""
+    """Access to every profile namespace beyond what Kubeflow grants."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     support_groups: Annotated[Groups, NoDecode] = Field(
         default=(), description="Groups that the ClusterRole profile-support is bound to."
     )
-    ml_pipeline: Bound = Field(
-        default=Bound.CLUSTER_ROLE,
-        description="what the RoleBinding ml-pipeline binds the owner to",
+    ml_pipeline: PipelineRole = Field(
+        default=PipelineRole.CLUSTER_ROLE,
+        description="role that the RoleBinding ml-pipeline grants to the owner",
     )
     pipeline_verbs: Mapping[ApiGroup, Mapping[Resource, VerbList]] = Field(
         default={group: dict(table) for group, table in DEFAULT_VERBS.items()},
         description=(
-            "API group -> resource -> verbs of the Role profile-pipelines; merged over the"
-            " default, null drops a resource or a group"
+            "verbs of the Role profile-pipelines, by API group and resource; merged into the"
+            " default, null removes a resource or a group"
         ),
     )
     cross_namespace_access: bool = Field(
         default=False,
-        description=f"whether the Profile's annotation {names.ALLOW_FROM} lets namespaces in",
+        description=f"whether the annotation {names.ALLOW_FROM} grants access to other namespaces",
     )
 
     @field_validator("pipeline_verbs", mode="before")
     @classmethod
     def _merged(cls, given: Any) -> Any:
-        """The default with what is given put in; what is no table is left for the type to tell."""
+        """Merges a table into the default; the type rejects a value that is not a table."""
         if not isinstance(given, Mapping):
             return given
         merged: dict[Any, Any] = {group: dict(table) for group, table in DEFAULT_VERBS.items()}
@@ -144,9 +146,9 @@ class RbacSettings(BaseModel):
 
     @model_validator(mode="after")
     def _bindable(self) -> RbacSettings:
-        if self.ml_pipeline is Bound.ROLE and not self.pipeline_verbs:
+        if self.ml_pipeline is PipelineRole.ROLE and not self.pipeline_verbs:
             raise ValueError(
                 "ml_pipeline is Role, but pipeline_verbs leaves no rule for that Role: expected"
-                f" ml_pipeline to be {Bound.NONE}, or verbs for at least one resource"
+                f" ml_pipeline to be {PipelineRole.NONE}, or verbs for at least one resource"
             )
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controllers.rbac import desired, names
-from controllers.rbac.config import Bound, RbacSettings
+from controllers.rbac.config import PipelineRole, RbacSettings
 from controllers.runtime import (
     Access,
     Command,
@@ -36,7 +36,7 @@ CONTROLLER = Controller(
             RulesFromSetting(setting="pipeline_verbs"),
             RulesWhen(
                 setting="ml_pipeline",
-                values=(Bound.CLUSTER_ROLE,),
+                values=(PipelineRole.CLUSTER_ROLE,),
                 rules=_bind("clusterroles", names.ML_PIPELINE),
             ),
             RulesWhen(setting="support_groups", rules=_bind("clusterroles", names.SUPPORT)),
@@ -46,7 +46,7 @@ CONTROLLER = Controller(
             # Needed although it has the Role's rules: the binding may be written before the Role.
             RulesWhen(
                 setting="ml_pipeline",
-                values=(Bound.ROLE,),
+                values=(PipelineRole.ROLE,),
                 rules=_bind("roles", names.PIPELINES_ROLE),
             ),
         )

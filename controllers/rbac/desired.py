@@ -10,7 +10,7 @@ from controllers.findings import Finding, Severity
 from controllers.manifests import Manifest
 from controllers.profiles import Owner, Profile
 from controllers.rbac import names, rules
-from controllers.rbac.config import Bound, RbacSettings
+from controllers.rbac.config import PipelineRole, RbacSettings
 
 INVALID_OWNER = "InvalidOwner"
 INVALID_SOURCE = "InvalidSource"
@@ -36,7 +36,7 @@ def _objects(profile: Profile, settings: RbacSettings) -> list[Manifest]:
     manifests: list[Manifest] = []
     if settings.pipeline_verbs:
         manifests.append(_pipelines_role(profile, settings))
-    if settings.ml_pipeline is not Bound.NONE and rules.owner_refusal(profile.owner) is None:
+    if settings.ml_pipeline is not PipelineRole.NONE and rules.owner_refusal(profile.owner) is None:
         manifests.append(_owners_binding(profile, settings))
     if settings.support_groups:
         groups = [_subject(rules.GROUP, group) for group in settings.support_groups]
@@ -50,7 +50,7 @@ def _findings(profile: Profile, settings: RbacSettings) -> list[Finding]:
     """Return what is wrong with the owner and with the annotation that admits namespaces."""
     found = []
     refusal = rules.owner_refusal(profile.owner)
-    if refusal and settings.ml_pipeline is not Bound.NONE:
+    if refusal and settings.ml_pipeline is not PipelineRole.NONE:
         message = f"{refusal}; without it there is no RoleBinding {names.ML_PIPELINE}"
         found.append(Finding(reason=INVALID_OWNER, message=message))
     return [*found, *_annotation_findings(profile, settings)]
@@ -77,7 +77,7 @@ def _pipelines_role(profile: Profile, settings: RbacSettings) -> Manifest:
 
 def _owners_binding(profile: Profile, settings: RbacSettings) -> Manifest:
     role = _role_reference("ClusterRole", names.ML_PIPELINE)
-    if settings.ml_pipeline is Bound.ROLE:
+    if settings.ml_pipeline is PipelineRole.ROLE:
         role = _role_reference("Role", names.PIPELINES_ROLE)
     owner: Owner = profile.owner
     subject = _subject(owner.kind, owner.name, owner.namespace)

@@ -28,23 +28,25 @@ def is_namespace(text: str) -> bool:
 
 
 def group_refusal(name: str) -> str | None:
-    """Why a group cannot be a support group; None when it can."""
+    """Returns why a group cannot be a support group, or None."""
     if name in _EVERYBODY:
-        return f"{name!r} would open every profile to everybody: expected a group of people"
+        return (
+            f"{name!r} would grant every user access to every profile: expected a group of people"
+        )
     return None
 
 
 def api_group_refusal(name: str) -> str | None:
-    """Why the Role cannot have rules for such an API group; None when it can."""
+    """Returns why the Role cannot have rules for the API group, or None."""
     if name == names.API_GROUP:
-        return f"{name!r} would let members hand on rights: expected a group such as argoproj.io"
+        return f"{name!r} would let members grant permissions: expected a group such as argoproj.io"
     if resource_names.is_subdomain(name) and "." in name:
         return None
     return f"{name!r} is not an API group: expected a name with a dot, such as argoproj.io"
 
 
 def resource_refusal(name: str) -> str | None:
-    """Why the Role cannot have rules for such a resource; None when it can."""
+    """Returns why the Role cannot have rules for the resource, or None."""
     if _RESOURCE.fullmatch(name):
         return None
     return (
@@ -54,7 +56,7 @@ def resource_refusal(name: str) -> str | None:
 
 
 def verb_refusal(verb: str) -> str | None:
-    """Why a rule cannot have such a verb; None when it can."""
+    """Returns why a rule cannot have the verb, or None."""
     if _VERB.fullmatch(verb):
         return None
     return f"{verb!r} is not a verb: expected letters, such as get or readArtifact, or *"

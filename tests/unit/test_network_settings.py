@@ -175,7 +175,7 @@ def test_what_is_no_peer_is_refused(peer: object) -> None:
 def test_no_peers_would_be_everybody_and_are_refused(given: object) -> None:
     (message,) = refused(peers={"vault": given}).values()
     assert "expected at least one" in message
-    assert "switch the policies off" in message
+    assert "disable the policies" in message
 
 
 def test_no_ports_would_be_every_port_and_are_refused() -> None:

@@ -75,16 +75,16 @@ def test_all_wrong_settings_of_notebook_are_named_at_once() -> None:
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"name": 5}, "5 is not text"),
     ({"name": None}, "None is not text"),
-    ({"name": "a" * 254}, "cannot be an object's name"),
-    ({"name": "a..b"}, "cannot be an object's name"),
+    ({"name": "a" * 254}, "is not a valid object name"),
+    ({"name": "a..b"}, "is not a valid object name"),
     ({"labels": ["a"]}, "['a'] is not a table"),
-    ({"labels": {CLASSIFICATION: None}}, "no label is left"),
-    ({"labels": {"x": "y" * 64}}, "cannot be a label's value"),
+    ({"labels": {CLASSIFICATION: None}}, "no label remains"),
+    ({"labels": {"x": "y" * 64}}, "is not a valid label value"),
     (
         {"labels": {"notebook.statcan.gc.ca/protected-b": "false"}},
-        "'notebook.statcan.gc.ca/protected-b' asks for the PodDefault",
+        "'notebook.statcan.gc.ca/protected-b' selects the PodDefault",
     ),
-    ({"selector_label": CLASSIFICATION}, f"{CLASSIFICATION!r} asks for the PodDefault"),
+    ({"selector_label": CLASSIFICATION}, f"{CLASSIFICATION!r} selects the PodDefault"),
 ]
 
 

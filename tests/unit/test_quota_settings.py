@@ -117,7 +117,7 @@ def test_all_wrong_settings_of_quotas_are_named_at_once() -> None:
     assert "a short name for 'count/deployments.apps'" in said["labels count/deployments.apps"]
     assert "'services' is not in hard" in said["labels services"]
     assert "both 'pods' and 'requests.nvidia.com/gpu'" in said["labels requests.nvidia.com/gpu"]
-    assert "'a b' cannot be a label's name" in said["labels requests.intel.com/gpu"]
+    assert "'a b' is not a valid label name" in said["labels requests.intel.com/gpu"]
     assert "unknown setting 'typo'; expected one of hard, labels" in said["typo"]
 
 
@@ -135,7 +135,7 @@ def test_two_resources_cannot_share_a_short_name() -> None:
     assert said == {
         "labels requests.amd.com/gpu": (
             "'quotas.statcan.gc.ca/gpu' would override both 'requests.nvidia.com/gpu' and"
-            " 'requests.amd.com/gpu': expected a name of its own"
+            " 'requests.amd.com/gpu': expected a different name"
         )
     }
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from controllers import registry
 from controllers.manifests import Manifest
 from controllers.rbac import controller, desired
-from controllers.rbac.config import DEFAULT_VERBS, Bound, RbacSettings
+from controllers.rbac.config import DEFAULT_VERBS, PipelineRole, RbacSettings
 from controllers.runtime import rbac as runtime_rbac
 from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
@@ -37,7 +37,7 @@ def test_the_defaults_bind_the_owner_and_let_nobody_else_in() -> None:
     settings = RbacSettings()
 
     assert settings.support_groups == ()
-    assert settings.ml_pipeline is Bound.CLUSTER_ROLE
+    assert settings.ml_pipeline is PipelineRole.CLUSTER_ROLE
     assert settings.pipeline_verbs == DEFAULT_VERBS
     assert not settings.cross_namespace_access
 
@@ -100,13 +100,13 @@ def test_a_group_without_a_resource_left_is_none() -> None:
 @pytest.mark.parametrize(
     ("given", "where", "said"),
     [
-        ({"support_groups": 5}, "support_groups", "5 is no list"),
+        ({"support_groups": 5}, "support_groups", "5 is not a list"),
         ({"support_groups": ["a", 5]}, "support_groups 1", "valid string"),
         ({"support_groups": [["a"]]}, "support_groups 0", "valid string"),
         (
             {"support_groups": "a,system:authenticated"},
             "support_groups 1",
-            "'system:authenticated' would open every profile to everybody",
+            "'system:authenticated' would grant every user access to every profile",
         ),
         ({"ml_pipeline": "role"}, "ml_pipeline", "'ClusterRole', 'Role' or 'none'"),
         ({"cross_namespace_access": "perhaps"}, "cross_namespace_access", "valid boolean"),
@@ -135,7 +135,7 @@ def test_a_group_without_a_resource_left_is_none() -> None:
         (
             {"pipeline_verbs": {"rbac.authorization.k8s.io": {"roles": ["get"]}}},
             "pipeline_verbs rbac.authorization.k8s.io [key]",
-            "would let members hand on rights: expected",
+            "would let members grant permissions: expected",
         ),
         (
             {"pipeline_verbs": {"": {"secrets": ["get"]}}},
@@ -235,7 +235,7 @@ def granted(manifest: Manifest) -> set[tuple[str, ...]]:
         {},
         optional={
             "support_groups": JSON | st.lists(st.text(max_size=8), max_size=3),
-            "ml_pipeline": st.sampled_from([*Bound, "all"]),
+            "ml_pipeline": st.sampled_from([*PipelineRole, "all"]),
             "pipeline_verbs": TABLES | JSON,
             "cross_namespace_access": st.booleans(),
         },
