@@ -127,28 +127,28 @@ async def test_a_response_without_a_result_and_an_unreachable_gateway_change_not
 
 async def test_the_first_valid_response_enqueues_all_profiles() -> None:
     with raw_server.serving() as server:
-        server.answer = reply(b"<html>", "503 Service Unavailable")
+        server.response = reply(b"<html>", "503 Service Unavailable")
         async with polling(server.url) as one:
             assert (None, []) == (one.readers, one.enqueued)
             assert "503 Service Unavailable; expected 200 OK" in one.error
-            server.answer = reply(b'{"result": {}}')
+            server.response = reply(b'{"result": {}}')
             assert {None} == await one.next_enqueued()
             assert {} == one.readers
 
 
 async def test_an_unchanged_response_enqueues_no_profile_with_or_without_an_etag() -> None:
     with raw_server.serving() as server:
-        server.answer = reply(b'{"result": {"lab": {"readers": ["alice"]}}}')
+        server.response = reply(b'{"result": {"lab": {"readers": ["alice"]}}}')
         async with polling(server.url) as one:
             await one.until(lambda: len(server.requests) > 3, "polled again")
             assert [None] == one.enqueued
 
-            server.answer = with_etag(server)
+            server.response = with_etag(server)
             await one.until(lambda: requests_with_etag(server) > 3, "polled with the ETag")
             assert ([None], "") == (one.enqueued, one.error)
 
 
-def with_etag(server: RawServer) -> raw_server.Answer:
+def with_etag(server: RawServer) -> raw_server.Response:
     """A response with an ETag, and 304 for a request with it. OPA does not do this; a proxy may."""
     whole = reply(b'{"result": {"lab": {"readers": ["alice"]}}}', "200 OK", 'ETag: "one"')
     not_modified = reply(b"", "304 Not Modified", 'ETag: "one"')

@@ -92,8 +92,8 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
 
         store.pause()
         wait(lambda: "away" in suite.page("/readyz?verbose"), "the process has noticed")
-        s3.forget()
-        iam.forget()
+        s3.reset_counts()
+        iam.reset_counts()
         kubeflow.create_tenant(plane, LATE)
         observe.delete(plane, namespaces.secret_path(TENANTS[0]))
         for name in TENANTS:
@@ -107,17 +107,17 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         assert namespaces.key(plane, LATE) is None
         assert suite.answers("/readyz") == 200
         # One asks for all: a resync every three seconds alone would have been hundreds.
-        assert s3.taken + iam.taken <= len(TENANTS)
+        assert s3.accepted + iam.accepted <= len(TENANTS)
 
-        s3.forget()
-        iam.forget()
+        s3.reset_counts()
+        iam.reset_counts()
         store.resume()
         for name in (*TENANTS, LATE):
             wait_well(plane, name)
         assert {name: namespaces.key(plane, name) for name in TENANTS} == before
         assert namespaces.key(plane, LATE) is not None
-        assert iam.most <= WORKERS
-        assert s3.most <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
+        assert iam.max_open <= WORKERS
+        assert s3.max_open <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
         assert "away" not in suite.page("/readyz?verbose")
         assert all(len(store.keys(name)) == 1 for name in (*TENANTS, LATE))
     suite.stop()

@@ -41,18 +41,18 @@ def get(server: RawServer, *, timeout: float = 5.0) -> Response | None:
 
 
 def test_a_valid_response_has_its_body_and_etag(server: RawServer) -> None:
-    server.answer = reply(VALID, "200 OK", 'ETag: "one"')
+    server.response = reply(VALID, "200 OK", 'ETag: "one"')
     assert Response(body=VALID, etag='"one"') == get(server)
     assert "accept: application/json" in server.requests[0].lower()
     assert "if-none-match" not in server.requests[0].lower()
 
 
 def test_a_compressed_response_is_decompressed(server: RawServer) -> None:
-    server.answer = reply(gzip.compress(VALID), "200 OK", "Content-Encoding: gzip")
+    server.response = reply(gzip.compress(VALID), "200 OK", "Content-Encoding: gzip")
     assert Response(body=VALID) == get(server)
 
 
-INVALID: dict[str, tuple[Callable[[RawServer], raw_server.Answer], str]] = {
+INVALID: dict[str, tuple[Callable[[RawServer], raw_server.Response], str]] = {
     "an error": (lambda _: reply(VALID, "500 Internal Server Error"), "500 Internal Server Error"),
     "not found": (lambda _: reply(VALID, "404 Not Found"), "404 Not Found; expected 200 OK"),
     "no content": (lambda _: reply(b"", "204 No Content"), "204 No Content"),
@@ -90,7 +90,7 @@ INVALID: dict[str, tuple[Callable[[RawServer], raw_server.Answer], str]] = {
 @pytest.mark.parametrize("case", INVALID)
 def test_an_invalid_response_is_an_error_of_the_system(server: RawServer, case: str) -> None:
     make, text = INVALID[case]
-    server.answer = make(server)
+    server.response = make(server)
     with pytest.raises(ExternalError) as caught:
         get(server, timeout=0.3 if "no complete" in text else 5.0)
     assert caught.value.scope is Scope.SYSTEM
@@ -197,7 +197,7 @@ async def test_the_etag_of_an_invalid_response_is_not_sent() -> None:
 
 async def test_a_request_that_hangs_is_not_sent_a_second_time(server: RawServer) -> None:
     """No timeout of an HTTP client bounds headers that arrive byte by byte."""
-    server.answer = raw_server.trickle(server, b"HTTP/1.1 200 OK\r\nX: ", b"y", seconds=0.01)
+    server.response = raw_server.trickle(server, b"HTTP/1.1 200 OK\r\nX: ", b"y", seconds=0.01)
     state = SourceState(source=GATEWAY, parse=parse_gateway, clock=lambda: 7.0)
     async with polling(OpaClient(server.url, timeout=1.0), state, wait_seconds=0.2) as poller:
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""A server that answers with whatever bytes a test says, for answers that no good server gives."""
+"""A server that sends exactly the bytes that a test sets, for responses that no server sends."""
 
 import contextlib
 import socket
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 
 HOST = "127.0.0.1"
 
-Answer = Callable[[socket.socket], None]
+Response = Callable[[socket.socket], None]
 
 
 class RawServer:
-    """Each connection is answered by `answer`, and then closed; `requests` has what was asked."""
+    """Calls `response` for each connection, then closes it. `requests` holds the requests."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
-        self.answer: Answer = reply(b"{}")
+        self.response: Response = reply(b"{}")
         self.stopping = threading.Event()
         self._socket = socket.create_server((HOST, 0))
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}/v1/data/buckets"
@@ -36,14 +36,14 @@ class RawServer:
 
     def _handle(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            asked = b""
-            while b"\r\n\r\n" not in asked:
+            request = b""
+            while b"\r\n\r\n" not in request:
                 chunk = connection.recv(65536)
                 if not chunk:
                     return
-                asked += chunk
-            self.requests.append(asked.decode())
-            self.answer(connection)
+                request += chunk
+            self.requests.append(request.decode())
+            self.response(connection)
 
 
 @contextlib.contextmanager
@@ -59,33 +59,40 @@ def serving() -> Iterator[RawServer]:
         thread.join(10)
 
 
-def raw(data: bytes) -> Answer:
-    """These bytes, and the end of the connection."""
+def raw(data: bytes) -> Response:
+    """Send these bytes, then close the connection."""
     return lambda connection: connection.sendall(data)
 
 
-def reply(body: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> Answer:
-    """A response; `length` is what Content-Length says where that is a lie."""
-    said = len(body) if length is None else length
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {said}", "Connection: close", *headers]
+def reply(
+    body: bytes, status: str = "200 OK", *headers: str, length: int | None = None
+) -> Response:
+    """An HTTP response; `length` replaces the correct Content-Length."""
+    content_length = len(body) if length is None else length
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Content-Length: {content_length}",
+        "Connection: close",
+        *headers,
+    ]
     return raw("\r\n".join([*lines, "", ""]).encode() + body)
 
 
-def trickle(server: RawServer, head: bytes, byte: bytes, *, seconds: float) -> Answer:
-    """The head, then one byte again and again, until the server stops."""
+def trickle(server: RawServer, head: bytes, byte: bytes, *, seconds: float) -> Response:
+    """Send the head, then one byte repeatedly until the server stops."""
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         connection.sendall(head)
         while not server.stopping.wait(seconds):
             connection.sendall(byte)
 
-    return answer
+    return response
 
 
-def silence(server: RawServer) -> Answer:
-    """Nothing at all, until the server stops."""
+def silence(server: RawServer) -> Response:
+    """Send nothing until the server stops."""
 
-    def answer(_connection: socket.socket) -> None:
+    def response(_connection: socket.socket) -> None:
         server.stopping.wait()
 
-    return answer
+    return response

@@ -1,4 +1,4 @@
-"""A way to a server on this machine that counts who goes along it, and may speak TLS in front."""
+"""A TCP proxy to a server on this machine that counts connections and can terminate TLS."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,19 @@ CHUNK = 65536
 
 
 class Tunnel:
-    """A context manager; it listens in a thread of its own while it is entered.
+    """A context manager that listens in a thread of its own.
 
-    `certificate` and `key` are PEM files: with them what comes is TLS, what goes on is not.
+    `certificate` and `key` are PEM files. With them, clients use TLS; the server does not.
     """
 
     def __init__(
         self, behind: int, *, certificate: Path | None = None, key: Path | None = None
     ) -> None:
         self.port = 0
-        self.taken = 0
-        """How many connections so far."""
-        self.most = 0
-        """How many at the same time, at most."""
+        self.accepted = 0
+        """Connections so far."""
+        self.max_open = 0
+        """The largest number of concurrent connections so far."""
         self._open = 0
         self._ends: set[asyncio.StreamWriter] = set()
         self._behind = behind
@@ -38,9 +38,9 @@ class Tunnel:
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def forget(self) -> None:
-        """Counts anew from here."""
-        self.taken, self.most = 0, self._open
+    def reset_counts(self) -> None:
+        """Start to count again."""
+        self.accepted, self.max_open = 0, self._open
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,36 +61,36 @@ class Tunnel:
             runner.run(self._listen())
 
     async def _listen(self) -> None:
-        server = await asyncio.start_server(self._meet, HOST, 0, ssl=self._tls)
+        server = await asyncio.start_server(self._accept, HOST, 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         await self._ended.wait()
         server.close()
         for end in self._ends:
             end.transport.abort()
-        while self._open:  # noqa: ASYNC110 - each ends as soon as it hears of it
+        while self._open:  # noqa: ASYNC110 - connections end soon
             await asyncio.sleep(0.01)
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.taken += 1
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         self._open += 1
-        self.most = max(self.most, self._open)
+        self.max_open = max(self.max_open, self._open)
         self._ends.add(writer)
         try:
             with contextlib.suppress(OSError):
                 further, onward = await asyncio.open_connection(HOST, self._behind)
                 self._ends.add(onward)
                 await asyncio.gather(pump(reader, onward), pump(further, writer))
-                await hang_up(onward)
+                await close(onward)
                 self._ends.discard(onward)
         finally:
-            await hang_up(writer)
+            await close(writer)
             self._ends.discard(writer)
             self._open -= 1
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until there is no more, or nobody to take it; then the other end is told."""
+    """Copy until either end closes, then close the other."""
     with contextlib.suppress(OSError):
         while data := await reader.read(CHUNK):
             writer.write(data)
@@ -98,7 +98,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def hang_up(writer: asyncio.StreamWriter) -> None:
+async def close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
