@@ -17,7 +17,7 @@ from tests.bench.environment import Environment, report_progress
 from tests.bench.rows import Row, at_most
 from tests.support.azure import Azurite, objects
 from tests.support.cluster import waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import Json
 
 SHARED = 10
@@ -49,7 +49,7 @@ def rows(environment: Environment, folder: Path) -> list[Row]:
         objects.install(environment.plane)
         grants = buckets(profiles)
         objects.write_buckets(environment.plane, grants)
-        with Suites(environment.plane, folder / "suites", forgiving=True) as suites:
+        with Launcher(environment.plane, folder / "suites", forgiving=True) as suites:
             with start(environment, suites, folder, azurite) as (_, cold):
                 pass
             with start(environment, suites, folder, azurite) as (suite, again):
@@ -75,8 +75,8 @@ def buckets(profiles: int) -> list[Json]:
 
 @contextlib.contextmanager
 def start(
-    environment: Environment, suites: Suites, folder: Path, azurite: Azurite
-) -> Iterator[tuple[Suite, Start]]:
+    environment: Environment, suites: Launcher, folder: Path, azurite: Azurite
+) -> Iterator[tuple[ManagerProcess, Start]]:
     """Start a process, and wait until it has reconciled every profile and written all objects."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump({objects.CONTROLLER: objects.settings(azurite)}))
@@ -106,12 +106,12 @@ def start(
         suite.stop()
 
 
-def reconciled(suite: Suite) -> float:
+def reconciled(suite: ManagerProcess) -> float:
     return suite.total("controller_runtime_reconcile_total", controller=objects.CONTROLLER)
 
 
 def change(
-    environment: Environment, suite: Suite, grants: list[Json]
+    environment: Environment, suite: ManagerProcess, grants: list[Json]
 ) -> tuple[list[float], list[float]]:
     """Add a reader to a bucket: milliseconds until the reader's volume exists, and reconciles."""
     profiles, times, reconciles = len(grants), [], []

@@ -18,7 +18,7 @@ from controllers.pipelines.webhook import protocol
 from tests.bench import procfs
 from tests.bench.environment import report_progress
 from tests.bench.rows import Row
-from tests.support.cluster import suite
+from tests.support.cluster import manager_process
 from tests.support.controlplane import ports
 
 REQUESTS = 3000
@@ -67,7 +67,7 @@ def rows() -> list[Row]:
     rates, costs = [], []
     with subprocess.Popen(
         [sys.executable, "-m", "profiles_controller", "pipelines", "--webhook"],
-        env=suite.environment(**variables),
+        env=manager_process.environment(**variables),
         stderr=subprocess.DEVNULL,
     ) as process:
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from controllers.runtime import rbac
 from controllers.runtime.controller import AnyController
 from tests.support.cluster import service_account
-from tests.support.cluster.suite import NO_STORE
+from tests.support.cluster.manager_process import NO_EXTERNAL_SYSTEMS
 from tests.support.controlplane import ControlPlane
 from tests.support.controlplane.ports import free
 
@@ -48,7 +48,7 @@ class ManagerProcess:
     def start(self) -> None:
         """Starts the process and returns at once. `wait_ready` waits for it."""
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment |= NO_STORE
+        environment |= NO_EXTERNAL_SYSTEMS
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,

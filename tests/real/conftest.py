@@ -11,68 +11,76 @@ import yaml
 from controllers import registry
 from profiles_controller.config.load import env_prefix
 from tests.support.cluster import kubeflow, service_account
-from tests.support.cluster.suite import NO_STORE, Start, Suite, Suites, tails
+from tests.support.cluster.manager_process import (
+    NO_EXTERNAL_SYSTEMS,
+    Launcher,
+    ManagerProcess,
+    Start,
+    tails,
+)
 from tests.support.controlplane import ControlPlane
 
 
 @pytest.fixture(scope="module")
-def suites(
+def launcher(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Suites]:
+) -> Iterator[Launcher]:
     """Starts suites against the shared control plane; all end with the module, and all Profiles."""
-    with Suites(control_plane, tmp_path_factory.mktemp("suites")) as made:
+    with Launcher(control_plane, tmp_path_factory.mktemp("suites")) as made:
         yield made
     kubeflow.delete_profiles(control_plane)
 
 
 @pytest.fixture(scope="module")
-def suite(suites: Suites) -> Suite:
+def manager(launcher: Launcher) -> ManagerProcess:
     """One process with all controllers, ready, for all stories of the module."""
-    return suites.start("all").wait_ready()
+    return launcher.start("all").wait_ready()
 
 
 @pytest.fixture
-def fresh_suites(
+def fresh_launcher(
     fresh_control_plane: Callable[..., ControlPlane], tmp_path: Path
-) -> Iterator[Callable[..., Suites]]:
+) -> Iterator[Callable[..., Launcher]]:
     """Makes suites for a control plane of the test's own, whose API server it may restart."""
     with ExitStack() as stack:
 
-        def make(*, kubeflow_installed: bool = True, controller_manager: bool = False) -> Suites:
+        def make(*, kubeflow_installed: bool = True, controller_manager: bool = False) -> Launcher:
             plane = fresh_control_plane(audit=True, controller_manager=controller_manager)
             if kubeflow_installed:
                 kubeflow.install(plane)
-            return stack.enter_context(Suites(plane, tmp_path / "suites", forgiving=True))
+            return stack.enter_context(Launcher(plane, tmp_path / "suites", forgiving=True))
 
         yield make
 
 
 @pytest.fixture
-def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
+def start(launcher: Launcher, tmp_path: Path) -> Iterator[Start]:
     """Starts a controller with settings, and exactly the rights that follow from them.
 
     One at a time: the one before is stopped. Arguments: name, settings, more of the command line.
     """
-    running: list[Suite] = []
+    running: list[ManagerProcess] = []
 
-    def begin(name: str, settings: Mapping[str, Any], *arguments: str) -> Suite:
+    def begin(name: str, settings: Mapping[str, Any], *arguments: str) -> ManagerProcess:
         while running:
             assert running.pop().stop() == 0
         file = tmp_path / "config.yaml"
         file.write_text(yaml.safe_dump({name: dict(settings)}))
         parsed = registry.load(name).settings.model_validate(dict(settings))
-        kubeconfig = suites.identity(
+        kubeconfig = launcher.identity(
             service_account.name_of(name, settings), name, **{name: parsed}
         )
         command = ("--config", str(file), *arguments)
         own = env_prefix(name)  # a variable goes before the file
-        others = {key: value for key, value in NO_STORE.items() if not key.startswith(own)}
-        running.append(suites.start(name, *command, kubeconfig=kubeconfig, variables=others))
+        others = {
+            key: value for key, value in NO_EXTERNAL_SYSTEMS.items() if not key.startswith(own)
+        }
+        running.append(launcher.start(name, *command, kubeconfig=kubeconfig, variables=others))
         return running[0].wait_ready()
 
     yield begin
-    for suite in running:
-        suite.stop()
+    for manager in running:
+        manager.stop()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,8 +90,8 @@ def pytest_runtest_makereport(
     report = yield
     if call.excinfo is not None and isinstance(item, pytest.Function):
         for value in item.funcargs.values():
-            if isinstance(value, Suites):
+            if isinstance(value, Launcher):
                 report.sections.append(("suites", tails(value.running)))
-            elif isinstance(value, Suite):
+            elif isinstance(value, ManagerProcess):
                 report.sections.append(("suite", value.tail()))
     return report

@@ -15,9 +15,9 @@ from controllers.profiles import parse_profile
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json, StatusError
-from tests.support.istio.mesh import Request, is_allowed
+from tests.support.istio.authorization import Request, is_allowed
 
 pytestmark = pytest.mark.xdist_group("authz")
 
@@ -31,8 +31,8 @@ SLOWEST_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
-def suite(suites: Suites) -> Suite:
-    return suites.start("authz-policies", "--resync", "0.03").wait_ready()
+def manager(launcher: Launcher) -> ManagerProcess:
+    return launcher.start("authz-policies", "--resync", "0.03").wait_ready()
 
 
 def path(namespace: str, name: str = "", version: str = "v1") -> str:
@@ -45,13 +45,13 @@ def find(plane: ControlPlane, namespace: str, name: str, version: str = "v1") ->
     return observe.find(plane, path(namespace, name, version)) or {}
 
 
-def wait_well(plane: ControlPlane, name: str) -> None:
+def wait_roles_ready(plane: ControlPlane, name: str) -> None:
     waiting.until(lambda: observe.status(plane, name, CONDITION) == "True", f"{name} is in shape")
 
 
 def tenant(plane: ControlPlane, name: str) -> Json:
     (profile,) = kubeflow.create_tenants(plane, [name])
-    wait_well(plane, name)
+    wait_roles_ready(plane, name)
     return profile
 
 
@@ -186,7 +186,7 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
     binding = kubeflow.contributor_name("*", "edit")
     where = f"/apis/{kubeflow.RBAC}/v1/namespaces/mesh-starred/rolebindings/{binding}"
     control_plane.request("DELETE", where)
-    wait_well(control_plane, "mesh-starred")
+    wait_roles_ready(control_plane, "mesh-starred")
 
 
 @pytest.mark.usefixtures("suite")
@@ -240,7 +240,7 @@ def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_othe
     owned = {"metadata": {"ownerReferences": owners}}
     observe.patch(control_plane, "/api/v1/namespaces/mesh-older", owned)
 
-    wait_well(control_plane, "mesh-older")
+    wait_roles_ready(control_plane, "mesh-older")
     after = {one: find(control_plane, "mesh-older", one) for one in BOTH}
     whole = parse_profile(profile)
     wanted = desired.desired(whole, desired.Facts(), AuthzPoliciesSettings()).objects
@@ -259,20 +259,20 @@ def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_othe
 
 
 def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
-    control_plane: ControlPlane, suite: Suite, suites: Suites, tmp_path: Path
+    control_plane: ControlPlane, manager: ManagerProcess, launcher: Launcher, tmp_path: Path
 ) -> None:
     kubeflow.create_tenant(control_plane, "mesh-changed")
-    wait_well(control_plane, "mesh-changed")
+    wait_roles_ready(control_plane, "mesh-changed")
     kubeflow_own = find(control_plane, "mesh-changed", "ns-owner-access-istio")
     file = tmp_path / "config.yaml"
     settings = {"block_transfer": False, "open_paths": ["/ready"]}
     file.write_text(yaml.safe_dump({"authz-policies": settings}))
 
-    assert suite.stop() == 0
+    assert manager.stop() == 0
     inherited = kubeflow.create_tenant(control_plane, "mesh-inherited")
     control_plane.apply(older_block(inherited), older_block(inherited, "block-transfer"))
     unknown = find(control_plane, "mesh-inherited", "block-transfer")
-    changed = suites.start("authz-policies", "--config", str(file)).wait_ready()
+    changed = launcher.start("authz-policies", "--config", str(file)).wait_ready()
     waiting.until(
         lambda: not find(control_plane, "mesh-changed", names.BLOCK_TRANSFER), "it is removed"
     )
@@ -280,7 +280,7 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
         lambda: not find(control_plane, "mesh-inherited", names.BLOCK_TRANSFER),
         "the older suite's is removed",
     )
-    wait_well(control_plane, "mesh-inherited")
+    wait_roles_ready(control_plane, "mesh-inherited")
     assert find(control_plane, "mesh-inherited", "block-transfer") == unknown
     waiting.until(
         lambda: "/ready" in str(find(control_plane, "mesh-changed", names.OWNER_ACCESS)),
@@ -291,18 +291,18 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
 
 
 def test_the_steady_state_and_a_restart_write_nothing(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
-    first = suites.start("authz-policies").wait_ready()
+    first = launcher.start("authz-policies").wait_ready()
     name = "mesh-quiet"
     kubeflow.create_tenant(control_plane, name)
     kubeflow.add_contributor(control_plane, name, JOHN)
-    wait_well(control_plane, name)
+    wait_roles_ready(control_plane, name)
     waiting.until(lambda: comes_in(control_plane, name, JOHN), "John comes in")
     assert first.stop() == 0
     before = [find(control_plane, name, one)["metadata"]["resourceVersion"] for one in BOTH]
 
-    second = suites.start("authz-policies", "--resync", "0.01").wait_ready()
+    second = launcher.start("authz-policies", "--resync", "0.01").wait_ready()
     waiting.until(lambda: second.total("controller_runtime_reconcile_total") > 0, "it has begun")
     audit = Audit(control_plane, service_account.user("authz-policies"))
     goal = second.total("controller_runtime_reconcile_total") + 100
@@ -318,13 +318,13 @@ def test_the_steady_state_and_a_restart_write_nothing(
 
 
 def test_without_istio_it_waits_aloud_serves_the_others_and_starts_when_the_crd_appears(
-    fresh_suites: Callable[..., Suites],
+    fresh_launcher: Callable[..., Launcher],
 ) -> None:
-    suites = fresh_suites(kubeflow_installed=False)
-    plane = suites.plane
+    launcher = fresh_launcher(kubeflow_installed=False)
+    plane = launcher.plane
     kubeflow.install_profiles(plane)
     kubeflow.create_tenants(plane, ["mesh-less"])
-    running = suites.start("all", "--only", "quotas,authz-policies").wait_ready()
+    running = launcher.start("all", "--only", "quotas,authz-policies").wait_ready()
 
     waiting.until(
         lambda: observe.status(plane, "mesh-less", "QuotasReady") == "True", "quotas works"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.azure import Azurite, builders
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Start, Suite
+from tests.support.cluster.manager_process import ManagerProcess, Start
 from tests.support.controlplane import ControlPlane, Json
 from tests.support.opa import Opa
 
@@ -148,8 +148,8 @@ def end_pod(plane: ControlPlane, path: str) -> None:
     plane.request("DELETE", path, {"gracePeriodSeconds": 0})
 
 
-def written(suite: Suite) -> float:
-    return sum(suite.requests(method=method) for method in WRITES)
+def written(manager: ManagerProcess) -> float:
+    return sum(manager.requests(method=method) for method in WRITES)
 
 
 def test_volumes_are_created_and_bound_and_a_restart_writes_nothing(
@@ -167,13 +167,13 @@ def test_volumes_are_created_and_bound_and_a_restart_writes_nothing(
     )  # fmt: skip
     before = identities(control_plane, *paths)
 
-    suite = start("blob-csi", settings)
+    manager = start("blob-csi", settings)
     waiting.until(
-        lambda: suite.series("profiles_controller_last_success_timestamp_seconds", profile=name),
+        lambda: manager.series("profiles_controller_last_success_timestamp_seconds", profile=name),
         "the profile is reconciled again",
     )
     assert before == identities(control_plane, *paths)
-    assert 0 == written(suite)
+    assert 0 == written(manager)
 
 
 def test_a_removed_grant_deletes_claim_pod_and_volume(
@@ -289,7 +289,7 @@ def test_a_gateway_grants_access_fails_and_removes_access(
         "fdi_unclass_storage_account": "gateway",
         "fdi_opa_daemon_ticker_millis": 200,
     }
-    suite = start("blob-csi", {**settings, **gateway})
+    manager = start("blob-csi", {**settings, **gateway})
     volume, claim = volume_path(f"{name}-fdi-unclassified-gate"), "fdi-gate-unclassified"
     wait_bound(control_plane, name, claim)
     assert "--subdirectory=raw" in control_plane.request("GET", volume)["spec"]["mountOptions"]
@@ -297,10 +297,10 @@ def test_a_gateway_grants_access_fails_and_removes_access(
     opa.put(document, {"lab/raw": {**listed, "readers": "everybody"}})
     labels = {"controller": "blob-csi", "system": "fdi-unclassified-gateway"}
     waiting.until(
-        lambda: suite.total("profiles_controller_external_system_up", **labels) == 0,
+        lambda: manager.total("profiles_controller_external_system_up", **labels) == 0,
         "the metric reports the failure",
     )
-    assert "readers is 'everybody'; expected a list" in suite.page("/readyz?verbose")
+    assert "readers is 'everybody'; expected a list" in manager.page("/readyz?verbose")
     assert is_bound(control_plane, claim_path(name, claim))
 
     opa.put(document, {})

@@ -9,28 +9,28 @@ import yaml
 
 from tests.support.azure import Azurite, key_of, objects
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite, Suites, run
+from tests.support.cluster.manager_process import Launcher, ManagerProcess, run
 from tests.support.controlplane import ControlPlane, ports
 
 pytestmark = pytest.mark.xdist_group("azurite")
 
-Start = Callable[..., Suite]
+Start = Callable[..., ManagerProcess]
 
 
 @pytest.fixture
-def start(suites: Suites, tmp_path: Path) -> Iterator[Start]:
+def start(launcher: Launcher, tmp_path: Path) -> Iterator[Start]:
     """Start a suite with settings; the previous one is stopped."""
-    running: list[Suite] = []
+    running: list[ManagerProcess] = []
 
-    def begin(settings: Mapping[str, Any], *arguments: str) -> Suite:
+    def begin(settings: Mapping[str, Any], *arguments: str) -> ManagerProcess:
         while running:
             assert running.pop().stop() == 0
-        running.append(objects.launch(suites, tmp_path, settings, *arguments))
+        running.append(objects.launch(launcher, tmp_path, settings, *arguments))
         return running[0]
 
     yield begin
-    for suite in running:
-        assert suite.stop() == 0
+    for manager in running:
+        assert manager.stop() == 0
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_no_object_of_the_older_suite_is_replaced(
     control_plane.apply(*(objects.pod(name, "notebook", "standard") for name in names))
     before = objects.uids(control_plane, paths)
 
-    suite = start(objects.settings(azurite))
+    manager = start(objects.settings(azurite))
 
     for name in names:
         objects.wait_condition(control_plane, name)
@@ -75,8 +75,8 @@ def test_no_object_of_the_older_suite_is_replaced(
         body["spec"].get("mountOptions") for body in bodies.values() if "csi" in body["spec"]
     ]
     assert all("--log-level=LOG_WARNING" in one for one in options)
-    assert 0 == suite.total("profiles_controller_changes_total", action="prune")
-    assert 0 == suite.total("profiles_controller_changes_total", action="recreate")
+    assert 0 == manager.total("profiles_controller_changes_total", action="prune")
+    assert 0 == manager.total("profiles_controller_changes_total", action="recreate")
     for name in names:
         assert name == azurite.containers()[name]["profile"]
         assert "dear diary" == azurite.read(name, "diary")
@@ -85,10 +85,10 @@ def test_no_object_of_the_older_suite_is_replaced(
         assert "deletionTimestamp" not in pod["metadata"]
     settled = objects.versions(control_plane, paths)
 
-    suite = start(objects.settings(azurite), "--resync", "0.025")
+    manager = start(objects.settings(azurite), "--resync", "0.025")
     profiles_there = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
     waiting.until(
-        lambda: suite.total("controller_runtime_reconcile_total") > 3 * profiles_there,
+        lambda: manager.total("controller_runtime_reconcile_total") > 3 * profiles_there,
         "the next process has reconciled all several times",
         seconds=60,
     )
@@ -106,16 +106,16 @@ def test_a_restart_while_azure_is_unreachable_changes_no_volume(
     before = objects.versions(control_plane, paths)
 
     unreachable = f"http://127.0.0.1:{ports.free()}/{{account}}"
-    suite = start(objects.settings(azurite, storage_endpoint=unreachable))
+    manager = start(objects.settings(azurite, storage_endpoint=unreachable))
     objects.wait_condition(control_plane, "stranded", "False", objects.GOOD)
     assert objects.OTHER in observe.message(control_plane, "stranded", objects.CONDITION)
     assert before == objects.versions(control_plane, paths)
-    assert suite.is_ready()
+    assert manager.is_ready()
 
     kubeflow.create_tenants(control_plane, ["newcomer"])
     objects.wait_condition(control_plane, "newcomer", "False", objects.GOOD)
     assert {} == objects.existing(control_plane, objects.platform_paths("newcomer"))
-    assert 0 == suite.total("profiles_controller_changes_total", controller="blob-csi")
+    assert 0 == manager.total("profiles_controller_changes_total", controller="blob-csi")
 
 
 def test_diff_reads_azure_and_changes_nothing_there(
@@ -144,7 +144,7 @@ def test_the_containers_of_a_deleted_profile_are_deleted_after_the_delay(
     control_plane: ControlPlane, azurite: Azurite, start: Start
 ) -> None:
     seconds = 4.0
-    suite = start(
+    manager = start(
         objects.settings(azurite, delete_data=True, delete_data_after_days=seconds / 86400),
         "--resync",
         "0.02",
@@ -165,15 +165,15 @@ def test_the_containers_of_a_deleted_profile_are_deleted_after_the_delay(
         )
     assert "dear diary" == azurite.read("stayer", "diary")
     assert "profilegone" not in azurite.containers()["stayer"]
-    assert suite.lines(message="container orphaned", container="leaver")
-    assert suite.lines(message="container deleted", container="leaver")
+    assert manager.lines(message="container orphaned", container="leaver")
+    assert manager.lines(message="container deleted", container="leaver")
 
 
 def test_a_profile_that_is_recreated_within_the_delay_keeps_its_data(
     control_plane: ControlPlane, azurite: Azurite, start: Start
 ) -> None:
     settings = objects.settings(azurite, delete_data=True, delete_data_after_days=1.0)
-    suite = start(settings, "--resync", "0.02")
+    manager = start(settings, "--resync", "0.02")
     objects.tenant(control_plane, "returner")
     azurite.put("returner", "diary", "dear diary")
     kubeflow.delete_profile(control_plane, "returner")
@@ -188,4 +188,4 @@ def test_a_profile_that_is_recreated_within_the_delay_keeps_its_data(
     objects.tenant(control_plane, "returner")
     assert "profilegone" not in azurite.containers()["returner"]
     assert "dear diary" == azurite.read("returner", "diary")
-    assert not suite.lines(message="container deleted")
+    assert not manager.lines(message="container deleted")

@@ -8,7 +8,7 @@ import pytest
 from tests.support.azure import Azurite, key_of, objects
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("azurite")
@@ -18,17 +18,17 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def suite(
+def manager(
     control_plane: ControlPlane,
-    suites: Suites,
+    launcher: Launcher,
     azurite: Azurite,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Suite]:
+) -> Iterator[ManagerProcess]:
     """It resyncs every 1.5 seconds."""
     objects.install(control_plane)
     settings = objects.settings(azurite)
     folder = tmp_path_factory.mktemp("blob")
-    started = objects.launch(suites, folder, settings, "--resync", "0.025")
+    started = objects.launch(launcher, folder, settings, "--resync", "0.025")
     yield started
     assert started.stop() == 0
 
@@ -39,9 +39,9 @@ def name() -> str:
 
 
 @pytest.fixture
-def audit(control_plane: ControlPlane, azurite: Azurite, suite: Suite) -> Audit:
+def audit(control_plane: ControlPlane, azurite: Azurite, manager: ManagerProcess) -> Audit:
     """The requests of the suite to the API server from now on."""
-    assert suite.code is None
+    assert manager.code is None
     return Audit(control_plane, objects.user(objects.settings(azurite)))
 
 
@@ -50,21 +50,21 @@ def deletions(audit: Audit, *needles: str) -> list[str]:
     return [one for one in audit.writes() if one.startswith("delete ") and one.endswith(needles)]
 
 
-def reconciles(suite: Suite) -> float:
-    return suite.total("controller_runtime_reconcile_total", controller="blob-csi")
+def reconciles(manager: ManagerProcess) -> float:
+    return manager.total("controller_runtime_reconcile_total", controller="blob-csi")
 
 
 def test_a_new_profile_gets_bound_volumes_and_containers(
-    control_plane: ControlPlane, suite: Suite, azurite: Azurite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
     objects.tenant(control_plane, name)
-    assert suite.code is None
+    assert manager.code is None
     for account in (objects.GOOD, objects.OTHER):
         assert name == azurite.containers(account)[name]["profile"]
 
 
 def test_the_steady_state_sends_no_write_and_no_request_to_azure(
-    control_plane: ControlPlane, suite: Suite, azurite: Azurite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
     objects.write_buckets(control_plane, [objects.bucket("quiet", [name])])
     objects.tenant(control_plane, name)
@@ -81,9 +81,11 @@ def test_the_steady_state_sends_no_write_and_no_request_to_azure(
     concerned = ("comp=list", f"/{name}?")
     audit = Audit(control_plane, objects.user(objects.settings(azurite)))
 
-    reconciled = reconciles(suite)
+    reconciled = reconciles(manager)
     profiles = len(control_plane.request("GET", kubeflow.PROFILES)["items"])
-    waiting.until(lambda: reconciles(suite) > reconciled + 4 * profiles, "some resyncs", seconds=60)
+    waiting.until(
+        lambda: reconciles(manager) > reconciled + 4 * profiles, "some resyncs", seconds=60
+    )
 
     assert before == objects.versions(control_plane, paths)
     assert [] == [one for one in audit.writes() if name in one]
@@ -133,9 +135,9 @@ def test_a_removed_grant_deletes_claim_pods_and_volume_in_order(
 
 
 def test_a_reader_that_becomes_a_writer_gets_a_new_volume(
-    control_plane: ControlPlane, suite: Suite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, name: str
 ) -> None:
-    assert suite.code is None
+    assert manager.code is None
     objects.write_buckets(control_plane, [objects.bucket(name, [name])])
     objects.tenant(control_plane, name)
     paths = objects.shared_paths(name, name)
@@ -155,9 +157,9 @@ def test_a_reader_that_becomes_a_writer_gets_a_new_volume(
 
 
 def test_a_released_volume_is_recreated(
-    control_plane: ControlPlane, suite: Suite, azurite: Azurite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
-    assert suite.code is None
+    assert manager.code is None
     objects.tenant(control_plane, name)
     azurite.put(name, "diary", "dear diary")
     paths = objects.platform_paths(name, ["standard"])
@@ -176,8 +178,10 @@ def test_a_released_volume_is_recreated(
     objects.wait_condition(control_plane, name)
 
 
-def test_a_failed_volume_is_recreated(control_plane: ControlPlane, suite: Suite, name: str) -> None:
-    assert suite.code is None
+def test_a_failed_volume_is_recreated(
+    control_plane: ControlPlane, manager: ManagerProcess, name: str
+) -> None:
+    assert manager.code is None
     objects.tenant(control_plane, name)
     (volume,) = objects.platform_paths(name, ["standard"])[:1]
     before = objects.uids(control_plane, [volume])
@@ -193,9 +197,9 @@ def test_a_failed_volume_is_recreated(control_plane: ControlPlane, suite: Suite,
 
 
 def test_of_two_profiles_with_one_container_name_the_second_is_refused(
-    control_plane: ControlPlane, suite: Suite, azurite: Azurite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
-    assert suite.code is None
+    assert manager.code is None
     first, second = f"{name}-x", f"{name}--x"
     objects.tenant(control_plane, first)
     azurite.put(first, "diary", "dear diary")
@@ -216,7 +220,7 @@ def test_of_two_profiles_with_one_container_name_the_second_is_refused(
 
 
 def test_a_wrong_key_affects_its_account_only_until_it_is_corrected(
-    control_plane: ControlPlane, suite: Suite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, name: str
 ) -> None:
     objects.write_secret(control_plane, "other", objects.OTHER, WRONG)
     try:
@@ -226,14 +230,14 @@ def test_a_wrong_key_affects_its_account_only_until_it_is_corrected(
         assert {} == objects.existing(control_plane, objects.platform_paths(name, ["other"]))
         up = {
             labels["system"]: value
-            for labels, value in suite.series("profiles_controller_external_system_up")
+            for labels, value in manager.series("profiles_controller_external_system_up")
         }
         assert (1.0, 0.0) == (
             up[f"storage-account/{objects.GOOD}"],
             up[f"storage-account/{objects.OTHER}"],
         )
-        assert suite.is_ready()
-        assert f"storage-account/{objects.OTHER}" in suite.get("/readyz?verbose")[1]
+        assert manager.is_ready()
+        assert f"storage-account/{objects.OTHER}" in manager.get("/readyz?verbose")[1]
     finally:
         objects.write_secret(control_plane, "other", objects.OTHER, key_of(objects.OTHER))
     objects.wait_bound(control_plane, objects.platform_paths(name))
@@ -241,9 +245,9 @@ def test_a_wrong_key_affects_its_account_only_until_it_is_corrected(
 
 
 def test_a_deleted_profile_loses_its_volumes_and_its_data_is_retained(
-    control_plane: ControlPlane, suite: Suite, azurite: Azurite, name: str
+    control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
-    assert suite.code is None
+    assert manager.code is None
     objects.tenant(control_plane, name)
     azurite.put(name, "diary", "dear diary")
 
@@ -262,12 +266,14 @@ def test_a_deleted_profile_loses_its_volumes_and_its_data_is_retained(
     assert {} == objects.existing(control_plane, objects.platform_paths(name))
 
 
-def test_no_output_contains_a_key(control_plane: ControlPlane, suite: Suite, name: str) -> None:
+def test_no_output_contains_a_key(
+    control_plane: ControlPlane, manager: ManagerProcess, name: str
+) -> None:
     objects.tenant(control_plane, name)
     everything = [
-        suite.text(),
-        suite.get("/metrics")[1],
-        suite.get("/readyz?verbose")[1],
+        manager.text(),
+        manager.get("/metrics")[1],
+        manager.get("/readyz?verbose")[1],
         str(control_plane.request("GET", "/api/v1/events")),
         str(control_plane.request("GET", kubeflow.PROFILES)),
         str(control_plane.request("GET", "/api/v1/persistentvolumes")),

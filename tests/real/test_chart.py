@@ -12,9 +12,9 @@ import yaml
 from controllers import registry
 from controllers.runtime import rbac
 from controllers.runtime.controller import AnyController
-from tests.support.chart import templates
+from tests.support.chart import render
 
-OLDER = yaml.safe_load((templates.CHART / "files" / "older-values.yaml").read_text())
+OLDER = yaml.safe_load((render.CHART / "files" / "older-values.yaml").read_text())
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -26,10 +26,10 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 # Every example
 
 
-@pytest.mark.parametrize("example", templates.EXAMPLES, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("example", render.EXAMPLES, ids=lambda path: str(path.stem))
 def test_helm_finds_nothing_to_remark_and_it_renders_as_its_snapshot(example: Path) -> None:
     """Looked at, a difference is written by `./taskw snapshots`."""
-    assert templates.faults(example) == []
+    assert render.faults(example) == []
 
 
 # One for each controller
@@ -37,20 +37,20 @@ def test_helm_finds_nothing_to_remark_and_it_renders_as_its_snapshot(example: Pa
 
 def test_a_controller_has_a_deployment_account_role_and_config_of_its_own() -> None:
     everything = {"controllers": {name: {"enabled": True} for name in plain()}}
-    manifests = templates.render(everything)
+    manifests = render.render(everything)
 
-    deployments = templates.of_kind(manifests, "Deployment")
+    deployments = render.of_kind(manifests, "Deployment")
     assert set(plain()) == set(deployments)
     for name, deployment in deployments.items():
         spec = deployment["spec"]
         component = "app.kubernetes.io/component"
         assert name == spec["selector"]["matchLabels"][component]
-        assert [name, "--config=/etc/profiles-controller/config.yaml"] == templates.container(
+        assert [name, "--config=/etc/profiles-controller/config.yaml"] == render.container(
             deployment
         )["args"]
-        account = templates.of_kind(manifests, "ServiceAccount")[name]["metadata"]["name"]
+        account = render.of_kind(manifests, "ServiceAccount")[name]["metadata"]["name"]
         assert account == spec["template"]["spec"]["serviceAccountName"]
-        binding = templates.of_kind(manifests, "ClusterRoleBinding")[name]
+        binding = render.of_kind(manifests, "ClusterRoleBinding")[name]
         assert [account] == [one["name"] for one in binding["subjects"]]
 
 
@@ -60,16 +60,16 @@ def plain() -> list[str]:
 
 
 def test_a_controller_that_values_do_not_know_is_told(tmp_path: Path) -> None:
-    chart = templates.chart_with(
+    chart = render.chart_with(
         tmp_path, "files/controllers.yaml", lambda text: text.replace("name: quotas", "name: qs")
     )
-    done = templates.template({}, chart=chart)
+    done = render.template({}, chart=chart)
 
     assert "values.yaml has no key controllers.qs" in done.stderr
 
 
 def test_keys_of_a_controller_count_before_the_defaults() -> None:
-    manifests = templates.render(
+    manifests = render.render(
         {
             "defaults": {"env": [{"name": "A", "value": "1"}], "podLabels": {"a": "1", "b": "1"}},
             "controllers": {
@@ -84,17 +84,17 @@ def test_keys_of_a_controller_count_before_the_defaults() -> None:
             },
         }
     )
-    own, other = (templates.of_kind(manifests, "Deployment")[one] for one in ("quotas", "network"))
+    own, other = (render.of_kind(manifests, "Deployment")[one] for one in ("quotas", "network"))
 
-    assert ["A", "B"] == [one["name"] for one in templates.container(own)["env"]]
-    assert ["A"] == [one["name"] for one in templates.container(other)["env"]]
+    assert ["A", "B"] == [one["name"] for one in render.container(own)["env"]]
+    assert ["A"] == [one["name"] for one in render.container(other)["env"]]
     labels = own["spec"]["template"]["metadata"]["labels"]
     assert ("1", "2") == (labels["a"], labels["b"])
     assert (0, 1) == (own["spec"]["replicas"], other["spec"]["replicas"])
-    assert templates.container(own)["image"].endswith("/profiles-controller:try")
-    assert templates.container(other)["image"].endswith("/profiles-controller:0.1.0")
-    assert "debug" == templates.config(manifests, "quotas")["common"]["log_level"]
-    assert {"hard": {"pods": 200}} == templates.config(manifests, "quotas")["quotas"]
+    assert render.container(own)["image"].endswith("/profiles-controller:try")
+    assert render.container(other)["image"].endswith("/profiles-controller:0.1.0")
+    assert "debug" == render.config(manifests, "quotas")["common"]["log_level"]
+    assert {"hard": {"pods": 200}} == render.config(manifests, "quotas")["quotas"]
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_keys_of_a_controller_count_before_the_defaults() -> None:
 )
 def test_an_image_of_ones_own_replaces_what_it_names(own: dict[str, str], expected: str) -> None:
     common = {"registry": "r.example.org", "repository": "suite", "digest": "sha256:" + "0" * 64}
-    manifests = templates.render({"image": common, "controllers": {"quotas": {"image": own}}})
+    manifests = render.render({"image": common, "controllers": {"quotas": {"image": own}}})
 
-    deployments = templates.of_kind(manifests, "Deployment")
-    assert expected == templates.container(deployments["quotas"])["image"]
-    other = templates.container(deployments["network"])["image"]
+    deployments = render.of_kind(manifests, "Deployment")
+    assert expected == render.container(deployments["quotas"])["image"]
+    other = render.container(deployments["network"])["image"]
     assert other == "r.example.org/suite@sha256:" + "0" * 64
 
 
 def test_false_and_empty_are_values_too() -> None:
     settings = {"blockTransfer": False, "userPrefix": ""}
-    manifests = templates.render(
+    manifests = render.render(
         {
             "controllers": {
                 "authz-policies": {
@@ -129,23 +129,21 @@ def test_false_and_empty_are_values_too() -> None:
         }
     )
 
-    assert settings == templates.config(manifests, "authz-policies")["authz-policies"]
-    deployment = templates.of_kind(manifests, "Deployment")["authz-policies"]
-    assert templates.container(deployment)["securityContext"]["readOnlyRootFilesystem"] is False
+    assert settings == render.config(manifests, "authz-policies")["authz-policies"]
+    deployment = render.of_kind(manifests, "Deployment")["authz-policies"]
+    assert render.container(deployment)["securityContext"]["readOnlyRootFilesystem"] is False
 
 
 def test_an_older_cluster_is_refused() -> None:
-    done = templates.helm("template", "{chart}", "--kube-version", "1.26.0")
+    done = render.helm("template", "{chart}", "--kube-version", "1.26.0")
 
     assert "requires kubeVersion: >=1.27.0-0" in done.stderr
-    assert (
-        templates.helm("template", "{chart}", "--kube-version", "v1.32.3-gke.100").returncode == 0
-    )
+    assert render.helm("template", "{chart}", "--kube-version", "v1.32.3-gke.100").returncode == 0
 
 
 def test_settings_roll_the_pods_of_their_controller_and_no_others() -> None:
-    def checksums(values: templates.Values) -> dict[str, str]:
-        deployments = templates.of_kind(templates.render(values), "Deployment")
+    def checksums(values: render.Values) -> dict[str, str]:
+        deployments = render.of_kind(render.render(values), "Deployment")
         return {
             name: one["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
             for name, one in deployments.items()
@@ -157,7 +155,7 @@ def test_settings_roll_the_pods_of_their_controller_and_no_others() -> None:
 
 
 def test_mode_all_is_one_process_with_every_section_and_right() -> None:
-    manifests = templates.render(
+    manifests = render.render(
         {
             "mode": "all",
             "controllers": {
@@ -166,17 +164,15 @@ def test_mode_all_is_one_process_with_every_section_and_right() -> None:
             },
         }
     )
-    (deployment,) = templates.of_kind(manifests, "Deployment").values()
+    (deployment,) = render.of_kind(manifests, "Deployment").values()
 
     running = [name for name in plain() if name not in ("notebook", "pipelines")]
     enabled = [name for name in running if default_on(name)]
-    assert f"--only={','.join(enabled)}" == templates.container(deployment)["args"][1]
-    assert {"common", *enabled} == templates.config(manifests, "all").keys()
-    assert [{"name": "A", "value": "1"}] == templates.container(deployment)["env"]
+    assert f"--only={','.join(enabled)}" == render.container(deployment)["args"][1]
+    assert {"common", *enabled} == render.config(manifests, "all").keys()
+    assert [{"name": "A", "value": "1"}] == render.container(deployment)["env"]
     role = rbac.cluster_role([registry.load(name) for name in enabled], "all")
-    assert rights(role["rules"]) == rights(
-        templates.of_kind(manifests, "ClusterRole")["all"]["rules"]
-    )
+    assert rights(role["rules"]) == rights(render.of_kind(manifests, "ClusterRole")["all"]["rules"])
 
 
 def test_one_process_may_do_what_all_its_controllers_need() -> None:
@@ -184,12 +180,12 @@ def test_one_process_may_do_what_all_its_controllers_need() -> None:
     values = {"mode": "all", "controllers": {one.name: {"enabled": True} for one in together}}
 
     expected = rbac.cluster_role(together, "all")
-    rendered = templates.of_kind(templates.render(values), "ClusterRole")["all"]
+    rendered = render.of_kind(render.render(values), "ClusterRole")["all"]
     assert rights(expected["rules"]) == rights(rendered["rules"])
 
 
 def default_on(name: str) -> bool:
-    values = yaml.safe_load((templates.CHART / "values.yaml").read_text())
+    values = yaml.safe_load((render.CHART / "values.yaml").read_text())
     return bool(values["controllers"][name]["enabled"])
 
 
@@ -272,14 +268,14 @@ def test_the_cluster_role_is_what_the_program_says_it_needs(
     name: str, given: dict[str, Any]
 ) -> None:
     others = {one: {"enabled": False} for one in plain() if one != name}
-    manifests = templates.render(
+    manifests = render.render(
         {"controllers": {**others, name: {"enabled": True, "settings": given}}}
     )
 
     controller = registry.load(name)
     settings = controller.settings.model_validate(snake(given))
     expected = rbac.cluster_role([controller], name, {name: settings})
-    rendered = templates.of_kind(manifests, "ClusterRole")
+    rendered = render.of_kind(manifests, "ClusterRole")
     assert rights(expected["rules"]) == rights(rendered[name]["rules"])
 
 
@@ -304,19 +300,19 @@ def test_an_instance_is_a_process_of_its_own_with_its_rights(
         for one in controller.variants.names
     }
     own = {"enabled": True, "instances": instances, "settings": {"psqlHostname": "postgres"}}
-    manifests = templates.render({"mode": "all", "controllers": {controller.name: own}})
+    manifests = render.render({"mode": "all", "controllers": {controller.name: own}})
 
     name = f"{controller.name}-{variant}"
-    deployment = templates.of_kind(manifests, "Deployment")[name]
-    assert controller.name == templates.container(deployment)["args"][0]
-    assert templates.config(manifests, name)[controller.name] == {
+    deployment = render.of_kind(manifests, "Deployment")[name]
+    assert controller.name == render.container(deployment)["args"][0]
+    assert render.config(manifests, name)[controller.name] == {
         "classification": variant,
         "psqlHostname": "postgres",
         "argocdProject": variant,
     }
     settings = controller.settings.model_validate({**GITEA, "classification": variant})
     expected = rbac.cluster_role([controller], name, {controller.name: settings})
-    rendered = templates.of_kind(manifests, "ClusterRole")[name]
+    rendered = render.of_kind(manifests, "ClusterRole")[name]
     assert rights(expected["rules"]) == rights(rendered["rules"])
 
 
@@ -335,7 +331,7 @@ def test_an_instance_is_a_process_of_its_own_with_its_rights(
 def test_a_setting_that_rights_follow_cannot_be_set_past_the_chart(
     controller: str, values: dict[str, Any]
 ) -> None:
-    said = templates.refusal({"controllers": {controller: values}})
+    said = render.refusal({"controllers": {controller: values}})
 
     assert f"which the ClusterRole follows: set it in controllers.{controller}.settings" in said
 
@@ -345,7 +341,7 @@ def test_a_setting_that_rights_follow_cannot_be_set_past_the_chart(
 
 @pytest.mark.parametrize("older", OLDER, ids=lambda one: str(one["key"]))
 def test_a_value_of_the_older_chart_is_refused_with_what_to_set(older: dict[str, Any]) -> None:
-    said = templates.refusal(nested(older["key"], [{"name": "A", "value": "b"}]))
+    said = render.refusal(nested(older["key"], [{"name": "A", "value": "b"}]))
 
     if "new" in older:
         assert f"{older['key']} is a value of the older chart: set {older['new']}" in said
@@ -354,7 +350,7 @@ def test_a_value_of_the_older_chart_is_refused_with_what_to_set(older: dict[str,
 
 
 def test_the_older_values_are_told_all_at_once() -> None:
-    said = templates.refusal({"replicaCount": {"default": 1, "trino": 1}, "extraEnv": []})
+    said = render.refusal({"replicaCount": {"default": 1, "trino": 1}, "extraEnv": []})
 
     assert "3 wrong values" in said
 
@@ -414,11 +410,11 @@ def test_the_older_values_are_told_all_at_once() -> None:
     ],
 )
 def test_wrong_values_are_refused_with_words(values: dict[str, Any], words: str) -> None:
-    assert words in templates.refusal(values)
+    assert words in render.refusal(values)
 
 
 def test_an_umbrella_charts_global_values_are_let_through() -> None:
-    assert templates.render({"global": {"anything": [1, {"at": "all"}]}})
+    assert render.render({"global": {"anything": [1, {"at": "all"}]}})
 
 
 # Switches
@@ -447,32 +443,32 @@ def test_an_umbrella_charts_global_values_are_let_through() -> None:
     ],
 )
 def test_a_switch_adds_or_takes_its_objects(values: dict[str, Any], kind: str, count: int) -> None:
-    assert count == sum(one["kind"] == kind for one in templates.render(values))
+    assert count == sum(one["kind"] == kind for one in render.render(values))
 
 
 def test_without_leader_election_no_two_pods_work_at_once() -> None:
-    manifests = templates.render({"leaderElection": {"enabled": False}})
+    manifests = render.render({"leaderElection": {"enabled": False}})
 
-    for name, one in templates.of_kind(manifests, "Deployment").items():
+    for name, one in render.of_kind(manifests, "Deployment").items():
         assert "Recreate" == one["spec"]["strategy"]["type"]
-        assert templates.config(manifests, name)["common"]["leader_elect"] is False
+        assert render.config(manifests, name)["common"]["leader_elect"] is False
     assert not any(one["metadata"]["name"].endswith("-leases") for one in manifests)
 
 
 def test_all_objects_are_where_they_are_told_to_be() -> None:
-    manifests = templates.render({"namespaceOverride": "elsewhere"})
+    manifests = render.render({"namespaceOverride": "elsewhere"})
 
     spaces = {one["metadata"].get("namespace", "") for one in manifests}
     assert {"", "default", "elsewhere"} == spaces
     in_default = {one["kind"] for one in manifests if one["metadata"].get("namespace") == "default"}
     assert {"Role", "RoleBinding"} == in_default
-    assert "elsewhere" == templates.config(manifests, "quotas")["common"]["leader_elect_namespace"]
+    assert "elsewhere" == render.config(manifests, "quotas")["common"]["leader_elect_namespace"]
 
 
 def test_the_objects_of_one_mode_are_those_of_its_driver() -> None:
     def roles(mode: str) -> set[str]:
         settings = {"driverMode": mode}
-        manifests = templates.render(
+        manifests = render.render(
             {"controllers": {"pipelines": {"enabled": True, "settings": settings}}}
         )
         return {one["metadata"]["name"] for one in manifests if one["kind"] == "ClusterRole"}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import programs, templates
+from tests.support.chart import programs, render
 from tests.support.controlplane import Json
 
 JOB = "suite-profiles-controller-quotas"
-TARGET = f'namespace="{templates.NAMESPACE}",job="{JOB}",pod="a"'
+TARGET = f'namespace="{render.NAMESPACE}",job="{JOB}",pod="a"'
 OTHERS = ("limitranges", "rbac", "network", "notebook", "authz-policies")
 VALUES = {
     "controllers": {name: {"enabled": False} for name in OTHERS},
@@ -83,8 +83,8 @@ class Case:
 
 
 LEASE = "leader_election_master_status"
-ELSEWHERE = f'namespace="{templates.NAMESPACE}",job="another",pod="b"'
-SECOND = f'namespace="{templates.NAMESPACE}",job="{JOB}",pod="b"'
+ELSEWHERE = f'namespace="{render.NAMESPACE}",job="another",pod="b"'
+SECOND = f'namespace="{render.NAMESPACE}",job="{JOB}",pod="b"'
 CASES = [
     Case(
         alert="ProfilesControllerDown",
@@ -203,7 +203,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def rules() -> list[dict[str, Any]]:
     """The group that is rendered for one controller."""
-    (found,) = (one for one in templates.render(VALUES) if one["kind"] == "PrometheusRule")
+    (found,) = (one for one in render.render(VALUES) if one["kind"] == "PrometheusRule")
     return list(found["spec"]["groups"])
 
 
@@ -272,7 +272,7 @@ def test_every_alert_has_its_case(rules: list[dict[str, Any]]) -> None:
 
 def test_no_pod_is_missed_where_none_is_wanted() -> None:
     quotas = {"controllers": {"quotas": {"replicas": 0}, "network": {"enabled": True}}}
-    (found,) = (one for one in templates.render(VALUES, quotas) if one["kind"] == "PrometheusRule")
+    (found,) = (one for one in render.render(VALUES, quotas) if one["kind"] == "PrometheusRule")
     rules = found["spec"]["groups"][0]["rules"]
 
     (down,) = (one for one in rules if one["alert"] == "ProfilesControllerDown")

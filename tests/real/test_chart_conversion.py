@@ -8,7 +8,7 @@ import yaml
 
 from controllers import registry
 from helm import conversions
-from tests.support.chart import templates
+from tests.support.chart import render
 
 OLDER = """
 replicaCount: {default: 1, blobcsi: 0, cloudmain: 1, gitea: 1, giteab: 2, s3proxy: 0, trino: 1}
@@ -53,19 +53,19 @@ def converted(
 
 def test_the_chart_takes_what_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values, remarks = converted(OLDER, tmp_path, capsys)
-    manifests = templates.render(values)
+    manifests = render.render(values)
 
-    deployments = templates.of_kind(manifests, "Deployment")
+    deployments = render.of_kind(manifests, "Deployment")
     gitea = {"gitea-unclassified": 1, "gitea-protected-b": 2}
     assert {**dict.fromkeys(conversions._ALWAYS, 1), **gitea} == {
         name: one["spec"]["replicas"] for name, one in deployments.items()
     }
-    quotas = templates.container(deployments["quotas"])
+    quotas = render.container(deployments["quotas"])
     assert quotas["image"] == "example.azurecr.io/team/profiles-controller:3f2a9c1"
     assert quotas["env"] == [{"name": "TZ", "value": "UTC"}]
-    assert templates.config(manifests, "quotas")["common"]["resync"] == 5
-    assert templates.config(manifests, "rbac")["rbac"] == {"supportGroups": ["helpdesk"]}
-    unclassified = templates.container(deployments["gitea-unclassified"])
+    assert render.config(manifests, "quotas")["common"]["resync"] == 5
+    assert render.config(manifests, "rbac")["rbac"] == {"supportGroups": ["helpdesk"]}
+    unclassified = render.container(deployments["gitea-unclassified"])
     assert {"name": "GITEA_PSQL_PORT", "value": "5432"} in unclassified["env"]
     assert not values.keys() & {"replicaCount", "components", "extraEnv", "tolerations"}
     for left_out in ("cloudmain", "trino", "serviceAccount.name", "components.s3proxy"):
@@ -85,7 +85,7 @@ def test_blob_csi_keeps_its_instances_and_variables(
     assert "components.blobcsi.envFrom" in remarks
     if "blob-csi" in registry.by_name():
         assert own["settings"]["config_map"] == "mine"
-        assert templates.of_kind(templates.render(values), "Deployment").keys() == {"blob-csi"}
+        assert render.of_kind(render.render(values), "Deployment").keys() == {"blob-csi"}
 
 
 @pytest.mark.parametrize(

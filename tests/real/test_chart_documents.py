@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import templates
-from tests.support.cluster import suite
+from tests.support.chart import render
+from tests.support.cluster import manager_process
 from tests.support.docs import markdown
 
 RUNBOOK = markdown.read("docs/runbook.md")
 INSTALLING = markdown.read("docs/installing.md")
 ADDRESS = "https://git.example.ca/docs/runbook.md"
-EVERYTHING = templates.CHART / "ci" / "everything-values.yaml"
+EVERYTHING = render.CHART / "ci" / "everything-values.yaml"
 
 
 def alerts() -> list[dict[str, Any]]:
     values = {"prometheusRule": {"runbookUrl": ADDRESS, "renderMode": "alwaysRender"}}
-    (rule,) = templates.of_kind(templates.render(EVERYTHING, values), "PrometheusRule").values()
+    (rule,) = render.of_kind(render.render(EVERYTHING, values), "PrometheusRule").values()
     return [one for one in rule["spec"]["groups"][0]["rules"] if "alert" in one]
 
 
@@ -30,8 +30,8 @@ def values_of(name: str) -> dict[str, Any]:
 
 
 def images(values: dict[str, Any]) -> dict[str, str]:
-    deployments = templates.of_kind(templates.render(values), "Deployment")
-    return {name: templates.container(one)["image"] for name, one in deployments.items()}
+    deployments = render.of_kind(render.render(values), "Deployment")
+    return {name: render.container(one)["image"] for name, one in deployments.items()}
 
 
 def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
@@ -55,7 +55,7 @@ def test_the_runbook_has_no_entry_for_an_alert_that_is_not_there() -> None:
     [text for each in markdown.everything() for text in each.examples("yml")],
 )
 def test_an_example_of_values_is_taken_by_the_chart(text: str) -> None:
-    assert templates.of_kind(templates.render(yaml.safe_load(text)), "Deployment")
+    assert render.of_kind(render.render(yaml.safe_load(text)), "Deployment")
 
 
 @pytest.mark.parametrize("text", INSTALLING.examples("yaml"))
@@ -75,22 +75,24 @@ def test_one_controllers_tag_changes_one_deployment() -> None:
 
 
 def test_the_settings_that_run_can_be_given_to_status(tmp_path: Path) -> None:
-    manifests = templates.render(EVERYTHING)
+    manifests = render.render(EVERYTHING)
     maps = [one for one in manifests if "config.yaml" in (one.get("data") or {})]
 
     assert len(maps) > 5
     for number, one in enumerate(maps):
         file = tmp_path / f"{number}.yaml"
         file.write_text(one["data"]["config.yaml"])
-        done = suite.run("status", "--config", str(file), "--kubeconfig", "/nowhere/kubeconfig")
+        done = manager_process.run(
+            "status", "--config", str(file), "--kubeconfig", "/nowhere/kubeconfig"
+        )
         assert done.returncode == 2
         assert "cannot use /nowhere/kubeconfig" in done.stderr, done.stderr
 
 
 def test_the_settings_that_run_are_are_where_the_runbook_looks_for_them() -> None:
-    manifests = templates.render({})
+    manifests = render.render({})
     names = {one["metadata"]["name"] for one in manifests if one["kind"] == "ConfigMap"}
 
-    assert f"{templates.RELEASE}-profiles-controller-quotas" in names
-    assert templates.config(manifests, "quotas")
+    assert f"{render.RELEASE}-profiles-controller-quotas" in names
+    assert render.config(manifests, "quotas")
     assert "configmap profiles-controller-quotas" in RUNBOOK.text

@@ -11,15 +11,15 @@ import pytest
 import yaml
 
 from controllers import registry
-from tests.support.chart import programs, schemas, templates
+from tests.support.chart import json_schema, programs, render
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster import kubelet as cluster_kubelet
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite
+from tests.support.cluster.manager_process import ManagerProcess
 from tests.support.controlplane import ControlPlane, Json, StatusError
 from tests.support.crds import upstream
 
-EVERYTHING = templates.CHART / "ci" / "everything-values.yaml"
+EVERYTHING = render.CHART / "ci" / "everything-values.yaml"
 PROFILE = "chart-jane"
 # What Prometheus adds to each sample, by the Prometheus Operator's relabelings.
 TARGET_LABELS = {"namespace", "job", "pod", "service", "endpoint", "container", "instance"}
@@ -49,13 +49,13 @@ def namespace(name: str, **labels: str) -> Json:
 
 
 def secret(name: str, **values: str) -> Json:
-    metadata = {"name": name, "namespace": templates.NAMESPACE}
+    metadata = {"name": name, "namespace": render.NAMESPACE}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
 def helm(plane: ControlPlane, *words: str | Path) -> str:
-    where = ("--kubeconfig", plane.kubeconfig, "--namespace", templates.NAMESPACE)
-    done = templates.helm(*words, *where)
+    where = ("--kubeconfig", plane.kubeconfig, "--namespace", render.NAMESPACE)
+    done = render.helm(*words, *where)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,28 +65,28 @@ def notes(plane: ControlPlane) -> str:
     """Everything switched on is installed; what helm says then."""
     enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
     plane.apply(
-        namespace(templates.NAMESPACE, **enforced),
+        namespace(render.NAMESPACE, **enforced),
         secret("object-store", accesskey="unused", secretkey="unused"),
         secret("postgres", password="unused"),
     )
-    return helm(plane, "install", templates.RELEASE, "{chart}", "--values", EVERYTHING)
+    return helm(plane, "install", render.RELEASE, "{chart}", "--values", EVERYTHING)
 
 
 @pytest.fixture(scope="module")
 def manifests(plane: ControlPlane, notes: str) -> list[Json]:
     """What helm has applied."""
     assert notes
-    text = helm(plane, "get", "manifest", templates.RELEASE)
+    text = helm(plane, "get", "manifest", render.RELEASE)
     return [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
 
 
 @pytest.fixture(scope="module")
 def deployments(plane: ControlPlane, manifests: list[Json]) -> Mapping[str, Json]:
     """The controllers' Deployments as the API server has them, by component."""
-    found = templates.of_kind(manifests, "Deployment")
+    found = render.of_kind(manifests, "Deployment")
     found.pop("driver")
     return {
-        name: plane.get("Deployment", one["metadata"]["name"], templates.NAMESPACE, "apps/v1")
+        name: plane.get("Deployment", one["metadata"]["name"], render.NAMESPACE, "apps/v1")
         for name, one in found.items()
     }
 
@@ -96,7 +96,7 @@ def running(
     plane: ControlPlane,
     deployments: Mapping[str, Json],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Mapping[str, Suite]]:
+) -> Iterator[Mapping[str, ManagerProcess]]:
     """Every controller as its Deployment says."""
     with cluster_kubelet.Kubelet(plane, tmp_path_factory.mktemp("chart-pods")) as kubelet:
         yield {name: kubelet.start(one) for name, one in deployments.items()}
@@ -112,12 +112,12 @@ def test_helm_tells_what_to_look_at(notes: str, deployments: Mapping[str, Json])
 def test_every_pod_passes_the_restricted_standard(
     plane: ControlPlane, manifests: list[Json]
 ) -> None:
-    path = f"/api/v1/namespaces/{templates.NAMESPACE}/pods?dryRun=All"
+    path = f"/api/v1/namespaces/{render.NAMESPACE}/pods?dryRun=All"
     for one in manifests:
         if one["kind"] == "Deployment":
             assert plane.request("POST", path, pod_of(one))
 
-    loose = pod_of(templates.of_kind(manifests, "Deployment")["quotas"])
+    loose = pod_of(render.of_kind(manifests, "Deployment")["quotas"])
     del loose["spec"]["containers"][0]["securityContext"]
     with pytest.raises(StatusError, match="violates PodSecurity"):
         plane.request("POST", path, loose)
@@ -130,17 +130,17 @@ def pod_of(deployment: Json) -> Json:
 
 
 def test_every_controller_starts_as_its_deployment_says_and_works(
-    plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, Suite]
+    plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, ManagerProcess]
 ) -> None:
     every = registry.controllers()
     variants = {f"{one.name}-{each}" for one in every for each in one.variants.names}
     assert variants | {one.name for one in every if not one.variants.names} == set(running)
 
     kubeflow.create_tenant(plane, PROFILE)
-    for name, suite in running.items():
-        probe = templates.container(deployments[name])["readinessProbe"]["httpGet"]["path"]
-        waiting.until(lambda: suite.answers(probe) == 200, f"{name} is ready")  # noqa: B023
-        waiting.until(lambda: suite.total("leader_election_master_status") == 1, f"{name} leads")  # noqa: B023
+    for name, manager in running.items():
+        probe = render.container(deployments[name])["readinessProbe"]["httpGet"]["path"]
+        waiting.until(lambda: manager.answers(probe) == 200, f"{name} is ready")  # noqa: B023
+        waiting.until(lambda: manager.total("leader_election_master_status") == 1, f"{name} leads")  # noqa: B023
     for condition in ("QuotasReady", "LimitrangesReady", "NotebookReady", "PipelinesReady"):
         waiting.until(lambda: observe.status(plane, PROFILE, condition) == "True", condition)  # noqa: B023
     quota = plane.get("ResourceQuota", "quotas", PROFILE)
@@ -148,12 +148,12 @@ def test_every_controller_starts_as_its_deployment_says_and_works(
 
 
 def test_no_controller_asks_for_what_its_role_does_not_grant(
-    plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, Suite]
+    plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, ManagerProcess]
 ) -> None:
-    for name, suite in running.items():
-        suite.wait_ready()
+    for name, manager in running.items():
+        manager.wait_ready()
         account = deployments[name]["spec"]["template"]["spec"]["serviceAccountName"]
-        audit = Audit(plane, f"system:serviceaccount:{templates.NAMESPACE}:{account}")
+        audit = Audit(plane, f"system:serviceaccount:{render.NAMESPACE}:{account}")
         audit._start = 0
         asked = list(audit.events())
         assert asked, account
@@ -167,11 +167,11 @@ def test_one_process_for_all_starts_as_its_deployment_says(
     assert notes
     values = tmp_path / "values.json"
     values.write_text(json.dumps({"defaults": {"extraArgs": ["--dry-run"]}}))
-    example = templates.CHART / "ci" / "one-process-values.yaml"
+    example = render.CHART / "ci" / "one-process-values.yaml"
     helm(plane, "install", "one", "{chart}", "--values", example, "--values", values)
     name = "one-profiles-controller-all"
-    deployment = plane.get("Deployment", name, templates.NAMESPACE, "apps/v1")
-    audit = Audit(plane, f"system:serviceaccount:{templates.NAMESPACE}:{name}")
+    deployment = plane.get("Deployment", name, render.NAMESPACE, "apps/v1")
+    audit = Audit(plane, f"system:serviceaccount:{render.NAMESPACE}:{name}")
 
     with cluster_kubelet.Kubelet(plane, tmp_path / "pods") as kubelet:
         kubelet.start(deployment).wait_ready()
@@ -181,22 +181,22 @@ def test_one_process_for_all_starts_as_its_deployment_says(
 def test_an_upgrade_with_the_same_values_changes_nothing(
     plane: ControlPlane, deployments: Mapping[str, Json]
 ) -> None:
-    helm(plane, "upgrade", templates.RELEASE, "{chart}", "--values", EVERYTHING)
+    helm(plane, "upgrade", render.RELEASE, "{chart}", "--values", EVERYTHING)
 
     for one in deployments.values():
         metadata = one["metadata"]
-        now = plane.get("Deployment", metadata["name"], templates.NAMESPACE, "apps/v1")
+        now = plane.get("Deployment", metadata["name"], render.NAMESPACE, "apps/v1")
         assert metadata["resourceVersion"] == now["metadata"]["resourceVersion"]
 
 
-@pytest.mark.parametrize("example", templates.EXAMPLES, ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("example", render.EXAMPLES, ids=lambda path: str(path.stem))
 def test_the_api_server_would_take_every_example_to_the_letter(
     plane: ControlPlane, example: Path
 ) -> None:
     """A field that it does not know, or a wrong value, is refused."""
-    plane.apply(namespace(templates.NAMESPACE))
-    for one in templates.render(example):
-        where = {"namespace": templates.NAMESPACE}  # helm's, where a manifest names none
+    plane.apply(namespace(render.NAMESPACE))
+    for one in render.render(example):
+        where = {"namespace": render.NAMESPACE}  # helm's, where a manifest names none
         metadata = {**where, **one["metadata"], "name": f"dry-{one['metadata']['name']}"}
         body = {**one, "metadata": metadata}
         path = f"{plane.client.collection(body)}?dryRun=All&fieldValidation=Strict"
@@ -205,7 +205,7 @@ def test_the_api_server_would_take_every_example_to_the_letter(
 
 @pytest.fixture(scope="module")
 def schema_location(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return schemas.write(plane, tmp_path_factory.mktemp("schemas"))
+    return json_schema.write(plane, tmp_path_factory.mktemp("schemas"))
 
 
 def conform(location: str, text: str) -> subprocess.CompletedProcess[str]:
@@ -215,7 +215,7 @@ def conform(location: str, text: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
-    text = "---\n".join(templates.template(example).stdout for example in templates.EXAMPLES)
+    text = "---\n".join(render.template(example).stdout for example in render.EXAMPLES)
     done = conform(schema_location, text)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -223,7 +223,7 @@ def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
 
 
 def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
-    (deployment, *_) = (one for one in templates.render({}) if one["kind"] == "Deployment")
+    (deployment, *_) = (one for one in render.render({}) if one["kind"] == "Deployment")
     wrong: list[Json] = [{"replicas": "many"}, {"replica": 1}]
     bodies = ({**deployment, "spec": {**deployment["spec"], **one}} for one in wrong)
     done = conform(schema_location, "\n---\n".join(map(json.dumps, bodies)))
@@ -235,11 +235,11 @@ def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
 # PromQL, against what these processes export
 
 
-def exported(running: Mapping[str, Suite]) -> dict[str, set[str]]:
+def exported(running: Mapping[str, ManagerProcess]) -> dict[str, set[str]]:
     """Every sample's name, and the labels that it is seen with."""
     found: dict[str, set[str]] = {}
-    for suite in running.values():
-        for family in suite.wait_ready().families().values():
+    for manager in running.values():
+        for family in manager.wait_ready().families().values():
             name = f"{family.name}_total" if family.type == "counter" else family.name
             found.setdefault(name, set())
             for sample in family.samples:
@@ -282,7 +282,7 @@ def read(texts: list[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("what", ["alerts", "dashboard"])
 def test_every_metric_and_label_that_is_asked_for_is_exported(
-    what: str, manifests: list[Json], running: Mapping[str, Suite]
+    what: str, manifests: list[Json], running: Mapping[str, ManagerProcess]
 ) -> None:
     known = exported(running) | {"up": set()}
     texts = expressions(manifests)[what]

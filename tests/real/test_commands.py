@@ -5,18 +5,17 @@ import json
 import pytest
 
 from tests.support.cli.run import cells
-from tests.support.cluster import kubeflow, observe, service_account, waiting
-from tests.support.cluster import suite as running
+from tests.support.cluster import kubeflow, manager_process, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suites
+from tests.support.cluster.manager_process import Launcher
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(suites: Suites) -> str:
-    return str(suites.identity("commands"))
+def kubeconfig(launcher: Launcher) -> str:
+    return str(launcher.identity("commands"))
 
 
 @pytest.fixture
@@ -37,14 +36,14 @@ def test_once_reconciles_every_profile_and_exits_0(
     kubeflow.create_tenants(control_plane, ["once"])
 
     once = ("all", "--once", "--kubeconfig", kubeconfig, "--output", "json")
-    first = running.run(*once, PIPELINES_PROVIDER="none", BLOB_CSI_INSTANCES="[]")
-    again = running.run("quotas", "--once", "--kubeconfig", kubeconfig)
+    first = manager_process.run(*once, PIPELINES_PROVIDER="none", BLOB_CSI_INSTANCES="[]")
+    again = manager_process.run("quotas", "--once", "--kubeconfig", kubeconfig)
 
     assert first.returncode == again.returncode == 0, first.stderr
     assert results(first.stdout)["once", "quotas"] == "changed"
     assert results(first.stdout)["once", "limitranges"] == "changed"
     assert ["once", "quotas", "unchanged"] in [row[:3] for row in cells(again.stdout)]
-    assert observe.is_in_shape(control_plane, "once")
+    assert observe.is_ready_profile(control_plane, "once")
 
 
 def test_once_exits_3_when_a_profile_failed(control_plane: ControlPlane, kubeconfig: str) -> None:
@@ -54,14 +53,14 @@ def test_once_exits_3_when_a_profile_failed(control_plane: ControlPlane, kubecon
     kubeflow.create_profile(control_plane, "once-foreign")
     kubeflow.create_tenants(control_plane, ["once-fine"])
 
-    done = running.run("all", "--once", "--kubeconfig", kubeconfig)
+    done = manager_process.run("all", "--once", "--kubeconfig", kubeconfig)
 
     kubeflow.delete_profile(control_plane, "once-foreign")
     assert done.returncode == 3, done.stderr
     (row,) = (row for row in cells(done.stdout) if row[:2] == ["once-foreign", "quotas"])
     assert row[2] == "refused"
     assert row[-1].startswith("namespace once-foreign is not controlled")
-    assert observe.is_in_shape(control_plane, "once-fine")
+    assert observe.is_ready_profile(control_plane, "once-fine")
 
 
 def test_once_with_dry_run_writes_nothing_and_prints_what_it_would_change(
@@ -69,7 +68,7 @@ def test_once_with_dry_run_writes_nothing_and_prints_what_it_would_change(
 ) -> None:
     kubeflow.create_tenants(control_plane, ["dry"])
 
-    done = running.run("all", "--once", "--dry-run", "--kubeconfig", kubeconfig)
+    done = manager_process.run("all", "--once", "--dry-run", "--kubeconfig", kubeconfig)
 
     assert done.returncode == 0, done.stderr
     assert ["dry", "quotas", "changed", "1 create"] in [row[:4] for row in cells(done.stdout)]
@@ -79,18 +78,20 @@ def test_once_with_dry_run_writes_nothing_and_prints_what_it_would_change(
     assert observe.conditions(control_plane, "dry") == {}
 
 
-def test_a_dry_run_without_once_writes_nothing(control_plane: ControlPlane, suites: Suites) -> None:
+def test_a_dry_run_without_once_writes_nothing(
+    control_plane: ControlPlane, launcher: Launcher
+) -> None:
     kubeflow.create_tenants(control_plane, ["drier"])
-    path = suites.identity("drier")
+    path = launcher.identity("drier")
     audit = Audit(control_plane, service_account.user("drier"))
 
-    suite = suites.start("all", "--dry-run", "--resync", "0.01", kubeconfig=path).wait_ready()
+    manager = launcher.start("all", "--dry-run", "--resync", "0.01", kubeconfig=path).wait_ready()
     waiting.until(
-        lambda: len(suite.lines(profile="drier", message="would reconcile")) >= 4,
+        lambda: len(manager.lines(profile="drier", message="would reconcile")) >= 4,
         "the controller reconciled the profile more than once",
     )
 
-    assert suite.stop() == 0
+    assert manager.stop() == 0
     assert audit.writes() == []
     assert observe.find(control_plane, observe.quota_path("drier")) is None
 
@@ -101,12 +102,12 @@ def test_the_exit_code_of_diff_states_whether_anything_would_change(
     kubeflow.create_tenants(control_plane, ["different"])
 
     def diff(*profiles: str) -> tuple[int, str, str]:
-        done = running.run("diff", "quotas", *profiles, "--kubeconfig", kubeconfig)
+        done = manager_process.run("diff", "quotas", *profiles, "--kubeconfig", kubeconfig)
         return done.returncode, done.stdout, done.stderr
 
     missing = diff("different")
     written = audit.writes()
-    running.run("quotas", "--once", "--kubeconfig", kubeconfig)
+    manager_process.run("quotas", "--once", "--kubeconfig", kubeconfig)
     same = diff("different")
     observe.patch(control_plane, observe.quota_path("different"), {"spec": {"hard": {"pods": "1"}}})
     edited = diff("different")
@@ -126,7 +127,7 @@ def test_the_exit_code_of_diff_states_whether_anything_would_change(
 
 def test_an_invalid_kubeconfig_is_named_without_a_traceback() -> None:
     for arguments in (("quotas",), ("diff", "quotas"), ("all", "--once")):
-        done = running.run(*arguments, "--kubeconfig", "/nowhere/kubeconfig")
+        done = manager_process.run(*arguments, "--kubeconfig", "/nowhere/kubeconfig")
 
         assert done.returncode == 2
         assert "/nowhere/kubeconfig" in done.stderr
@@ -144,8 +145,8 @@ def test_a_command_without_a_permission_names_the_permission(
     }
     path = str(service_account.bind(control_plane, "powerless", powerless))
 
-    once = running.run("quotas", "--once", "--kubeconfig", path)
-    diff = running.run("diff", "quotas", "--kubeconfig", path)
+    once = manager_process.run("quotas", "--once", "--kubeconfig", path)
+    diff = manager_process.run("diff", "quotas", "--kubeconfig", path)
 
     assert (once.returncode, diff.returncode) == (1, 2)
     for done in (once, diff):

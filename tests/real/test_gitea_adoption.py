@@ -10,7 +10,7 @@ from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 from tests.support.gitea import process
 from tests.support.gitea.process import (
@@ -32,11 +32,11 @@ PASSWORD = "set by the older suite"
 
 
 @pytest.fixture(scope="module")
-def suite(
-    suites: Suites, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Suite]:
+def manager(
+    launcher: Launcher, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManagerProcess]:
     folder = tmp_path_factory.mktemp("gitea-takeover")
-    with process.running(suites, own_postgres, folder, opt_out="detach") as started:
+    with process.running(launcher, own_postgres, folder, opt_out="detach") as started:
         yield started
 
 
@@ -216,13 +216,13 @@ def test_opting_out_with_detach_retains_deployed_objects_and_opting_in_again_use
 def test_another_classification_on_the_same_server_changes_nothing(
     control_plane: ControlPlane,
     own_postgres: Postgres,
-    suites: Suites,
+    launcher: Launcher,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     name = process.opt_in(control_plane, "older-secretive")
     before, found = present(control_plane, name), stored_credentials(control_plane, name)
     folder = tmp_path_factory.mktemp("gitea-protected")
-    with process.running(suites, own_postgres, folder, classification="protected-b"):
+    with process.running(launcher, own_postgres, folder, classification="protected-b"):
         waiting.until(
             lambda: (
                 "each classification needs a Postgres server of its own"

@@ -7,7 +7,7 @@ import pytest
 from controllers.gitea import names
 from tests.support.cluster import access, kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
 from tests.support.gitea import process
 from tests.support.gitea.process import LABEL, opens, opt_in, paths, stored_credentials, versions
@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")
 
 
 @pytest.fixture(scope="module")
-def suite(
-    suites: Suites, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Suite]:
+def manager(
+    launcher: Launcher, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManagerProcess]:
     folder = tmp_path_factory.mktemp("gitea")
-    with process.running(suites, own_postgres, folder, opt_out="stop") as started:
+    with process.running(launcher, own_postgres, folder, opt_out="stop") as started:
         yield started
 
 
@@ -39,7 +39,7 @@ def test_a_profile_that_opts_in_gets_its_objects_and_its_own_database(
 def test_the_process_can_access_no_other_secret(control_plane: ControlPlane, verb: str) -> None:
     who = access.Person(service_account.user("gitea"))
     ours, theirs = (
-        access.Ability(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
+        access.Permission(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
         for name in (names.secret("unclassified"), "mlpipeline-minio-artifact")
     )
     assert (True, False) == (ours(), theirs())
@@ -115,7 +115,7 @@ def test_the_application_is_deleted_with_its_profile(control_plane: ControlPlane
 
 
 def test_the_steady_state_opens_no_connection_and_writes_nothing(
-    control_plane: ControlPlane, own_postgres: Postgres, suite: Suite
+    control_plane: ControlPlane, own_postgres: Postgres, manager: ManagerProcess
 ) -> None:
     name = opt_in(control_plane, "gitea-steady")
     waiting.until(lambda: own_postgres.proxy.open == 0, "all connections are closed", seconds=30)
@@ -123,11 +123,11 @@ def test_the_steady_state_opens_no_connection_and_writes_nothing(
         Audit(control_plane, service_account.user("gitea")),
         own_postgres.proxy.connections,
     )
-    reconciles = suite.total("controller_runtime_reconcile_total")
+    reconciles = manager.total("controller_runtime_reconcile_total")
     found = versions(control_plane, name)
 
     waiting.until(
-        lambda: suite.total("controller_runtime_reconcile_total") > reconciles + 20,
+        lambda: manager.total("controller_runtime_reconcile_total") > reconciles + 20,
         "further reconciles",
     )
     assert before == own_postgres.proxy.connections

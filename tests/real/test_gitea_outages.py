@@ -6,7 +6,7 @@ import pytest
 
 from controllers.runtime.external.errors import Scope
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
 from tests.support.gitea import process
 from tests.support.gitea.process import CONDITION, LABEL, opens, opt_in, paths, present, wait_for
@@ -31,25 +31,25 @@ RUNTIME_OUTAGES = (
 
 
 @pytest.fixture(scope="module")
-def suite(
-    suites: Suites, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Suite]:
+def manager(
+    launcher: Launcher, own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManagerProcess]:
     bounds = {"psql_connect_timeout": 2, "psql_statement_timeout": 5}
     folder = tmp_path_factory.mktemp("gitea-outages")
-    with process.running(suites, own_postgres, folder, **bounds) as started:
+    with process.running(launcher, own_postgres, folder, **bounds) as started:
         yield started
 
 
 @pytest.mark.parametrize("name", RUNTIME_OUTAGES)
 def test_an_outage_is_reported_and_other_work_continues(
-    control_plane: ControlPlane, own_postgres: Postgres, suite: Suite, name: str
+    control_plane: ControlPlane, own_postgres: Postgres, manager: ManagerProcess, name: str
 ) -> None:
     outage, slug = OUTAGES[name], name.replace("_", "-")
     neighbour, newcomer = opt_in(control_plane, f"ready-{slug}"), f"late-{slug}"
     with outage.cause(own_postgres):
         kubeflow.create_tenants(control_plane, [newcomer], labels={LABEL: "true"})
         waiting.until(
-            lambda: bool(suite.lines(profile=newcomer, reason=outage.reason)),
+            lambda: bool(manager.lines(profile=newcomer, reason=outage.reason)),
             f"{outage.reason} is logged",
             seconds=60,
         )
@@ -59,11 +59,11 @@ def test_an_outage_is_reported_and_other_work_continues(
         wait_for(control_plane, newcomer, "False")
         address = f"localhost:{own_postgres.port}"
         assert address in observe.message(control_plane, newcomer, CONDITION)
-        assert suite.is_ready()
+        assert manager.is_ready()
         if outage.scope is Scope.SYSTEM:
             check = f"external/gitea-unclassified/postgres ok: Postgres {address}"
-            waiting.until(lambda: check in readyz(suite), "the probe reports it")
-            waiting.until(lambda: up(suite) == 0, "the metric reports it")
+            waiting.until(lambda: check in readyz(manager), "the probe reports it")
+            waiting.until(lambda: up(manager) == 0, "the metric reports it")
 
         observe.delete(control_plane, paths(neighbour)[2])
         waiting.until(
@@ -73,12 +73,12 @@ def test_an_outage_is_reported_and_other_work_continues(
 
     wait_for(control_plane, newcomer, seconds=90)
     assert opens(own_postgres, process.stored_credentials(control_plane, newcomer), newcomer)
-    waiting.until(lambda: up(suite) == 1, "the metric reports it")
-    assert "Postgres" not in readyz(suite)
+    waiting.until(lambda: up(manager) == 1, "the metric reports it")
+    assert "Postgres" not in readyz(manager)
 
 
 def test_opting_out_with_keep_retains_all_and_opting_in_again_uses_the_same_password(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     name = opt_in(control_plane, "opted-out-keep")
     before, found = present(control_plane, name), process.stored_credentials(control_plane, name)
@@ -88,16 +88,16 @@ def test_opting_out_with_keep_retains_all_and_opting_in_again_uses_the_same_pass
         lambda: bool(observe.events(control_plane, name, reason="OptedOut")), "it is logged"
     )
     assert before == present(control_plane, name)
-    assert suite.is_ready()
+    assert manager.is_ready()
 
     observe.patch_labels(control_plane, name, {LABEL: "true"})
     waiting.until(lambda: before == present(control_plane, name), "the objects are unchanged")
     assert found == process.stored_credentials(control_plane, name)
 
 
-def readyz(suite: Suite) -> str:
-    return suite.get("/readyz?verbose")[1]
+def readyz(manager: ManagerProcess) -> str:
+    return manager.get("/readyz?verbose")[1]
 
 
-def up(suite: Suite) -> float:
-    return suite.total("profiles_controller_external_system_up")
+def up(manager: ManagerProcess) -> float:
+    return manager.total("profiles_controller_external_system_up")

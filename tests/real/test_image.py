@@ -8,7 +8,7 @@ import pytest
 
 from profiles_controller import DISTRIBUTION, version
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suites, environment
+from tests.support.cluster.manager_process import Launcher, environment
 from tests.support.controlplane import ControlPlane
 from tests.support.docs import markdown
 from tests.support.image import dockerfile
@@ -54,15 +54,15 @@ def test_the_entry_point_answers(venv: Path) -> None:
 
 
 def test_a_controller_of_it_keeps_a_tenant_in_shape(
-    venv: Path, control_plane: ControlPlane, suites: Suites
+    venv: Path, control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     kubeflow.create_tenants(control_plane, ["imaged"])
 
     program = (str(venv / "bin" / "profiles-controller"),)
-    suite = suites.start("quotas", program=program).wait_ready()
+    manager = launcher.start("quotas", program=program).wait_ready()
 
     waiting.until(
         lambda: observe.status(control_plane, "imaged", "QuotasReady") == "True", "it is ready"
     )
     assert observe.hard(control_plane, "imaged")
-    assert suite.stop() == 0
+    assert manager.stop() == 0

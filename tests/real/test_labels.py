@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from controllers import quantities
 from tests.support.cluster import observe, waiting
-from tests.support.cluster.suite import Suite
+from tests.support.cluster.manager_process import ManagerProcess
 from tests.support.controlplane import ControlPlane, Json, StatusError
 
 pytestmark = [pytest.mark.xdist_group("profiles")]
@@ -37,10 +37,10 @@ def counter() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def tenants(control_plane: ControlPlane, suite: Suite) -> Suite:
+def tenants(control_plane: ControlPlane, manager: ManagerProcess) -> ManagerProcess:
     for name in (WRONG, RIGHT):
         observe.tenant(control_plane, name)
-    return suite
+    return manager
 
 
 def allows(plane: ControlPlane, profile: str, pods: str) -> bool:
@@ -68,7 +68,7 @@ def accepted(plane: ControlPlane, key: str, value: str) -> str | None:
 @given(label=st.sampled_from(sorted(LABELS)), value=values)
 def test_no_label_value_stops_another_key_another_profile_or_the_process(
     control_plane: ControlPlane,
-    tenants: Suite,
+    tenants: ManagerProcess,
     counter: Iterator[int],
     label: str,
     value: str,
@@ -100,7 +100,7 @@ def test_no_label_value_stops_another_key_another_profile_or_the_process(
 @given(name=st.sampled_from(["default.cpu", "default.memory", "defaultrequest.cpu"]), value=values)
 def test_no_label_value_stops_the_limit_range_of_another_profile(
     control_plane: ControlPlane,
-    tenants: Suite,
+    tenants: ManagerProcess,
     counter: Iterator[int],
     name: str,
     value: str,

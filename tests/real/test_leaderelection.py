@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.builders import registered
 from tests.support.cluster import kubeflow, observe, service_account, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
-from tests.support.network.tcp_proxy import Cable
+from tests.support.network.tcp_proxy import TCPProxy
 
 pytestmark = pytest.mark.xdist_group("elections")
 
@@ -24,21 +24,21 @@ HANDOVER_SECONDS = 2.0  # for the last renewal and the requests on a busy machin
 
 
 @pytest.fixture
-def cable(control_plane: ControlPlane) -> Iterator[Cable]:
-    with Cable(control_plane) as made:
+def cable(control_plane: ControlPlane) -> Iterator[TCPProxy]:
+    with TCPProxy(control_plane) as made:
         yield made
 
 
 def candidate(
-    suites: Suites,
+    launcher: Launcher,
     name: str,
     *,
     duration: int,
     kubeconfig: Path | None = None,
     deadline: float = 2.0,
-) -> Suite:
+) -> ManagerProcess:
     """Starts a process with a Lease duration of so many seconds."""
-    return suites.start(
+    return launcher.start(
         "quotas", "--leader-elect", "--leader-elect-namespace", service_account.NAMESPACE,
         "--leader-elect-identity", name, "--lease-duration", f"{duration}",
         "--renew-deadline", f"{deadline}", "--retry-period", f"{RETRY_SECONDS}",
@@ -56,14 +56,14 @@ def moment(plane: ControlPlane, field: str) -> datetime:
     return datetime.fromisoformat(plane.request("GET", LEASE)["spec"][field])
 
 
-def leads(suite: Suite) -> bool:
-    return suite.total("leader_election_master_status", name="profiles-controller-quotas") == 1
+def leads(manager: ManagerProcess) -> bool:
+    return manager.total("leader_election_master_status", name="profiles-controller-quotas") == 1
 
 
-def wait_leading(suite: Suite, seconds: float = 30.0) -> float:
+def wait_leading(manager: ManagerProcess, seconds: float = 30.0) -> float:
     """Returns how many seconds it took."""
     began = time.monotonic()
-    waiting.until(lambda: leads(suite), "it leads", seconds=seconds)
+    waiting.until(lambda: leads(manager), "it leads", seconds=seconds)
     return time.monotonic() - began
 
 
@@ -87,11 +87,11 @@ def _no_lease(request: pytest.FixtureRequest) -> None:
 
 
 def test_one_of_two_processes_leads_and_the_other_is_ready(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
-    first = candidate(suites, "first", duration=15).wait_ready()
+    first = candidate(launcher, "first", duration=15).wait_ready()
     wait_leading(first)
-    second = candidate(suites, "second", duration=15).wait_ready()
+    second = candidate(launcher, "second", duration=15).wait_ready()
 
     works(control_plane, "led")
 
@@ -105,11 +105,11 @@ def test_one_of_two_processes_leads_and_the_other_is_ready(
 
 
 def test_a_leader_that_is_stopped_releases_its_lease(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
-    first = candidate(suites, "ending", duration=60).wait_ready()
+    first = candidate(launcher, "ending", duration=60).wait_ready()
     wait_leading(first)
-    second = candidate(suites, "waiting", duration=60).wait_ready()
+    second = candidate(launcher, "waiting", duration=60).wait_ready()
 
     code = first.stop()
     seconds = wait_leading(second, seconds=30)
@@ -123,16 +123,16 @@ def test_a_leader_that_is_stopped_releases_its_lease(
 
 
 def test_a_killed_leader_is_replaced_within_the_lease_duration(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     """Measured by the Lease: from the last renewal to the next acquisition.
 
     The successor counts from when it saw the last renewal, and checks once per retry period.
     """
     duration = 4
-    first = candidate(suites, "killed", duration=duration).wait_ready()
+    first = candidate(launcher, "killed", duration=duration).wait_ready()
     wait_leading(first)
-    second = candidate(suites, "successor", duration=duration).wait_ready()
+    second = candidate(launcher, "successor", duration=duration).wait_ready()
     waiting.until(lambda: second.lines(message="waiting for the lease"), "it stands by")
 
     first.kill()
@@ -148,12 +148,12 @@ def test_a_killed_leader_is_replaced_within_the_lease_duration(
 
 
 def test_a_disconnected_leader_ends_before_another_leads(
-    control_plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
+    control_plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(suites.identity("quotas", "quotas"), tmp_path)
-    first = candidate(suites, "cut-off", duration=12, kubeconfig=kubeconfig).wait_ready()
+    kubeconfig = cable.kubeconfig(launcher.identity("quotas", "quotas"), tmp_path)
+    first = candidate(launcher, "cut-off", duration=12, kubeconfig=kubeconfig).wait_ready()
     wait_leading(first)
-    second = candidate(suites, "next", duration=12).wait_ready()
+    second = candidate(launcher, "next", duration=12).wait_ready()
 
     cable.cut()
     code = first.wait()
@@ -168,13 +168,13 @@ def test_a_disconnected_leader_ends_before_another_leads(
 
 
 def test_a_leader_survives_a_restart_of_the_api_server(
-    fresh_suites: Callable[..., Suites],
+    fresh_launcher: Callable[..., Launcher],
 ) -> None:
-    suites = fresh_suites()
-    plane = suites.plane
-    first = candidate(suites, "steady", duration=60, deadline=50).wait_ready()
+    launcher = fresh_launcher()
+    plane = launcher.plane
+    first = candidate(launcher, "steady", duration=60, deadline=50).wait_ready()
     wait_leading(first)
-    second = candidate(suites, "spare", duration=60, deadline=50).wait_ready()
+    second = candidate(launcher, "spare", duration=60, deadline=50).wait_ready()
 
     plane.kill_apiserver()
     plane.start_apiserver()
@@ -191,32 +191,32 @@ def test_a_leader_survives_a_restart_of_the_api_server(
 
 
 def test_one_of_two_processes_leads_all_of_several_controllers(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     flags = ("--leader-elect", "--leader-elect-namespace", service_account.NAMESPACE)
-    both = [suites.start("all", *flags) for _ in range(2)]
-    for suite in both:
-        suite.wait_ready()
+    both = [launcher.start("all", *flags) for _ in range(2)]
+    for manager in both:
+        manager.wait_ready()
 
-    def leases(suite: Suite) -> float:
-        return suite.total("leader_election_master_status")
+    def leases(manager: ManagerProcess) -> float:
+        return manager.total("leader_election_master_status")
 
     every = len(registered.TOGETHER)
-    waiting.until(lambda: sum(leases(suite) for suite in both) == every, "every Lease is held")
+    waiting.until(lambda: sum(leases(manager) for manager in both) == every, "every Lease is held")
 
     kubeflow.create_tenants(control_plane, ["led-together"])
-    observe.wait_in_shape(control_plane, "led-together")
-    assert sorted(leases(suite) for suite in both) == [0, every]
-    assert [suite.stop() for suite in both] == [0, 0]
+    observe.wait_ready(control_plane, "led-together")
+    assert sorted(leases(manager) for manager in both) == [0, every]
+    assert [manager.stop() for manager in both] == [0, 0]
 
 
 def test_each_profile_belongs_to_exactly_one_of_two_shards(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     names = {f"sharded-{number:02}" for number in range(30)}
     kubeflow.create_tenants(control_plane, sorted(names))
 
-    shards = [suites.start("quotas", "--shard", f"{index}/2").wait_ready() for index in (0, 1)]
+    shards = [launcher.start("quotas", "--shard", f"{index}/2").wait_ready() for index in (0, 1)]
 
     for name in names:
         waiting.until(

@@ -11,7 +11,7 @@ from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.runtime.objects.kinds import KINDS, Mode
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 from tests.support.objectstore import namespaces
 
@@ -48,27 +48,27 @@ def container(plane: ControlPlane) -> Json:
     return found
 
 
-def writes(suite: Suite) -> float:
+def writes(manager: ManagerProcess) -> float:
     """How many requests of the process have changed something, or tried to."""
     verbs = ("POST", "PUT", "PATCH", "DELETE")
-    return sum(suite.requests(method=verb) for verb in verbs)
+    return sum(manager.requests(method=verb) for verb in verbs)
 
 
 @pytest.fixture
-def run(suites: Suites) -> Callable[..., contextlib.AbstractContextManager[Suite]]:
+def run(launcher: Launcher) -> Callable[..., contextlib.AbstractContextManager[ManagerProcess]]:
     @contextlib.contextmanager
     def begin(**changes: Any) -> Any:
         wanted = {**WANTED, **changes}
         made = PipelinesSettings.model_validate(wanted)
-        kubeconfig = suites.identity("pipelines-sidecar", "pipelines", pipelines=made)
+        kubeconfig = launcher.identity("pipelines-sidecar", "pipelines", pipelines=made)
         variables = {f"PIPELINES_{name.upper()}": str(value) for name, value in wanted.items()}
-        suite = suites.start(
+        manager = launcher.start(
             "pipelines", "--resync", "0.01", kubeconfig=kubeconfig, variables=variables
         ).wait_ready()
-        plane = suites.plane
+        plane = launcher.plane
         waiting.until(lambda: namespaces.is_ready(plane, TENANT), "it is ready")
-        yield suite
-        assert suite.stop() == 0
+        yield manager
+        assert manager.stop() == 0
 
     return begin
 
@@ -90,17 +90,18 @@ def add_by_hand(plane: ControlPlane) -> None:
 
 
 def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
-    control_plane: ControlPlane, run: Callable[..., contextlib.AbstractContextManager[Suite]]
+    control_plane: ControlPlane,
+    run: Callable[..., contextlib.AbstractContextManager[ManagerProcess]],
 ) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, TENANT)
-    with run() as suite:
+    with run() as manager:
         add_by_hand(plane)
-        observe.wait_for_looks(suite, 4)
-        before, written = versions(plane), writes(suite)
-        observe.wait_for_looks(suite, 12)
+        observe.wait_for_reconciles(manager, 4)
+        before, written = versions(plane), writes(manager)
+        observe.wait_for_reconciles(manager, 12)
         assert versions(plane) == before
-        assert writes(suite) == written
+        assert writes(manager) == written
         (_, own) = plane.request("GET", path(DEPLOYMENT))["spec"]["template"]["spec"]["containers"]
         assert own["env"][0]["name"] == "HTTP_PROXY"
         assert plane.request("GET", path(ACCOUNT))["imagePullSecrets"]
@@ -118,7 +119,8 @@ def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
 
 
 def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
-    control_plane: ControlPlane, run: Callable[..., contextlib.AbstractContextManager[Suite]]
+    control_plane: ControlPlane,
+    run: Callable[..., contextlib.AbstractContextManager[ManagerProcess]],
 ) -> None:
     plane = control_plane
     if observe.find(plane, f"{kubeflow.PROFILES}/{TENANT}") is None:
@@ -128,20 +130,20 @@ def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
         found = plane.request("GET", path(DEPLOYMENT))["spec"]["template"]["metadata"]
         return dict(found.get("annotations") or {})
 
-    with run(disable_istio_sidecar=True) as suite:
+    with run(disable_istio_sidecar=True) as manager:
         waiting.until(
             lambda: annotations().get("sidecar.istio.io/inject") == "false", "it is stated"
         )
         theirs = {"metadata": {"annotations": {"restarted": "by hand"}}}
         observe.patch(plane, path(DEPLOYMENT), {"spec": {"template": theirs}})
-        observe.wait_for_looks(suite, 4)
-    with run(disable_istio_sidecar=False) as suite:
+        observe.wait_for_reconciles(manager, 4)
+    with run(disable_istio_sidecar=False) as manager:
         waiting.until(lambda: "sidecar.istio.io/inject" not in annotations(), "it is gone")
         assert annotations()["restarted"] == "by hand"
-        observe.wait_for_looks(suite, 4)
-        before, written = versions(plane), writes(suite)
-        observe.wait_for_looks(suite, 8)
-        assert (versions(plane), writes(suite)) == (before, written)
+        observe.wait_for_reconciles(manager, 4)
+        before, written = versions(plane), writes(manager)
+        observe.wait_for_reconciles(manager, 8)
+        assert (versions(plane), writes(manager)) == (before, written)
 
 
 DEFINITIONS = {

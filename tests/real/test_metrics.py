@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.builders import registered
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite
+from tests.support.cluster.manager_process import ManagerProcess
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("probes")
@@ -35,11 +35,11 @@ FAMILIES = {
 
 
 def test_the_metrics_have_the_names_types_and_labels_that_dashboards_know(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "measured")
 
-    families = suite.families()
+    families = manager.families()
 
     for name, (type_, labels) in FAMILIES.items():
         family = families[name]
@@ -53,9 +53,11 @@ def test_the_metrics_have_the_names_types_and_labels_that_dashboards_know(
     assert families["leader_election_master_status"].type == "gauge"
 
 
-def test_the_metrics_count_what_was_done(control_plane: ControlPlane, suite: Suite) -> None:
+def test_the_metrics_count_what_was_done(
+    control_plane: ControlPlane, manager: ManagerProcess
+) -> None:
     def changed(action: str) -> float:
-        return suite.total(
+        return manager.total(
             "profiles_controller_changes_total",
             controller="quotas",
             kind="ResourceQuota",
@@ -63,63 +65,63 @@ def test_the_metrics_count_what_was_done(control_plane: ControlPlane, suite: Sui
         )
 
     created, updated = changed("create"), changed("update")
-    owned = suite.total("profiles_controller_owned_objects", controller="quotas")
-    posts = suite.requests(method="POST", code="201")
+    owned = manager.total("profiles_controller_owned_objects", controller="quotas")
+    posts = manager.requests(method="POST", code="201")
 
     observe.tenant(control_plane, "counted")
     observe.patch(control_plane, observe.quota_path("counted"), {"spec": {"hard": {"pods": "1"}}})
 
     waiting.until(lambda: changed("update") == updated + 1, "the repair is counted")
     assert changed("create") == created + 1
-    assert suite.total("profiles_controller_owned_objects", controller="quotas") == owned + 1
-    assert suite.requests(method="POST", code="201") >= posts + 2
-    assert suite.total("controller_runtime_reconcile_total", result="success") >= 4
-    assert suite.total("controller_runtime_reconcile_errors_total") == 0
-    assert suite.total("workqueue_depth") == 0
+    assert manager.total("profiles_controller_owned_objects", controller="quotas") == owned + 1
+    assert manager.requests(method="POST", code="201") >= posts + 2
+    assert manager.total("controller_runtime_reconcile_total", result="success") >= 4
+    assert manager.total("controller_runtime_reconcile_errors_total") == 0
+    assert manager.total("workqueue_depth") == 0
 
 
 def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     kubeflow.create_tenants(control_plane, ["watched"], labels={"quotas.statcan.gc.ca/pods": "x"})
     kubeflow.create_tenants(control_plane, ["neighbour"])
     waiting.until(
         lambda: observe.status(control_plane, "watched", "QuotasReady") == "False", "it is refused"
     )
-    observe.wait_in_shape(control_plane, "neighbour")
+    observe.wait_ready(control_plane, "neighbour")
     for name in ("watched", "neighbour"):
-        observe.wait_told_by_all(control_plane, name)
+        observe.wait_for_all_conditions(control_plane, name)
     condition = "profiles_controller_profile_condition"
     success = "profiles_controller_last_success_timestamp_seconds"
     told = {
         (labels["controller"], labels["status"]): value
-        for labels, value in suite.series(condition, profile="watched")
+        for labels, value in manager.series(condition, profile="watched")
     }
-    successes = {labels["controller"] for labels, _ in suite.series(success, profile="watched")}
+    successes = {labels["controller"] for labels, _ in manager.series(success, profile="watched")}
 
     kubeflow.delete_profile(control_plane, "watched")
 
-    waiting.until(lambda: "watched" not in suite.page("/metrics"), "its series are gone")
+    waiting.until(lambda: "watched" not in manager.page("/metrics"), "its series are gone")
     assert {name for name, _ in told} == CONTROLLERS
     assert told["quotas", "False"] == told["limitranges", "True"] == 1.0
     assert "quotas" not in successes
     assert "limitranges" in successes
-    assert len(suite.series(condition, profile="neighbour")) == len(CONTROLLERS)
+    assert len(manager.series(condition, profile="neighbour")) == len(CONTROLLERS)
 
 
 def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "written-down")
-    observe.wait_told_by_all(control_plane, "written-down")
+    observe.wait_for_all_conditions(control_plane, "written-down")
 
     # blob-csi has no storage account here, and so nothing to make.
     writers = CONTROLLERS - {"blob-csi"}
     waiting.until(
-        lambda: len(suite.lines(profile="written-down", message="reconciled")) >= len(writers),
+        lambda: len(manager.lines(profile="written-down", message="reconciled")) >= len(writers),
         "each has written",
     )
-    lines = suite.lines(profile="written-down", message="reconciled")
+    lines = manager.lines(profile="written-down", message="reconciled")
 
     assert {line["controller"] for line in lines} == writers
     for line in lines:
@@ -133,7 +135,9 @@ def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
     ]
 
 
-def test_changes_are_events_of_the_profile(control_plane: ControlPlane, suite: Suite) -> None:
+def test_changes_are_events_of_the_profile(
+    control_plane: ControlPlane, manager: ManagerProcess
+) -> None:
     profile = observe.tenant(control_plane, "announced")
 
     found = waiting.until(
@@ -145,7 +149,7 @@ def test_changes_are_events_of_the_profile(control_plane: ControlPlane, suite: S
         "the changes are told",
     )
 
-    assert suite.is_ready()
+    assert manager.is_ready()
     assert {one["type"] for one in found} == {"Normal"}
     assert {one["involvedObject"]["uid"] for one in found} == {profile["metadata"]["uid"]}
     assert {one["source"]["component"] for one in found} <= {

@@ -5,7 +5,7 @@ import pytest
 from tests.support.builders import registered
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("namespaces")
@@ -33,7 +33,7 @@ def older_namespace(profile: Json) -> Json:
 
 
 def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     audit = Audit(control_plane, service_account.user("all"))
     observe.tenant(control_plane, "honest")
@@ -57,10 +57,12 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
     kubeflow.delete_profile(control_plane, "kube-system")
     assert touched == []
     assert observe.find(control_plane, observe.quota_path("kube-system")) is None
-    assert suite.is_ready()
+    assert manager.is_ready()
 
 
-def test_a_terminating_namespace_is_benign(control_plane: ControlPlane, suite: Suite) -> None:
+def test_a_terminating_namespace_is_benign(
+    control_plane: ControlPlane, manager: ManagerProcess
+) -> None:
     profile = observe.tenant(control_plane, "closing")
     control_plane.apply(blocker("closing"))
     observe.delete(control_plane, "/api/v1/namespaces/closing")
@@ -83,13 +85,13 @@ def test_a_terminating_namespace_is_benign(control_plane: ControlPlane, suite: S
     )
     kubeflow.create_namespace(control_plane, profile)
 
-    observe.wait_in_shape(control_plane, "closing")
-    assert suite.troubles("closing") == []
+    observe.wait_ready(control_plane, "closing")
+    assert manager.troubles("closing") == []
     assert observe.events(control_plane, "closing", type="Warning") == []
 
 
 def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
-    control_plane: ControlPlane, suite: Suite, suites: Suites
+    control_plane: ControlPlane, manager: ManagerProcess, launcher: Launcher
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "veteran")
     control_plane.apply(older_namespace(profile))
@@ -98,11 +100,11 @@ def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
         "it is refused",
     )
     refused = observe.find(control_plane, observe.quota_path("veteran"))
-    suite.stop()
+    manager.stop()
 
-    allowing = suites.start("all", "--allow-adopted-namespaces").wait_ready()
+    allowing = launcher.start("all", "--allow-adopted-namespaces").wait_ready()
 
-    observe.wait_in_shape(control_plane, "veteran")
+    observe.wait_ready(control_plane, "veteran")
     assert refused is None
     stranger = kubeflow.create_profile(control_plane, "stranger", owner="eve@example.ca")
     foreign = older_namespace(stranger)

@@ -14,7 +14,7 @@ from controllers.network.rules import Group
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json, StatusError
 
 pytestmark = pytest.mark.xdist_group("network")
@@ -82,7 +82,7 @@ def expected(
     return {one.name: one.content["spec"] for one in manifests}
 
 
-def is_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> bool:
+def is_ready_profile(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> bool:
     """Whether all that bears our labels is what should be there, and the condition says so."""
     found = policies(plane, name)
     ours = {
@@ -93,8 +93,8 @@ def is_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> bo
     return ours == specs and observe.status(plane, name, CONDITION) == "True"
 
 
-def wait_in_shape(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> None:
-    waiting.until(lambda: is_in_shape(plane, name, specs), f"{name} has its policies")
+def wait_ready(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> None:
+    waiting.until(lambda: is_ready_profile(plane, name, specs), f"{name} has its policies")
 
 
 def says(plane: ControlPlane, name: str, text: str) -> bool:
@@ -132,17 +132,17 @@ def wait_told(plane: ControlPlane, name: str) -> None:
     )
 
 
-def wait_for_resyncs(suite: Suite, plane: ControlPlane) -> None:
+def wait_for_resyncs(manager: ManagerProcess, plane: ControlPlane) -> None:
     """Until it has looked twice more at each profile, those of other tests included."""
-    observe.wait_for_looks(suite, 2 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
+    observe.wait_for_reconciles(manager, 2 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 @pytest.fixture
-def running(suites: Suites) -> Iterator[Suite]:
+def running(launcher: Launcher) -> Iterator[ManagerProcess]:
     """One process with the default settings, for one story."""
-    suite = suites.start("network", "--resync", RESYNC_MINUTES).wait_ready()
-    yield suite
-    assert suite.stop() == 0
+    manager = launcher.start("network", "--resync", RESYNC_MINUTES).wait_ready()
+    yield manager
+    assert manager.stop() == 0
 
 
 @pytest.mark.parametrize("settings", [{}, CONFIGURED], ids=["default", "configured"])
@@ -196,19 +196,19 @@ def test_a_port_is_refused_exactly_when_the_server_refuses_it(
 
 
 def test_a_tenant_gets_its_policies_and_the_steady_state_is_silent(
-    control_plane: ControlPlane, suites: Suites, running: Suite
+    control_plane: ControlPlane, launcher: Launcher, running: ManagerProcess
 ) -> None:
     kubeflow.create_tenants(control_plane, ["net-plain"])
     kubeflow.create_tenants(control_plane, ["net-full"], labels=OPT_INS)
-    wait_in_shape(control_plane, "net-plain", expected("net-plain"))
-    wait_in_shape(control_plane, "net-full", expected("net-full", OPT_INS))
+    wait_ready(control_plane, "net-plain", expected("net-plain"))
+    wait_ready(control_plane, "net-full", expected("net-full", OPT_INS))
     before = {name: versions(control_plane, name) for name in ("net-plain", "net-full")}
     for name in before:
         wait_told(control_plane, name)
     audit = Audit(control_plane, service_account.user("network"))
 
     wait_for_resyncs(running, control_plane)
-    second = suites.start("network", "--resync", RESYNC_MINUTES).wait_ready()
+    second = launcher.start("network", "--resync", RESYNC_MINUTES).wait_ready()
     wait_for_resyncs(second, control_plane)
 
     # What other tests left behind may still be on its way into shape.
@@ -218,11 +218,11 @@ def test_a_tenant_gets_its_policies_and_the_steady_state_is_silent(
 
 
 def test_what_somebody_does_to_a_policy_is_put_right(
-    control_plane: ControlPlane, running: Suite
+    control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     specs = expected("net-touched")
     kubeflow.create_tenants(control_plane, ["net-touched"])
-    wait_in_shape(control_plane, "net-touched", specs)
+    wait_ready(control_plane, "net-touched", specs)
     before = uids(control_plane, "net-touched")
 
     observe.patch(control_plane, path("net-touched", "vault-egress"), {"spec": {"egress": None}})
@@ -231,34 +231,34 @@ def test_what_somebody_does_to_a_policy_is_put_right(
     observe.patch(control_plane, path("net-touched", "allow-dns-egress"), unmarked)
     observe.delete(control_plane, path("net-touched", "unclassified-allow-egress"))
 
-    wait_in_shape(control_plane, "net-touched", specs)
+    wait_ready(control_plane, "net-touched", specs)
     after = uids(control_plane, "net-touched")
     assert {"unclassified-allow-egress"} == {name for name in before if before[name] != after[name]}
     assert running.code is None
 
 
 def test_labels_give_and_take_policies_and_a_wrong_one_is_told(
-    control_plane: ControlPlane, running: Suite
+    control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     kubeflow.create_tenants(control_plane, ["net-labels"])
-    wait_in_shape(control_plane, "net-labels", expected("net-labels"))
+    wait_ready(control_plane, "net-labels", expected("net-labels"))
     for label, text in OPT_INS.items():
         observe.patch_labels(control_plane, "net-labels", {label: text})
-        wait_in_shape(control_plane, "net-labels", expected("net-labels", {label: text}))
+        wait_ready(control_plane, "net-labels", expected("net-labels", {label: text}))
         observe.patch_labels(control_plane, "net-labels", {label: "maybe"})
         told = f"label {label} is refused: 'maybe' is not a boolean"
         waiting.until(functools.partial(says, control_plane, "net-labels", told), "that is told")
         found = {name: one["spec"] for name, one in policies(control_plane, "net-labels").items()}
         assert found == expected("net-labels")
         observe.patch_labels(control_plane, "net-labels", {label: None})
-        wait_in_shape(control_plane, "net-labels", expected("net-labels"))
+        wait_ready(control_plane, "net-labels", expected("net-labels"))
     reasons = {one["reason"] for one in observe.events(control_plane, "net-labels", type="Warning")}
     assert {"InvalidBoolean"} == reasons
     assert [] == running.troubles("net-labels")
 
 
 def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
-    control_plane: ControlPlane, running: Suite
+    control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "net-heir", labels={names.S3_LABEL: "true"})
     namespace = kubeflow.namespace_manifest(profile)
@@ -277,7 +277,7 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
     observe.patch(control_plane, "/api/v1/namespaces/net-heir", owner)
 
     specs = expected("net-heir", {names.S3_LABEL: "true"})
-    wait_in_shape(control_plane, "net-heir", specs)
+    wait_ready(control_plane, "net-heir", specs)
     after = uids(control_plane, "net-heir")
     left = {*unlabelled, "nobodys"}
     assert specs.keys() | left == after.keys()
@@ -292,7 +292,7 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
 
 
 def test_a_policy_of_nobody_under_our_name_is_refused_and_the_others_are_made(
-    control_plane: ControlPlane, running: Suite
+    control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "net-taken")
     namespace = kubeflow.namespace_manifest(profile)
@@ -327,7 +327,7 @@ def endpoints(control_plane: ControlPlane) -> Iterator[Json]:
 
 @pytest.mark.usefixtures("endpoints")
 def test_pipelines_reach_the_api_server_wherever_it_says_that_it_is(
-    control_plane: ControlPlane, running: Suite
+    control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     """With a right to read that one object alone."""
     kubeflow.create_tenants(control_plane, ["net-served"])
@@ -353,22 +353,24 @@ def test_pipelines_reach_the_api_server_wherever_it_says_that_it_is(
 
 
 def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
-    control_plane: ControlPlane, suites: Suites, tmp_path: Path
+    control_plane: ControlPlane, launcher: Launcher, tmp_path: Path
 ) -> None:
     kubeflow.create_tenants(control_plane, ["net-set", "net-set-twin"], labels=OPT_INS)
     control_plane.apply(policy("theirs", "net-set"))
     untouched = control_plane.request("GET", path("net-set", "theirs"))
-    first = suites.start("network", "--config", settings_file(tmp_path, **CONFIGURED)).wait_ready()
+    first = launcher.start(
+        "network", "--config", settings_file(tmp_path, **CONFIGURED)
+    ).wait_ready()
     for name in ("net-set", "net-set-twin"):
-        wait_in_shape(control_plane, name, expected(name, OPT_INS, **CONFIGURED))
+        wait_ready(control_plane, name, expected(name, OPT_INS, **CONFIGURED))
     before = uids(control_plane, "net-set")
     assert 0 == first.stop()
 
     fewer = {"policies": {"vault-egress": False, names.DRIVER: True}, "ports": {"dns": ["53/UDP"]}}
-    second = suites.start("network", "--config", settings_file(tmp_path, **fewer)).wait_ready()
+    second = launcher.start("network", "--config", settings_file(tmp_path, **fewer)).wait_ready()
 
     for name in ("net-set", "net-set-twin"):
-        wait_in_shape(control_plane, name, expected(name, OPT_INS, **fewer))
+        wait_ready(control_plane, name, expected(name, OPT_INS, **fewer))
     after = uids(control_plane, "net-set")
     assert {"vault-egress", "further", names.DEFAULT_DENY, names.ARTIFACT_PROXY} == (
         before.keys() - after.keys()
@@ -380,14 +382,14 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
 
 
 def test_wrong_settings_end_the_process_with_all_of_them_named(
-    suites: Suites, tmp_path: Path
+    launcher: Launcher, tmp_path: Path
 ) -> None:
     wrong = settings_file(
         tmp_path, policies={"vault": True}, peers={"dns": ["x"]}, ports={"vault": [0]}
     )
-    suite = suites.start("network", "--config", wrong)
+    manager = launcher.start("network", "--config", wrong)
 
-    assert 2 == suite.wait()
+    assert 2 == manager.wait()
     for place in ("network.policies.vault", "network.peers.dns", "network.ports.vault"):
-        assert place in suite.text()
-    assert "Traceback" not in suite.text()
+        assert place in manager.text()
+    assert "Traceback" not in manager.text()

@@ -13,7 +13,7 @@ from controllers.profiles import parse_profile
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("notebook")
@@ -29,8 +29,8 @@ OLDER = {
 
 
 @pytest.fixture(scope="module")
-def suite(suites: Suites) -> Suite:
-    return suites.start("notebook", "--resync", "0.03").wait_ready()
+def manager(launcher: Launcher) -> ManagerProcess:
+    return launcher.start("notebook", "--resync", "0.03").wait_ready()
 
 
 def path(namespace: str, name: str = NAME) -> str:
@@ -42,25 +42,25 @@ def find(plane: ControlPlane, namespace: str, name: str = NAME) -> Json:
     return observe.find(plane, path(namespace, name)) or {}
 
 
-def is_well(plane: ControlPlane, name: str) -> bool:
+def are_roles_ready(plane: ControlPlane, name: str) -> bool:
     return observe.status(plane, name, CONDITION) == "True"
 
 
-def wait_well(plane: ControlPlane, name: str) -> Json:
+def wait_roles_ready(plane: ControlPlane, name: str) -> Json:
     """The PodDefault of a profile that is ready."""
-    waiting.until(lambda: is_well(plane, name) and find(plane, name), f"{name} is in shape")
+    waiting.until(lambda: are_roles_ready(plane, name) and find(plane, name), f"{name} is in shape")
     return find(plane, name)
 
 
 def tenant(plane: ControlPlane, name: str) -> Json:
     """The PodDefault of a new tenant."""
     kubeflow.create_tenants(plane, [name])
-    return wait_well(plane, name)
+    return wait_roles_ready(plane, name)
 
 
-def wait_for_resyncs(plane: ControlPlane, suite: Suite) -> None:
+def wait_for_resyncs(plane: ControlPlane, manager: ManagerProcess) -> None:
     """Until it has looked thrice more at each profile, those of other tests included."""
-    observe.wait_for_looks(suite, 3 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
+    observe.wait_for_reconciles(manager, 3 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
@@ -144,7 +144,7 @@ def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
     owned = {"metadata": {"ownerReferences": owners}}
     observe.patch(control_plane, "/api/v1/namespaces/notes-bequeathed", owned)
 
-    after = wait_well(control_plane, "notes-bequeathed")
+    after = wait_roles_ready(control_plane, "notes-bequeathed")
     assert after["metadata"]["uid"] == before[NAME]["metadata"]["uid"]
     assert after["metadata"]["labels"]["app.kubernetes.io/component"] == "notebook"
     assert after["spec"]["desc"] == NotebookSettings().description
@@ -174,19 +174,19 @@ def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
 
     observe.delete(control_plane, path("notes-claimed"))
 
-    wait_well(control_plane, "notes-claimed")
+    wait_roles_ready(control_plane, "notes-claimed")
 
 
 def test_the_steady_state_makes_no_request_but_the_watches(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     before = tenant(control_plane, "notes-still")
     told = functools.partial(observe.events, control_plane, "notes-still", reason="Reconciled")
     waiting.until(told, "the event is told, which comes after everything else")
-    wait_for_resyncs(control_plane, suite)
+    wait_for_resyncs(control_plane, manager)
     audit = Audit(control_plane, service_account.user("notebook"))
 
-    wait_for_resyncs(control_plane, suite)
+    wait_for_resyncs(control_plane, manager)
 
     assert [one for one in audit.writes() if "notes-still" in one] == []
     assert {verb for verb, _ in audit.counts()} <= {"watch"}
@@ -194,16 +194,16 @@ def test_the_steady_state_makes_no_request_but_the_watches(
 
 
 def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
-    control_plane: ControlPlane, suites: Suites, suite: Suite, tmp_path: Path
+    control_plane: ControlPlane, launcher: Launcher, manager: ManagerProcess, tmp_path: Path
 ) -> None:
     tenant(control_plane, "notes-renamed")
     control_plane.apply(pod_default("notes-renamed", "theirs"))
     theirs = find(control_plane, "notes-renamed", "theirs")
-    assert suite.stop() == 0  # two processes with different settings would quarrel for ever
+    assert manager.stop() == 0  # two processes with different settings would quarrel for ever
     file = tmp_path / "config.yaml"
 
     file.write_text(yaml.safe_dump({"notebook": {"name": "secret-b", "labels": {"level": 2}}}))
-    second = suites.start("notebook", "--config", str(file)).wait_ready()
+    second = launcher.start("notebook", "--config", str(file)).wait_ready()
     waiting.until(lambda: find(control_plane, "notes-renamed", "secret-b"), "the new one is made")
     waiting.until(
         functools.partial(observe.profile_gone, control_plane, path("notes-renamed")), "one went"
@@ -212,7 +212,7 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     assert second.stop() == 0
 
     file.write_text("notebook: {protectedB: false}")
-    third = suites.start("notebook", "--config", str(file)).wait_ready()
+    third = launcher.start("notebook", "--config", str(file)).wait_ready()
     gone = functools.partial(observe.profile_gone, control_plane, path("notes-renamed", "secret-b"))
     waiting.until(gone, "the other went too")
     assert third.stop() == 0
@@ -222,13 +222,13 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
 
 
 def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
-    fresh_suites: Callable[..., Suites],
+    fresh_launcher: Callable[..., Launcher],
 ) -> None:
-    suites = fresh_suites(kubeflow_installed=False)
-    plane = suites.plane
+    launcher = fresh_launcher(kubeflow_installed=False)
+    plane = launcher.plane
     kubeflow.install_profiles(plane)
     kubeflow.create_tenants(plane, ["early"])
-    running = suites.start("all", "--only", "quotas,notebook").wait_ready()
+    running = launcher.start("all", "--only", "quotas,notebook").wait_ready()
     waiting.until(lambda: observe.status(plane, "early", "QuotasReady") == "True", "quotas works")
     waiting.until(lambda: observe.status(plane, "early", CONDITION) == "False", "notebook waits")
     (warning,) = waiting.until(
@@ -240,7 +240,7 @@ def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
 
     kubeflow.install_crd(plane, "poddefaults")
 
-    wait_well(plane, "early")
+    wait_roles_ready(plane, "early")
     lacking = "the cluster serves no poddefaults.kubeflow.org yet"
     assert lacking in said
     assert warning["type"] == "Warning"

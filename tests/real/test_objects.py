@@ -165,7 +165,7 @@ def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
 
     observe.delete(control_plane, observe.quota_path("occupied"))
 
-    observe.wait_in_shape(control_plane, "occupied")
+    observe.wait_ready(control_plane, "occupied")
 
 
 def test_an_object_of_another_owner_is_never_taken(control_plane: ControlPlane) -> None:
@@ -228,7 +228,7 @@ def test_an_older_suites_objects_are_adopted_in_place(control_plane: ControlPlan
         lambda: quota(control_plane, "inherited")["metadata"].get("labels") == MARKS,
         "the quota bears our labels",
     )
-    observe.wait_in_shape(control_plane, "inherited")
+    observe.wait_ready(control_plane, "inherited")
     assert [uid(observe.find(control_plane, path)) for path in paths] == before
     assert observe.hard(control_plane, "inherited")["pods"] == "100"
     assert observe.limits(control_plane, "inherited")["default"]["memory"] == "256M"

@@ -16,7 +16,7 @@ from controllers.pipelines.objectstore.spec import AccountSpec
 from controllers.pipelines.objectstore.store import ManagedStore
 from controllers.runtime.controller import ExternalFactory
 from tests.support.fakes import FakeCluster, harness
-from tests.support.fakes.requests import Failure, Request
+from tests.support.fakes.request import Failure, Request
 from tests.support.objectstore import namespaces
 from tests.support.objectstore.accounts import StoreTenant
 from tests.support.objectstore.seaweedfs import SeaweedFS

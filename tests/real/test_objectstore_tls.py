@@ -7,7 +7,7 @@ import pytest
 from controllers.pipelines.objectstore.spec import Credentials
 from controllers.runtime.external.errors import ExternalError
 from tests.support.controlplane import certificates
-from tests.support.http.tunnel import Tunnel
+from tests.support.http.counting_proxy import CountingProxy
 from tests.support.objectstore.accounts import StoreTenant
 from tests.support.objectstore.seaweedfs import SeaweedFS
 
@@ -18,7 +18,8 @@ async def test_whoever_asks_the_store_trusts_the_bundle_that_is_named_and_nobody
     files = certificates.create(tmp_path)
     inner = [int(url.rpartition(":")[2]) for url in (seaweedfs.s3_url, seaweedfs.iam_url)]
     s3, iam = (
-        Tunnel(port, certificate=files.serving_certificate, key=files.serving_key) for port in inner
+        CountingProxy(port, certificate=files.serving_certificate, key=files.serving_key)
+        for port in inner
     )
     with s3, iam:
         tenant = StoreTenant.create(seaweedfs, "tls")

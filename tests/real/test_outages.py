@@ -11,9 +11,9 @@ import pytest
 
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json, StatusError
-from tests.support.network.tcp_proxy import Cable
+from tests.support.network.tcp_proxy import TCPProxy
 
 pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
 
@@ -35,14 +35,14 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def suites(plane: ControlPlane, tmp_path: Path) -> Iterator[Suites]:
-    with Suites(plane, tmp_path, forgiving=True) as created:
+def launcher(plane: ControlPlane, tmp_path: Path) -> Iterator[Launcher]:
+    with Launcher(plane, tmp_path, forgiving=True) as created:
         yield created
 
 
 @pytest.fixture
-def cable(plane: ControlPlane) -> Iterator[Cable]:
-    with Cable(plane) as created:
+def cable(plane: ControlPlane) -> Iterator[TCPProxy]:
+    with TCPProxy(plane) as created:
         yield created
 
 
@@ -88,16 +88,16 @@ def wait_converged(plane: ControlPlane) -> None:
     waiting.until(converged, "all profiles are in sync", seconds=CONVERGED_SECONDS, pause=0.5)
 
 
-def start(suites: Suites, *arguments: str, kubeconfig: Path | None = None) -> Suite:
+def start(launcher: Launcher, *arguments: str, kubeconfig: Path | None = None) -> ManagerProcess:
     """Starts two controllers in one process: these failures concern the base."""
-    return suites.start("all", "--only", CONTROLLERS, *arguments, kubeconfig=kubeconfig)
+    return launcher.start("all", "--only", CONTROLLERS, *arguments, kubeconfig=kubeconfig)
 
 
-def settled(suites: Suites) -> Suite:
+def settled(launcher: Launcher) -> ManagerProcess:
     """Starts a process and waits until all tenants are in sync."""
-    suite = start(suites).wait_ready()
-    wait_converged(suites.plane)
-    return suite
+    manager = start(launcher).wait_ready()
+    wait_converged(launcher.plane)
+    return manager
 
 
 def repeat_until_answered(request: Callable[[], object]) -> None:
@@ -181,16 +181,16 @@ def new_of(number: int) -> str:
 
 
 def test_a_process_killed_during_the_cold_start_of_500_profiles_continues(
-    plane: ControlPlane, suites: Suites
+    plane: ControlPlane, launcher: Launcher
 ) -> None:
-    throttled = start(suites, "--qps", "300")
+    throttled = start(launcher, "--qps", "300")
     waiting.until(
         lambda: observe.count(plane, "resourcequotas") >= 100, "some quotas are created", pause=0.01
     )
     throttled.kill()
     created = {resource: {uid(item) for item in listed(plane, resource)} for resource in RESOURCES}
 
-    start(suites).wait_ready()
+    start(launcher).wait_ready()
 
     wait_converged(plane)
     for resource in RESOURCES:
@@ -199,22 +199,22 @@ def test_a_process_killed_during_the_cold_start_of_500_profiles_continues(
 
 
 def test_changes_during_downtime_are_repaired_after_the_restart(
-    plane: ControlPlane, suites: Suites
+    plane: ControlPlane, launcher: Launcher
 ) -> None:
-    assert settled(suites).stop() == 0
+    assert settled(launcher).stop() == 0
     change_everything(plane, 1)
 
-    start(suites).wait_ready()
+    start(launcher).wait_ready()
 
     wait_converged(plane)
     assert_repaired(plane, 1)
 
 
 def test_changes_during_a_lost_connection_are_repaired_after_it(
-    plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
+    plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
-    suite = start(suites, kubeconfig=kubeconfig).wait_ready()
+    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
+    manager = start(launcher, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
 
     cable.cut()
@@ -223,14 +223,14 @@ def test_changes_during_a_lost_connection_are_repaired_after_it(
 
     wait_converged(plane)
     assert_repaired(plane, 2)
-    assert not suite.series("profiles_controller_profile_condition", profile=deleted_of(2))
+    assert not manager.series("profiles_controller_profile_condition", profile=deleted_of(2))
 
 
 def test_an_expired_watch_lists_again(
-    plane: ControlPlane, suites: Suites, cable: Cable, tmp_path: Path
+    plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(suites.identity("all"), tmp_path)
-    suite = start(suites, kubeconfig=kubeconfig).wait_ready()
+    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
+    manager = start(launcher, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
     cable.cut()
     change_everything(plane, 3)
@@ -243,20 +243,20 @@ def test_an_expired_watch_lists_again(
     wait_converged(plane)
     assert_repaired(plane, 3)
     waiting.until(
-        lambda: not suite.series("profiles_controller_profile_condition", profile=deleted_of(3)),
+        lambda: not manager.series("profiles_controller_profile_condition", profile=deleted_of(3)),
         "the series of the deleted profile are gone",
     )
     counts = audit.counts()
     for resource in ("profiles", "namespaces", *RESOURCES):
         assert counts["watch", resource] >= 2, "the first watch has expired"
         assert audit.lists()[resource] >= 1
-    assert "Traceback" not in suite.text()
+    assert "Traceback" not in manager.text()
 
 
 def test_nothing_is_lost_when_the_api_server_is_killed_under_load(
-    plane: ControlPlane, suites: Suites
+    plane: ControlPlane, launcher: Launcher
 ) -> None:
-    suite = settled(suites)
+    manager = settled(launcher)
     before = {uid(item) for item in listed(plane, "resourcequotas")}
     names = sorted(profiles(plane))
     deleted: list[str] = []
@@ -281,8 +281,8 @@ def test_nothing_is_lost_when_the_api_server_is_killed_under_load(
         seconds=CONVERGED_SECONDS,
     )
     wait_converged(plane)
-    waiting.until(suite.is_ready, "the process is ready again")
-    assert "Traceback" not in suite.text()
+    waiting.until(manager.is_ready, "the process is ready again")
+    assert "Traceback" not in manager.text()
 
 
 def has(items: Sequence[str], count: int) -> bool:

@@ -33,7 +33,7 @@ def test_a_paused_profile_is_left_alone_until_it_is_resumed(control_plane: Contr
     pause(control_plane, "resting", None)
 
     waiting.until(lambda: observe.hard(control_plane, "resting"), "the quota is made again")
-    observe.wait_in_shape(control_plane, "resting")
+    observe.wait_ready(control_plane, "resting")
     assert resting == {}
 
 

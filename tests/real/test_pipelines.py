@@ -10,9 +10,8 @@ from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.rbac.config import RbacSettings
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster import suite as processes
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster import kubeflow, manager_process, observe, waiting
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("pipelines")
@@ -47,7 +46,9 @@ def settings(variables: Mapping[str, str]) -> PipelinesSettings:
     return PipelinesSettings.model_validate(named)
 
 
-def start(made: Suites, name: str, variables: Mapping[str, str], *arguments: str) -> Suite:
+def start(
+    made: Launcher, name: str, variables: Mapping[str, str], *arguments: str
+) -> ManagerProcess:
     """A process with these variables and exactly the rights that they ask for."""
     kubeconfig = made.identity(name, "pipelines", pipelines=settings(variables))
     return made.start(
@@ -55,7 +56,7 @@ def start(made: Suites, name: str, variables: Mapping[str, str], *arguments: str
     ).wait_ready()
 
 
-def is_well(plane: ControlPlane, name: str) -> bool:
+def are_roles_ready(plane: ControlPlane, name: str) -> bool:
     return observe.status(plane, name, CONDITION) == "True"
 
 
@@ -76,9 +77,9 @@ def versions(objects: Mapping[str, Json]) -> dict[str, tuple[str, str]]:
     }
 
 
-def wait_well(plane: ControlPlane, name: str, objects: int) -> dict[str, Json]:
+def wait_roles_ready(plane: ControlPlane, name: str, objects: int) -> dict[str, Json]:
     waiting.until(
-        lambda: is_well(plane, name) and len(ours(plane, name)) == objects,
+        lambda: are_roles_ready(plane, name) and len(ours(plane, name)) == objects,
         f"{name} has {objects} objects and is ready",
     )
     return ours(plane, name)
@@ -90,28 +91,28 @@ def path(kind: str, namespace: str, name: str) -> str:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_api_server_adds_nothing_that_would_be_written_again(
-    control_plane: ControlPlane, suites: Suites, mode: str
+    control_plane: ControlPlane, launcher: Launcher, mode: str
 ) -> None:
     variables, extra = MODES[mode]
     variables = {**STATIC, **PROXY, **variables}
     tenant = f"kfp-quiet-{mode}"
     kubeflow.create_tenant(control_plane, tenant)
-    suite = start(suites, f"pipelines-{mode}", variables, "--resync", "0.01")
-    before = wait_well(control_plane, tenant, ALWAYS + 2 + extra)
+    manager = start(launcher, f"pipelines-{mode}", variables, "--resync", "0.01")
+    before = wait_roles_ready(control_plane, tenant, ALWAYS + 2 + extra)
 
-    observe.wait_for_looks(suite, 6)
+    observe.wait_for_reconciles(manager, 6)
     assert versions(ours(control_plane, tenant)) == versions(before)
-    suite.stop()
+    manager.stop()
 
-    diff = processes.run(
-        "diff", "pipelines", tenant, "--kubeconfig", str(suites.identity(f"pipelines-{mode}")),
+    diff = manager_process.run(
+        "diff", "pipelines", tenant, "--kubeconfig", str(launcher.identity(f"pipelines-{mode}")),
         seconds=60.0, **variables,
     )  # fmt: skip
     assert (diff.returncode, diff.stderr) == (0, "")
 
 
 def test_a_change_of_mode_removes_exactly_what_the_other_made(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     kubeflow.create_tenant(control_plane, "kfp-modes")
     token = observe.find(control_plane, path("Secret", "kfp-modes", names.SECRET))
@@ -119,9 +120,9 @@ def test_a_change_of_mode_removes_exactly_what_the_other_made(
     kept: dict[str, Any] = {}
     for mode in ("sidecar", "central", "pod", "central", "sidecar", "pod"):
         variables, extra = MODES[mode]
-        suite = start(suites, f"pipelines-{mode}", {**STATIC, **variables})
-        objects = wait_well(control_plane, "kfp-modes", ALWAYS + extra)
-        suite.stop()
+        manager = start(launcher, f"pipelines-{mode}", {**STATIC, **variables})
+        objects = wait_roles_ready(control_plane, "kfp-modes", ALWAYS + extra)
+        manager.stop()
         always = {
             name: uid
             for name, (uid, _) in versions(objects).items()
@@ -133,15 +134,15 @@ def test_a_change_of_mode_removes_exactly_what_the_other_made(
 
 
 def test_edits_of_config_maps_survive_and_all_else_is_put_right(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "kfp-edited")
-    suite = start(suites, "pipelines-pod", {**STATIC, **PROXY})
-    before = wait_well(plane, "kfp-edited", ALWAYS + 2)
+    manager = start(launcher, "pipelines-pod", {**STATIC, **PROXY})
+    before = wait_roles_ready(plane, "kfp-edited", ALWAYS + 2)
 
-    launcher = path("ConfigMap", "kfp-edited", names.LAUNCHER)
-    observe.patch(plane, launcher, {"data": {"defaultPipelineRoot": "minio://of-ours"}})
+    launcher_path = path("ConfigMap", "kfp-edited", names.LAUNCHER)
+    observe.patch(plane, launcher_path, {"data": {"defaultPipelineRoot": "minio://of-ours"}})
     secret = path("Secret", "kfp-edited", names.SECRET)
     wrong = base64.b64encode(b"wrong").decode()
     observe.patch(plane, secret, {"data": {names.ACCESS_KEY: wrong}})
@@ -162,33 +163,33 @@ def test_edits_of_config_maps_survive_and_all_else_is_put_right(
         ),
         "all is as it was",
     )
-    found = plane.request("GET", launcher)
+    found = plane.request("GET", launcher_path)
     assert found["data"]["defaultPipelineRoot"] == "minio://of-ours"
-    suite.stop()
+    manager.stop()
 
 
-def test_the_namespaces_label_decides(control_plane: ControlPlane, suites: Suites) -> None:
+def test_the_namespaces_label_decides(control_plane: ControlPlane, launcher: Launcher) -> None:
     kubeflow.create_tenant(control_plane, "kfp-label")
-    suite = start(suites, "pipelines-pod", STATIC)
-    wait_well(control_plane, "kfp-label", ALWAYS)
+    manager = start(launcher, "pipelines-pod", STATIC)
+    wait_roles_ready(control_plane, "kfp-label", ALWAYS)
 
     namespace = "/api/v1/namespaces/kfp-label"
     observe.patch(control_plane, namespace, {"metadata": {"labels": {names.ENABLED_LABEL: None}}})
-    wait_well(control_plane, "kfp-label", 0)
+    wait_roles_ready(control_plane, "kfp-label", 0)
 
     labels = {"metadata": {"labels": {names.ENABLED_LABEL: "true"}}}
     observe.patch(control_plane, namespace, labels)
-    wait_well(control_plane, "kfp-label", ALWAYS)
-    suite.stop()
+    wait_roles_ready(control_plane, "kfp-label", ALWAYS)
+    manager.stop()
 
 
-def test_no_key_is_logged(control_plane: ControlPlane, suites: Suites) -> None:
+def test_no_key_is_logged(control_plane: ControlPlane, launcher: Launcher) -> None:
     kubeflow.create_tenant(control_plane, "kfp-silent")
-    suite = start(suites, "pipelines-pod", STATIC, "--log-level", "debug")
-    wait_well(control_plane, "kfp-silent", ALWAYS)
-    suite.stop()
+    manager = start(launcher, "pipelines-pod", STATIC, "--log-level", "debug")
+    wait_roles_ready(control_plane, "kfp-silent", ALWAYS)
+    manager.stop()
 
-    log = suite.text()
+    log = manager.text()
     for secret in ("minio123", base64.b64encode(b"minio123").decode()):
         assert secret not in log
 
@@ -233,9 +234,9 @@ def older_deployment(namespace: Json) -> Json:
 
 
 def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_looks(
-    fresh_suites: Callable[..., Suites],
+    fresh_launcher: Callable[..., Launcher],
 ) -> None:
-    made = fresh_suites(controller_manager=True)
+    made = fresh_launcher(controller_manager=True)
     plane = made.plane
     kubeflow.create_tenant(plane, "kfp-taken")
     namespace = plane.request("GET", "/api/v1/namespaces/kfp-taken")
@@ -259,8 +260,8 @@ def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_look
         )["metadata"]["uid"]
         for one in before
     }
-    suite = start(made, "pipelines-pod", {**STATIC, **PROXY})
-    wait_well(plane, "kfp-taken", ALWAYS + 2)
+    manager = start(made, "pipelines-pod", {**STATIC, **PROXY})
+    wait_roles_ready(plane, "kfp-taken", ALWAYS + 2)
     profile = plane.request("GET", f"{kubeflow.PROFILES}/kfp-taken")
 
     # A stray that the garbage collector has to remove shows that it has looked meanwhile.
@@ -297,7 +298,7 @@ def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_look
         and event["user"].get("username", "").endswith(":pipelines-pod")
     ]
     assert deleted == []
-    suite.stop()
+    manager.stop()
 
 
 # The SDK's way in
@@ -353,9 +354,9 @@ ASKED = (("create", "runs"), ("get", "pipelines"), ("readArtifact", "runs"), ("l
 
 
 def test_a_notebook_is_let_in_to_its_own_pipelines_and_to_others_by_their_leave_alone(
-    fresh_suites: Callable[..., Suites],
+    fresh_launcher: Callable[..., Launcher],
 ) -> None:
-    made = fresh_suites()
+    made = fresh_launcher()
     plane = made.plane
     rules = [
         {
@@ -369,7 +370,7 @@ def test_a_notebook_is_let_in_to_its_own_pipelines_and_to_others_by_their_leave_
     kubeflow.create_tenant(plane, "kfp-sdk")
     kubeflow.create_tenant(plane, "kfp-other")
     start(made, "pipelines-pod", STATIC)
-    objects = wait_well(plane, "kfp-sdk", ALWAYS)
+    objects = wait_roles_ready(plane, "kfp-sdk", ALWAYS)
     user = reviewed(plane, "kfp-sdk", objects[f"PodDefault {names.POD_DEFAULT}"])
 
     def allowed(namespace: str) -> set[bool]:

@@ -8,7 +8,7 @@ import pytest
 
 from controllers.pipelines.config import PipelinesSettings
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
 from tests.support.objectstore import namespaces
 from tests.support.objectstore.seaweedfs import SeaweedFS
@@ -32,16 +32,16 @@ def store(tmp_path: Path) -> Iterator[SeaweedFS]:
 class Storm:
     """What can be struck, and how."""
 
-    def __init__(self, made: Suites, store: SeaweedFS, dice: random.Random) -> None:
+    def __init__(self, made: Launcher, store: SeaweedFS, dice: random.Random) -> None:
         self.made = made
         self.plane: ControlPlane = made.plane
         self.store = store
         self.dice = dice
         self.up = True
         self._kubeconfig = made.identity("pipelines", "pipelines", pipelines=PipelinesSettings())
-        self.suite = self._started()
+        self.manager = self._started()
 
-    def _started(self) -> Suite:
+    def _started(self) -> ManagerProcess:
         given = namespaces.variables(self.store, BUCKET)
         return self.made.start(
             "pipelines", "--resync", "0.02", kubeconfig=self._kubeconfig, variables=given
@@ -63,8 +63,8 @@ class Storm:
         blow(self.dice.choice(TENANTS))
 
     def kill_process(self, _name: str) -> None:
-        self.suite.kill()
-        self.suite = self._started()
+        self.manager.kill()
+        self.manager = self._started()
 
     def toggle_store(self, _name: str) -> None:
         (self.store.pause if self.up else self.store.resume)()
@@ -92,9 +92,9 @@ class Storm:
         """The process comes round to some profiles, now and then."""
         if self.dice.random() < BREATHERS:
             total = "controller_runtime_reconcile_total"
-            self.suite.wait_ready()
-            goal = self.suite.total(total) + self.dice.randint(1, 2 * len(TENANTS))
-            waiting.until(lambda: self.suite.total(total) >= goal, "it comes round")
+            self.manager.wait_ready()
+            goal = self.manager.total(total) + self.dice.randint(1, 2 * len(TENANTS))
+            waiting.until(lambda: self.manager.total(total) >= goal, "it comes round")
 
     def rotate(self, name: str) -> None:
         annotations = {"pipelines.statcan.gc.ca/key-generation": str(self.dice.random())}
@@ -120,23 +120,23 @@ def works(storm: Storm, name: str) -> bool:
     return storm.store.succeeds(put, Bucket=BUCKET, Key=f"private/{name}/mine", Body=b"1")
 
 
-def wait_well(storm: Storm, name: str) -> None:
-    def is_well() -> bool:
+def wait_roles_ready(storm: Storm, name: str) -> None:
+    def are_roles_ready() -> bool:
         return works(storm, name) and namespaces.is_ready(storm.plane, name)
 
-    waiting.until(is_well, f"{name} has a key that works", seconds=PATIENCE_SECONDS)
+    waiting.until(are_roles_ready, f"{name} has a key that works", seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("seed", [1])
 def test_after_the_storm_each_tenant_has_one_key_that_works(
-    fresh_suites: Callable[..., Suites], store: SeaweedFS, seed: int
+    fresh_launcher: Callable[..., Launcher], store: SeaweedFS, seed: int
 ) -> None:
-    made = fresh_suites()
+    made = fresh_launcher()
     store.make_bucket(BUCKET)
-    kubeflow.create_furnished_tenants(made.plane, TENANTS)
+    kubeflow.create_complete_tenants(made.plane, TENANTS)
     storm = Storm(made, store, random.Random(seed))  # noqa: S311 - dice
     for name in TENANTS:
-        wait_well(storm, name)
+        wait_roles_ready(storm, name)
 
     for _ in range(BLOWS):
         storm.strike()
@@ -145,7 +145,7 @@ def test_after_the_storm_each_tenant_has_one_key_that_works(
     if not storm.up:
         storm.toggle_store("")
     for name in TENANTS:
-        wait_well(storm, name)
+        wait_roles_ready(storm, name)
     assert storm.counted()
-    assert storm.suite.code is None
-    assert not storm.suite.lines(level="error")
+    assert storm.manager.code is None
+    assert not storm.manager.lines(level="error")

@@ -9,9 +9,9 @@ from controllers.pipelines import names
 from controllers.pipelines.config import PipelinesSettings
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
-from tests.support.http.tunnel import Tunnel
+from tests.support.http.counting_proxy import CountingProxy
 from tests.support.objectstore import namespaces
 from tests.support.objectstore.seaweedfs import SeaweedFS
 
@@ -48,7 +48,7 @@ def kept(plane: ControlPlane, name: str) -> bool:
     return launcher is not None and pods is not None and pods["spec"]["desc"] != "edited"
 
 
-def wait_well(plane: ControlPlane, name: str) -> None:
+def wait_roles_ready(plane: ControlPlane, name: str) -> None:
     wait(lambda: namespaces.is_ready(plane, name), f"{name} is well")
 
 
@@ -63,35 +63,35 @@ def damage(plane: ControlPlane, name: str) -> None:
     observe.patch(plane, path, {"spec": {"desc": "edited"}})
 
 
-def delays(suite: Suite) -> list[float]:
+def delays(manager: ManagerProcess) -> list[float]:
     """What was said of when the store will be asked again, in order."""
-    lines = suite.lines(message="not ready", reason="ObjectStoreUnavailable")
+    lines = manager.lines(message="not ready", reason="ObjectStoreUnavailable")
     return [line["retry_seconds"] for line in lines]
 
 
 def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
-    fresh_suites: Callable[..., Suites], store: SeaweedFS
+    fresh_launcher: Callable[..., Launcher], store: SeaweedFS
 ) -> None:
-    made = fresh_suites()
+    made = fresh_launcher()
     plane = made.plane
     store.make_bucket(BUCKET)
-    kubeflow.create_furnished_tenants(plane, TENANTS)
+    kubeflow.create_complete_tenants(plane, TENANTS)
     kubeconfig = made.identity("pipelines", "pipelines", pipelines=PipelinesSettings())
-    with Tunnel(port(store.s3_url)) as s3, Tunnel(port(store.iam_url)) as iam:
+    with CountingProxy(port(store.s3_url)) as s3, CountingProxy(port(store.iam_url)) as iam:
         given: Mapping[str, str] = {
             **namespaces.variables(store, BUCKET),
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3.port}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{iam.port}",
         }
-        suite = made.start(
+        manager = made.start(
             "pipelines", "--resync", "0.05", kubeconfig=kubeconfig, variables=given
         ).wait_ready()
         for name in TENANTS:
-            wait_well(plane, name)
+            wait_roles_ready(plane, name)
         before = {name: namespaces.key(plane, name) for name in TENANTS}
 
         store.pause()
-        wait(lambda: "away" in suite.page("/readyz?verbose"), "the process has noticed")
+        wait(lambda: "away" in manager.page("/readyz?verbose"), "the process has noticed")
         s3.reset_counts()
         iam.reset_counts()
         kubeflow.create_tenant(plane, LATE)
@@ -100,12 +100,12 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
             damage(plane, name)
         for name in (*TENANTS, LATE):
             wait_kept(plane, name)
-        wait(lambda: max(delays(suite)) > 8.0, "the backoff grows")
+        wait(lambda: max(delays(manager)) > 8.0, "the backoff grows")
         assert {name: namespaces.key(plane, name) for name in TENANTS[1:]} == {
             name: before[name] for name in TENANTS[1:]
         }
         assert namespaces.key(plane, LATE) is None
-        assert suite.answers("/readyz") == 200
+        assert manager.answers("/readyz") == 200
         # One asks for all: a resync every three seconds alone would have been hundreds.
         assert s3.accepted + iam.accepted <= len(TENANTS)
 
@@ -113,15 +113,15 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         iam.reset_counts()
         store.resume()
         for name in (*TENANTS, LATE):
-            wait_well(plane, name)
+            wait_roles_ready(plane, name)
         assert {name: namespaces.key(plane, name) for name in TENANTS} == before
         assert namespaces.key(plane, LATE) is not None
         assert iam.max_open <= WORKERS
         assert s3.max_open <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
-        assert "away" not in suite.page("/readyz?verbose")
+        assert "away" not in manager.page("/readyz?verbose")
         assert all(len(store.keys(name)) == 1 for name in (*TENANTS, LATE))
-    suite.stop()
-    text = suite.text()
+    manager.stop()
+    text = manager.text()
     for key in (*before.values(), store.admin):
         assert key is not None
         assert key.secret_key not in text

@@ -7,9 +7,8 @@ from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.objectstore.spec import Credentials
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cli.run import cells
-from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster import suite as processes
-from tests.support.cluster.suite import Suites
+from tests.support.cluster import kubeflow, manager_process, observe, waiting
+from tests.support.cluster.manager_process import Launcher
 from tests.support.controlplane import ControlPlane, ports
 from tests.support.objectstore import namespaces
 from tests.support.objectstore.seaweedfs import SeaweedFS
@@ -20,14 +19,14 @@ BUCKET = "kfp-artifacts"
 
 
 def test_a_tenants_key_is_made_kept_and_taken_away(
-    control_plane: ControlPlane, suites: Suites, seaweedfs: SeaweedFS
+    control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
     plane, name = control_plane, "kfp-stored"
     seaweedfs.make_bucket(BUCKET)
     kubeflow.create_tenant(plane, name)
-    kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
+    kubeconfig = launcher.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     given = namespaces.variables(seaweedfs, BUCKET)
-    suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
+    manager = launcher.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
     waiting.until(lambda: namespaces.is_ready(plane, name), "it is ready")
     first = namespaces.key(plane, name)
     assert first is not None
@@ -47,33 +46,33 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
 
     kubeflow.delete_profile(plane, name)
     waiting.until(lambda: name not in seaweedfs.users(), "its user is gone")
-    suite.stop()
-    assert first.secret_key not in suite.text()
-    assert seaweedfs.admin.secret_key not in suite.text()
+    manager.stop()
+    assert first.secret_key not in manager.text()
+    assert seaweedfs.admin.secret_key not in manager.text()
 
 
 def test_once_keeps_the_bucket_and_removes_who_is_gone(
-    control_plane: ControlPlane, suites: Suites, seaweedfs: SeaweedFS
+    control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
     plane, name = control_plane, "kfp-once"
     bucket = seaweedfs.make_bucket("kfp-once")
     kubeflow.create_tenant(plane, name)
-    kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
+    kubeconfig = launcher.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     command = ("pipelines", "--once", "--kubeconfig", str(kubeconfig))
     given = namespaces.variables(seaweedfs, bucket)
 
-    done = processes.run(*command, seconds=waiting.PATIENCE, **given)
+    done = manager_process.run(*command, seconds=waiting.PATIENCE, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, True), done.stderr
     policy = seaweedfs.s3().get_bucket_policy(Bucket=bucket)["Policy"]
     assert "KubeflowDenyOthers" in policy
 
     kubeflow.delete_profile(plane, name)
-    done = processes.run(*command, seconds=waiting.PATIENCE, **given)
+    done = manager_process.run(*command, seconds=waiting.PATIENCE, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, False), done.stderr
 
     nobody = f"http://127.0.0.1:{ports.free()}"
     away = {**given, "S3_ENDPOINT_URL": nobody, "AWS_ENDPOINT_URL": nobody}
-    done = processes.run(*command, seconds=waiting.PATIENCE, **away)
+    done = manager_process.run(*command, seconds=waiting.PATIENCE, **away)
     assert done.returncode == 3
     (row,) = (row for row in cells(done.stdout) if row[0] == "-")
     assert row[1:3] == ["pipelines", "failed"]
@@ -84,14 +83,14 @@ DECISIONS = ("accept", "archive", "purge")
 
 
 def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_decided(
-    control_plane: ControlPlane, suites: Suites, seaweedfs: SeaweedFS
+    control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
     plane, bucket = control_plane, seaweedfs.make_bucket("kfp-anew")
     tenants = {f"kfp-anew-{decision}": decision for decision in DECISIONS}
-    kubeflow.create_furnished_tenants(plane, tenants)
-    kubeconfig = suites.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
+    kubeflow.create_complete_tenants(plane, tenants)
+    kubeconfig = launcher.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     given = namespaces.variables(seaweedfs, bucket)
-    suite = suites.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
+    manager = launcher.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
     before = {name: granted(plane, seaweedfs, name) for name in tenants}
     for name in tenants:
         for folder in ("private", "private-artifacts"):
@@ -101,13 +100,13 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
         kubeflow.delete_profile(plane, name)
     for name in tenants:
         wait_gone(plane, seaweedfs, name)
-    kubeflow.create_furnished_tenants(plane, tenants)
+    kubeflow.create_complete_tenants(plane, tenants)
     for name in tenants:
         wait_told(plane, name)
         assert namespaces.key(plane, name) is None
         assert name not in seaweedfs.users()
-        launcher = KINDS["ConfigMap"].path(name, names.LAUNCHER)
-        assert observe.find(plane, launcher) is not None
+        launcher_path = KINDS["ConfigMap"].path(name, names.LAUNCHER)
+        assert observe.find(plane, launcher_path) is not None
 
     for name, decision in tenants.items():
         annotations = {names.OLD_OBJECTS_ANNOTATION: decision}
@@ -119,7 +118,7 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
         "kfp-anew-archive": (0, 2),
         "kfp-anew-purge": (0, 0),
     }
-    suite.stop()
+    manager.stop()
 
 
 def granted(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:

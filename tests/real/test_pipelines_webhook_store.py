@@ -15,7 +15,7 @@ import pytest
 
 from controllers.pipelines import names
 from controllers.pipelines.objectstore.spec import Credentials
-from tests.support.cluster import suite, waiting
+from tests.support.cluster import manager_process, waiting
 from tests.support.controlplane import ports
 from tests.support.objectstore import namespaces
 from tests.support.objectstore.seaweedfs import SeaweedFS
@@ -38,7 +38,7 @@ class Webhook:
 
     def send(self, body: bytes) -> tuple[int, Mapping[str, str], Any]:
         """Status, headers and reply."""
-        connection = http.client.HTTPConnection(suite.HOST, self._port, timeout=60)
+        connection = http.client.HTTPConnection(manager_process.HOST, self._port, timeout=60)
         try:
             connection.request("POST", "/sync", body)
             answer = connection.getresponse()
@@ -71,12 +71,12 @@ def serving(store: SeaweedFS, folder: Path) -> Iterator[Webhook]:
         "HOME": str(folder),
         "CONTROLLER_PORT": str(port),
     }
-    command = (sys.executable, "-m", suite.PROGRAM, "pipelines", "--webhook")
+    command = (sys.executable, "-m", manager_process.PROGRAM, "pipelines", "--webhook")
     with (
         log.open("wb") as output,
         subprocess.Popen(
             [*command, "--log-level", "debug"],
-            env={**suite.environment(), **variables},
+            env={**manager_process.environment(), **variables},
             stderr=output,
         ) as process,
     ):
@@ -91,7 +91,7 @@ def serving(store: SeaweedFS, folder: Path) -> Iterator[Webhook]:
 
 def is_open(process: subprocess.Popen[bytes], port: int) -> bool:
     assert process.poll() is None
-    return suite.is_open(port)
+    return manager_process.is_open(port)
 
 
 @pytest.fixture(scope="module")

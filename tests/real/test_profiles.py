@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.builders import registered
 from tests.support.cluster import kubeflow, observe, waiting
-from tests.support.cluster.suite import Suite
+from tests.support.cluster.manager_process import ManagerProcess
 from tests.support.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.xdist_group("profiles"), pytest.mark.usefixtures("suite")]
@@ -22,7 +22,7 @@ def test_a_profile_may_come_before_its_namespace(control_plane: ControlPlane) ->
 
     kubeflow.create_namespace(control_plane, profile)
 
-    observe.wait_in_shape(control_plane, "early-profile")
+    observe.wait_ready(control_plane, "early-profile")
     assert message == "namespace early-profile does not exist"
     assert not observe.events(control_plane, "early-profile", type="Warning")
 
@@ -38,7 +38,7 @@ def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) ->
 
     control_plane.apply(kubeflow.namespace_manifest(profile))
 
-    observe.wait_in_shape(control_plane, "early-namespace")
+    observe.wait_ready(control_plane, "early-namespace")
 
 
 def test_a_namespace_made_anew_is_furnished_anew(control_plane: ControlPlane) -> None:
@@ -49,7 +49,7 @@ def test_a_namespace_made_anew_is_furnished_anew(control_plane: ControlPlane) ->
     kubeflow.create_namespace(control_plane, profile)
 
     waiting.until(lambda: observe.hard(control_plane, "renewed"), "the quota is there again")
-    observe.wait_in_shape(control_plane, "renewed")
+    observe.wait_ready(control_plane, "renewed")
     after = control_plane.get("ResourceQuota", observe.QUOTA, "renewed")
     assert after["spec"]["hard"]["pods"] == "7"
     assert after["metadata"]["uid"] != before
@@ -66,7 +66,7 @@ def test_another_owner_changes_neither_object(control_plane: ControlPlane) -> No
 
     waiting.until(lambda: observe.hard(control_plane, "sold")["pods"] == "8", "the label is read")
     assert control_plane.get("LimitRange", observe.LIMIT_RANGE, "sold") == before
-    assert observe.is_in_shape(control_plane, "sold")
+    assert observe.is_ready_profile(control_plane, "sold")
 
 
 def test_a_label_is_followed_as_it_is_added_changed_and_removed(
@@ -113,17 +113,17 @@ def test_a_bad_label_leaves_the_other_keys_in_force(control_plane: ControlPlane)
 
     observe.label(control_plane, "mistaken", pods="9")
 
-    observe.wait_in_shape(control_plane, "mistaken")
+    observe.wait_ready(control_plane, "mistaken")
     assert observe.hard(control_plane, "mistaken")["pods"] == "9"
 
 
 def test_a_deleted_profile_takes_its_objects_and_its_series_along(
-    control_plane: ControlPlane, suite: Suite
+    control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "leaver")
     series = "profiles_controller_profile_condition"
-    observe.wait_told_by_all(control_plane, "leaver")
-    assert len(suite.series(series, profile="leaver")) == len(registered.TOGETHER)
+    observe.wait_for_all_conditions(control_plane, "leaver")
+    assert len(manager.series(series, profile="leaver")) == len(registered.TOGETHER)
 
     kubeflow.delete_profile(control_plane, "leaver")
 
@@ -132,17 +132,19 @@ def test_a_deleted_profile_takes_its_objects_and_its_series_along(
         "the namespace is gone",
         seconds=observe.GONE_SECONDS,
     )
-    waiting.until(lambda: not suite.series(series, profile="leaver"), "the series are gone")
-    assert not suite.troubles("leaver")
+    waiting.until(lambda: not manager.series(series, profile="leaver"), "the series are gone")
+    assert not manager.troubles("leaver")
 
 
-def test_a_profile_being_deleted_is_left_alone(control_plane: ControlPlane, suite: Suite) -> None:
+def test_a_profile_being_deleted_is_left_alone(
+    control_plane: ControlPlane, manager: ManagerProcess
+) -> None:
     observe.tenant(control_plane, "lingering")
     observe.tenant(control_plane, "staying")
-    seen = suite.total("workqueue_adds_total")
+    seen = manager.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
     waiting.until(
-        lambda: suite.total("workqueue_adds_total") >= seen + len(registered.TOGETHER),
+        lambda: manager.total("workqueue_adds_total") >= seen + len(registered.TOGETHER),
         "every controller knows of it",
     )
 
@@ -162,7 +164,7 @@ def test_a_client_of_v1beta1_is_served_alike(control_plane: ControlPlane) -> Non
     namespace = kubeflow.namespace_manifest(profile)
     namespace["metadata"]["ownerReferences"][0]["apiVersion"] = "kubeflow.org/v1beta1"
     control_plane.apply(namespace)
-    observe.wait_in_shape(control_plane, "elder")
+    observe.wait_ready(control_plane, "elder")
     assert observe.hard(control_plane, "elder")["pods"] == "5"
 
     labels = {"metadata": {"labels": {"quotas.statcan.gc.ca/pods": "6"}}}
@@ -176,7 +178,7 @@ def test_what_others_wrote_on_a_profile_survives(control_plane: ControlPlane) ->
         control_plane, ["shared"], labels={"theirs": "label"}, annotations={"theirs": "note"}
     )
     foreign = {"type": "Foreign", "status": "True", "message": "theirs"}
-    observe.wait_in_shape(control_plane, "shared")
+    observe.wait_ready(control_plane, "shared")
 
     observe.add_condition(control_plane, "shared", foreign)
     observe.label(control_plane, "shared", pods="none")

@@ -6,7 +6,7 @@ import pytest
 
 from controllers.rbac.config import RbacSettings
 from tests.support.cluster import access, kubeflow, observe, roles, waiting
-from tests.support.cluster.suite import Start, Suites
+from tests.support.cluster.manager_process import Launcher, Start
 from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("rbac")
@@ -33,10 +33,10 @@ def test_each_gets_what_the_settings_give_and_loses_what_they_no_longer_give(
 ) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "opened", annotations={ALLOW_FROM: "neighbour-in"})
-    kubeflow.create_furnished_tenants(plane, ["neighbour-in", "neighbour-out"])
+    kubeflow.create_complete_tenants(plane, ["neighbour-in", "neighbour-out"])
     kubeflow.add_contributor(plane, "opened", JOE.name)
     editor = access.editor("neighbour-in")
-    can = functools.partial(access.Ability, plane, namespace="opened")
+    can = functools.partial(access.Permission, plane, namespace="opened")
     secrets, workflows = can(OWNER, "list", "secrets"), can(OWNER, "create", "workflows")
     helps, enters = can(HELPER, "list", "configmaps"), can(editor, "list", "pods")
     everybody = (OWNER, JOE, HELPER, STRANGER, editor, access.editor("neighbour-out"))
@@ -78,26 +78,26 @@ def test_each_gets_what_the_settings_give_and_loses_what_they_no_longer_give(
 
 
 def test_support_groups_come_by_flag_and_go_when_they_are_empty(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "helped")
     settings = RbacSettings(support_groups=("support",))
-    kubeconfig = suites.identity("rbac-flagged", "rbac", rbac=settings)
-    helps = access.Ability(plane, HELPER, "list", "configmaps", namespace="helped")
+    kubeconfig = launcher.identity("rbac-flagged", "rbac", rbac=settings)
+    helps = access.Permission(plane, HELPER, "list", "configmaps", namespace="helped")
     given: tuple[tuple[tuple[str, ...], list[str]], ...] = (
         (("--support-groups", "support,stewards"), ["support", "stewards"]),
         (("--support-groups", "stewards", "--support-groups", "it"), ["stewards", "it"]),
         (("--support-groups", ""), []),
     )
     for arguments, expected in given:
-        suite = suites.start("rbac", *arguments, kubeconfig=kubeconfig).wait_ready()
+        manager = launcher.start("rbac", *arguments, kubeconfig=kubeconfig).wait_ready()
         waiting.until(
             lambda due=expected: roles.subjects(plane, "helped", "profile-support") == due,  # type: ignore[misc]
             f"{expected} are bound",
         )
         roles.wait_for(helps, allowed=bool(expected))
-        assert suite.stop() == 0
+        assert manager.stop() == 0
     assert roles.binding(plane, "helped", "profile-support") == {}
 
 
@@ -105,7 +105,8 @@ def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, sta
     plane = control_plane
     kubeflow.create_tenant(plane, "new-owner")
     old, new = (
-        access.Ability(plane, who, "list", "secrets", namespace="new-owner") for who in (OWNER, JOE)
+        access.Permission(plane, who, "list", "secrets", namespace="new-owner")
+        for who in (OWNER, JOE)
     )
     start("rbac", {})
     roles.wait_for(old)
@@ -119,16 +120,16 @@ def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, sta
     account = {"kind": "ServiceAccount", "name": "robot", "namespace": "x", "apiGroup": None}
     kubeflow.patch_profile(plane, "new-owner", {"spec": {"owner": account}})
     robot = access.account("x", "robot")
-    roles.wait_for(access.Ability(plane, robot, "list", "secrets", namespace="new-owner"))
+    roles.wait_for(access.Permission(plane, robot, "list", "secrets", namespace="new-owner"))
     roles.wait_for(new, allowed=False)
-    roles.wait_well(plane, "new-owner")
+    roles.wait_roles_ready(plane, "new-owner")
 
 
 def test_another_role_means_another_binding(control_plane: ControlPlane, start: Start) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "rebound")
     start("rbac", {})
-    roles.wait_well(plane, "rebound")
+    roles.wait_roles_ready(plane, "rebound")
     first = roles.binding(plane, "rebound", "ml-pipeline")
 
     start("rbac", SMALL)
@@ -141,7 +142,7 @@ def test_another_role_means_another_binding(control_plane: ControlPlane, start: 
     assert role["roleRef"]["name"] == "profile-pipelines"
     assert role["metadata"]["uid"] != first["metadata"]["uid"]
     assert role["subjects"] == first["subjects"]
-    roles.wait_well(plane, "rebound")
+    roles.wait_roles_ready(plane, "rebound")
 
 
 # Other namespaces
@@ -153,7 +154,7 @@ def test_bad_entries_are_told_and_the_good_ones_follow_the_annotation(
     plane = control_plane
     kubeflow.create_tenant(plane, "hosting", annotations={ALLOW_FROM: "guest-a,Guest_B,hosting"})
     enters = {
-        name: access.Ability(plane, access.editor(name), "list", "pods", namespace="hosting")
+        name: access.Permission(plane, access.editor(name), "list", "pods", namespace="hosting")
         for name in ("guest-a", "guest-c")
     }
     start("rbac", WIDE)
@@ -171,7 +172,7 @@ def test_bad_entries_are_told_and_the_good_ones_follow_the_annotation(
     kubeflow.patch_profile(plane, "hosting", {"metadata": {"annotations": {ALLOW_FROM: "guest-c"}}})
     roles.wait_for(enters["guest-c"])
     roles.wait_for(enters["guest-a"], allowed=False)
-    roles.wait_well(plane, "hosting")
+    roles.wait_roles_ready(plane, "hosting")
 
     kubeflow.patch_profile(plane, "hosting", {"metadata": {"annotations": {ALLOW_FROM: None}}})
     roles.wait_for(enters["guest-c"], allowed=False)
@@ -184,7 +185,7 @@ def test_nobody_is_let_in_where_the_platform_does_not_enable_it(
     kubeflow.create_tenant(plane, "closed", annotations={ALLOW_FROM: "guest-a"})
     start("rbac", {})
     waiting.until(lambda: observe.events(plane, "closed", reason="AccessNotEnabled"), "it is told")
-    roles.wait_well(plane, "closed")
-    enters = access.Ability(plane, access.editor("guest-a"), "list", "pods", namespace="closed")
+    roles.wait_roles_ready(plane, "closed")
+    enters = access.Permission(plane, access.editor("guest-a"), "list", "pods", namespace="closed")
     assert not enters()
     assert not any(name.startswith("allow-") for name in roles.bindings(plane, "closed"))

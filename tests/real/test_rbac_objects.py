@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.cluster import access, kubeflow, observe, roles, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Start, Suites
+from tests.support.cluster.manager_process import Launcher, Start
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("rbac")
@@ -28,7 +28,7 @@ def test_what_somebody_adds_is_taken_away_again(control_plane: ControlPlane, sta
     plane = control_plane
     kubeflow.create_tenant(plane, "tampered")
     start("rbac", WIDE)
-    roles.wait_well(plane, "tampered")
+    roles.wait_roles_ready(plane, "tampered")
     before = roles.bindings(plane, "tampered")
     role = plane.request("GET", roles.path("tampered", "profile-pipelines", "roles"))
     everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
@@ -94,7 +94,7 @@ def test_the_older_suites_bindings_are_adopted_or_pruned_and_nothing_else_is_tou
     old = {"ml-pipeline", "profile-support"}
 
     start("rbac", WIDE)
-    roles.wait_well(plane, *names)
+    roles.wait_roles_ready(plane, *names)
     adopted = roles.bindings(plane, "entitled")
     start("rbac", {"ml_pipeline": "none"})
     waiting.until(
@@ -126,7 +126,7 @@ def test_it_can_bind_what_it_is_set_to_bind_and_can_escalate_nothing(
     me = access.Person(service_account.user(service_account.name_of("rbac", WIDE)))
 
     def may_bind(role: str, resource: str = "clusterroles") -> bool:
-        return access.Ability(
+        return access.Permission(
             control_plane, me, "bind", resource, namespace="anywhere", name=role
         )()
 
@@ -137,22 +137,22 @@ def test_it_can_bind_what_it_is_set_to_bind_and_can_escalate_nothing(
     assert not may_bind("profile-pipelines", "roles")
     for resource in ("roles", "clusterroles"):
         for name in ("", "profile-pipelines"):
-            assert not access.Ability(
+            assert not access.Permission(
                 control_plane, me, "escalate", resource, namespace="anywhere", name=name
             )()
-    assert not access.Ability(control_plane, me, "get", "secrets", namespace="anywhere")()
+    assert not access.Permission(control_plane, me, "get", "secrets", namespace="anywhere")()
 
 
 def test_rights_of_other_settings_are_told_and_cost_only_what_they_lack(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     plane = control_plane
     role = service_account.cluster_role("rbac", name="suite-rbac-outdated")
     kubeconfig = service_account.bind(plane, "rbac-outdated", role)
     kubeflow.create_tenant(plane, "outdated")
 
-    suite = suites.start("rbac", "--support-groups", "support", kubeconfig=kubeconfig)
-    suite.wait_ready()
+    manager = launcher.start("rbac", "--support-groups", "support", kubeconfig=kubeconfig)
+    manager.wait_ready()
 
     waiting.until(
         lambda: "forbidden" in observe.message(plane, "outdated", roles.CONDITION),
@@ -163,7 +163,7 @@ def test_rights_of_other_settings_are_told_and_cost_only_what_they_lack(
     assert "attempting to grant RBAC permissions not currently held" in message
     assert roles.subjects(plane, "outdated", "ml-pipeline") == [kubeflow.OWNER]
     assert roles.binding(plane, "outdated", "profile-support") == {}
-    assert suite.stop() == 0
+    assert manager.stop() == 0
 
 
 def test_the_steady_state_writes_nothing_and_a_restart_neither(
@@ -177,12 +177,12 @@ def test_the_steady_state_writes_nothing_and_a_restart_neither(
     kubeflow.patch_profile(plane, names[0], {"spec": {"owner": accounts}})
     settings = {**WIDE, "ml_pipeline": "Role"}
     start("rbac", settings)
-    roles.wait_well(plane, *names)
+    roles.wait_roles_ready(plane, *names)
     before = {name: roles.bindings(plane, name) for name in names}
     audit = Audit(plane, service_account.user(service_account.name_of("rbac", settings)))
 
-    suite = start("rbac", settings, "--resync", "0.02")
-    looks = functools.partial(suite.total, "controller_runtime_reconcile_total")
+    manager = start("rbac", settings, "--resync", "0.02")
+    looks = functools.partial(manager.total, "controller_runtime_reconcile_total")
     everybody = len(plane.request("GET", kubeflow.PROFILES)["items"])
     waiting.until(lambda: looks() >= 3 * everybody, "it has looked thrice")
 
@@ -190,4 +190,4 @@ def test_the_steady_state_writes_nothing_and_a_restart_neither(
     assert [one for one in written if "/calm-" in one or " calm-" in one] == []
     assert {name: roles.bindings(plane, name) for name in names} == before
     assert len(before[names[1]]) == 3 + 4
-    assert "keeps another content" not in suite.text()
+    assert "keeps another content" not in manager.text()

@@ -15,9 +15,9 @@ import yaml
 from controllers import registry
 from controllers.runtime.rbac import reader_role
 from tests.support.builders import registered
-from tests.support.cluster import kubeflow, observe, service_account, suite, waiting
+from tests.support.cluster import kubeflow, manager_process, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suites
+from tests.support.cluster.manager_process import Launcher
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("status")
@@ -42,14 +42,14 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 
 @pytest.fixture(scope="module")
-def writer(suites: Suites) -> Path:
-    return suites.identity("status-writer")
+def writer(launcher: Launcher) -> Path:
+    return launcher.identity("status-writer")
 
 
 @pytest.fixture(scope="module")
 def reader(control_plane: ControlPlane) -> Path:
     """A kubeconfig with the permissions that `permissions status` prints."""
-    role = yaml.safe_load(suite.run("permissions", "status").stdout)
+    role = yaml.safe_load(manager_process.run("permissions", "status").stdout)
     assert role["rules"] == reader_role(registry.controllers(), "any")["rules"]
     role["metadata"]["name"] = READER
     return service_account.bind(control_plane, READER, role)
@@ -62,7 +62,7 @@ def create_reconciled_tenants(plane: ControlPlane, writer: Path, *names: str) ->
 
 
 def reconcile_once(writer: Path) -> None:
-    done = suite.run(
+    done = manager_process.run(
         "all",
         "--once",
         "--kubeconfig",
@@ -86,7 +86,7 @@ def test_lists_are_paged_on_an_api_server_without_streamed_lists(
 def status(reader: Path, *arguments: str) -> tuple[int, dict[tuple[str, str], dict[str, Any]], str]:
     """Returns the exit code, the statuses by profile and controller, and standard error."""
     command = ("status", *arguments, "--kubeconfig", str(reader), "-o", "json")
-    done = suite.run(*command)
+    done = manager_process.run(*command)
     assert "Traceback" not in done.stderr
     statuses = json.loads(done.stdout)["statuses"] if done.stdout else []
     return (
@@ -235,11 +235,11 @@ def test_missing_permissions_are_named(
 
 
 def test_permissions_of_a_controller_suffice_for_its_own_rows(
-    control_plane: ControlPlane, suites: Suites, writer: Path
+    control_plane: ControlPlane, launcher: Launcher, writer: Path
 ) -> None:
     """This is what `kubectl exec` into its pod uses: its account and its settings."""
     create_reconciled_tenants(control_plane, writer, "from-within")
-    own = suites.identity("status-of-quotas", "quotas")
+    own = launcher.identity("status-of-quotas", "quotas")
 
     code, rows, stderr = status(own, "from-within", "--only", "quotas")
 
@@ -251,11 +251,11 @@ def test_permissions_of_a_controller_suffice_for_its_own_rows(
 
 
 def test_permissions_of_a_variant_suffice_for_its_own_rows(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     kubeflow.create_tenants(control_plane, ["from-within-gitea"])
     settings = registered.settings(registry.load("gitea"))
-    own = suites.identity("status-of-gitea", "gitea", gitea=settings)
+    own = launcher.identity("status-of-gitea", "gitea", gitea=settings)
 
     code, rows, stderr = status(own, "from-within-gitea", "--only", "gitea-unclassified")
 
@@ -285,7 +285,7 @@ def test_the_default_kubeconfig_of_kubectl_is_used(
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(reader.read_text())
 
-    done = suite.run("status", "plain", HOME=str(tmp_path))
+    done = manager_process.run("status", "plain", HOME=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[:3] == ["PROFILE", "CONTROLLER", "STATE"]
@@ -300,8 +300,8 @@ def test_watch_prints_changes(
     names = ("status", "watched-over", "--watch", "--only", "quotas", "--kubeconfig", str(reader))
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", suite.PROGRAM, *names],
-            env=suite.environment(), stdout=output, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", manager_process.PROGRAM, *names],
+            env=manager_process.environment(), stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         waiting.until(

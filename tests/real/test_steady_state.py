@@ -6,7 +6,7 @@ from controllers.runtime.objects.kinds import KINDS
 from tests.support.builders import registered
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("quiet")
@@ -38,13 +38,13 @@ def versions(plane: ControlPlane, prefix: str, *besides: str) -> dict[str, str]:
     }
 
 
-def wait_for_resyncs(suite: Suite, profiles: int) -> None:
+def wait_for_resyncs(manager: ManagerProcess, profiles: int) -> None:
     """Waits until every controller has reconciled each profile twice."""
-    observe.wait_for_looks(suite, 2 * len(registered.TOGETHER) * profiles)
+    observe.wait_for_reconciles(manager, 2 * len(registered.TOGETHER) * profiles)
 
 
 def test_the_steady_state_sends_no_request_other_than_watches(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     bad = {"quotas.statcan.gc.ca/pods": "many", "quotas.statcan.gc.ca/unknown": "1"}
     kubeflow.create_tenants(control_plane, TENANTS)
@@ -54,43 +54,43 @@ def test_the_steady_state_sends_no_request_other_than_watches(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "quiet-foreign"}}
     )
     kubeflow.create_profile(control_plane, "quiet-foreign")
-    suite = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
+    manager = launcher.start("all", "--resync", RESYNC_MINUTES).wait_ready()
     for name in TENANTS:
-        observe.wait_in_shape(control_plane, name)
-        observe.wait_told_by_all(control_plane, name)
-    wait_for_resyncs(suite, len(TENANTS) + 3)
+        observe.wait_ready(control_plane, name)
+        observe.wait_for_all_conditions(control_plane, name)
+    wait_for_resyncs(manager, len(TENANTS) + 3)
     waiting.until(
         lambda: observe.status(control_plane, "quiet-waiting", "QuotasReady") == "False",
         "the profile without a namespace is not ready",
     )
     before = versions(control_plane, "quiet-", EVENTS)
-    requests = suite.requests()
+    requests = manager.requests()
     audit = Audit(control_plane, service_account.user("all"))
 
-    wait_for_resyncs(suite, len(TENANTS) + 3)
+    wait_for_resyncs(manager, len(TENANTS) + 3)
 
     requested = {pair: count for pair, count in audit.counts().items() if pair[0] != "watch"}
     assert requested == {}
-    assert suite.requests() - requests <= audit.counts().total()
+    assert manager.requests() - requests <= audit.counts().total()
     assert len(before) >= 4 * len(TENANTS)
     assert versions(control_plane, "quiet-", EVENTS) == before
-    assert suite.stop() == 0
+    assert manager.stop() == 0
 
 
 def test_a_restart_over_objects_in_sync_writes_nothing(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     names = [f"settled-{number:02}" for number in range(10)]
     kubeflow.create_tenants(control_plane, names)
-    first = suites.start("all").wait_ready()
+    first = launcher.start("all").wait_ready()
     for name in names:
-        observe.wait_in_shape(control_plane, name)
-        observe.wait_told_by_all(control_plane, name)
+        observe.wait_ready(control_plane, name)
+        observe.wait_for_all_conditions(control_plane, name)
     first.stop()
     before = versions(control_plane, "settled-")
     audit = Audit(control_plane, service_account.user("all"))
 
-    second = suites.start("all", "--resync", RESYNC_MINUTES).wait_ready()
+    second = launcher.start("all", "--resync", RESYNC_MINUTES).wait_ready()
     wait_for_resyncs(second, len(names))
 
     # Warnings are posted again after a restart: the API server drops events after an hour.

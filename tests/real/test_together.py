@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.support.cluster import kubeflow, observe, service_account, waiting
-from tests.support.cluster.suite import Suites
+from tests.support.cluster.manager_process import Launcher
 from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("quiet")
@@ -16,7 +16,7 @@ CONTROLLERS = ("quotas", "limitranges")
 
 
 def test_two_processes_that_write_conditions_at_once_lose_none(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     names = [f"contended-{number:02}" for number in range(40)]
     profiles = kubeflow.create_tenants(control_plane, names[:20])
@@ -24,22 +24,22 @@ def test_two_processes_that_write_conditions_at_once_lose_none(
     for name in names[:20]:
         observe.add_condition(control_plane, name, foreign)
 
-    both = [suites.start(controller) for controller in CONTROLLERS]
-    for suite in both:
-        suite.wait_ready()
+    both = [launcher.start(controller) for controller in CONTROLLERS]
+    for manager in both:
+        manager.wait_ready()
     profiles += kubeflow.create_tenants(control_plane, names[20:])
     for name in names[20:]:
         observe.add_condition(control_plane, name, foreign)
 
     for name in names:
-        observe.wait_in_shape(control_plane, name)
+        observe.wait_ready(control_plane, name)
     expected = {*observe.CONDITIONS, "Foreign"}
     assert all(set(observe.conditions(control_plane, name)) == expected for name in names)
-    assert [suite.stop() for suite in both] == [0, 0]
+    assert [manager.stop() for manager in both] == [0, 0]
 
 
 def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
-    control_plane: ControlPlane, suites: Suites
+    control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     role = service_account.cluster_role("quotas", "limitranges", name="suite-crippled")
     for rule in role["rules"]:
@@ -48,7 +48,9 @@ def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
     kubeconfig = service_account.bind(control_plane, "crippled", role)
     kubeflow.create_tenants(control_plane, ["crippled"])
 
-    suite = suites.start("all", "--only", ",".join(CONTROLLERS), kubeconfig=kubeconfig).wait_ready()
+    manager = launcher.start(
+        "all", "--only", ",".join(CONTROLLERS), kubeconfig=kubeconfig
+    ).wait_ready()
 
     waiting.until(
         lambda: "forbidden" in observe.message(control_plane, "crippled", "LimitrangesReady"),
@@ -59,15 +61,15 @@ def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
     )
     assert warning["reason"] == "Forbidden"
     assert 'cannot create resource "limitranges"' in warning["message"]
-    assert suite.requests(code="403", method="POST") >= 3
-    assert suite.total("controller_runtime_reconcile_errors_total", controller="limitranges") >= 3
+    assert manager.requests(code="403", method="POST") >= 3
+    assert manager.total("controller_runtime_reconcile_errors_total", controller="limitranges") >= 3
     assert observe.status(control_plane, "crippled", "QuotasReady") == "True"
-    assert "Traceback" not in suite.text()
-    suite.stop()
+    assert "Traceback" not in manager.text()
+    manager.stop()
 
 
 def test_what_the_settings_no_longer_want_is_deleted(
-    control_plane: ControlPlane, suites: Suites, tmp_path: Path
+    control_plane: ControlPlane, launcher: Launcher, tmp_path: Path
 ) -> None:
     nothing = dict.fromkeys(("cpu", "memory"))
     settings = tmp_path / "settings.yaml"
@@ -83,12 +85,12 @@ def test_what_the_settings_no_longer_want_is_deleted(
     }
     control_plane.apply(theirs)
     untouched = control_plane.get("LimitRange", "theirs", "outgrown")
-    before = suites.start("limitranges").wait_ready()
+    before = launcher.start("limitranges").wait_ready()
     for name in ("outgrown", "outgrown-twin"):
         waiting.until(functools.partial(observe.limits, control_plane, name), "the limits are made")
     before.stop()
 
-    after = suites.start("limitranges", "--config", str(settings)).wait_ready()
+    after = launcher.start("limitranges", "--config", str(settings)).wait_ready()
 
     for name in ("outgrown", "outgrown-twin"):
         waiting.until(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,5 +19,5 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     if item.get_closest_marker("virtual_time"):
-        return {"virtual": event_loop.VirtualLoop}
+        return {"virtual": virtual_time.VirtualLoop}
     return {"real": asyncio.new_event_loop}

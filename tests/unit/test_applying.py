@@ -17,7 +17,7 @@ from controllers.runtime.cache.informer import Callbacks, new_informers
 from controllers.runtime.controller import Owned
 from controllers.runtime.workqueue import Priority
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
+from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -59,7 +59,7 @@ class Bench:
             ],
             self.cluster,
             Callbacks(enqueue=self._wake),
-            clock=event_loop.now,
+            clock=virtual_time.now,
         )
         self.tasks = [asyncio.create_task(one.run()) for one in self.informers.values()]
 
@@ -67,14 +67,14 @@ class Bench:
         self.woken.append(profile)
 
     async def ready(self) -> None:
-        await event_loop.until(
+        await virtual_time.until(
             lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
         )
         await self.quiet()
 
     async def quiet(self) -> None:
-        await event_loop.turns()
-        await event_loop.until(lambda: self.cluster.delivered, "every event was taken")
+        await virtual_time.turns()
+        await virtual_time.until(lambda: self.cluster.delivered, "every event was taken")
 
     async def bring(self, *manifests: Manifest, at_once: bool = True) -> list[str]:
         """Plan and apply; the changes as texts."""
@@ -234,7 +234,7 @@ async def test_a_create_only_object_without_our_labels_gets_them_and_keeps_its_c
 
 async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench) -> None:
     bench.cluster.fail_next(Failure.LOST_AFTER, is_write)
-    bench.cluster.hold_watches()
+    bench.cluster.pause_watches()
     with pytest.raises(ApplyError):
         await bench.bring(live_objects.manifest())
     assert ["ConfigMap alice/settings unchanged"] == await _again(bench)
@@ -245,8 +245,8 @@ async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench)
 async def _again(bench: Bench) -> list[str]:
     """A second try, while the watch has told nothing yet."""
     task = asyncio.create_task(bench.bring(live_objects.manifest()))
-    await event_loop.turns()
-    bench.cluster.release_watches()
+    await virtual_time.turns()
+    bench.cluster.resume_watches()
     return await task
 
 
@@ -291,14 +291,14 @@ async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
     bench: Bench, *, gone: bool
 ) -> None:
     await bench.arranged(told=True, data={"key": "edited"})
-    bench.cluster.hold_watches()
+    bench.cluster.pause_watches()
     if gone:
         bench.cluster.objects.delete(KEY)
     else:
         bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
     task = asyncio.create_task(bench.bring(live_objects.manifest()))
-    await event_loop.turns()
-    bench.cluster.release_watches()
+    await virtual_time.turns()
+    bench.cluster.resume_watches()
     await task
 
     last = "POST" if gone else "PUT"
@@ -387,7 +387,7 @@ async def test_an_edit_between_read_and_write_is_not_lost(bench: Bench) -> None:
             bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
         return False
 
-    bench.cluster.fail_next(Failure.BROKEN, edit)
+    bench.cluster.fail_next(Failure.INTERNAL_ERROR, edit)
     await bench.bring(live_objects.manifest())
 
     assert "1" == bench.cluster.objects.read(KEY)["metadata"]["labels"]["new"]
@@ -405,12 +405,12 @@ async def test_what_keeps_changing_is_left_for_later(bench: Bench) -> None:
 
 async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench) -> None:
     await bench.arranged(data={"key": "edited"})
-    bench.cluster.hold_watches()
+    bench.cluster.pause_watches()
     bob = live_objects.profile_reference("bob", "uid-bob")
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(ownerReferences=[bob]))
     task = asyncio.create_task(bench.bring(live_objects.manifest()))
-    await event_loop.turns()
-    bench.cluster.release_watches()
+    await virtual_time.turns()
+    bench.cluster.resume_watches()
 
     assert [
         "ConfigMap alice/settings refused (exists and belongs to Profile bob; rename or delete it)"
@@ -420,11 +420,11 @@ async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench)
 
 async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None:
     await bench.arranged(data={"key": "edited"})
-    bench.cluster.hold_watches()
+    bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
     task = asyncio.create_task(bench.bring(live_objects.manifest()))
-    await event_loop.turns()
-    bench.cluster.release_watches()
+    await virtual_time.turns()
+    bench.cluster.resume_watches()
 
     assert ["ConfigMap alice/settings create"] == await task
     assert ["GET ConfigMap alice/settings", "POST ConfigMap alice/settings"] == bench.requests()
@@ -451,12 +451,12 @@ async def test_a_delete_names_the_object_as_it_was_planned(bench: Bench) -> None
 
 async def test_another_object_of_that_name_is_not_deleted(bench: Bench) -> None:
     await bench.arranged()
-    bench.cluster.hold_watches()
+    bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
     other = bench.put(labels={}, owners=())
     task = asyncio.create_task(bench.bring())
-    await event_loop.turns()
-    bench.cluster.release_watches()
+    await virtual_time.turns()
+    bench.cluster.resume_watches()
     with pytest.raises(ApplyError, match="uid is"):
         await task
     await bench.quiet()
@@ -467,11 +467,11 @@ async def test_another_object_of_that_name_is_not_deleted(bench: Bench) -> None:
 
 async def test_deleting_what_is_gone_already_is_no_failure(bench: Bench) -> None:
     await bench.arranged()
-    bench.cluster.hold_watches()
+    bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
     task = asyncio.create_task(bench.bring())
-    await event_loop.turns()
-    bench.cluster.release_watches()
+    await virtual_time.turns()
+    bench.cluster.resume_watches()
 
     assert ["ConfigMap alice/settings prune (no longer desired)"] == await task
     assert [] == await bench.bring()
@@ -608,7 +608,7 @@ async def test_a_merge_never_writes_into_an_object_that_took_the_place_of_ours(
             foreign.append(bench.put("Service", "web", labels={}, owners=()))
         return False
 
-    bench.cluster.fail_next(Failure.BROKEN, swap)
+    bench.cluster.fail_next(Failure.INTERNAL_ERROR, swap)
     (change,) = await bench.bring(service(type="NodePort"))
 
     assert "refused" in change
@@ -621,7 +621,7 @@ async def test_a_merge_never_writes_into_an_object_that_took_the_place_of_ours(
 async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
     for name in ("a", "c"):
         text = f"POST ConfigMap alice/{name}"
-        bench.cluster.fail_next(Failure.BROKEN, functools.partial(is_request, text))
+        bench.cluster.fail_next(Failure.INTERNAL_ERROR, functools.partial(is_request, text))
     with pytest.raises(ApplyError) as caught:
         await bench.bring(*(live_objects.manifest(name=name) for name in "abcd"))
 
@@ -642,11 +642,11 @@ async def test_writes_of_one_profile_go_side_by_side_where_asked(
     seconds: float,
 ) -> None:
     bench.cluster.latency = 1.0
-    began = event_loop.now()
+    began = virtual_time.now()
     manifests = [live_objects.manifest(name=name) for name in "abc"]
     await bench.bring(*manifests, at_once=at_once)
 
-    assert seconds == pytest.approx(event_loop.now() - began, abs=0.3)
+    assert seconds == pytest.approx(virtual_time.now() - began, abs=0.3)
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -680,7 +680,7 @@ async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> 
 async def test_a_cancellation_is_not_swallowed(bench: Bench) -> None:
     bench.cluster.latency = 100.0
     task = asyncio.create_task(bench.bring(live_objects.manifest()))
-    await event_loop.turns()
+    await virtual_time.turns()
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

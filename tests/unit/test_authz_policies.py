@@ -16,7 +16,7 @@ from controllers.profiles import Owner, Profile
 from controllers.runtime.apply.changeset import Change
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow
-from tests.support.istio.mesh import Request, is_allowed
+from tests.support.istio.authorization import Request, is_allowed
 
 SETTINGS = AuthzPoliciesSettings()
 JANE, JOHN = "jane@example.ca", "john@example.ca"

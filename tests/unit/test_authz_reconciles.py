@@ -12,7 +12,7 @@ from controllers.authz_policies.controller import CONTROLLER
 from controllers.manifests import Body, Key
 from tests.support.builders import live_objects
 from tests.support.cluster import kubeflow
-from tests.support.fakes import event_loop, harness
+from tests.support.fakes import harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -231,7 +231,7 @@ async def test_without_istio_it_waits_aloud_and_starts_when_the_crd_appears() ->
         assert ("", True) == (check.error, check.note.startswith("waiting: the cluster serves"))
 
         cluster.unserved.discard((names.KIND, "v1beta1"))
-        await event_loop.until(
+        await virtual_time.until(
             lambda: cluster.objects.get(ACCESS) is not None, "the policy is made"
         )
         await process.settled()

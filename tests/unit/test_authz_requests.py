@@ -9,7 +9,7 @@ from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.authz_policies.desired import Binding, Facts, desired
 from controllers.profiles import Owner, Profile
 from tests.support.cluster import kubeflow
-from tests.support.istio.mesh import Policy, Request, is_allowed
+from tests.support.istio.authorization import Policy, Request, is_allowed
 
 GATEWAY, PIPELINES_UI, CULLER = (
     kubeflow.GATEWAY, kubeflow.PIPELINES_UI, kubeflow.NOTEBOOK_CONTROLLER,

@@ -14,7 +14,7 @@ from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
 from tests.support.builders import inputs
 from tests.support.cli import config
-from tests.support.istio.mesh import Request, is_allowed, path_matches, text_matches
+from tests.support.istio.authorization import Request, is_allowed, path_matches, text_matches
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from tests.support.azure.builders import PV, PVC, SETTINGS
 from tests.support.builders import live_objects
-from tests.support.fakes import FakeCluster, event_loop, harness
+from tests.support.fakes import FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -247,20 +247,20 @@ async def test_claim_pods_and_volume_are_deleted_one_after_the_other() -> None:
         cluster.requests.clear()
         write_document(cluster, "[]")
 
-        await event_loop.until(
+        await virtual_time.until(
             lambda: cluster.objects.get(POD) is None, "the pod is deleted", seconds=5.0
         )
         deleted = [one for one in cluster.written() if one.startswith("DELETE")]
         assert [f"DELETE {CLAIM}", f"DELETE {POD}"] == [one for one in deleted if "alice" in one]
         assert "deletionTimestamp" not in cluster.objects.read(VOLUME)["metadata"]
-        await event_loop.until(
+        await virtual_time.until(
             lambda: "is being deleted" in process.conditions()[TYPE][1],
             "the condition is updated",
             seconds=9.0,
         )
 
         unprotect(cluster, CLAIM)
-        await event_loop.until(
+        await virtual_time.until(
             lambda: "deletionTimestamp" in cluster.objects.read(VOLUME)["metadata"], "the volume"
         )
         unprotect(cluster, VOLUME)
@@ -317,7 +317,7 @@ async def test_an_unreachable_account_is_retried_and_other_volumes_exist() -> No
     )
     accounts.results["alice"] = {"standard": unreachable}
     async with running(cluster, accounts, instances=[STANDARD], settle=False) as process:
-        await event_loop.until(
+        await virtual_time.until(
             lambda: TYPE in process.conditions(), "the condition is updated", seconds=15.0
         )
         assert ("False", "good: no response") == process.conditions()[TYPE]
@@ -325,7 +325,7 @@ async def test_an_unreachable_account_is_retried_and_other_volumes_exist() -> No
         assert "alice-standard" not in volumes(cluster)
 
         accounts.results.clear()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: "alice-standard" in volumes(cluster), "the account is retried"
         )
 
@@ -386,7 +386,7 @@ async def test_a_volume_name_of_two_profiles_stays_with_the_first() -> None:
 async def test_garbage_is_collected_and_the_accounts_are_closed() -> None:
     accounts = FakeAccounts()
     async with running(harness.tenants("alice"), accounts):
-        await event_loop.until(lambda: accounts.collected == [False], "garbage is collected")
+        await virtual_time.until(lambda: accounts.collected == [False], "garbage is collected")
     assert accounts.closed
 
 

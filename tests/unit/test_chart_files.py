@@ -12,10 +12,10 @@ from controllers import registry
 from controllers.runtime.controller import AnyController
 from helm.generators import __main__ as generators
 from helm.generators import declarations, readmes, schemas
-from tests.support.chart import templates
+from tests.support.chart import render
 from tests.support.docs import markdown
 
-VALUES = yaml.safe_load((templates.CHART / "values.yaml").read_text())
+VALUES = yaml.safe_load((render.CHART / "values.yaml").read_text())
 
 
 def test_the_generated_files_are_in_step() -> None:
@@ -49,7 +49,7 @@ def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> N
 
 
 def test_everything_is_on_in_the_example_that_says_so() -> None:
-    example = yaml.safe_load((templates.CHART / "ci" / "everything-values.yaml").read_text())
+    example = yaml.safe_load((render.CHART / "ci" / "everything-values.yaml").read_text())
     own = {name: VALUES["controllers"][name] | given for name, given in on(example).items()}
 
     assert registry.by_name().keys() == {name for name in own if own[name]["enabled"]}, (
@@ -66,14 +66,14 @@ def test_no_other_controller_has_a_key() -> None:
 
 
 def test_the_charts_versions_are_the_projects() -> None:
-    chart = yaml.safe_load((templates.CHART / "Chart.yaml").read_text())
+    chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
     project = tomllib.loads((markdown.ROOT / "pyproject.toml").read_text())["project"]
 
     assert project["version"] == chart["version"] == chart["appVersion"]
 
 
 def test_every_value_is_described() -> None:
-    told = {row.path for row in readmes.rows((templates.CHART / "values.yaml").read_text())}
+    told = {row.path for row in readmes.rows((render.CHART / "values.yaml").read_text())}
 
     def leaves(value: Any, path: tuple[str, ...]) -> set[tuple[str, ...]]:
         if path in told or not isinstance(value, dict):
@@ -94,7 +94,7 @@ def test_a_secret_is_no_value() -> None:
 
 def test_the_older_charts_values_are_in_the_documents() -> None:
     section = markdown.read("docs/operations.md").section("Values of the older chart")
-    older = yaml.safe_load((templates.CHART / "files" / "older-values.yaml").read_text())
+    older = yaml.safe_load((render.CHART / "files" / "older-values.yaml").read_text())
 
     expected = [(one["key"], one.get("new", "nothing yet")) for one in older]
     told = [tuple(cells[:2]) for cells in section.rows()]

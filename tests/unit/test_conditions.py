@@ -19,8 +19,8 @@ from controllers.runtime.status.conditions import (
     ConditionWriter,
 )
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, Request, event_loop
-from tests.support.fakes.objects import Happening
+from tests.support.fakes import Failure, FakeCluster, Request, virtual_time
+from tests.support.fakes.object_tracker import ObjectChange
 
 pytestmark = pytest.mark.virtual_time
 
@@ -46,9 +46,9 @@ class Setup:
         self.profiles.upsert(parse_profile(stored))
         if follow:
             self.cluster.objects.listeners.append(self.follow)
-        self.writer = ConditionWriter(self.cluster, self.profiles, clock=event_loop.now)
+        self.writer = ConditionWriter(self.cluster, self.profiles, clock=virtual_time.now)
 
-    def follow(self, happening: Happening) -> None:
+    def follow(self, happening: ObjectChange) -> None:
         if happening.after is not None:
             self.profiles.upsert(parse_profile(happening.after))
 
@@ -66,8 +66,8 @@ class Setup:
         self.cluster.objects.edit(KEY, change)
 
     async def wrote(self, count: int) -> None:
-        await event_loop.until(lambda: len(self.cluster.writes()) >= count, f"{count} writes")
-        await event_loop.turns()
+        await virtual_time.until(lambda: len(self.cluster.writes()) >= count, f"{count} writes")
+        await virtual_time.turns()
 
 
 @pytest_asyncio.fixture
@@ -149,7 +149,7 @@ async def test_a_condition_that_is_reverted_during_its_write_is_written_again(
     async def slowly(_request: Request) -> None:
         await asyncio.sleep(1.0)
 
-    setup.cluster.before_answer = slowly
+    setup.cluster.before_response = slowly
     setup.writer.set("alice", Condition(type="QuotasReady", status="False", message="failed"))
     await setup.wrote(1)
     setup.writer.set("alice", ready())
@@ -172,11 +172,11 @@ async def test_a_debounced_condition_waits_and_can_be_reverted(working: Make) ->
 
 async def test_a_debounced_condition_that_lasts_is_written(working: Make) -> None:
     setup = working()
-    began = event_loop.now()
+    began = virtual_time.now()
     setup.writer.set_debounced("alice", ready())
     await setup.wrote(1)
 
-    assert DEBOUNCE_SECONDS == pytest.approx(event_loop.now() - began, abs=0.1)
+    assert DEBOUNCE_SECONDS == pytest.approx(virtual_time.now() - began, abs=0.1)
 
 
 async def test_conditions_of_other_writers_keep_their_places(working: Make) -> None:
@@ -227,19 +227,19 @@ async def test_a_failed_write_is_retried(working: Make, failure: Failure) -> Non
     setup = working()
     setup.cluster.fail_next(failure)
     setup.writer.set("alice", ready())
-    await event_loop.until(lambda: setup.writer.idle, "it is written")
+    await virtual_time.until(lambda: setup.writer.idle, "it is written")
 
     assert ["QuotasReady"] == [one["type"] for one in setup.stored]
 
 
 async def test_a_newer_condition_replaces_the_one_whose_write_failed(working: Make) -> None:
     setup = working()
-    setup.cluster.fail_next(Failure.BROKEN)
+    setup.cluster.fail_next(Failure.INTERNAL_ERROR)
     setup.writer.set("alice", ready(message="old"))
     setup.writer.set("alice", ready("Other"))
     await setup.wrote(1)
     setup.writer.set("alice", ready(message="new"))
-    await event_loop.until(lambda: len(setup.stored) == 2, "both are written")
+    await virtual_time.until(lambda: len(setup.stored) == 2, "both are written")
 
     assert ["", "new"] == [one["message"].replace("in sync", "") for one in setup.stored]
 
@@ -313,12 +313,12 @@ async def test_a_long_message_is_truncated_before_it_is_compared(working: Make) 
 
 async def test_flush_writes_pending_conditions_at_once() -> None:
     setup = Setup()
-    began = event_loop.now()
+    began = virtual_time.now()
     setup.writer.set_debounced("alice", ready())
     await setup.writer.flush()
 
     assert ["QuotasReady"] == [one["type"] for one in setup.stored]
-    assert event_loop.now() - began < BATCH_SECONDS
+    assert virtual_time.now() - began < BATCH_SECONDS
 
 
 async def test_flush_waits_for_writes_in_flight(working: Make) -> None:
@@ -327,13 +327,13 @@ async def test_flush_waits_for_writes_in_flight(working: Make) -> None:
     async def slowly(_request: Request) -> None:
         await asyncio.sleep(5.0)
 
-    setup.cluster.before_answer = slowly
+    setup.cluster.before_response = slowly
     setup.writer.set("alice", ready())
     await setup.wrote(1)
-    began = event_loop.now()
+    began = virtual_time.now()
     await setup.writer.flush()
 
-    assert event_loop.now() - began > 4.0
+    assert virtual_time.now() - began > 4.0
 
 
 async def test_flush_does_not_wait_for_an_unreachable_server() -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles_controller.config import flags, yaml
@@ -75,6 +75,7 @@ def test_no_value_in_a_file_raises_another_exception(
 
 
 @pytest.mark.parametrize("variable", [*COMMON_VARIABLES, *CONTROLLER_VARIABLES])
+@settings(max_examples=20)  # for each of some sixty variables
 @given(text=st.text())
 def test_a_variable_is_valid_or_reported_by_its_name(variable: str, text: str) -> None:
     environment = {"FORGE_ROOT_URL": "x", "PROFILES_CONTROLLER_LEADER_ELECT_NAMESPACE": "x"}

@@ -16,7 +16,7 @@ from controllers.runtime.status.events import (
     EventRecorder,
 )
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, event_loop
+from tests.support.fakes import Failure, FakeCluster, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -31,7 +31,7 @@ def cluster() -> FakeCluster:
 
 
 def recorder_over(cluster: FakeCluster, *, capacity: int = CAPACITY) -> EventRecorder:
-    return EventRecorder(cluster, clock=event_loop.now, identity="pod-1", capacity=capacity)
+    return EventRecorder(cluster, clock=virtual_time.now, identity="pod-1", capacity=capacity)
 
 
 @pytest_asyncio.fixture
@@ -193,7 +193,7 @@ async def test_an_event_that_could_not_be_posted_can_be_posted_again(
 async def test_a_failed_event_does_not_stop_the_others(
     cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
-    cluster.fail_next(Failure.BROKEN)
+    cluster.fail_next(Failure.INTERNAL_ERROR)
     recorder.record(ALICE, REFUSED)
     recorder.record(ALICE, CREATED)
     await recorder.flush()

@@ -18,7 +18,7 @@ from controllers.runtime.controller import AnyController
 from controllers.runtime.objects.kinds import KINDS, Mode
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects, registered
-from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
+from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = [
     pytest.mark.virtual_time,
@@ -398,7 +398,7 @@ async def test_each_profile_gets_its_own_and_one_that_fails_stops_no_other(
         return request.kind not in TOLD and request.target.namespace == "bob"
 
     for _ in range(5 * len(wanted(controller))):
-        cluster.fail_next(Failure.BROKEN, bobs)
+        cluster.fail_next(Failure.INTERNAL_ERROR, bobs)
     async with running(controller, cluster) as process:
         statuses = {
             name: status for name in names for status, _ in process.conditions(name).values()
@@ -476,16 +476,16 @@ async def test_a_server_that_is_away_for_long_is_found_again(controller: AnyCont
     cluster = tenants(controller)
     async with running(controller, cluster) as process:
         cluster.down = True
-        cluster.lose_watches()
+        cluster.break_watches()
         for manifest in wanted(controller):
             cluster.objects.delete(manifest.key)
         cluster.compact()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: all(one.reflector.down_since for one in process.manager.informers.values()),
             "every watch is down",
         )
         cluster.down = False
-        await event_loop.until(
+        await virtual_time.until(
             lambda: in_shape(controller) == state(controller, cluster), "all is in shape again"
         )
 

@@ -21,7 +21,7 @@ from controllers.runtime.controller import (
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
-from tests.support.fakes import FakeCluster, event_loop, harness
+from tests.support.fakes import FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -172,7 +172,7 @@ async def test_a_standby_reads_it_too_and_wakes_nobody() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("all"))
     async with running(reader, cluster, leading=False):
-        await event_loop.until(lambda: reader.read, "it has read")
+        await virtual_time.until(lambda: reader.read, "it has read")
         assert [{"for": "all"}] == reader.read
         assert [] == reader.gathered
 
@@ -189,7 +189,7 @@ async def test_an_error_of_it_ends_the_process() -> None:
     async with running(reader, cluster) as process:
         reader.error = ValueError("a mistake of ours")
         reader.noticed()
-        await event_loop.until(process.manager.failed.is_set, "the process knows")
+        await virtual_time.until(process.manager.failed.is_set, "the process knows")
 
 
 async def test_the_metrics_show_the_status_of_each_component() -> None:

@@ -13,7 +13,7 @@ from controllers.runtime.errors import Terminal, Waiting
 from controllers.runtime.external.breaker import BreakerState
 from controllers.runtime.external.errors import ExternalError, Scope
 from controllers.runtime.external.system import PENDING, ExternalSystem
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -29,7 +29,7 @@ def make(*, wait_seconds: float = 5.0, concurrency: int = 8) -> ExternalSystem:
         concurrency=concurrency,
         backoff=steady(1.0, 60.0),
         tenant_backoff=steady(2.0, 300.0),
-        clock=event_loop.now,
+        clock=virtual_time.now,
         now=lambda: 1_700_000_000.0,
         jitter=lambda: 0.0,
     )
@@ -149,10 +149,10 @@ async def test_calls_of_one_tenant_run_one_after_the_other() -> None:
 
         return run
 
-    began = event_loop.now()
+    began = virtual_time.now()
     await asyncio.gather(*(system.call(work(one), tenant=one) for one in "aabb"))
     assert most == {"a": 1, "b": 1}
-    assert event_loop.now() - began == pytest.approx(2.0)
+    assert virtual_time.now() - began == pytest.approx(2.0)
 
 
 async def test_no_more_calls_run_at_once_than_are_allowed() -> None:
@@ -237,10 +237,10 @@ async def test_closing_waits_for_requests_in_flight_and_cancels_those_that_hang(
     for work in (short, hanging):
         with pytest.raises(ExternalError):
             await system.call(work)
-    began = event_loop.now()
+    began = virtual_time.now()
     await system.close(grace=5.0)
     assert (done, cancelled) == ([True], [True])
-    assert event_loop.now() - began == pytest.approx(5.0)
+    assert virtual_time.now() - began == pytest.approx(5.0)
 
 
 async def test_closing_ends_the_calls_with_an_error_and_does_not_cancel_the_callers() -> None:

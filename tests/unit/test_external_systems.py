@@ -23,7 +23,7 @@ from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.reconcile.result import outcome_of_error
 from tests.support.builders import live_objects
-from tests.support.fakes import event_loop, harness
+from tests.support.fakes import harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -91,7 +91,7 @@ async def test_objects_are_reconciled_while_the_external_system_fails() -> None:
         assert {"SamplesReady": ("False", "the store does not respond")} == process.conditions()
 
         system.error = None
-        await event_loop.until(
+        await virtual_time.until(
             lambda: process.conditions()["SamplesReady"][0] == "True", "it is ready", seconds=90.0
         )
 
@@ -141,20 +141,22 @@ def test_the_error_of_desired_ends_a_reconcile_as_if_it_had_been_raised(
 async def test_garbage_is_collected_at_the_start_at_each_resync_and_after_a_deletion() -> None:
     system = System()
     async with running(system, Options(listen=None, resync=600.0)) as process:
-        await event_loop.until(lambda: system.collections == [False], "the first collection")
-        began = event_loop.now()
-        await event_loop.until(lambda: len(system.collections) == 2, "the next", seconds=1000.0)
-        assert 590.0 < event_loop.now() - began <= 600.0
+        await virtual_time.until(lambda: system.collections == [False], "the first collection")
+        began = virtual_time.now()
+        await virtual_time.until(lambda: len(system.collections) == 2, "the next", seconds=1000.0)
+        assert 590.0 < virtual_time.now() - began <= 600.0
 
         process.cluster.objects.delete(Key("Profile", "", "alice"))
-        await event_loop.until(lambda: system.collections[2:] == [True], "soon after", seconds=5.0)
+        await virtual_time.until(
+            lambda: system.collections[2:] == [True], "soon after", seconds=5.0
+        )
 
 
 async def test_a_garbage_collection_that_fails_is_retried_with_backoff() -> None:
     system = System()
     system.error = OSError("broken")
     async with running(system) as process:
-        await event_loop.until(lambda: len(system.collections) > 3, "tried again", seconds=30.0)
+        await virtual_time.until(lambda: len(system.collections) > 3, "tried again", seconds=30.0)
         assert process.manager.failed.is_set() is False
         system.error = None
 
@@ -165,7 +167,7 @@ async def test_a_profile_is_gone_only_if_this_process_can_know_it() -> None:
         one for one in (Shard(index=0, count=2), Shard(index=1, count=2)) if one.contains("uid-x")
     )
     async with running(system, Options(listen=None, shard=shard)) as process:
-        await event_loop.until(lambda: bool(system.collections), "the first collection")
+        await virtual_time.until(lambda: bool(system.collections), "the first collection")
         other = next(f"uid-{n}" for n in range(100) if not shard.contains(f"uid-{n}"))
 
         assert system.gone("x", "uid-x")
@@ -201,6 +203,6 @@ async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
         assert ("True", "ConfigMap settings is in place") == process.conditions()["SamplesReady"]
 
         cluster.unserved.clear()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: cluster.objects.get(limits.key) is not None, "made once it is served"
         )

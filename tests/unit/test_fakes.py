@@ -8,8 +8,9 @@ from controllers.manifests import Body, Key
 from controllers.runtime.client.client import APPLY_PATCH, MERGE_PATCH
 from controllers.runtime.errors import ApiError, UnreachableError
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, harness, patches
-from tests.support.fakes.requests import selects
+from tests.support.fakes import Failure, FakeCluster, harness
+from tests.support.fakes import patch as patching
+from tests.support.fakes.request import selects
 
 pytestmark = pytest.mark.virtual_time
 
@@ -176,5 +177,5 @@ def test_lists_are_applied_by_the_names_of_their_items() -> None:
     before = [{"name": "a", "image": "1"}, {"name": "b"}]
 
     assert [{"name": "a", "image": "2", "theirs": 1}, {"name": "side"}, {"name": "c"}] == (
-        patches.apply(live, [{"name": "a", "image": "2"}, {"name": "c"}], before)
+        patching.apply(live, [{"name": "a", "image": "2"}, {"name": "c"}], before)
     )

@@ -4,7 +4,7 @@ import pytest
 
 from controllers.gitea import names
 from controllers.manifests import Key
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 from tests.support.gitea.fakes import (
     ALL_KEYS,
     APPLICATION,
@@ -58,7 +58,7 @@ async def test_opting_out_removes_the_application_and_opting_in_again_uses_the_s
         before = stored_credentials(cluster)
         set_label(cluster, None)
         if opt_out == "stop":
-            await event_loop.until(
+            await virtual_time.until(
                 lambda: "deletionTimestamp" in cluster.objects.read(APPLICATION)["metadata"],
                 "the Application is being deleted",
                 seconds=20.0,
@@ -66,7 +66,7 @@ async def test_opting_out_removes_the_application_and_opting_in_again_uses_the_s
             finalizers = cluster.objects.read(APPLICATION)["metadata"]["finalizers"]
             assert [names.FINALIZER] == finalizers
             cluster.objects.edit(APPLICATION, lambda body: body["metadata"].update(finalizers=[]))
-        await event_loop.until(
+        await virtual_time.until(
             lambda: retained == existing(cluster), "the other objects are removed", seconds=20.0
         )
         await process.settled()

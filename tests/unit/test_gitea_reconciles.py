@@ -13,7 +13,7 @@ from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 from tests.support.gitea.fakes import (
     ALL_KEYS,
     APPLICATION,
@@ -98,7 +98,7 @@ async def test_while_postgres_is_unreachable_only_the_secret_is_missing_until_it
         assert ("Postgres h:1: refused", "") == (check.note, check.error)
 
         server.error = None
-        await event_loop.until(
+        await virtual_time.until(
             lambda: READY == process.conditions()[CONDITION], "the condition is True", seconds=90.0
         )
         assert list(ALL_KEYS) == existing(cluster)
@@ -194,7 +194,7 @@ async def test_garbage_is_collected_soon_after_a_profile_is_deleted() -> None:
         assert [False] == server.collections
         cluster.objects.delete(Key("Profile", "", "alice"))
         await process.settled()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: server.collections[1:] == [True], "garbage is collected", seconds=10.0
         )
 

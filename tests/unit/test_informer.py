@@ -17,7 +17,7 @@ from controllers.runtime.controller import AnyController, Owned, Watch, by_names
 from controllers.runtime.errors import ApiError
 from controllers.runtime.workqueue import Priority
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, event_loop
+from tests.support.fakes import Failure, FakeCluster, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -47,7 +47,7 @@ class Cache:
             [(one, SETTINGS) for one in controllers or (live_objects.controller(),)],
             self.cluster,
             Callbacks(enqueue=self._enqueue, recovered=self._recovered),
-            clock=event_loop.now,
+            clock=virtual_time.now,
             in_shard=in_shard,
         )
         self.tasks: list[asyncio.Task[None]] = []
@@ -63,7 +63,7 @@ class Cache:
         self.tasks += [asyncio.create_task(one.run()) for one in self.informers.values()]
 
     async def synced(self) -> None:
-        await event_loop.until(
+        await virtual_time.until(
             lambda: all(
                 one.synced and not one.reflector.down_since for one in self.informers.values()
             ),
@@ -74,14 +74,14 @@ class Cache:
     async def quiet(self) -> None:
         """Wait until every watch is up and every event is handled."""
         await self.watching()
-        await event_loop.until(lambda: self.cluster.delivered, "every event is handled")
+        await virtual_time.until(lambda: self.cluster.delivered, "every event is handled")
 
     async def watching(self) -> None:
         """Wait until every watch is up."""
-        await event_loop.until(
+        await virtual_time.until(
             lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
         )
-        await event_loop.turns()
+        await virtual_time.turns()
 
     def __getitem__(self, kind: str) -> Informer:
         return self.informers[kind]
@@ -152,12 +152,12 @@ async def test_an_interrupted_list_is_repeated_in_pages(new_cache: Make) -> None
     cache = new_cache()
     for number in range(3):
         cache.put(name=f"settings-{number}")
-    cache.cluster.hold_watches()
+    cache.cluster.pause_watches()
     cache.start()
     await cache.watching()
     assert not cache["ConfigMap"].synced
     cache.cluster.interrupt_lists()
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.synced()
 
     assert 3 == len(cache["ConfigMap"].store)
@@ -173,7 +173,7 @@ async def test_the_list_completes_where_only_list_is_allowed(new_cache: Make) ->
             lambda request: request.method == "WATCH" and request.kind == "ConfigMap",
         )
     cache.start()
-    await event_loop.until(lambda: cache["ConfigMap"].synced, "the list is complete")
+    await virtual_time.until(lambda: cache["ConfigMap"].synced, "the list is complete")
 
     assert 1 == len(cache["ConfigMap"].store)
 
@@ -216,7 +216,7 @@ async def test_a_list_whose_pages_expire_is_repeated(new_cache: Make) -> None:
     cache.cluster.page_size = 2
     for number in range(3):
         cache.put(name=f"settings-{number}")
-    cache.cluster.fail_next(Failure.BROKEN, lambda request: "continue" in request.query)
+    cache.cluster.fail_next(Failure.INTERNAL_ERROR, lambda request: "continue" in request.query)
     cache.start()
     await cache.synced()
 
@@ -501,11 +501,11 @@ def expect(cache: Cache, content: dict[str, Any]) -> None:
 
 async def test_a_self_originated_event_after_the_response_enqueues_nothing(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.hold_watches()
+    cache.cluster.pause_watches()
     expect(cache, EDITED)
     response = cache.cluster.objects.edit(KEY, lambda body: body.update(EDITED))
     cache["ConfigMap"].settle("alice", "settings", response)
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.quiet()
 
     assert [] == cache.enqueued
@@ -515,13 +515,13 @@ async def test_an_edit_after_a_skipped_self_originated_event_enqueues(
     new_cache: Make,
 ) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.hold_watches()
+    cache.cluster.pause_watches()
     written = {"data": {"key": "written"}}
     expect(cache, written)
     response = cache.cluster.objects.edit(KEY, lambda body: body.update(written))
     cache["ConfigMap"].settle("alice", "settings", response)
     cache.cluster.objects.edit(KEY, lambda body: body.update(EDITED))
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.quiet()
 
     assert {("alice", "samples")} == set(cache.enqueued)
@@ -597,12 +597,12 @@ async def test_the_event_of_our_own_deletion_enqueues_nothing(new_cache: Make, f
     uid = cache.cluster.objects.read(KEY)["metadata"]["uid"]
     informer.expect("alice", "settings", None)
     if first == "response":
-        cache.cluster.hold_watches()
+        cache.cluster.pause_watches()
     cache.cluster.objects.delete(KEY)
     if first == "event":
         await cache.quiet()
     informer.settle_deletion("alice", "settings", uid)
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.quiet()
 
     assert [] == cache.enqueued
@@ -614,12 +614,12 @@ async def test_late_events_do_not_restore_an_object_that_we_deleted(new_cache: M
     cache = await synced_cache(new_cache)
     informer = cache["ConfigMap"]
     uid = cache.cluster.objects.read(KEY)["metadata"]["uid"]
-    cache.cluster.hold_watches()
+    cache.cluster.pause_watches()
     cache.cluster.objects.edit(KEY, lambda body: body.update(EDITED))
     informer.expect("alice", "settings", None)
     cache.cluster.objects.delete(KEY)
     informer.settle_deletion("alice", "settings", uid)
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.quiet()
 
     assert [] == cache.enqueued
@@ -630,13 +630,13 @@ async def test_an_object_recreated_after_our_deletion_is_cached_at_once(new_cach
     cache = await synced_cache(new_cache)
     informer = cache["ConfigMap"]
     uid = cache.cluster.objects.read(KEY)["metadata"]["uid"]
-    cache.cluster.hold_watches()
+    cache.cluster.pause_watches()
     informer.expect("alice", "settings", None)
     cache.cluster.objects.delete(KEY)
     informer.settle_deletion("alice", "settings", uid)
     expect(cache, EDITED)
     informer.settle("alice", "settings", cache.put(**EDITED))
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.quiet()
     record = informer.store.get("alice", "settings")
 
@@ -664,12 +664,12 @@ async def test_a_late_response_to_a_deletion_does_not_restore_the_object(
 async def test_a_late_deletion_event_keeps_the_new_object_of_the_same_name(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
     informer = cache["ConfigMap"]
-    cache.cluster.hold_watches()
+    cache.cluster.pause_watches()
     cache.cluster.objects.delete(KEY)
     expect(cache, EDITED)
     response = cache.put(**EDITED)
     informer.settle("alice", "settings", response)
-    cache.cluster.release_watches()
+    cache.cluster.resume_watches()
     await cache.quiet()
     record = informer.store.get("alice", "settings")
 
@@ -714,7 +714,7 @@ async def test_a_watch_that_the_server_ended_continues_from_its_version(new_cach
 
 async def test_an_interrupted_watch_continues_and_misses_nothing(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.lose_watches()
+    cache.cluster.break_watches()
     cache.put(**EDITED)
     cache.cluster.objects.put(live_objects.namespace_body("carol", uid="uid-carol"))
     await cache.quiet()
@@ -729,7 +729,7 @@ async def test_a_bookmark_advances_the_watch_and_enqueues_nothing(new_cache: Mak
     cache.cluster.send_bookmarks()
     await cache.quiet()
     cache.cluster.compact()
-    cache.cluster.lose_watches()
+    cache.cluster.break_watches()
     await cache.quiet()
 
     assert [] == cache.enqueued
@@ -747,7 +747,7 @@ async def test_an_expired_watch_lists_again_and_enqueues_what_changed(
     await cache.quiet()
     cache.enqueued.clear()
     if how == "response":
-        cache.cluster.lose_watches()
+        cache.cluster.break_watches()
     else:
         cache.cluster.expire_watches()
     cache.cluster.objects.delete(KEY)
@@ -775,8 +775,8 @@ async def test_objects_written_during_a_relist_are_kept(new_cache: Make) -> None
     cache.enqueued.clear()
     cache.cluster.objects.put(live_objects.profile_body(version=0))
     cache.cluster.compact()
-    cache.cluster.lose_watches()
-    await event_loop.until(lambda: cache.cluster.lists_in_progress, "the list is in progress")
+    cache.cluster.break_watches()
+    await virtual_time.until(lambda: cache.cluster.lists_in_progress, "the list is in progress")
     informer.expect(
         "alice",
         "third",
@@ -793,8 +793,8 @@ async def test_objects_written_during_a_relist_are_kept(new_cache: Make) -> None
 async def test_an_error_response_is_retried_and_reported(new_cache: Make, code: int) -> None:
     cache = await synced_cache(new_cache)
     informer = cache["ConfigMap"]
-    cache.cluster.lose_watches(ApiError(code=code, reason="Reason", message="details"))
-    await event_loop.until(lambda: informer.reflector.down_since is not None, "the watch is down")
+    cache.cluster.break_watches(ApiError(code=code, reason="Reason", message="details"))
+    await virtual_time.until(lambda: informer.reflector.down_since is not None, "the watch is down")
     assert f"{code} Reason: details" == informer.reflector.health()
 
     await cache.quiet()
@@ -809,7 +809,7 @@ async def test_only_an_outage_is_reported_as_recovered(
 ) -> None:
     cache = await synced_cache(new_cache)
     cache.cluster.down = True
-    cache.cluster.lose_watches()
+    cache.cluster.break_watches()
     await asyncio.sleep(seconds)
     cache.cluster.down = False
     await cache.quiet()
@@ -835,13 +835,13 @@ async def test_an_object_that_left_the_selector_and_returned_before_the_response
 async def test_an_unreachable_server_is_retried_with_backoff(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
     cache.cluster.down = True
-    cache.cluster.lose_watches()
+    cache.cluster.break_watches()
     await asyncio.sleep(60.0)
     tries = [request for request in cache.cluster.requests if request.kind == "ConfigMap"]
 
     assert 10 <= len(tries) <= 25
     assert cache["ConfigMap"].reflector.down_since == pytest.approx(
-        event_loop.now() - 60.0, abs=1.0
+        virtual_time.now() - 60.0, abs=1.0
     )
 
 
@@ -849,7 +849,7 @@ async def test_a_kind_that_is_not_served_is_listed_once_it_is(new_cache: Make) -
     cache = new_cache()
     cache.cluster.unserved.add(("ConfigMap", "v1"))
     cache.start()
-    await event_loop.until(
+    await virtual_time.until(
         lambda: cache["ConfigMap"].reflector.not_served, "the kind is known to be absent"
     )
     assert "the cluster serves no configmaps" in cache["ConfigMap"].reflector.health()
@@ -884,7 +884,7 @@ async def test_a_kind_that_moves_to_another_version_is_listed_in_it(
     await cache.synced()
     cache.cluster.unserved.add(("Profile", "v1"))
     cache.cluster.end_watches()
-    await event_loop.until(
+    await virtual_time.until(
         lambda: cache["Profile"].version == "v1beta1", "the other version is listed"
     )
 

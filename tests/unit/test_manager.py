@@ -11,7 +11,7 @@ from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.manager.healthz import Check
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
-from tests.support.fakes import event_loop, harness
+from tests.support.fakes import harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -38,7 +38,7 @@ async def test_a_process_is_ready_once_every_list_is_complete() -> None:
 async def test_a_short_outage_of_a_watch_is_shown_and_a_long_one_fails_readyz() -> None:
     async with harness.running(sample()) as process:
         process.cluster.down = True
-        process.cluster.lose_watches()
+        process.cluster.break_watches()
         await asyncio.sleep(30.0)
         assert {} == errors(process.health.readyz())
         notes = {one.name: one.note for one in process.health.readyz()}
@@ -86,19 +86,19 @@ async def test_backoffs_end_when_the_api_server_is_back_after_an_outage() -> Non
         process.cluster.down = True
         for name in ("bob", "carol"):
             harness.put_tenant(process.cluster, name, uid=f"uid-{name}")
-        process.cluster.lose_watches()
+        process.cluster.break_watches()
         queue = process.manager.reconcilers["samples"].queue
         for _ in range(12):
             queue.add_rate_limited("alice")
         await asyncio.sleep(100.0)
         process.cluster.down = False
-        began = event_loop.now()
-        await event_loop.until(
+        began = virtual_time.now()
+        await virtual_time.until(
             lambda: len(process.cluster.objects.all_of("ConfigMap")) == 3,
             "every profile is reconciled",
         )
 
-        assert event_loop.now() - began < 10.0
+        assert virtual_time.now() - began < 10.0
 
 
 async def test_a_namespace_enqueues_its_profile_for_every_controller() -> None:
@@ -108,7 +108,7 @@ async def test_a_namespace_enqueues_its_profile_for_every_controller() -> None:
         process.cluster.objects.edit(
             Key("Namespace", "", "alice"), lambda body: body["metadata"]["labels"].update(a="b")
         )
-        await event_loop.turns()
+        await virtual_time.turns()
         assert [1, 1] == [queue.adds - before[name] for name, queue in queues.items()]
 
 

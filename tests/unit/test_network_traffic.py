@@ -14,12 +14,18 @@ from typing import Any
 import pytest
 
 from controllers.network import desired
-from tests.support.network import neighbourhood
+from tests.support.network import example_cluster
 from tests.support.network.evaluate import Blocks, Namespace, Network, Outside, Pod, Port
-from tests.support.network.neighbourhood import LABELS_OF_PODS, Matrix, address_of, marked, networks
+from tests.support.network.example_cluster import (
+    LABELS_OF_PODS,
+    Matrix,
+    address_of,
+    marked,
+    networks,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "network"
-ENDS = neighbourhood.ends()
+ENDS = example_cluster.ends()
 OPT_INS: Mapping[str, Mapping[str, str]] = {
     "gitea": {"sourcecontrol.statcan.gc.ca/enabled": "true"},
     "cloud-main": {"state.aaw.statcan.gc.ca/exists-non-cloud-main-user": "false"},
@@ -30,11 +36,11 @@ OTHERS = [name for name in ENDS if name.startswith("other/")]
 OUTSIDERS = [name for name in ENDS if name not in LABELS_OF_PODS]
 PROTECTED_B = [name for name in LABELS_OF_PODS if name.startswith("pb-")]
 FEW = ["internet", "datacentre", "gateway", "daaas", "kfp", "cloud-main", "other/workload"]
-PORTS = neighbourhood.ports_of("22 53/UDP 80 443 3000 5432 8000 8443 8888 9999")
+PORTS = example_cluster.ports_of("22 53/UDP 80 443 3000 5432 8000 8443 8888 9999")
 
 
 def table(name: str) -> Matrix:
-    return neighbourhood.matrix((GOLDEN / f"{name}.txt").read_text())
+    return example_cluster.matrix((GOLDEN / f"{name}.txt").read_text())
 
 
 def reached(source: str, text: str, within: Mapping[Blocks, Network]) -> str:
@@ -49,7 +55,7 @@ def let_in(source: str, text: str, within: Mapping[Blocks, Network]) -> str:
 
 
 def assert_is(expected: Matrix, found: Matrix) -> None:
-    assert expected == found, f"\n{neighbourhood.drawn(found)}"
+    assert expected == found, f"\n{example_cluster.drawn(found)}"
 
 
 def test_what_a_tenants_pods_reach() -> None:
@@ -90,7 +96,7 @@ Connection = tuple[str, str, str]
 def connections(within: Network, others: Iterable[str]) -> frozenset[Connection]:
     """All that are possible between the tenant's pods, and between them and these others."""
     return frozenset(
-        (source, target, neighbourhood.text_of(port))
+        (source, target, example_cluster.text_of(port))
         for source, target in itertools.permutations((*LABELS_OF_PODS, *others), 2)
         if source in LABELS_OF_PODS or target in LABELS_OF_PODS
         for port in PORTS
@@ -110,8 +116,8 @@ def difference(before: Iterable[Connection], after: Iterable[Connection]) -> set
 @pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
 @pytest.mark.parametrize("opt_in", OPT_INS)
 def test_what_an_opt_in_changes(opt_in: str, blocks: Blocks) -> None:
-    before = connections(neighbourhood.network(blocks), FEW)
-    after = connections(neighbourhood.network(blocks, labels=OPT_INS[opt_in]), FEW)
+    before = connections(example_cluster.network(blocks), FEW)
+    after = connections(example_cluster.network(blocks, labels=OPT_INS[opt_in]), FEW)
     text = (GOLDEN / f"opt-in-{opt_in}.txt").read_text()
     # A line with a reading behind it holds in that one alone.
     stated = (line.partition("  # ")[::2] for line in text.splitlines() if line[:1] in "+-")
@@ -123,7 +129,7 @@ def test_what_an_opt_in_changes(opt_in: str, blocks: Blocks) -> None:
 def test_opt_ins_do_not_change_what_others_change() -> None:
     def possible(*chosen: str) -> frozenset[Connection]:
         labels = {key: text for name in chosen for key, text in OPT_INS[name].items()}
-        return connections(neighbourhood.network(Blocks.ANY_ADDRESS, labels=labels), FEW)
+        return connections(example_cluster.network(Blocks.ANY_ADDRESS, labels=labels), FEW)
 
     nothing = possible()
     alone = {name: possible(name) for name in OPT_INS}
@@ -142,7 +148,7 @@ def test_opt_ins_do_not_change_what_others_change() -> None:
 def test_protected_b_reaches_no_pod_that_is_not_protected_b(
     labels: Mapping[str, str], blocks: Blocks
 ) -> None:
-    net = neighbourhood.network(blocks, labels=labels)
+    net = example_cluster.network(blocks, labels=labels)
     tenants = [name for name in (*LABELS_OF_PODS, *OTHERS) if "pb-" not in name]
     for source, target, port in itertools.product(PROTECTED_B, tenants, PORTS):
         assert not net.allows(ENDS[source], ENDS[target], port), f"{source} -> {target}:{port}"
@@ -158,7 +164,7 @@ EXTRAS: Mapping[str, set[str]] = {
         for port in (22, 80, 3000, 5432)
     },
 }
-EVERY_PORT = neighbourhood.ports_of(
+EVERY_PORT = example_cluster.ports_of(
     "22 53 53/UDP 80 443 3000 5432 6443 8000 8080 8081 8082 8200 8333 8443 8887 8888 9200 9999"
     " 15012"
 )
@@ -167,10 +173,10 @@ EVERY_PORT = neighbourhood.ports_of(
 @pytest.mark.parametrize("pod", PROTECTED_B)
 def test_the_egress_of_protected_b_is_exactly(pod: str) -> None:
     settings = {"driver_mode": "central", "artifacts_proxy_enabled": True}
-    net = neighbourhood.network(Blocks.OUTSIDE, labels=EVERYTHING, settings=settings)
-    trino = {f"trino-pb:{neighbourhood.text_of(port)}" for port in EVERY_PORT}
+    net = example_cluster.network(Blocks.OUTSIDE, labels=EVERYTHING, settings=settings)
+    trino = {f"trino-pb:{example_cluster.text_of(port)}" for port in EVERY_PORT}
     found = {
-        f"{target}:{neighbourhood.text_of(port)}"
+        f"{target}:{example_cluster.text_of(port)}"
         for target, port in itertools.product(OUTSIDERS, EVERY_PORT)
         if net.allows_egress(ENDS[pod], ENDS[target], port)
     }
@@ -183,7 +189,7 @@ def test_nothing_comes_in_from_other_tenants_where_ingress_is_restricted(
     labels: Mapping[str, str], blocks: Blocks
 ) -> None:
     """All but protected-b pods that are no notebooks; gitea's protected-b row names everybody."""
-    net = neighbourhood.network(
+    net = example_cluster.network(
         blocks, labels=labels, settings={"policies": {"protected-b-default-deny": True}}
     )
     for source, target, port in itertools.product(OTHERS, LABELS_OF_PODS, EVERY_PORT):
@@ -195,7 +201,7 @@ def test_nothing_comes_in_from_other_tenants_where_ingress_is_restricted(
 @pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
 def test_without_opt_ins_no_tenant_reaches_another(blocks: Blocks) -> None:
     """Not even protected-b pods whose ingress is open: no pod of a tenant is let out to them."""
-    net = neighbourhood.network(blocks)
+    net = example_cluster.network(blocks)
     for source, target, port in itertools.product(OTHERS, LABELS_OF_PODS, EVERY_PORT):
         assert not net.allows(ENDS[source], ENDS[target], port), f"{source} -> {target}:{port}"
 
@@ -251,7 +257,7 @@ def test_pipelines_alone_reach_the_api_server_where_it_says_that_it_is(blocks: B
         "to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
         "ports": [{"protocol": "TCP", "port": 8443}],
     }
-    net = neighbourhood.network(blocks, facts=desired.Facts(api_server=rule))
+    net = example_cluster.network(blocks, facts=desired.Facts(api_server=rule))
     server, other = Outside("172.18.0.2"), Outside("172.18.0.3")
 
     reaching = {
@@ -270,7 +276,7 @@ def test_the_internet_has_pods_in_it_where_their_addresses_are_not_private() -> 
         ({}, True),
         ({"internet": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": excepted}}]}, False),
     ):
-        net = neighbourhood.network(Blocks.ANY_ADDRESS, settings={"peers": peers})
+        net = example_cluster.network(Blocks.ANY_ADDRESS, settings={"peers": peers})
         assert expected is net.allows_egress(ENDS["workload"], pod, Port(80))
         assert net.allows_egress(ENDS["workload"], Outside("93.184.216.34"), Port(80))
 
@@ -281,7 +287,7 @@ def test_a_further_policy_adds_what_it_allows_and_knows_the_namespace() -> None:
         "metadata": {"name": "share"},
         "spec": {"podSelector": {}, "ingress": [{"from": [own], "ports": [{"port": 8080}]}]},
     }
-    net = neighbourhood.network(Blocks.OUTSIDE, settings={"extra_policies": [manifest]})
+    net = example_cluster.network(Blocks.OUTSIDE, settings={"extra_policies": [manifest]})
     friend, stranger = (
         Pod(namespace=Namespace(name="shared", labels={"tenant": name}), address="10.9.9.9")
         for name in ("team-a", "team-b")

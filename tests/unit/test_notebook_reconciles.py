@@ -9,7 +9,7 @@ from controllers.manifests import Body, Key
 from controllers.notebook.config import NotebookSettings
 from controllers.notebook.controller import CONTROLLER
 from tests.support.builders import live_objects
-from tests.support.fakes import FakeCluster, event_loop, harness
+from tests.support.fakes import FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -159,7 +159,7 @@ async def test_without_the_crd_it_waits_and_starts_when_the_crd_appears() -> Non
         assert [] == asked(cluster)
 
         cluster.unserved.clear()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: process.conditions()["NotebookReady"] == WELL, "it is in place", seconds=60
         )
 
@@ -171,12 +171,12 @@ async def test_a_crd_that_is_taken_away_is_waited_for_again() -> None:
     async with harness.running((CONTROLLER, NotebookSettings()), cluster=cluster) as process:
         cluster.objects.delete(KEY)
         cluster.unserved.add(("PodDefault", "v1alpha1"))
-        cluster.lose_watches()
-        await event_loop.until(
+        cluster.break_watches()
+        await virtual_time.until(
             lambda: process.conditions()["NotebookReady"][0] == "False", "it waits", seconds=600
         )
         cluster.unserved.clear()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: process.conditions()["NotebookReady"] == WELL, "it is in place", seconds=600
         )
 

@@ -7,7 +7,7 @@ from controllers.runtime.errors import ApiError, Terminal, UnreachableError, Wai
 from controllers.runtime.reconcile import result as reconcile_result
 from controllers.runtime.reconcile.result import Outcome, Result
 
-BROKEN = ApiError(code=500, reason="InternalError", message="etcd is down")
+INTERNAL_ERROR = ApiError(code=500, reason="InternalError", message="etcd is down")
 TERMINATING = ApiError(
     code=403, reason="Forbidden", message="terminating", causes=["NamespaceTerminating"]
 )
@@ -52,7 +52,7 @@ def test_what_is_terminal_is_told_and_not_tried_again() -> None:
 
 
 FAILURES = {
-    "an_answer": (BROKEN, "ReconcileFailed", "500 InternalError: etcd is down", True),
+    "an_answer": (INTERNAL_ERROR, "ReconcileFailed", "500 InternalError: etcd is down", True),
     "forbidden": (
         ApiError(code=403, reason="Forbidden", message="no"),
         "Forbidden",
@@ -107,7 +107,12 @@ def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
 
 
 def test_only_what_the_world_did_needs_no_traceback() -> None:
-    for expected in (BROKEN, UnreachableError("a"), ApplyError("a", BROKEN), Waiting("a", "b")):
+    for expected in (
+        INTERNAL_ERROR,
+        UnreachableError("a"),
+        ApplyError("a", INTERNAL_ERROR),
+        Waiting("a", "b"),
+    ):
         assert reconcile_result.is_expected(expected)
     assert not reconcile_result.is_expected(KeyError("spec"))
     assert not reconcile_result.is_expected(None)

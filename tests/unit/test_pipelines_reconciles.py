@@ -21,7 +21,7 @@ from controllers.runtime.controller import ExternalFactory
 from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.builders import live_objects
-from tests.support.fakes import FakeCluster, event_loop, harness
+from tests.support.fakes import FakeCluster, harness, virtual_time
 from tests.support.objectstore.in_memory import MemoryStore
 
 pytestmark = pytest.mark.virtual_time
@@ -151,7 +151,7 @@ async def test_without_the_crd_of_poddefaults_the_other_objects_are_created() ->
         assert ready(process)[0] == "True"
 
         cluster.unserved.clear()
-        await event_loop.until(lambda: there(cluster) == ALWAYS, "created once it is served")
+        await virtual_time.until(lambda: there(cluster) == ALWAYS, "created once it is served")
 
 
 # The key
@@ -232,7 +232,7 @@ async def test_only_the_secret_waits_for_a_store_that_fails_from_the_start() -> 
         assert there(cluster) == ALWAYS - {"Secret mlpipeline-minio-artifact"}
 
         store.error = None
-        await event_loop.until(lambda: there(cluster) == ALWAYS, "all is there", seconds=120.0)
+        await virtual_time.until(lambda: there(cluster) == ALWAYS, "all is there", seconds=120.0)
 
 
 async def test_a_tenant_that_gets_no_key_loses_only_the_secret() -> None:
@@ -366,7 +366,7 @@ async def test_no_key_is_in_events_conditions_or_the_log(
 async def test_the_bucket_is_reconciled_and_garbage_is_collected() -> None:
     store = MemoryStore()
     async with running(store, tenants()):
-        await event_loop.until(lambda: store.bucket_reconciles > 0, "reconciled")
+        await virtual_time.until(lambda: store.bucket_reconciles > 0, "reconciled")
 
         assert store.collections
 

@@ -27,7 +27,7 @@ from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.listen import listen
 from tests.bench import procfs
 from tests.support.builders import inputs
-from tests.support.cluster import suite, waiting
+from tests.support.cluster import manager_process, waiting
 from tests.support.controlplane import ports
 
 ENABLED = {names.ENABLED_LABEL: "true"}
@@ -468,11 +468,13 @@ def test_the_process_listens_within_two_seconds_without_a_cluster() -> None:
     port = ports.free()
     with subprocess.Popen(
         [sys.executable, "-m", "profiles_controller", "pipelines", "--webhook"],
-        env=suite.environment(CONTROLLER_PORT=str(port), HOME="/nonexistent"),
+        env=manager_process.environment(CONTROLLER_PORT=str(port), HOME="/nonexistent"),
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            waiting.until(lambda: process.poll() is not None or suite.is_open(port), "it listens")
+            waiting.until(
+                lambda: process.poll() is not None or manager_process.is_open(port), "it listens"
+            )
             assert process.poll() is None
             seconds = procfs.cpu_seconds(process.pid)
         finally:
@@ -486,7 +488,9 @@ def test_the_process_listens_within_two_seconds_without_a_cluster() -> None:
 def test_a_port_that_is_in_use_is_reported_in_one_sentence() -> None:
     with socket.create_server(("", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = suite.run("pipelines", "--webhook", CONTROLLER_PORT=port, PIPELINES_PROVIDER="none")
+        done = manager_process.run(
+            "pipelines", "--webhook", CONTROLLER_PORT=port, PIPELINES_PROVIDER="none"
+        )
 
     assert done.returncode == 2
     assert "cannot listen" in done.stderr

@@ -25,7 +25,7 @@ from controllers.runtime.errors import ApiError, Terminal, Waiting
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.reconcile.result import REFUSED_RETRY_SECONDS
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, Request, event_loop, harness
+from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -120,14 +120,14 @@ async def test_an_object_in_the_way_is_looked_for_again() -> None:
     cluster.objects.put(live_objects.object_body(labels={}, owners=[]))
     async with harness.running(sample(), cluster=cluster) as process:
         cluster.objects.delete(KEY)
-        began = event_loop.now()
-        await event_loop.until(
+        began = virtual_time.now()
+        await virtual_time.until(
             lambda: process.conditions()["SamplesReady"][0] == "True",
             "the object is made",
             seconds=2 * REFUSED_RETRY_SECONDS,
         )
 
-        assert REFUSED_RETRY_SECONDS == pytest.approx(event_loop.now() - began, abs=1.0)
+        assert REFUSED_RETRY_SECONDS == pytest.approx(virtual_time.now() - began, abs=1.0)
 
 
 async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None:
@@ -232,7 +232,7 @@ async def test_a_label_that_changes_is_acted_upon() -> None:
 async def test_a_failure_that_is_over_soon_is_nobodys_business() -> None:
     cluster = harness.tenants()
     for _ in range(2):
-        cluster.fail_next(Failure.BROKEN, posts)
+        cluster.fail_next(Failure.INTERNAL_ERROR, posts)
     async with harness.running(sample(), cluster=cluster) as process:
         assert [CREATED] == process.events()
         assert 1 == cluster.written().count("PATCH Profile alice status")
@@ -246,8 +246,8 @@ async def test_a_failure_that_lasts_is_told_with_its_reason() -> None:
         cluster=cluster,
         settle=False,
     ) as process:
-        await event_loop.until(process.events, "an event tells of it", seconds=60.0)
-        await event_loop.until(process.conditions, "the condition tells of it", seconds=60.0)
+        await virtual_time.until(process.events, "an event tells of it", seconds=60.0)
+        await virtual_time.until(process.conditions, "the condition tells of it", seconds=60.0)
 
         assert [("Warning", "Forbidden", "403 Forbidden: no right")] == process.events()
         assert {"SamplesReady": ("False", "403 Forbidden: no right")} == process.conditions()
@@ -263,8 +263,8 @@ async def test_a_mistake_of_ours_stops_nobody_else() -> None:
     for name in ("alice", "bob"):
         harness.put_tenant(cluster, name, uid=f"uid-{name}")
     async with harness.running(sample(desired=desired), cluster=cluster, settle=False) as process:
-        await event_loop.until(lambda: process.conditions("bob"), "Bob is served")
-        await event_loop.until(process.conditions, "Alice is told", seconds=60.0)
+        await virtual_time.until(lambda: process.conditions("bob"), "Bob is served")
+        await virtual_time.until(process.conditions, "Alice is told", seconds=60.0)
 
         assert "True" == process.conditions("bob")["SamplesReady"][0]
         assert {"SamplesReady": ("False", "KeyError: 'spec'")} == process.conditions()
@@ -277,7 +277,7 @@ async def test_a_manifest_for_another_namespace_writes_nothing_at_all() -> None:
     async with harness.running(
         (live_objects.controller(), live_objects.Settings(manifests=manifests)), settle=False
     ) as process:
-        await event_loop.until(process.conditions, "it is told", seconds=60.0)
+        await virtual_time.until(process.conditions, "it is told", seconds=60.0)
         _, message = process.conditions()["SamplesReady"]
 
         assert "ConfigMap kube-system/settings is outside the namespace" in message
@@ -291,7 +291,7 @@ async def test_a_controller_that_cannot_say_what_is_right_writes_nothing(where: 
 
     functions: dict[str, Any] = {where: fail}
     async with harness.running(sample(**functions), settle=False) as process:
-        await event_loop.until(process.conditions, "it is told", seconds=60.0)
+        await virtual_time.until(process.conditions, "it is told", seconds=60.0)
 
         assert [] == process.cluster.written(but=("Event", "Profile"))
 
@@ -307,10 +307,10 @@ async def test_waiting_for_the_world_is_looked_at_again_and_told_when_it_lasts()
             raise waiting
 
     async with harness.running(sample(observe=observe), settle=False) as process:
-        await event_loop.until(process.conditions, "it is told")
+        await virtual_time.until(process.conditions, "it is told")
         assert {"SamplesReady": ("False", "the bucket is not there")} == process.conditions()
         assert [] == process.events()
-        await event_loop.until(
+        await virtual_time.until(
             lambda: process.conditions()["SamplesReady"][0] == "True", "it is there", seconds=60
         )
 
@@ -339,7 +339,7 @@ async def test_every_profile_is_looked_at_again_after_the_resync_period() -> Non
     async def observe(
         _profile: Profile, _cache: CacheReader, _settings: object, _external: object
     ) -> None:
-        tries.append(event_loop.now())
+        tries.append(virtual_time.now())
 
     options = Options(listen=None, resync=100.0)
     async with harness.running(sample(observe=observe), options=options) as process:
@@ -468,7 +468,7 @@ async def test_a_profile_that_goes_in_the_middle_leaves_no_trace() -> None:
             cluster.objects.delete(PROFILE)
         return posts(request)
 
-    cluster.fail_next(Failure.BROKEN, vanish)
+    cluster.fail_next(Failure.INTERNAL_ERROR, vanish)
     async with harness.running(sample(), cluster=cluster) as process:
         queue = process.manager.reconcilers["samples"].queue
 
@@ -510,7 +510,7 @@ async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() ->
         assert 0 == process.manager.informers[key.kind].count("meshed")
 
         cluster.unserved.clear()
-        await event_loop.until(lambda: cluster.objects.get(key) is not None, "it is made")
+        await virtual_time.until(lambda: cluster.objects.get(key) is not None, "it is made")
         await process.settled()
         assert ("True", "AuthorizationPolicy meshed is in place") == process.conditions()[
             "MeshedReady"
@@ -535,7 +535,7 @@ async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_o
 async def test_stopping_finishes_what_runs_and_says_what_is_to_be_said() -> None:
     cluster = harness.tenants()
     async with harness.running(sample(), cluster=cluster, settle=False):
-        await event_loop.until(cluster.written, "the work has begun")
+        await virtual_time.until(cluster.written, "the work has begun")
     assert cluster.objects.get(KEY) is not None
 
     conditions = cluster.objects.read(PROFILE)["status"]["conditions"]

@@ -12,7 +12,7 @@ from controllers.runtime.controller import AnyController, CacheReader, Owned, Wa
 from controllers.runtime.errors import Waiting
 from controllers.runtime.options import Options
 from tests.support.builders import live_objects
-from tests.support.fakes import Failure, FakeCluster, event_loop, harness
+from tests.support.fakes import Failure, FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -77,7 +77,7 @@ def deletions(cluster: FakeCluster) -> list[str]:
 async def test_a_stage_goes_and_the_next_follows_although_nothing_told_of_it() -> None:
     cluster = tenant()
     async with Plan([CLAIM], [POD]).running(cluster) as process:
-        await event_loop.until(
+        await virtual_time.until(
             lambda: cluster.objects.get(POD) is None, "both are gone", seconds=3.0
         )
         await process.settled()
@@ -104,7 +104,7 @@ async def test_while_something_is_on_its_way_out_the_profile_is_not_ready() -> N
     cluster.objects.edit(CLAIM, lambda body: body["metadata"].update(finalizers=["test/hold"]))
     async with Plan([CLAIM]).running(cluster, settle=False) as process:
         expected = ("False", f"{CLAIM} pending (is being deleted)")
-        await event_loop.until(
+        await virtual_time.until(
             lambda: process.conditions().get(CONDITION) == expected, "it is said"
         )
         assert [f"DELETE {CLAIM}"] == deletions(cluster)
@@ -118,7 +118,7 @@ async def test_it_goes_on_soon_although_the_world_outside_is_in_trouble() -> Non
     cluster, plan = tenant(), Plan([CLAIM], [POD])
     plan.trouble = Waiting("AccountAway", "away", after=300.0)
     async with plan.running(cluster):
-        await event_loop.until(
+        await virtual_time.until(
             lambda: cluster.objects.get(POD) is None, "both are gone", seconds=5.0
         )
 

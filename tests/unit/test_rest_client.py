@@ -9,7 +9,7 @@ import pytest
 from controllers.runtime.client.client import ClientOptions
 from controllers.runtime.client.config import Timeouts
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 from tests.support.http import kubeconfigs
 from tests.support.http.kubeconfigs import connected
 from tests.support.http.scripted import Connection, chunked, echoing, responding, response
@@ -127,7 +127,7 @@ async def test_each_request_is_observed_with_code_method_and_host(tmp_path: Path
         with pytest.raises(ApiError):
             await found.client.get(PATH)
         found.server.close_connections()
-        await event_loop.until(lambda: not found.server.connections, "the connection is closed")
+        await virtual_time.until(lambda: not found.server.connections, "the connection is closed")
         with pytest.raises(UnreachableError):
             await found.client.write("POST", PATH, {})
         host = found.client.config.host
@@ -157,7 +157,7 @@ async def test_concurrent_requests_use_a_connection_each_and_get_their_own_respo
 async def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
     async with connected(tmp_path, echoing(), timeouts=Timeouts(idle=0.05)) as found:
         await found.client.get(PATH)
-        await event_loop.until(lambda: not found.server.connections, "it is closed")
+        await virtual_time.until(lambda: not found.server.connections, "it is closed")
         await found.client.get(PATH)
         assert found.server.accepted == 2
 
@@ -166,8 +166,8 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(tmp_path: P
     async with connected(tmp_path, echoing()) as found:
         await found.client.get(PATH)
         found.server.close_connections()
-        await event_loop.until(lambda: not found.server.connections, "it is closed")
-        await event_loop.turns()
+        await virtual_time.until(lambda: not found.server.connections, "it is closed")
+        await virtual_time.turns()
         await found.client.write("POST", PATH, {})
         assert found.server.accepted == 2
 
@@ -255,32 +255,32 @@ async def test_a_cancelled_request_leaves_no_connection(tmp_path: Path, turns: i
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await event_loop.until(lambda: not found.server.connections, "the connection is closed")
+        await virtual_time.until(lambda: not found.server.connections, "the connection is closed")
 
 
 async def test_closing_ends_requests_and_idle_connections(tmp_path: Path) -> None:
     async with connected(tmp_path, echoing(), never_respond) as found:
         await found.client.get(PATH)
         requests = [asyncio.create_task(found.client.write("POST", PATH, {})) for _ in range(3)]
-        await event_loop.until(lambda: found.server.accepted == 3, "all requests are sent")
+        await virtual_time.until(lambda: found.server.accepted == 3, "all requests are sent")
         await found.client.close()
         first, *others = await asyncio.gather(*requests, return_exceptions=True)
         assert first == {"request": f"POST {PATH} HTTP/1.1"}
         assert [type(each) for each in others] == [UnreachableError] * 2
-        await event_loop.until(lambda: not found.server.connections, "all are closed")
+        await virtual_time.until(lambda: not found.server.connections, "all are closed")
 
 
 async def test_a_closed_client_repeats_no_request_and_accepts_none(tmp_path: Path) -> None:
     async with connected(tmp_path, echoing(), never_respond) as found:
         await found.client.get(PATH)
         waiting = [asyncio.create_task(found.client.get(PATH)) for _ in range(3)]
-        await event_loop.until(lambda: found.server.accepted == 3, "all requests are sent")
+        await virtual_time.until(lambda: found.server.accepted == 3, "all requests are sent")
         await found.client.close()
         _, *others = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(each) for each in others] == [UnreachableError] * 2
         with pytest.raises(UnreachableError, match="the client is closed"):
             await found.client.get(PATH)
-        await event_loop.until(lambda: not found.server.connections, "all are closed")
+        await virtual_time.until(lambda: not found.server.connections, "all are closed")
 
 
 # -- responses -------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
 from tests.support.builders import live_objects
-from tests.support.fakes import FakeCluster, event_loop, harness
-from tests.support.fakes.requests import Failure, Request
+from tests.support.fakes import FakeCluster, harness, virtual_time
+from tests.support.fakes.request import Failure, Request
 
 pytestmark = pytest.mark.virtual_time
 
@@ -75,7 +75,7 @@ async def reporting(
     options = Options(listen=None, dry_run=True)
     real = cast("RestClient", cluster)
     controllers = status.controllers_to_run(requested)
-    manager = Manager(controllers, real, options, Metrics(), clock=event_loop.now)
+    manager = Manager(controllers, real, options, Metrics(), clock=virtual_time.now)
     found = status.reports_from(manager, cluster, requested)
     try:
         yield found

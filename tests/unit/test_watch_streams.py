@@ -15,7 +15,7 @@ from controllers.runtime.client import responses
 from controllers.runtime.client.client import ClientOptions, ResourceVersions, RestClient
 from controllers.runtime.client.config import Timeouts
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 from tests.support.http.kubeconfigs import connected
 from tests.support.http.scripted import Connection, Script, chunked, responding, response
 
@@ -103,7 +103,7 @@ async def test_while_many_writes_are_in_flight_their_responses_precede_their_eve
     options = ClientOptions(max_writes=2)
     async with connected(tmp_path, script, options=options) as found:
         write = asyncio.create_task(found.client.write("POST", PATH, {}))
-        await event_loop.until(lambda: found.server.accepted == 1, "a write is in flight")
+        await virtual_time.until(lambda: found.server.accepted == 1, "a write is in flight")
         watch = found.client.watch(PATH, {}, skip)
         assert list(await anext(watch)) == []
         asyncio.get_running_loop().call_later(0.004, skip.add, "1")  # as the response to a write
@@ -292,4 +292,4 @@ async def test_a_watch_that_is_left_closes_its_connection(tmp_path: Path) -> Non
         assert list(await anext(watch)) == []
         assert len(list(await anext(watch))) == 1
         await watch.aclose()  # type: ignore[attr-defined]
-        await event_loop.until(lambda: not found.server.connections, "the connection is closed")
+        await virtual_time.until(lambda: not found.server.connections, "the connection is closed")

@@ -7,7 +7,7 @@ import pytest
 
 from controllers.runtime.backoff import Backoff
 from controllers.runtime.workqueue import Priority, ShutDown, WorkQueue
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
@@ -15,7 +15,7 @@ STEADY = Backoff(initial=1.0, maximum=8.0, jitter=lambda: 0.5)
 
 
 def new_queue(**observers: Callable[[float], None]) -> WorkQueue:
-    return WorkQueue(clock=event_loop.now, backoff=STEADY, **observers)
+    return WorkQueue(clock=virtual_time.now, backoff=STEADY, **observers)
 
 
 async def taken(queue: WorkQueue) -> str:
@@ -92,7 +92,7 @@ async def test_no_key_is_processed_by_two_workers_at_the_same_time() -> None:
     queue.add("a")
 
     second = asyncio.create_task(queue.get())
-    await event_loop.turns()
+    await virtual_time.turns()
     assert not second.done()
     queue.done("a")
 
@@ -134,10 +134,10 @@ async def test_a_queue_is_not_idle_while_a_key_is_processed() -> None:
 async def test_each_key_wakes_one_waiting_worker() -> None:
     queue = new_queue()
     workers = [asyncio.create_task(queue.get()) for _ in range(3)]
-    await event_loop.turns()
+    await virtual_time.turns()
     queue.add("a")
     queue.add("b")
-    await event_loop.turns()
+    await virtual_time.turns()
 
     assert ["a", "b"] == [one.result() for one in workers if one.done()]
     workers[2].cancel()
@@ -145,23 +145,23 @@ async def test_each_key_wakes_one_waiting_worker() -> None:
 
 async def test_a_delayed_key_is_added_after_its_delay() -> None:
     queue = new_queue()
-    began = event_loop.now()
+    began = virtual_time.now()
     queue.add_after("a", 300.0)
 
     assert 0 == len(queue)
     assert "a" == await taken(queue)
-    assert 300.0 == pytest.approx(event_loop.now() - began)
+    assert 300.0 == pytest.approx(virtual_time.now() - began)
 
 
 async def test_the_earliest_of_several_delayed_adds_counts_and_the_others_are_dropped() -> None:
     queue = new_queue()
-    began = event_loop.now()
+    began = virtual_time.now()
     queue.add_after("a", 20.0)
     queue.add_after("a", 5.0)
     queue.add_after("a", 60.0)
 
     assert "a" == await taken(queue)
-    assert 5.0 == pytest.approx(event_loop.now() - began)
+    assert 5.0 == pytest.approx(virtual_time.now() - began)
     await asyncio.sleep(100.0)
     assert 0 == len(queue)
 
@@ -176,11 +176,11 @@ async def test_delayed_keys_are_added_in_the_order_of_their_times() -> None:
 
 async def test_a_delay_of_zero_adds_the_key_at_once() -> None:
     queue = new_queue()
-    began = event_loop.now()
+    began = virtual_time.now()
     queue.add_after("a", 0.0)
 
     assert "a" == await taken(queue)
-    assert began == event_loop.now()
+    assert began == virtual_time.now()
 
 
 async def test_the_backoff_doubles_up_to_its_maximum_and_is_reset_by_forget() -> None:
@@ -251,10 +251,10 @@ async def test_a_removed_key_can_be_added_again() -> None:
     queue.add_after("a", 10.0)
     queue.remove("a")
     queue.add_after("a", 20.0)
-    began = event_loop.now()
+    began = virtual_time.now()
 
     assert "a" == await taken(queue)
-    assert 20.0 == pytest.approx(event_loop.now() - began)
+    assert 20.0 == pytest.approx(virtual_time.now() - began)
 
 
 async def test_retry_now_adds_every_delayed_key_at_low_priority() -> None:
@@ -294,7 +294,7 @@ async def test_a_queue_that_was_shut_down_is_empty_and_accepts_no_keys() -> None
 async def test_shutting_down_ends_every_waiting_worker() -> None:
     queue = new_queue()
     workers = [asyncio.create_task(queue.get()) for _ in range(3)]
-    await event_loop.turns()
+    await virtual_time.turns()
     queue.shut_down()
     ends = await asyncio.gather(*workers, return_exceptions=True)
 
@@ -315,7 +315,7 @@ async def test_a_key_in_processing_can_be_finished_after_shut_down() -> None:
 async def test_the_key_that_woke_a_cancelled_worker_goes_to_another_worker() -> None:
     queue = new_queue()
     first, second = (asyncio.create_task(queue.get()) for _ in range(2))
-    await event_loop.turns()
+    await virtual_time.turns()
     queue.add("a")  # wakes the first worker, which has not run yet
     first.cancel()
 
@@ -325,9 +325,9 @@ async def test_the_key_that_woke_a_cancelled_worker_goes_to_another_worker() -> 
 async def test_a_worker_cancelled_while_it_waits_does_not_take_the_next_key() -> None:
     queue = new_queue()
     first, second = (asyncio.create_task(queue.get()) for _ in range(2))
-    await event_loop.turns()
+    await virtual_time.turns()
     first.cancel()
-    await event_loop.turns()
+    await virtual_time.turns()
     queue.add("a")
 
     assert "a" == await second

@@ -12,7 +12,7 @@ from tests.support.azure import ACCOUNTS, Azurite, key_of
 from tests.support.azure.account_harness import instance
 from tests.support.builders import inputs
 from tests.support.cluster import kubeflow, observe, service_account, waiting
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 
 CONTROLLER = "blob-csi"
@@ -44,15 +44,17 @@ def settings(azurite: Azurite, **changes: Any) -> dict[str, Any]:
     }
 
 
-def launch(suites: Suites, folder: Path, given: Mapping[str, Any], *arguments: str) -> Suite:
+def launch(
+    launcher: Launcher, folder: Path, given: Mapping[str, Any], *arguments: str
+) -> ManagerProcess:
     """Start a ready process with these settings, and with the rights that follow from them."""
     name = service_account.name_of(CONTROLLER, given)
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump({CONTROLLER: dict(given)}))
     parsed = {CONTROLLER: BlobCsiSettings.model_validate(given)}
-    kubeconfig = suites.identity(name, CONTROLLER, **parsed)
+    kubeconfig = launcher.identity(name, CONTROLLER, **parsed)
     command = ("--config", str(file), *arguments)
-    return suites.start(CONTROLLER, *command, kubeconfig=kubeconfig, variables={}).wait_ready()
+    return launcher.start(CONTROLLER, *command, kubeconfig=kubeconfig, variables={}).wait_ready()
 
 
 def user(given: Mapping[str, Any]) -> str:

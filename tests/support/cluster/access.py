@@ -50,7 +50,7 @@ class _Where:
 
 
 @dataclass(frozen=True)
-class Ability(_Where):
+class Permission(_Where):
     """One question to the API server; calling it asks."""
 
     plane: ControlPlane
@@ -93,7 +93,7 @@ def granted(
         who: {
             f"{verb} {resource}"
             for verb, resource in QUESTIONS
-            if Ability(plane, who, verb, resource, namespace=namespace)()
+            if Permission(plane, who, verb, resource, namespace=namespace)()
         }
         for who in people
     }

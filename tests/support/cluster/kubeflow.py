@@ -405,7 +405,7 @@ def create_tenants(
     return in_parallel(create, names)
 
 
-def create_furnished_tenants(plane: ControlPlane, names: Iterable[str]) -> list[Json]:
+def create_complete_tenants(plane: ControlPlane, names: Iterable[str]) -> list[Json]:
     """As `create_tenants`, with service accounts and bindings in each namespace."""
     return in_parallel(lambda name: create_tenant(plane, name), names)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from tests.support.cluster.suite import HOST, PROGRAM, Suite, environment
+from tests.support.cluster.manager_process import HOST, PROGRAM, ManagerProcess, environment
 from tests.support.controlplane import ControlPlane, Json, ports, processes
 
 
@@ -30,7 +30,7 @@ class Kubelet:
     def __exit__(self, *_: object) -> None:
         self._group.stop()
 
-    def start(self, deployment: Json) -> Suite:
+    def start(self, deployment: Json) -> ManagerProcess:
         """The one container of a Deployment that stands on the cluster."""
         name = deployment["metadata"]["name"]
         namespace = deployment["metadata"]["namespace"]
@@ -47,7 +47,7 @@ class Kubelet:
         variables = (f"{key}={value}" for key, value in environment(**given).items())
         command = ("env", "-i", *variables, sys.executable, "-m", PROGRAM, *arguments)
         process = self._group.start(name, command)
-        return Suite(process, self._workdir / f"{name}.log", port)
+        return ManagerProcess(process, self._workdir / f"{name}.log", port)
 
     def _kubeconfig(self, namespace: str, pod: Json) -> Path:
         """Of the ServiceAccount's token. It has to be there, and its token wanted."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tests.support.builders import registered
 from tests.support.cluster import kubeflow, waiting
-from tests.support.cluster.suite import Suite
+from tests.support.cluster.manager_process import ManagerProcess
 from tests.support.controlplane import ControlPlane, Json, StatusError
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -67,7 +67,7 @@ def message(plane: ControlPlane, profile: str, condition: str) -> str:
     return conditions(plane, profile).get(condition, ("", ""))[1]
 
 
-def is_in_shape(plane: ControlPlane, profile: str) -> bool:
+def is_ready_profile(plane: ControlPlane, profile: str) -> bool:
     """Whether both objects are there and both conditions say so."""
     told = conditions(plane, profile)
     return (
@@ -77,11 +77,13 @@ def is_in_shape(plane: ControlPlane, profile: str) -> bool:
     )
 
 
-def wait_in_shape(plane: ControlPlane, profile: str, seconds: float = waiting.PATIENCE) -> None:
-    waiting.until(lambda: is_in_shape(plane, profile), f"{profile} is in shape", seconds=seconds)
+def wait_ready(plane: ControlPlane, profile: str, seconds: float = waiting.PATIENCE) -> None:
+    waiting.until(
+        lambda: is_ready_profile(plane, profile), f"{profile} is in shape", seconds=seconds
+    )
 
 
-def wait_told_by_all(plane: ControlPlane, profile: str) -> None:
+def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
     """Returns once every controller that `all` runs has a condition on the Profile."""
     types = {controller.condition for controller in registered.TOGETHER}
     waiting.until(
@@ -93,7 +95,7 @@ def wait_told_by_all(plane: ControlPlane, profile: str) -> None:
 def tenant(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> Json:
     """A Profile with its bare namespace, already in shape."""
     (profile,) = kubeflow.create_tenants(plane, [name], labels=labels)
-    wait_in_shape(plane, name)
+    wait_ready(plane, name)
     return profile
 
 
@@ -167,8 +169,8 @@ def add_condition(plane: ControlPlane, profile: str, condition: Json) -> None:
     waiting.until(added, f"{profile} has condition {condition['type']}")
 
 
-def wait_for_looks(suite: Suite, looks: int) -> None:
+def wait_for_reconciles(manager: ManagerProcess, looks: int) -> None:
     """Until it has ended so many more reconciles, of whatever controller and profile."""
     total = "controller_runtime_reconcile_total"
-    goal = suite.total(total) + looks
-    waiting.until(lambda: suite.total(total) >= goal, f"{looks} more reconciles")
+    goal = manager.total(total) + looks
+    waiting.until(lambda: manager.total(total) >= goal, f"{looks} more reconciles")

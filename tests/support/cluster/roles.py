@@ -68,14 +68,16 @@ def group(name: str) -> Json:
     return {"apiGroup": kubeflow.RBAC, "kind": "Group", "name": name}
 
 
-def wait_well(plane: ControlPlane, *profiles: str) -> None:
+def wait_roles_ready(plane: ControlPlane, *profiles: str) -> None:
     for name in profiles:
-        waiting.until(functools.partial(is_well, plane, name), f"{name} has its role and bindings")
+        waiting.until(
+            functools.partial(are_roles_ready, plane, name), f"{name} has its role and bindings"
+        )
 
 
-def is_well(plane: ControlPlane, profile: str) -> bool:
+def are_roles_ready(plane: ControlPlane, profile: str) -> bool:
     return observe.status(plane, profile, CONDITION) == "True"
 
 
-def wait_for(ability: access.Ability, *, allowed: bool = True) -> None:
+def wait_for(ability: access.Permission, *, allowed: bool = True) -> None:
     waiting.until(lambda: ability() is allowed, f"{ability} is {'' if allowed else 'not '}allowed")

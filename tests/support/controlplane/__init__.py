@@ -4,8 +4,8 @@ with ControlPlane.start(workdir, controller_manager=True) as plane:
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "jane"}})
 """
 
-from tests.support.controlplane.clients import Client, Json, StatusError
-from tests.support.controlplane.planes import ControlPlane
+from tests.support.controlplane.client import Client, Json, StatusError
+from tests.support.controlplane.control_plane import ControlPlane
 from tests.support.controlplane.processes import ChildFailedError
 
 __all__ = [

@@ -19,8 +19,8 @@ from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Report
 from tests.support.builders import live_objects
-from tests.support.fakes import FakeCluster, event_loop
-from tests.support.fakes.objects import Happening
+from tests.support.fakes import FakeCluster, virtual_time
+from tests.support.fakes.object_tracker import ObjectChange
 
 _SOON = 45.0
 """A delayed look further ahead than this (a refused object's, say) does not count as unrest."""
@@ -35,7 +35,7 @@ class Harness:
 
     async def settled(self) -> None:
         """Returns once nothing is under way: no profile in line, nothing to be told, no echo."""
-        await event_loop.until(self._quiet, "everything settles", seconds=600.0)
+        await virtual_time.until(self._quiet, "everything settles", seconds=600.0)
 
     @property
     def health(self) -> Health:
@@ -96,7 +96,7 @@ async def running(
     cluster = cluster or tenants()
     options = options or Options(listen=None)
     manager = Manager(
-        assemblies, cast("RestClient", cluster), options, Metrics(), clock=event_loop.now
+        assemblies, cast("RestClient", cluster), options, Metrics(), clock=virtual_time.now
     )
     watch = _profile_watch(manager)
     manager.start_informers()
@@ -135,8 +135,8 @@ def put_tenant(cluster: FakeCluster, name: str = "alice", **profile: Any) -> Bod
     return stored
 
 
-def _profile_watch(manager: Manager) -> Callable[[Happening], None]:
-    def tell(happening: Happening) -> None:
+def _profile_watch(manager: Manager) -> Callable[[ObjectChange], None]:
+    def tell(happening: ObjectChange) -> None:
         if happening.key.kind != "Profile":
             return
         if happening.after is not None:

@@ -17,7 +17,7 @@ from controllers.runtime import rbac
 from controllers.runtime.objects.kinds import KINDS
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
-from tests.support.cluster.suite import Suite, Suites
+from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
 from tests.support.postgres.server import ADMIN_PASSWORD, Postgres
 
@@ -28,12 +28,14 @@ _IDENTITY = "gitea"
 
 
 @contextmanager
-def running(suites: Suites, postgres: Postgres, folder: Path, **settings: Any) -> Iterator[Suite]:
+def running(
+    launcher: Launcher, postgres: Postgres, folder: Path, **settings: Any
+) -> Iterator[ManagerProcess]:
     """Run a process that resyncs every three seconds.
 
     At the end, check that no request was forbidden, and that passwords are only in their Secrets.
     """
-    plane = suites.plane
+    plane = launcher.plane
     kubeflow.install_gitea(plane)
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}})
     role = rbac.cluster_role([CONTROLLER], "suite-gitea")
@@ -44,19 +46,21 @@ def running(suites: Suites, postgres: Postgres, folder: Path, **settings: Any) -
     )
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump({"gitea": chosen}))
-    suite = suites.start(
+    manager = launcher.start(
         "gitea", "--config", str(file), "--resync", "0.05", "--log-level", "debug",
         kubeconfig=kubeconfig, variables={"GITEA_PSQL_ADMIN_PASSWD": ADMIN_PASSWORD},
     )  # fmt: skip
-    yield suite.wait_ready()
-    denied, places = audit.denied(), places_with_passwords(plane, postgres, suite)
+    yield manager.wait_ready()
+    denied, places = audit.denied(), places_with_passwords(plane, postgres, manager)
     assert not denied, f"requests were forbidden: {denied}"
     assert not places, f"a password is in: {places}"
-    assert suite.stop() == 0
-    assert ADMIN_PASSWORD not in suite.text()
+    assert manager.stop() == 0
+    assert ADMIN_PASSWORD not in manager.text()
 
 
-def places_with_passwords(plane: ControlPlane, postgres: Postgres, suite: Suite) -> list[str]:
+def places_with_passwords(
+    plane: ControlPlane, postgres: Postgres, manager: ManagerProcess
+) -> list[str]:
     """Return the places outside of its Secret where a password is readable."""
     secrets_list = plane.request("GET", "/api/v1/secrets")["items"]
     found = (accounts.parse_secret(one.get("data") or {}, names.SECRET_KEY) for one in secrets_list)
@@ -64,8 +68,8 @@ def places_with_passwords(plane: ControlPlane, postgres: Postgres, suite: Suite)
     assert passwords
     kinds = ("Event", "Profile", "Application", "ConfigMap", "VirtualService", "ServiceEntry")
     places = {kind: json.dumps(plane.request("GET", KINDS[kind].path())) for kind in kinds}
-    places |= {path: suite.get(path)[1] for path in ("/metrics", "/readyz?verbose", "/livez")}
-    places |= {"log": suite.text()}
+    places |= {path: manager.get(path)[1] for path in ("/metrics", "/readyz?verbose", "/livez")}
+    places |= {"log": manager.text()}
     searched = {place: [*passwords, ADMIN_PASSWORD] for place in places}
     places["log of Postgres"], searched["log of Postgres"] = postgres.log(), passwords
     return [place for place, text in places.items() if any(one in text for one in searched[place])]

@@ -6,7 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from tests.support.fakes import event_loop
+from tests.support.fakes import virtual_time
 
 HOST = "127.0.0.1"
 
@@ -80,7 +80,7 @@ async def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncI
     try:
         yield server
     finally:
-        await event_loop.turns()  # connections that are being accepted are accepted first
+        await virtual_time.turns()  # connections that are being accepted are accepted first
         listener.close()
         server.close_connections()
 

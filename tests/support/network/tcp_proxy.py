@@ -19,7 +19,7 @@ BACKLOG = 128
 CHUNK = 65536
 
 
-class Cable:
+class TCPProxy:
     """Forwards connections to a control plane's API server; a context manager, mended at first."""
 
     def __init__(self, plane: ControlPlane) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from controllers.manifests import Body, Key
 from controllers.runtime.errors import ApiError
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.fakes import patches
-from tests.support.fakes.requests import conflict, not_found
+from tests.support.fakes import patch as patching
+from tests.support.fakes.request import conflict, not_found
 
 EPOCH = "2026-01-01T00:00:00Z"
 _SERVERS = ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp")
@@ -18,7 +18,7 @@ _ALWAYS_THERE = ("", "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class ObjectChange:
     """One change, as the watch cache of a real server remembers it."""
 
     version: int
@@ -32,8 +32,8 @@ class Objects:
 
     def __init__(self) -> None:
         self.version = 100
-        self.history: list[Happening] = []
-        self.listeners: list[Callable[[Happening], None]] = []
+        self.history: list[ObjectChange] = []
+        self.listeners: list[Callable[[ObjectChange], None]] = []
         self._objects: dict[Key, Body] = {}
         self._applied: dict[tuple[Key, str], Body] = {}
         self._uids = 0
@@ -80,7 +80,7 @@ class Objects:
     def patch(self, key: Key, patch: Body, subresource: str = "") -> Body:
         live = self.read(key)
         self._check(key, live, patch.get("metadata") or {})
-        return self._store_over(key, live, patches.merge_patch(live, patch), subresource)
+        return self._store_over(key, live, patching.merge_patch(live, patch), subresource)
 
     def apply(self, key: Key, stated: Body, manager: str) -> Body:
         live = self.get(key)
@@ -94,7 +94,7 @@ class Objects:
         self._applied[key, manager] = stated
         if live is None:
             return self.create(key, stated)
-        return self._store_over(key, live, patches.apply(live, stated, before), "")
+        return self._store_over(key, live, patching.apply(live, stated, before), "")
 
     def delete(self, key: Key, options: Body | None = None) -> Body:
         live = self.read(key)
@@ -132,18 +132,18 @@ class Objects:
                 del self._applied[applied]
             gone = copy.deepcopy(after or before or {})
             gone["metadata"]["resourceVersion"] = str(self.version)
-            self._happened(Happening(version=self.version, key=key, before=gone, after=None))
+            self._happened(ObjectChange(version=self.version, key=key, before=gone, after=None))
             return copy.deepcopy(gone)
         after["metadata"]["resourceVersion"] = str(self.version)
         self._objects[key] = after
-        self._happened(Happening(version=self.version, key=key, before=before, after=after))
+        self._happened(ObjectChange(version=self.version, key=key, before=before, after=after))
         return copy.deepcopy(after)
 
     def _new_uid(self) -> str:
         self._uids += 1
         return f"uid-{self._uids:04}"
 
-    def _happened(self, happening: Happening) -> None:
+    def _happened(self, happening: ObjectChange) -> None:
         self.history.append(happening)
         for listener in self.listeners:
             listener(happening)

@@ -21,7 +21,7 @@ class Failure(Enum):
     CONFLICT = "answered 409 Conflict, nothing done"
     THROTTLED = "answered 429 TooManyRequests, nothing done"
     FORBIDDEN = "answered 403 Forbidden, nothing done"
-    BROKEN = "answered 500 InternalError, nothing done"
+    INTERNAL_ERROR = "answered 500 InternalError, nothing done"
     LOST_BEFORE = "the connection is lost before the request took effect"
     LOST_AFTER = "the connection is lost after the request took effect"
 
@@ -34,7 +34,7 @@ class Failure(Enum):
                 return ApiError(code=429, reason="TooManyRequests", message="induced")
             case Failure.FORBIDDEN:
                 return ApiError(code=403, reason="Forbidden", message="induced")
-            case Failure.BROKEN:
+            case Failure.INTERNAL_ERROR:
                 return ApiError(code=500, reason="InternalError", message="induced")
             case _:
                 return UnreachableError("induced: connection reset")

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from controllers.manifests import Body
-from tests.support.fakes.objects import Happening
-from tests.support.fakes.requests import Target, selects, selects_fields
+from tests.support.fakes.object_tracker import ObjectChange
+from tests.support.fakes.request import Target, selects, selects_fields
 
 
 class Stream:
@@ -32,7 +32,7 @@ class Stream:
         """Whether the watcher has taken everything, and come back for more."""
         return not self._waiting and not self._busy
 
-    def tell(self, happening: Happening) -> None:
+    def tell(self, happening: ObjectChange) -> None:
         """An event, if this watch is concerned."""
         key = happening.key
         if key.kind != self.target.kind.name or self.target.namespace not in ("", key.namespace):

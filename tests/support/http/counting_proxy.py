@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 CHUNK = 65536
 
 
-class Tunnel:
+class CountingProxy:
     """A context manager that listens in a thread of its own.
 
     `certificate` and `key` are PEM files. With them, clients use TLS; the server does not.

@@ -15,8 +15,8 @@ from typing import Any
 from controllers.manifests import Body, Key
 from controllers.runtime.client.client import APPLY_PATCH, JSON, ResourceVersions
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests.support.fakes.objects import Happening, Objects
-from tests.support.fakes.requests import (
+from tests.support.fakes.object_tracker import ObjectChange, Objects
+from tests.support.fakes.request import (
     Failure,
     Request,
     Target,
@@ -25,7 +25,7 @@ from tests.support.fakes.requests import (
     selects,
     selects_fields,
 )
-from tests.support.fakes.streams import Stream
+from tests.support.fakes.watch_stream import Stream
 
 Matching = Callable[[Request], bool]
 
@@ -46,7 +46,7 @@ class FakeCluster:
         self.requests: list[Request] = []
         self.unserved: set[tuple[str, str]] = set()
         """Kinds and versions that the cluster does not serve (yet)."""
-        self.before_answer: Callable[[Request], Awaitable[None]] = _at_once
+        self.before_response: Callable[[Request], Awaitable[None]] = _at_once
         """Awaited between the effect of a write and its answer."""
         self.down = False
         self.latency = 0.0
@@ -76,11 +76,11 @@ class FakeCluster:
         """The next request that matches fails so; those after it do not."""
         self._failures.append((failure, matching))
 
-    def hold_watches(self) -> None:
+    def pause_watches(self) -> None:
         """No event is delivered until `release_watches`."""
         self._flowing = False
 
-    def release_watches(self) -> None:
+    def resume_watches(self) -> None:
         self._flowing = True
         for stream in self._streams:
             stream.changed()
@@ -90,7 +90,7 @@ class FakeCluster:
         for stream in self._streams:
             stream.end()
 
-    def lose_watches(self, error: Exception | None = None) -> None:
+    def break_watches(self, error: Exception | None = None) -> None:
         """Every watch breaks."""
         for stream in self._streams:
             stream.end(error or UnreachableError("induced: connection reset"))
@@ -99,7 +99,7 @@ class FakeCluster:
         """Every streaming list ends before its last bookmark, with a lost connection."""
         for stream in self._streams:
             stream.drop_last()
-        self.lose_watches()
+        self.break_watches()
 
     def expire_watches(self) -> None:
         """Every watch tells with an ERROR event that its resourceVersion is too old."""
@@ -211,7 +211,7 @@ class FakeCluster:
             raise not_found("the server could not find the requested resource")
         answer = act()
         if request.method not in ("GET", "WATCH"):
-            await self.before_answer(request)
+            await self.before_response(request)
         if failure is not None:
             raise failure.error(request)
         return answer
@@ -267,7 +267,7 @@ class FakeCluster:
                 raise ApiError(code=405, reason="MethodNotAllowed", message=request.method)
         return _served(answer, target)
 
-    def _deliver(self, happening: Happening) -> None:
+    def _deliver(self, happening: ObjectChange) -> None:
         for stream in self._streams:
             stream.tell(happening)
 

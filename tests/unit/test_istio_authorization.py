@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.support.istio.mesh import Policy, Request, is_allowed, path_matches, text_matches
+from tests.support.istio.authorization import (
+    Policy,
+    Request,
+    is_allowed,
+    path_matches,
+    text_matches,
+)
 
 
 @pytest.mark.parametrize(

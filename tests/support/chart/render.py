@@ -1,6 +1,6 @@
 """The Helm chart as helm renders it.
 
-`python -m tests.support.chart.templates` writes its snapshots.
+`python -m tests.support.chart.render` writes its snapshots.
 """
 
 import json

@@ -16,7 +16,8 @@ from typing import Self
 import yaml
 
 from tests.support.cluster import waiting
-from tests.support.controlplane import certificates, clients, ports, processes, programs
+from tests.support.controlplane import certificates, ports, processes, programs
+from tests.support.controlplane.client import Client, Json, StatusError
 
 READY_SECONDS = 60.0
 TOKEN_SECONDS = 24 * 3600
@@ -70,7 +71,7 @@ class ControlPlane:
         self.ca_file = self._files.ca
         self.admin_token = secrets.token_hex(16)
         self.audit_log = workdir / "audit.log"
-        self.client = clients.Client(url=self.url, ca_file=self.ca_file, token=self.admin_token)
+        self.client = Client(url=self.url, ca_file=self.ca_file, token=self.admin_token)
         self.kubeconfig = self.kubeconfig_for(ADMIN, self.admin_token)
 
     @classmethod
@@ -218,7 +219,7 @@ class ControlPlane:
                 raise processes.ChildFailedError(f"kube-apiserver ended:\n{words}")
             try:
                 return self.client.text("GET", "/readyz") == "ok"
-            except (OSError, clients.StatusError):
+            except (OSError, StatusError):
                 return False
 
         waiting.until(is_ready, "the API server is ready", seconds=READY_SECONDS, pause=0.02)
@@ -258,10 +259,10 @@ class ControlPlane:
         )
         return self.kubeconfig_for(f"{namespace}-{name}", answer["status"]["token"])
 
-    def _create_if_missing(self, manifest: clients.Json) -> None:
+    def _create_if_missing(self, manifest: Json) -> None:
         try:
             self.request("POST", self.client.collection(manifest), manifest)
-        except clients.StatusError as error:
+        except StatusError as error:
             if error.body.get("reason") != "AlreadyExists":
                 raise
 
@@ -271,18 +272,18 @@ class ControlPlane:
         self,
         method: str,
         path: str,
-        body: clients.Json | None = None,
+        body: Json | None = None,
         content_type: str = "application/json",
-    ) -> clients.Json:
+    ) -> Json:
         """The answer of the API server. Raises StatusError from 400 on, OSError when it is down."""
         return self.client.request(method, path, body, content_type)
 
-    def apply(self, *manifests: clients.Json) -> None:
+    def apply(self, *manifests: Json) -> None:
         """Creates each object, or replaces what stands under its name."""
         for manifest in manifests:
             self.client.apply(manifest)
 
-    def get(self, kind: str, name: str, namespace: str = "", version: str = "v1") -> clients.Json:
+    def get(self, kind: str, name: str, namespace: str = "", version: str = "v1") -> Json:
         """The object of that kind and name. Raises StatusError 404 when there is none."""
         metadata = {"name": name, "namespace": namespace}
         manifest = {"apiVersion": version, "kind": kind, "metadata": metadata}
@@ -292,7 +293,7 @@ class ControlPlane:
         """What the API server says of itself, as Prometheus text."""
         return self.client.text("GET", "/metrics")
 
-    def audit_events(self) -> Iterator[clients.Json]:
+    def audit_events(self) -> Iterator[Json]:
         """What `audit_log` holds, oldest first; a watch shows at its start and at its end."""
         for line in self.audit_log.read_text().splitlines():
             yield json.loads(line)

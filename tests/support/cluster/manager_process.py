@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 READY_SECONDS = waiting.PATIENCE
 STOP_SECONDS = 60.0
 PROGRAM = "profiles_controller"
-NO_STORE = {"PIPELINES_PROVIDER": "none", "BLOB_CSI_INSTANCES": "[]"}
+NO_EXTERNAL_SYSTEMS = {"PIPELINES_PROVIDER": "none", "BLOB_CSI_INSTANCES": "[]"}
 """Where nothing else is said no store is asked: there is none."""
 
 
@@ -56,7 +56,7 @@ def is_open(port: int) -> bool:
     return False
 
 
-class Suite:
+class ManagerProcess:
     """One running process. Made by `Suites.start`."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, port: int) -> None:
@@ -166,7 +166,7 @@ class Suite:
         self._process.wait()
 
 
-class Suites:
+class Launcher:
     """Starts suites against one control plane, and ends them; a context manager.
 
     At its end no identity that it made may have been refused a request for want of a right. Only
@@ -176,7 +176,7 @@ class Suites:
     def __init__(self, plane: ControlPlane, workdir: Path, *, forgiving: bool = False) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         self.plane = plane
-        self.running: list[Suite] = []
+        self.running: list[ManagerProcess] = []
         self._workdir = workdir
         self._forgiving = forgiving
         self._group = processes.Group(workdir)
@@ -202,8 +202,8 @@ class Suites:
         kubeconfig: Path | None = None,
         module: str = PROGRAM,
         program: Sequence[str] = (),
-        variables: Mapping[str, str] = NO_STORE,
-    ) -> Suite:
+        variables: Mapping[str, str] = NO_EXTERNAL_SYSTEMS,
+    ) -> ManagerProcess:
         """A process that runs `controllers` (a name, or all), under an identity of that name.
 
         `variables` are its environment, and `program` what is started instead of the `module`.
@@ -221,9 +221,9 @@ class Suites:
             *(program or (sys.executable, "-m", module)), controllers, *listen, *arguments,
         )  # fmt: skip
         process = self._group.start(name, command)
-        suite = Suite(process, self._workdir / f"{name}.log", port)
-        self.running.append(suite)
-        return suite
+        manager = ManagerProcess(process, self._workdir / f"{name}.log", port)
+        self.running.append(manager)
+        return manager
 
     def __enter__(self) -> Self:
         return self
@@ -241,21 +241,21 @@ class Suites:
 
     def _end(self) -> None:
         """All at once: SIGTERM, then SIGKILL for what does not end."""
-        left = [suite for suite in self.running if suite.code is None]
-        for suite in left:
-            suite.terminate()
+        left = [manager for manager in self.running if manager.code is None]
+        for manager in left:
+            manager.terminate()
         deadline = time.monotonic() + STOP_SECONDS
-        while any(suite.code is None for suite in left) and time.monotonic() < deadline:
+        while any(manager.code is None for manager in left) and time.monotonic() < deadline:
             time.sleep(0.02)
         self._group.stop()
 
 
-Start = Callable[..., Suite]
+Start = Callable[..., ManagerProcess]
 """The fixture `start`."""
 
 
-def tails(suites: Iterable[Suite]) -> str:
+def tails(launcher: Iterable[ManagerProcess]) -> str:
     """The ends of all logs, for the report of a test that failed."""
     return "\n".join(
-        f"--- port {suite.port}, code {suite.code}\n{suite.tail()}" for suite in suites
+        f"--- port {manager.port}, code {manager.code}\n{manager.tail()}" for manager in launcher
     )
