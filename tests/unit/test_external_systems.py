@@ -132,7 +132,7 @@ async def test_gather_is_told_who_else_there_is() -> None:
 def test_the_error_of_desired_ends_a_reconcile_as_if_it_had_been_raised(
     cause: Exception, reason: str, *, retried: bool
 ) -> None:
-    outcome = outcome_of_error(ApplyError(str(cause), cause))
+    outcome = outcome_of_error(cause)
 
     assert (reason, retried, False) == (outcome.reason, outcome.retry, outcome.ready)
     assert getattr(cause, "after", None) == outcome.requeue_after
