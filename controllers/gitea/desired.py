@@ -115,7 +115,7 @@ def _objects(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Ma
             staying = [*others, *own_virtual_service, *leaving]
         case GiteaState.STOPPED:
             staying = leaving
-    staying = [_unchanged_secret(profile, settings), *staying]
+    staying = [unchanged_secret(profile, settings), *staying]
     return [replace(manifest, update_only=True) for manifest in staying]
 
 
@@ -178,7 +178,7 @@ def _leaving_application(profile: Profile, facts: Facts, settings: GiteaSettings
 
 
 def _secret(profile: Profile, facts: Facts, settings: GiteaSettings) -> Manifest:
-    unchanged = _unchanged_secret(profile, settings)
+    unchanged = unchanged_secret(profile, settings)
     if facts.credentials is None:
         return replace(unchanged, update_only=True)
     text = accounts.gitea_settings(
@@ -192,7 +192,7 @@ def _secret(profile: Profile, facts: Facts, settings: GiteaSettings) -> Manifest
     return replace(unchanged, create_only=False, content=content)
 
 
-def _unchanged_secret(profile: Profile, settings: GiteaSettings) -> Manifest:
+def unchanged_secret(profile: Profile, settings: GiteaSettings) -> Manifest:
     """Return the Secret with any data, so that it is not pruned."""
     return Manifest(
         kind="Secret",

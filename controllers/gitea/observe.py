@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from controllers.gitea import desired, names
 from controllers.gitea.config import GiteaSettings
@@ -12,7 +12,7 @@ from controllers.gitea.desired import Facts, GiteaState, ObservedApplication
 from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import DatabaseCredentials, DatabaseOwner
 from controllers.manifests import COMPONENT_LABEL, Body
-from controllers.profiles import API_GROUP, PAUSED_ANNOTATION, Profile, read_boolean
+from controllers.profiles import Profile
 from controllers.runtime import CacheReader, ProfileGone, Waiting
 from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.external.system import ComponentStatus
@@ -72,6 +72,10 @@ async def observe(
         )
     if desired.determine_state(profile, settings) is not GiteaState.OPTED_IN:
         return facts
+    # A new password must not be set for a Secret that cannot store it: each reconcile would set
+    # another one.
+    if cache.blocked_write(profile, desired.unchanged_secret(profile, settings)) is not None:
+        return facts
     secret = cache.get("Secret", profile.namespace, names.secret(settings.classification))
     return await _with_credentials(profile, settings, external.server, secret, facts)
 
@@ -83,9 +87,6 @@ async def _with_credentials(
     secret: ObservedSecret | None,
     facts: Facts,
 ) -> Facts:
-    if secret is not None and not secret.is_writable_for(profile):
-        # A new password could not be stored, and each reconcile would create another.
-        return facts
     credentials = secret.credentials if secret is not None else None
     if server is None:
         return replace(facts, credentials=credentials or desired.PLACEHOLDER_CREDENTIALS)
@@ -106,10 +107,7 @@ async def collect_garbage(external: External, profile_gone: ProfileGone) -> None
     """Clean up after deleted Profiles."""
     if external.server is None:
         return
-    try:
-        await external.server.collect_garbage(profile_gone)
-    except ExternalError as error:
-        raise error.outcome() from None
+    await external.server.collect_garbage(profile_gone)
 
 
 # What the cache stores of each watched object
@@ -120,14 +118,8 @@ class ObservedSecret:
     """The Secret of a profile."""
 
     credentials: DatabaseCredentials | None
-    owners: tuple[str, ...]
-    """UIDs of the controlling Profiles; "" for each owner of another kind."""
-    is_frozen: bool
-    """Paused or being deleted."""
-
-    def is_writable_for(self, profile: Profile) -> bool:
-        """Return whether the controller may write the Secret for this profile."""
-        return not self.is_frozen and (not self.owners or profile.uid in self.owners)
+    version: str
+    """The resourceVersion: any change can decide whether the Secret may be written."""
 
 
 def transform_application(settings: GiteaSettings) -> Callable[[Body], ObservedApplication | None]:
@@ -159,22 +151,10 @@ def transform_secret(settings: GiteaSettings) -> Callable[[Body], ObservedSecret
             return None
         return ObservedSecret(
             credentials=accounts.parse_secret(body.get("data") or {}, names.SECRET_KEY),
-            owners=tuple(_owner(reference) for reference in metadata.get("ownerReferences") or ()),
-            is_frozen=_is_frozen(metadata),
+            version=str(metadata.get("resourceVersion", "")),
         )
 
     return transform
-
-
-def _is_frozen(metadata: Mapping[str, Any]) -> bool:
-    annotation = (metadata.get("annotations") or {}).get(PAUSED_ANNOTATION, "")
-    return read_boolean(annotation.strip()) is True or "deletionTimestamp" in metadata
-
-
-def _owner(reference: Mapping[str, Any]) -> str:
-    group = str(reference.get("apiVersion", "")).partition("/")[0]
-    is_profile = group == API_GROUP and bool(reference.get("controller"))
-    return str(reference.get("uid")) if is_profile else ""
 
 
 def transform_virtual_service(settings: GiteaSettings) -> Callable[[Body], bool | None]:

@@ -9,7 +9,6 @@ import pytest
 from controllers.findings import Finding, Severity
 from controllers.manifests import Key
 from controllers.profiles import Profile
-from controllers.runtime.apply.changeset import ApplyError
 from controllers.runtime.controller import (
     AnyController,
     CacheReader,

@@ -132,6 +132,20 @@ async def test_a_database_conflict_is_reported_as_a_warning_event() -> None:
         lambda body: body["metadata"].update(
             ownerReferences=[live_objects.profile_reference("bob", "uid-bob")]
         ),
+        lambda body: body["metadata"].update(
+            ownerReferences=[live_objects.profile_reference("alice", "uid-before")]
+        ),
+        lambda body: body["metadata"].update(
+            deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["example.ca/finalizer"]
+        ),
+        lambda body: body["metadata"].update(labels=live_objects.marks("pipelines")),
+    ],
+    ids=[
+        "paused",
+        "another Profile's",
+        "an earlier UID's",
+        "being deleted",
+        "another controller's",
     ],
 )
 async def test_no_password_is_created_for_a_secret_that_may_not_be_written(

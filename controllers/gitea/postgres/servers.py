@@ -87,7 +87,7 @@ class PostgresServer:
                 del self._verified[database]
         if not self.settings.delete_data and not self.system.status().error:
             return
-        owners = await self.system.call(functools.partial(self._limited, self._owners))
+        owners = await self.system.run(functools.partial(self._limited, self._owners))
         if self.settings.delete_data:
             await self._drop_all(owners, profile_gone)
 
@@ -215,7 +215,7 @@ class PostgresServer:
                 continue
             request = functools.partial(self._limited, self._drop, owner, profile_gone)
             try:
-                await self.system.call(request, tenant=owner.database)
+                await self.system.run(request, tenant=owner.database)
             except ExternalError as error:
                 errors.append(error)
         if errors:
