@@ -82,10 +82,11 @@ async def test_a_failure_of_the_system_stops_the_requests_of_every_tenant() -> N
 
     status = system.status()
     assert (status.error, status.breaker) == ("store: refused", BreakerState.OPEN)
+    assert status.next_request == 1.0
     assert (status.requests, dict(status.errors)) == (1, {"Down": 1})
     await asyncio.sleep(1.0)
     assert await system.call(ok, tenant="b") == "ok"
-    assert system.status().error == ""
+    assert (system.status().error, system.status().next_request) == ("", None)
 
 
 async def test_a_failure_for_one_tenant_stops_only_its_requests_with_a_backoff_of_its_own() -> None:

@@ -91,7 +91,7 @@ class Outside:
         """Holds nothing."""
 
     def components(self) -> list[ComponentStatus]:
-        return [ComponentStatus(name="database", error="the database is away")]
+        return [ComponentStatus(name="database", error="the database is down", next_request=4.2)]
 
 
 async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() -> None:
@@ -100,7 +100,7 @@ async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() ->
             one for one in process.health.readyz() if one.name == "external/samples/database"
         )
 
-        assert ("the database is away", "") == (check.note, check.error)
+        assert ("the database is down; next request in 4 s", "") == (check.note, check.error)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

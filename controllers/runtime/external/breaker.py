@@ -56,6 +56,11 @@ class CircuitBreaker:
         return BreakerState.OPEN if self._clock() < self._until else BreakerState.HALF_OPEN
 
     @property
+    def remaining(self) -> float:
+        """Seconds until a trial request is allowed."""
+        return max(self._until - self._clock(), 0.0)
+
+    @property
     def idle_seconds(self) -> float:
         """Seconds since the backoff passed; negative while it has not."""
         return self._clock() - self._until
@@ -97,5 +102,4 @@ class CircuitBreaker:
 
     def retry_after(self) -> float:
         """Return seconds until a caller should retry, with jitter."""
-        remaining = max(self._until - self._clock(), self._backoff.initial)
-        return remaining * (1.0 + _SPREAD * self._jitter())
+        return max(self.remaining, self._backoff.initial) * (1.0 + _SPREAD * self._jitter())

@@ -41,6 +41,8 @@ class ComponentStatus:
     name: str
     error: str = ""
     """One sentence; empty while the component works."""
+    next_request: float | None = None
+    """Seconds until the circuit breaker allows a trial request; None while it is closed."""
     last_success: float | None = None
     """Unix seconds; None: not yet in this process."""
     breaker: BreakerState | None = None
@@ -133,6 +135,7 @@ class ExternalSystem:
         return ComponentStatus(
             name=self.name,
             error=error.message if error is not None else "",
+            next_request=self._breaker.remaining if error is not None else None,
             last_success=self._last_success,
             breaker=self._breaker.state,
             requests=self._requests,

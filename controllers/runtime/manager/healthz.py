@@ -119,8 +119,10 @@ class Health:
                 continue
             for component in reconciler.external.components():
                 # Never a failure: a restart repairs no external system, and other work continues.
-                check = Check(name=f"external/{name}/{component.name}", note=component.error)
-                checks.append(check)
+                note = component.error
+                if component.next_request is not None:
+                    note += f"; next request in {component.next_request:.0f} s"
+                checks.append(Check(name=f"external/{name}/{component.name}", note=note))
         checks.append(Check(name="leading", note=self._standby))
         return checks
 
