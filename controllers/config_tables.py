@@ -53,11 +53,11 @@ class Suffixed:
     suffix: str
 
 
-def validator(refusal: Callable[[str], str | None]) -> AfterValidator:
-    """Returns a validator from a rule that returns why a text is invalid, or None."""
+def validator(rule: Callable[[str], str | None]) -> AfterValidator:
+    """Return a validator from a rule that returns why a text is invalid, or None."""
 
     def check(text: str) -> str:
-        if why := refusal(text):
+        if why := rule(text):
             raise ValueError(why)
         return text
 
@@ -65,20 +65,20 @@ def validator(refusal: Callable[[str], str | None]) -> AfterValidator:
 
 
 def problem(why: str, value: object, *where: str) -> Problem:
-    """Returns one invalid value; ``why`` contains the value and what is accepted."""
+    """Return one invalid value; ``why`` contains the value and what is accepted."""
     # The text is a parameter, because pydantic interprets braces in a template.
     kind = PydanticCustomError("wrong_value", "{why}", {"why": why})
     return InitErrorDetails(type=kind, loc=where, input=value)
 
 
 def raise_problems(title: str, problems: Iterable[Problem]) -> None:
-    """Raises one ValidationError for all problems, if there are any."""
+    """Raise one ValidationError for all problems, if there are any."""
     if found := list(problems):
         raise ValidationError.from_exception_data(title, found)
 
 
 def validate_together(title: str, problems: Iterable[Problem], make: Callable[[], T]) -> T:
-    """Returns the result of ``make``. Raises one ValidationError for these problems and its own."""
+    """Return the result of ``make``. Raises one ValidationError for these problems and its own."""
     found = list(problems)
     try:
         made = make()
@@ -92,7 +92,7 @@ def validate_together(title: str, problems: Iterable[Problem], make: Callable[[]
 
 
 def message_of(error: ErrorDetails) -> str:
-    """Returns the message of a validation error on one line, in the terms of the settings."""
+    """Return the message of a validation error on one line, in the terms of the settings."""
     context = error.get("ctx", {})
     if error["type"] in {"literal_error", "enum"}:
         return f"expected {context['expected']}"
@@ -100,7 +100,7 @@ def message_of(error: ErrorDetails) -> str:
 
 
 def _raisable(error: ErrorDetails) -> Problem:
-    """Returns the error in the form in which it can be raised again."""
+    """Return the error in the form in which it can be raised again."""
     kind: Any = error["type"]
     if kind == "wrong_value":
         return problem(error["msg"], error["input"], *map(str, error["loc"]))
@@ -111,7 +111,7 @@ def _raisable(error: ErrorDetails) -> Problem:
 def merge(
     default: Mapping[str, str], given: object, where: str
 ) -> tuple[Table, Mapping[str, object], list[Problem]]:
-    """Returns the merged table, the given entries, and the problems of its structure."""
+    """Return the merged table, the given entries, and the problems of its structure."""
     if not isinstance(given, Mapping):
         why = f"{given!r} is not a table; expected a mapping of names to values"
         return dict(default), {}, [problem(why, given, where)]
@@ -129,19 +129,19 @@ def merge(
 
 
 def amount_problems(
-    table: Mapping[str, str], where: str, name_refusal: Callable[[str], str | None]
+    table: Mapping[str, str], where: str, name_error: Callable[[str], str | None]
 ) -> list[Problem]:
-    """Returns the problems of the names and amounts in a table of resources."""
+    """Return the problems of the names and amounts in a table of resources."""
     return [
         problem(why, text, where, resource)
         for resource, text in table.items()
-        for why in (name_refusal(resource), resource_names.amount_refusal(resource, text))
+        for why in (name_error(resource), resource_names.amount_error(resource, text))
         if why
     ]
 
 
 def unknown_problems(given: Mapping[Any, object], valid: Iterable[str]) -> list[Problem]:
-    """Returns a problem for each setting that does not exist."""
+    """Return a problem for each setting that does not exist."""
     names = list(valid)
     return [
         problem(f"unknown setting {name!r}; expected one of {', '.join(names)}", value, str(name))

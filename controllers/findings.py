@@ -1,4 +1,4 @@
-"""What a controller has to say of a profile besides the objects that it wants. Pure."""
+"""What a controller reports about a profile, besides the desired objects. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from enum import Enum
 class Severity(Enum):
     """How much a finding matters."""
 
-    PROBLEM = "a person must act: Warning event, and the condition is False until it is mended"
-    NOTICE = "worth knowing: Warning event, and the condition stays as it is"
+    PROBLEM = "a person must act: Warning event, and the condition is False until it is fixed"
+    NOTICE = "for information: Warning event, and the condition does not change"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One remark.
+    """One problem or notice.
 
-    ``reason`` is a CamelCase event reason; ``message`` names the object, the value and what would
-    be right, and holds no secret.
+    ``reason`` is a CamelCase event reason. ``message`` names the object, the value, why it is wrong
+    and what to do; it contains no secret.
     """
 
     reason: str

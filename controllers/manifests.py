@@ -1,4 +1,4 @@
-"""A manifest: one object that a controller wants, its key, and its body on the wire. Pure."""
+"""A manifest: one desired object, its key, and its body in a request. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Body = dict[str, Any]
 
 
 def field_manager(component: str) -> str:
-    """As whom a controller writes, in an object's ``managedFields``."""
+    """Return the field manager of a controller's writes, as ``managedFields`` records it."""
     return f"{MANAGED_BY}-{component}"
 
 
 class Key(NamedTuple):
-    """Which object: kind, namespace ("" for cluster-scoped kinds) and name."""
+    """The key of an object: kind, namespace ("" for cluster-scoped kinds) and name."""
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """``Kind namespace/name``, the way every message writes it."""
+        """Return ``Kind namespace/name``, as all messages write it."""
         where = f"{self.namespace}/" if self.namespace else ""
         return f"{self.kind} {where}{self.name}"
 
@@ -37,9 +37,9 @@ class Key(NamedTuple):
 class Manifest:
     """One desired object.
 
-    ``content`` holds the top-level fields beside apiVersion, kind and metadata (``spec``, ``data``,
-    ``rules`` ...), written as the API server returns them, defaults included: a field that the
-    server would add or respell makes the steady state write.
+    ``content`` contains the top-level fields besides apiVersion, kind and metadata (``spec``,
+    ``data``, ``rules`` ...) as the API server returns them, including defaults: a field that the
+    server adds or reformats causes a write in every reconcile.
     """
 
     kind: str
@@ -49,34 +49,33 @@ class Manifest:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     stripped_annotations: tuple[str, ...] = ()
-    """Keys that are taken away again, whoever added them; for kinds of mode EXACT."""
+    """Keys of annotations that are removed from the object. Not for kinds of ``Mode.APPLY``."""
     create_only: bool = False
-    """Users' edits survive: created when missing, its content never updated."""
+    """The object is created if it is missing. Its content is never updated: users edit it."""
     adoptable: bool = False
-    """An object of this key that has no owner at all is taken over instead of refused."""
+    """An existing object without an owner is adopted instead of refused."""
     adopt_from_namespace: tuple[str, ...] | None = None
-    """Another operator may have made the object for the namespace: one that the Namespace itself
-    controls is taken over in place, and loses the annotations of these keys. Of a create-only
-    manifest its content stays. None: such an object is another owner's, and refused."""
-
+    """Adopt an existing object that the Namespace controls, which another operator creates, and
+    remove the annotations with these keys. The content of a create-only manifest is retained. None:
+    such an object belongs to another owner and is refused."""
     update_only: bool = False
-    """Kept in shape where the object is, and never made where it is not."""
+    """The object is updated if it exists, and never created."""
     finalizers: Mapping[str, bool] = field(default_factory=dict)
-    """Finalizers that the object must have (True) or must not have (False); others stay."""
+    """Finalizers that the object must have (True) or must not have (False). Others are retained."""
 
     @property
     def key(self) -> Key:
-        """The object's key."""
+        """The key of the object."""
         return Key(self.kind, self.namespace, self.name)
 
 
-def stamped_labels(manifest: Manifest, component: str) -> dict[str, str]:
-    """The labels of the object on the server: the manifest's and the two that mark it as ours."""
+def object_labels(manifest: Manifest, component: str) -> dict[str, str]:
+    """Return the labels of the stored object: those of the manifest and the two of its owner."""
     return {**manifest.labels, MANAGED_BY_LABEL: MANAGED_BY, COMPONENT_LABEL: component}
 
 
 def owner_reference(profile: Profile) -> Body:
-    """The controller owner reference to the Profile: the garbage collector removes what has it."""
+    """Return the controller owner reference to the Profile, for Kubernetes garbage collection."""
     return {
         "apiVersion": profile.api_version,
         "kind": KIND,
@@ -88,11 +87,11 @@ def owner_reference(profile: Profile) -> Body:
 
 
 def to_body(manifest: Manifest, *, api_version: str, profile: Profile, component: str) -> Body:
-    """The object as it is sent to the API server, or printed by ``render``."""
+    """Return the object as it is sent to the API server and printed by ``render``."""
     metadata: Body = {"name": manifest.name}
     if manifest.namespace:
         metadata["namespace"] = manifest.namespace
-    metadata["labels"] = stamped_labels(manifest, component)
+    metadata["labels"] = object_labels(manifest, component)
     if manifest.annotations:
         metadata["annotations"] = dict(manifest.annotations)
     finalizers = [name for name, needed in manifest.finalizers.items() if needed]

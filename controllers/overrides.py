@@ -1,7 +1,6 @@
-"""The amounts that people ask for by labels on a Profile: ``<prefix>/<name>: <quantity>``. Pure.
+"""Quantities that users set by labels on a Profile: ``<prefix>/<name>: <quantity>``. Pure.
 
-One wrong label costs that label and nothing else: it is refused with a finding, and every other
-one is read as if it were not there.
+An invalid label has no effect: it is reported as a finding, and the others apply.
 """
 
 from __future__ import annotations
@@ -16,44 +15,47 @@ from controllers.findings import Finding, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What the labels under one prefix say, each by its name after the prefix."""
+    """The labels with one prefix, by the name after the prefix."""
 
-    asked: Mapping[str, str]
-    """Amounts that may be applied, as they are written."""
-    refused: Mapping[str, str]
-    """Why a label is refused: a clause that names its value and what would be right."""
+    valid: Mapping[str, str]
+    """Quantities that apply, as they are written."""
+    invalid: Mapping[str, str]
+    """Why a label is invalid: the value, the reason and what is expected."""
     unknown: tuple[str, ...]
     """Names that override nothing, sorted."""
 
 
-def read(labels: Mapping[str, str], *, prefix: str, names: Mapping[str, str]) -> Overrides:
-    """The labels under the prefix; ``names`` has the resource that each name is an amount of."""
-    asked: dict[str, str] = {}
-    refused: dict[str, str] = {}
+def parse(labels: Mapping[str, str], *, prefix: str, names: Mapping[str, str]) -> Overrides:
+    """Return the labels with the prefix. ``names`` maps each known name to its resource."""
+    valid: dict[str, str] = {}
+    invalid: dict[str, str] = {}
     unknown: list[str] = []
     start = f"{prefix}/"
     for label in sorted(label for label in labels if label.startswith(start)):
         name, text = label.removeprefix(start), labels[label]
         if name not in names:
             unknown.append(name)
-        elif reason := resource_names.amount_refusal(names[name], text):
-            refused[name] = reason
+        elif error := resource_names.amount_error(names[name], text):
+            invalid[name] = error
         else:
-            asked[name] = text
-    return Overrides(asked=asked, refused=refused, unknown=tuple(unknown))
+            valid[name] = text
+    return Overrides(valid=valid, invalid=invalid, unknown=tuple(unknown))
 
 
-def refusal(label: str, why: str, *, reason: str, stays: str) -> Finding:
-    """The finding for a refused label; ``stays`` says what stays in force."""
-    return Finding(reason=reason, message=f"label {label} is refused: {why}; {stays}")
+def invalid_label(label: str, error: str, *, reason: str, in_force: str) -> Finding:
+    """Return the finding for an invalid label. ``error`` names the value and what is expected.
+
+    ``in_force`` states what applies instead.
+    """
+    return Finding(reason=reason, message=f"label {label} is invalid: {error}; {in_force}")
 
 
-def typing_error(label: str, name: str, *, reason: str, names: Collection[str]) -> Finding:
-    """The finding for a label that overrides nothing; the names come nearest first."""
-    nearest = difflib.get_close_matches(name, names, n=1)
-    known = ", ".join(nearest + sorted(set(names) - set(nearest)))
+def unknown_label(label: str, name: str, *, reason: str, names: Collection[str]) -> Finding:
+    """Return the finding for a label that overrides nothing. It lists the closest name first."""
+    closest = difflib.get_close_matches(name, names, n=1)
+    known = ", ".join(closest + sorted(set(names) - set(closest)))
     return Finding(
         reason=reason,
-        message=f"label {label} overrides nothing: expected one of {known} after the slash",
+        message=f"label {label} overrides nothing; expected one of {known} after the slash",
         severity=Severity.NOTICE,
     )

@@ -1,7 +1,7 @@
-"""A frozen, read-only view of a Profile, and the readers of what people write on one.
+"""An immutable Profile, and parsers of its labels and annotations.
 
-The Profile's shape is Kubeflow's ``profiles.kubeflow.org``; what is relied on is listed in
-docs/architecture.md under "Facts about Profiles".
+The CRD is Kubeflow's ``profiles.kubeflow.org``. docs/architecture.md lists the facts that the
+controllers rely on, under "Facts about Profiles".
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ API_GROUP = "kubeflow.org"
 KIND = "Profile"
 PAUSED_ANNOTATION = "profiles-controller.statcan.gc.ca/paused"
 
-# strconv.ParseBool of Go: what the platform's other programs accept in a label.
+# As strconv.ParseBool of Go, with which the other programs of the platform read labels.
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-# Written by tools, as large as the object, and never read here.
-_UNREAD_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
+# As large as the object, and not used here.
+_IGNORED_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One entry of ``status.conditions``: the CRD keeps these three fields and no other."""
+    """One entry of ``status.conditions``. The CRD has these three fields only."""
 
     type: str
     status: str
@@ -43,10 +43,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What a controller may know of a Profile.
+    """The fields of a Profile that controllers use.
 
-    Two views are equal when nothing changed that a controller could act upon; status and
-    resourceVersion are left out, so that a status-only change wakes nobody.
+    Status and resourceVersion are not compared, so that a change of the status only enqueues no
+    reconcile.
     """
 
     name: str
@@ -61,14 +61,14 @@ class Profile:
 
     @property
     def namespace(self) -> str:
-        """The tenant's namespace: always the Profile's own name."""
+        """The name of the tenant's namespace, which is the name of the Profile."""
         return self.name
 
 
 def parse_profile(body: Mapping[str, Any]) -> Profile:
-    """A Profile from its API body. Missing and null fields count as empty.
+    """Return the Profile of an API object. Missing and null fields are empty.
 
-    Raises ValueError, naming the field, when the body is not a Profile at all.
+    Raises ValueError, which names the field, if the object is not a Profile.
     """
     metadata = _mapping(body, "metadata")
     if body.get("kind", KIND) != KIND:
@@ -88,11 +88,11 @@ def parse_profile(body: Mapping[str, Any]) -> Profile:
             api_group=str(owner.get("apiGroup") or ""),
             namespace=str(owner.get("namespace") or ""),
         ),
-        labels=_texts(metadata, "labels"),
+        labels=_string_map(metadata, "labels"),
         annotations={
             key: value
-            for key, value in _texts(metadata, "annotations").items()
-            if key not in _UNREAD_ANNOTATIONS
+            for key, value in _string_map(metadata, "annotations").items()
+            if key not in _IGNORED_ANNOTATIONS
         },
         deleting=bool(metadata.get("deletionTimestamp")),
         resource_version=str(metadata.get("resourceVersion") or ""),
@@ -101,7 +101,7 @@ def parse_profile(body: Mapping[str, Any]) -> Profile:
 
 
 def parse_conditions(body: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """``status.conditions`` of a Profile, in order; entries that are no conditions are dropped."""
+    """Return ``status.conditions`` of a Profile in order, without entries that are not mappings."""
     conditions = _mapping(body, "status").get("conditions") or ()
     return tuple(
         Condition(
@@ -114,11 +114,11 @@ def parse_conditions(body: Mapping[str, Any]) -> tuple[Condition, ...]:
     )
 
 
-def conditions_changed(body: Mapping[str, Any]) -> str:
-    """When any condition of the Profile last changed, in RFC 3339; "" where nobody can know.
+def conditions_changed_at(body: Mapping[str, Any]) -> str:
+    """Return when the conditions of the Profile last changed, in RFC 3339; "" if unknown.
 
-    A condition has no time of its own. ``metadata.managedFields`` says when each writer last
-    changed what it holds of the status, and the list of conditions is held as a whole.
+    A condition has no time of its own. ``metadata.managedFields`` contains the time at which each
+    field manager last changed its fields, and the list of conditions is one field.
     """
     times = [
         str(entry.get("time") or "")
@@ -130,27 +130,27 @@ def conditions_changed(body: Mapping[str, Any]) -> str:
     return max(times, default="")
 
 
-def read_boolean(text: str) -> bool | None:
-    """A boolean as Go's strconv.ParseBool reads it, or None when it is not one."""
+def parse_bool(text: str) -> bool | None:
+    """Return the boolean as Go's strconv.ParseBool does; None if the text is not a boolean."""
     if text in _TRUE:
         return True
     return False if text in _FALSE else None
 
 
 def paused_controllers(profile: Profile) -> frozenset[str] | None:
-    """The names of the controllers that the Profile pauses; None means all of them.
+    """Return the names of the controllers that the Profile pauses; None means all of them.
 
-    The annotation is ``"true"`` for all, or a comma-separated list of names.
+    The value of the annotation is ``"true"`` for all, or a comma-separated list of names.
     """
     text = profile.annotations.get(PAUSED_ANNOTATION, "").strip()
-    flag = read_boolean(text)
+    flag = parse_bool(text)
     if flag is not None:
         return None if flag else frozenset()
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def is_paused(profile: Profile, controller: str) -> bool:
-    """Whether the Profile's annotation stops this controller's writes."""
+    """Return whether the Profile's annotation pauses this controller."""
     paused = paused_controllers(profile)
     return paused is None or controller in paused
 
@@ -159,11 +159,11 @@ def _mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = body.get(key) or {}
     if not isinstance(value, Mapping):
         message = f"{key} is {type(value).__name__}, expected a mapping"
-        raise ValueError(message)  # noqa: TRY004 - a body's fault, as all others here
+        raise ValueError(message)  # noqa: TRY004 - as the other errors of a body
     return value
 
 
-def _texts(metadata: Mapping[str, Any], key: str) -> dict[str, str]:
+def _string_map(metadata: Mapping[str, Any], key: str) -> dict[str, str]:
     return {
         sys.intern(str(name)): sys.intern(str(value))
         for name, value in _mapping(metadata, key).items()

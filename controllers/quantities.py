@@ -1,4 +1,4 @@
-"""Kubernetes' quantities: read exactly, bounded as the API server bounds them, compared by value.
+"""Kubernetes quantities: exact values, the bounds of the API server, and comparison by value.
 
 The grammar is that of apimachinery's resource.Quantity, as its documentation states it::
 
@@ -6,9 +6,8 @@ The grammar is that of apimachinery's resource.Quantity, as its documentation st
     suffix   = n u m k M G T P E | Ki Mi Gi Ti Pi Ei
     exponent = ( "e" | "E" ) [ "+" | "-" ] digits
 
-so ``1E`` is exa and ``1E3`` a thousand. Its implementation also reads texts without any digit
-("k", "+", ".") as zero; here they are refused, since nobody who writes ``pods: k`` means none.
-Pure: texts in, numbers and texts out.
+so ``1E`` is exa and ``1E3`` is a thousand. Its implementation also parses texts without a digit
+("k", "+", ".") as zero. Here they are errors, because ``pods: k`` does not mean zero. Pure.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-LARGEST = 2**63 - 1
-"""No quantity may be larger in magnitude; the API server caps some that are and keeps others."""
+MAX_VALUE = 2**63 - 1
+"""The largest magnitude. The API server caps some larger quantities and stores others."""
 
-FINEST_EXPONENT = -9
-"""1n: the API server rounds up whatever is finer."""
+MIN_EXPONENT = -9
+"""1n. The API server rounds up smaller fractions."""
 
-_FINEST_AMOUNT = -3
+_MIN_AMOUNT_EXPONENT = -3
 
 EXPECTED = (
     "expected a number with an optional suffix (n u m k M G T P E, Ki Mi Gi Ti Pi Ei) or exponent,"
@@ -42,156 +41,156 @@ _GRAMMAR = re.compile(
     r"(?P<sign>[+-]?)(?:(?P<digits>[0-9]+)(?:\.(?P<fraction>[0-9]*))?|\.(?P<bare>[0-9]+))"
     r"(?:(?P<suffix>[numkMGTPE]|[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]+))?"
 )
-# Far beyond what a value within the bounds can need: 28 digits, and 60 more to undo an Ei.
-_MOST_DIGITS = 1000
-# The exponents that strconv.ParseInt takes, less the last digit.
-_MOST_EXPONENT_DIGITS = 18
+# A value within the bounds needs 28 digits, and 60 more with the suffix Ei.
+_MAX_DIGITS = 1000
+# One digit less than the largest exponent of strconv.ParseInt.
+_MAX_EXPONENT_DIGITS = 18
 
 
 class QuantityError(ValueError):
-    """A text that is no quantity, or one out of bounds; the message says which and what is right.
+    """A text is not a quantity, or it is out of bounds.
 
-    It begins with the value in quotes and makes a sentence after "label pods: " or the like.
+    The message begins with the value in quotes and states what is expected.
     """
 
 
-class _Form(Enum):
+class _Notation(Enum):
     DECIMAL = "a decimal suffix or none"
     BINARY = "a binary suffix"
     EXPONENT = "an exponent"
 
 
-class _Scanned(NamedTuple):
+class _Parsed(NamedTuple):
     """``mantissa`` x 10^``exponent``; the mantissa has no trailing zero, and zero is 0 x 10^0."""
 
     mantissa: int
     exponent: int
-    form: _Form
+    notation: _Notation
 
 
 @lru_cache(maxsize=8192)
 def parse(text: str) -> Fraction:
-    """The exact value.
+    """Return the exact value.
 
-    Raises QuantityError when the text is no quantity, above 2^63-1 in magnitude after its suffix,
-    or finer than 1n: the API server would store another value.
+    Raises QuantityError if the text is not a quantity, or if the API server would store another
+    value: above 2^63-1 in magnitude after the suffix, or not a multiple of 1n.
     """
-    return _value(_bounded(text))
+    return _value(_parse_bounded(text))
 
 
 @lru_cache(maxsize=8192)
-def spell(text: str) -> str:
-    """The quantity as the API server spells it in canonical form: ``1000m`` gives ``1``.
+def canonicalize(text: str) -> str:
+    """Return the canonical form of the API server: ``1`` for ``1000m``.
 
-    What is sent in this form comes back unchanged. Raises QuantityError as ``parse`` does.
+    The API server returns this form unchanged. Raises QuantityError as ``parse`` does.
     """
-    return _spelled(_bounded(text))
+    return _format(_parse_bounded(text))
 
 
 @lru_cache(maxsize=8192)
-def spell_amount(text: str) -> str:
-    """As ``spell``, for an amount in a list of resources: in those the API server rounds up to 1m.
+def canonicalize_amount(text: str) -> str:
+    """Return the canonical form in a ResourceList, where the API server rounds up to 1m.
 
-    ``spec.hard`` of a ResourceQuota and the fields of a LimitRange are such lists
+    ``spec.hard`` of a ResourceQuota and the fields of a LimitRange are ResourceLists
     (SetDefaults_ResourceList of Kubernetes). Negative amounts are rounded away from zero.
     """
-    scanned = _bounded(text)
-    if scanned.exponent >= _FINEST_AMOUNT:
-        return _spelled(scanned)
-    parts = 10 ** (_FINEST_AMOUNT - scanned.exponent)
-    rounded = -(-abs(scanned.mantissa) // parts)
-    mantissa = rounded if scanned.mantissa > 0 else -rounded
-    return _spelled(_Scanned(*_normalised(mantissa, _FINEST_AMOUNT), scanned.form))
+    parsed = _parse_bounded(text)
+    if parsed.exponent >= _MIN_AMOUNT_EXPONENT:
+        return _format(parsed)
+    parts = 10 ** (_MIN_AMOUNT_EXPONENT - parsed.exponent)
+    rounded = -(-abs(parsed.mantissa) // parts)
+    mantissa = rounded if parsed.mantissa > 0 else -rounded
+    return _format(_Parsed(*_normalize(mantissa, _MIN_AMOUNT_EXPONENT), parsed.notation))
 
 
 def parse_amount(text: str) -> Fraction:
-    """The value of an amount as the API server keeps it. Raises QuantityError as ``parse`` does."""
-    return parse(spell_amount(text))
+    """Return the value of an amount as the API server stores it. Raises QuantityError."""
+    return parse(canonicalize_amount(text))
 
 
-def canonical(value: object) -> object:
-    """A text that two quantities share exactly when their values are equal, whatever the bounds.
+def comparable(value: object) -> object:
+    """Return a text that is equal for quantities of equal value, of any size.
 
-    Takes what JSON may bring: a text, or a number as the API also accepts it. Anything that is no
-    quantity is given back as it is: this compares what a server holds, and judges nothing.
+    ``value`` is a text, or a number as JSON may contain it. Anything else is returned unchanged:
+    this function compares stored values and does not validate them.
     """
     if isinstance(value, str):
-        return _canonical(value)
+        return _comparable(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _canonical(repr(value)) if isinstance(value, float) else _plain(value, 0)
+        return _comparable(repr(value)) if isinstance(value, float) else _exponential(value, 0)
     return value
 
 
-def is_whole(value: Fraction) -> bool:
-    """Whether the value is an integer."""
+def is_integer(value: Fraction) -> bool:
+    """Return whether the value is an integer."""
     return value.denominator == 1
 
 
 @lru_cache(maxsize=16384)
-def _canonical(text: str) -> str:
+def _comparable(text: str) -> str:
     try:
-        mantissa, exponent, _ = _scan(text)
+        mantissa, exponent, _ = _parse(text)
     except QuantityError:
         return text
     return f"{mantissa}e{exponent}"
 
 
-def _plain(mantissa: int, exponent: int) -> str:
-    mantissa, exponent = _normalised(mantissa, exponent)
+def _exponential(mantissa: int, exponent: int) -> str:
+    mantissa, exponent = _normalize(mantissa, exponent)
     return f"{mantissa}e{exponent}"
 
 
-def _scan(text: str) -> _Scanned:
-    """The parts of a quantity of any size. Raises QuantityError when it is none."""
+def _parse(text: str) -> _Parsed:
+    """Return the parts of a quantity of any size. Raises QuantityError."""
     match = _GRAMMAR.fullmatch(text)
     if match is None:
-        raise QuantityError(f"{text!r} is not a quantity: {EXPECTED}")
-    sign, digits, fraction, bare, suffix, power = match.groups()
-    fraction = bare or (fraction or "").rstrip("0")
+        raise QuantityError(f"{text!r} is not a quantity; {EXPECTED}")
+    sign, digits, fraction, stripped, suffix, power = match.groups()
+    fraction = stripped or (fraction or "").rstrip("0")
     significant = ((digits or "") + fraction).lstrip("0")
-    if len(significant) > _MOST_DIGITS or len((power or "").lstrip("+-0")) > _MOST_EXPONENT_DIGITS:
-        raise QuantityError(f"{text!r} has too many digits: {EXPECTED}")
+    if len(significant) > _MAX_DIGITS or len((power or "").lstrip("+-0")) > _MAX_EXPONENT_DIGITS:
+        raise QuantityError(f"{text!r} has too many digits; {EXPECTED}")
     mantissa = int(sign + (significant or "0"))
     exponent = int(power or _EXPONENTS.get(suffix or "", 0)) - len(fraction)
-    form = _Form.EXPONENT if power else _Form.DECIMAL
+    notation = _Notation.EXPONENT if power else _Notation.DECIMAL
     if suffix in _SHIFTS:
-        mantissa, form = mantissa << _SHIFTS[suffix], _Form.BINARY
-    return _Scanned(*_normalised(mantissa, exponent), form)
+        mantissa, notation = mantissa << _SHIFTS[suffix], _Notation.BINARY
+    return _Parsed(*_normalize(mantissa, exponent), notation)
 
 
-def _normalised(mantissa: int, exponent: int) -> tuple[int, int]:
+def _normalize(mantissa: int, exponent: int) -> tuple[int, int]:
     if not mantissa:
         return 0, 0
     digits = str(mantissa)
-    bare = digits.rstrip("0")
-    return int(bare), exponent + len(digits) - len(bare)
+    stripped = digits.rstrip("0")
+    return int(stripped), exponent + len(digits) - len(stripped)
 
 
-def _bounded(text: str) -> _Scanned:
-    scanned = _scan(text)
-    if scanned.exponent < FINEST_EXPONENT:
-        raise QuantityError(f"{text!r} is finer than 1n: expected a multiple of 1n")
-    # A mantissa of d digits is at least 10^(d-1): no power of ten is computed needlessly.
-    order = len(str(abs(scanned.mantissa))) + scanned.exponent
-    if order > len(str(LARGEST)) or abs(_value(scanned)) > LARGEST:
+def _parse_bounded(text: str) -> _Parsed:
+    parsed = _parse(text)
+    if parsed.exponent < MIN_EXPONENT:
+        raise QuantityError(f"{text!r} is finer than 1n; expected a multiple of 1n")
+    # A mantissa of d digits is at least 10^(d-1), so this avoids computing a large power of ten.
+    order = len(str(abs(parsed.mantissa))) + parsed.exponent
+    if order > len(str(MAX_VALUE)) or abs(_value(parsed)) > MAX_VALUE:
         raise QuantityError(
-            f"{text!r} is out of bounds: expected at most {LARGEST} (2^63-1) after its suffix"
+            f"{text!r} is out of bounds; expected at most {MAX_VALUE} (2^63-1) after its suffix"
         )
-    return scanned
+    return parsed
 
 
-def _value(scanned: _Scanned) -> Fraction:
-    return Fraction(scanned.mantissa) * Fraction(10) ** scanned.exponent
+def _value(parsed: _Parsed) -> Fraction:
+    return Fraction(parsed.mantissa) * Fraction(10) ** parsed.exponent
 
 
-def _spelled(scanned: _Scanned) -> str:
-    mantissa, exponent, form = scanned
-    if form is _Form.BINARY and exponent >= 0 and abs(mantissa) * 10**exponent >= _KIBI:
-        return _spelled_binary(mantissa * 10**exponent)
-    return _spelled_decimal(mantissa, exponent, form)
+def _format(parsed: _Parsed) -> str:
+    mantissa, exponent, notation = parsed
+    if notation is _Notation.BINARY and exponent >= 0 and abs(mantissa) * 10**exponent >= _KIBI:
+        return _format_binary(mantissa * 10**exponent)
+    return _format_decimal(mantissa, exponent, notation)
 
 
-def _spelled_binary(number: int) -> str:
+def _format_binary(number: int) -> str:
     power = 0
     while number % _KIBI == 0 and power < len(_BINARY) - 1:
         number //= _KIBI
@@ -199,9 +198,9 @@ def _spelled_binary(number: int) -> str:
     return f"{number}{_BINARY[power]}"
 
 
-def _spelled_decimal(mantissa: int, exponent: int, form: _Form) -> str:
+def _format_decimal(mantissa: int, exponent: int, notation: _Notation) -> str:
     thousands = exponent - exponent % 3
     number = mantissa * 10 ** (exponent - thousands)
-    if form is _Form.EXPONENT and thousands:
+    if notation is _Notation.EXPONENT and thousands:
         return f"{number}e{thousands}"
     return f"{number}{_DECIMAL[thousands]}"

@@ -24,7 +24,7 @@ def _role_refusal(text: str) -> str | None:
 
 
 def _waypoint_refusal(text: str) -> str | None:
-    if not text or resource_names.is_subdomain(text):
+    if not text or resource_names.is_dns_subdomain(text):
         return None
     return (
         f"{text!r} is not a valid name of a Gateway: expected a name such as waypoint, or nothing"

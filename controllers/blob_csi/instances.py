@@ -44,7 +44,7 @@ def parse_capacity(value: object) -> str:
     text = value.strip()
     if text.replace(".", "", 1).isdecimal() and text.isascii():
         text += "T"
-    quantity = quantities.spell_amount(text)
+    quantity = quantities.canonicalize_amount(text)
     if quantities.parse(quantity) <= 0:
         raise ValueError(
             f"capacity {value!r} is not greater than 0; expected terabytes such as 10, or a"

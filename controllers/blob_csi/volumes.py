@@ -224,7 +224,7 @@ def claim_differs(spec: VolumeSpec, observed: ObservedClaim) -> bool:
 
 def capacity_differs(spec: VolumeSpec, observed: str) -> bool:
     """Return whether the observed capacity differs from the configured one."""
-    return quantities.canonical(observed) != quantities.canonical(spec.capacity)
+    return quantities.comparable(observed) != quantities.comparable(spec.capacity)
 
 
 def volume_manifest(spec: VolumeSpec, observed: ObservedVolume | None) -> Manifest:

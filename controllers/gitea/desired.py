@@ -14,7 +14,7 @@ from controllers.gitea.config import GiteaSettings
 from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.manifests import Manifest
-from controllers.profiles import Profile, read_boolean
+from controllers.profiles import Profile, parse_bool
 
 INVALID_OPT_IN = "InvalidOptIn"
 OPTED_OUT = "OptedOut"
@@ -60,7 +60,7 @@ class Facts:
 def determine_state(profile: Profile, settings: GiteaSettings) -> GiteaState:
     """Return the requested state. A label that is not a boolean changes nothing that exists."""
     text = profile.labels.get(settings.source_control_enabled_label)
-    opted_in = read_boolean(text) if text is not None else False
+    opted_in = parse_bool(text) if text is not None else False
     if opted_in:
         return GiteaState.OPTED_IN
     if opted_in is None:
@@ -123,7 +123,7 @@ def _findings(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[F
     """Report a label that is not a boolean, and a Gitea whose profile opted out."""
     key = settings.source_control_enabled_label
     text = profile.labels.get(key)
-    if text is not None and read_boolean(text) is None:
+    if text is not None and parse_bool(text) is None:
         message = (
             f'label {key}="{text}" is not a boolean; objects that exist stay, and none is created.'
             ' Set it to "true" or "false".'

@@ -66,7 +66,7 @@ class LimitRangesSettings(BaseModel):
             )
             problems += wrong
             problems += config_tables.amount_problems(
-                merged[setting], setting, resource_names.container_name_refusal
+                merged[setting], setting, resource_names.container_name_error
             )
         # Invalid amounts cannot be compared: the rules apply to resources without a problem.
         wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}

@@ -44,7 +44,7 @@ def _objects(profile: Profile, decision: _Decision) -> list[Manifest]:
     if not item:
         return []
     spelled = {
-        field: {resource: quantities.spell_amount(text) for resource, text in table.items()}
+        field: {resource: quantities.canonicalize_amount(text) for resource, text in table.items()}
         for field, table in item.items()
     }
     return [
@@ -64,10 +64,10 @@ def _findings(decision: _Decision, settings: LimitRangesSettings) -> list[Findin
     found = []
     for name, why in decision.refused.items():
         field, resource = slots[name]
-        stays = f"{field}.{resource} {in_force[field][resource]} stays in force"
-        found.append(overrides.refusal(_label(name), why, reason=INVALID, stays=stays))
+        used = f"using {field}.{resource} {in_force[field][resource]}"
+        found.append(overrides.invalid_label(_label(name), why, reason=INVALID, in_force=used))
     found += (
-        overrides.typing_error(_label(name), name, reason=UNKNOWN, names=slots)
+        overrides.unknown_label(_label(name), name, reason=UNKNOWN, names=slots)
         for name in decision.unknown
     )
     return found
@@ -90,15 +90,15 @@ def _slots(settings: LimitRangesSettings) -> dict[str, Slot]:
 
 def _decide(profile: Profile, settings: LimitRangesSettings) -> _Decision:
     slots = _slots(settings)
-    read = overrides.read(
+    read = overrides.parse(
         profile.labels,
         prefix=names.LABEL_PREFIX,
         names={name: resource for name, (_, resource) in slots.items()},
     )
-    item, refused = settings.item, dict(read.refused)
-    for resource in {slots[name][1]: None for name in read.asked}:
+    item, refused = settings.item, dict(read.invalid)
+    for resource in {slots[name][1]: None for name in read.valid}:
         asked = {
-            slots[name]: text for name, text in read.asked.items() if slots[name][1] == resource
+            slots[name]: text for name, text in read.valid.items() if slots[name][1] == resource
         }
         kept, conflicts = _settle(item, resource, asked)
         item = _with(item, kept)

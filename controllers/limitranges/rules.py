@@ -28,7 +28,7 @@ _ASCENDING = (
     ("min", "defaultRequest"),
     ("defaultRequest", "default"),
 )
-_LARGEST_IN_THOUSANDTHS = quantities.LARGEST // 1000
+_LARGEST_IN_THOUSANDTHS = quantities.MAX_VALUE // 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

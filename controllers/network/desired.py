@@ -68,7 +68,7 @@ def _findings(profile: Profile) -> list[Finding]:
         Finding(
             reason=INVALID,
             message=(
-                f"label {label} is refused: {text!r} is not a boolean: expected {_BOOLEANS};"
+                f"label {label} is invalid: {text!r} is not a boolean; expected {_BOOLEANS};"
                 " it counts as not set"
             ),
         )

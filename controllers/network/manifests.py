@@ -16,7 +16,7 @@ _LONGEST_NAMESPACE = "n" * 63
 
 
 def _name(text: str) -> str:
-    if resource_names.is_subdomain(text):
+    if resource_names.is_dns_subdomain(text):
         return text
     what = "a DNS subdomain: lower-case letters, digits, '-' and '.'"
     raise ValueError(f"{text!r} is not a valid name of a NetworkPolicy: expected {what}")

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from controllers.network import names
-from controllers.profiles import Profile, read_boolean
+from controllers.profiles import Profile, parse_bool
 
 
 class Group(Enum):
@@ -30,7 +30,7 @@ class Entitlement(NamedTuple):
     def holds(self, profile: Profile) -> bool:
         """Whether the label is there and says so; a value that is no boolean counts as absent."""
         text = profile.labels.get(self.label)
-        return text is not None and read_boolean(text) is self.value
+        return text is not None and parse_bool(text) is self.value
 
 
 EVERYBODYS = frozenset({Group.PROFILES, Group.PLATFORM})
@@ -51,5 +51,5 @@ def refused_labels(profile: Profile) -> Iterator[tuple[str, str]]:
     """Each of the labels whose value is no boolean, with that value."""
     for one in ENTITLEMENTS:
         text = profile.labels.get(one.label)
-        if text is not None and read_boolean(text) is None:
+        if text is not None and parse_bool(text) is None:
             yield one.label, text

@@ -26,13 +26,13 @@ class Part(BaseModel):
 
 
 def _key(text: str) -> str:
-    if resource_names.is_qualified(text):
+    if resource_names.is_qualified_name(text):
         return text
     raise ValueError(f"{text!r} is not a label's key: expected NAME or DOMAIN/NAME")
 
 
 def _value(text: str) -> str:
-    if not text or resource_names.is_name(text):
+    if not text or resource_names.is_name_part(text):
         return text
     what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
     raise ValueError(f"{text!r} is not a label's value: expected {what}")

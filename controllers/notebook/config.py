@@ -72,7 +72,7 @@ def _text_problems(data: Mapping[str, object]) -> Iterator[config_tables.Problem
 
 
 def _name_refusal(text: str) -> str:
-    return "" if resource_names.is_subdomain(text) else _NAME
+    return "" if resource_names.is_dns_subdomain(text) else _NAME
 
 
 def _description_refusal(text: str) -> str:
@@ -80,7 +80,7 @@ def _description_refusal(text: str) -> str:
 
 
 def _selector_refusal(text: str) -> str:
-    return "" if resource_names.is_qualified(text) else _LABEL
+    return "" if resource_names.is_qualified_name(text) else _LABEL
 
 
 _TEXTS = {
@@ -105,9 +105,9 @@ def _label_problems(labels: Mapping[str, str], selector: object) -> Iterator[con
         why = "no label remains: expected at least one, or protected_b: false"
         yield config_tables.problem(why, labels, "labels")
     for key, value in labels.items():
-        if not resource_names.is_qualified(key):
+        if not resource_names.is_qualified_name(key):
             yield config_tables.problem(f"{key!r} {_LABEL}", value, "labels", key)
-        elif value and not resource_names.is_name(value):
+        elif value and not resource_names.is_name_part(value):
             yield config_tables.problem(f"{value!r} {_VALUE}", value, "labels", key)
         elif key == selector and value != names.SELECTOR_VALUE:
             # Kubeflow's webhook rejects a pod whose labels conflict with the PodDefault.

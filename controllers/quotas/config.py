@@ -57,7 +57,7 @@ class QuotasSettings(BaseModel):
         hard, _, problems = config_tables.merge(DEFAULT_HARD, data.get("hard", {}), "hard")
         labels, given, wrong = config_tables.merge(DEFAULT_LABELS, data.get("labels", {}), "labels")
         problems += wrong
-        problems += config_tables.amount_problems(hard, "hard", resource_names.quota_name_refusal)
+        problems += config_tables.amount_problems(hard, "hard", resource_names.quota_name_error)
         problems += _label_problems(hard, labels, given)
         problems += config_tables.unknown_problems(data, cls.model_fields)
         config_tables.raise_problems(cls.__name__, problems)
@@ -90,7 +90,7 @@ def _label_refusal(key: str, name: str, *, short: bool, taken: str | None) -> st
     label = f"{names.LABEL_PREFIX}/{name}"
     if taken is not None:
         return f"{label!r} would override both {taken!r} and {key!r}: expected a different name"
-    if resource_names.is_name(name):
+    if resource_names.is_name_part(name):
         return None
     what = (
         "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"

@@ -46,7 +46,7 @@ def _objects(profile: Profile, settings: QuotasSettings) -> list[Manifest]:
     if not settings.hard:
         return []
     amounts = {**settings.hard, **_overrides(profile, settings)}
-    hard = {key: quantities.spell_amount(text) for key, text in amounts.items()}
+    hard = {key: quantities.canonicalize_amount(text) for key, text in amounts.items()}
     return [
         Manifest(
             kind="ResourceQuota",
@@ -61,28 +61,28 @@ def _findings(profile: Profile, facts: Facts, settings: QuotasSettings) -> list[
     """Return one finding for each label that is invalid, unknown or above Kubeflow's quota."""
     read = _read(profile, settings)
     found = [
-        overrides.refusal(
+        overrides.invalid_label(
             _label(name),
             why,
             reason=INVALID,
-            stays=f"the default {settings.hard[settings.label_names[name]]} stays in force",
+            in_force=f"using the default {settings.hard[settings.label_names[name]]}",
         )
-        for name, why in read.refused.items()
+        for name, why in read.invalid.items()
     ]
     found += (
-        overrides.typing_error(_label(name), name, reason=UNKNOWN, names=settings.label_names)
+        overrides.unknown_label(_label(name), name, reason=UNKNOWN, names=settings.label_names)
         for name in read.unknown
     )
-    found += _stricter(read.asked, facts, settings)
+    found += _stricter(read.valid, facts, settings)
     return found
 
 
 def _read(profile: Profile, settings: QuotasSettings) -> overrides.Overrides:
-    return overrides.read(profile.labels, prefix=names.LABEL_PREFIX, names=settings.label_names)
+    return overrides.parse(profile.labels, prefix=names.LABEL_PREFIX, names=settings.label_names)
 
 
 def _overrides(profile: Profile, settings: QuotasSettings) -> dict[str, str]:
-    asked = _read(profile, settings).asked
+    asked = _read(profile, settings).valid
     return {settings.label_names[name]: text for name, text in asked.items()}
 
 

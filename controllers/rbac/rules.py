@@ -40,7 +40,7 @@ def api_group_refusal(name: str) -> str | None:
     """Returns why the Role cannot have rules for the API group, or None."""
     if name == names.API_GROUP:
         return f"{name!r} would let members grant permissions: expected a group such as argoproj.io"
-    if resource_names.is_subdomain(name) and "." in name:
+    if resource_names.is_dns_subdomain(name) and "." in name:
         return None
     return f"{name!r} is not an API group: expected a name with a dot, such as argoproj.io"
 
@@ -89,7 +89,7 @@ def _api_group_is_wrong(owner: Owner) -> str | None:
 
 
 def _account_is_no_name(owner: Owner) -> str | None:
-    if owner.kind != SERVICE_ACCOUNT or resource_names.is_subdomain(owner.name):
+    if owner.kind != SERVICE_ACCOUNT or resource_names.is_dns_subdomain(owner.name):
         return None
     return (
         f"spec.owner.name is {owner.name!r}, no name of a {SERVICE_ACCOUNT}: expected at most 253"

@@ -246,7 +246,7 @@ def test_labels_give_and_take_policies_and_a_wrong_one_is_told(
         observe.patch_labels(control_plane, "net-labels", {label: text})
         wait_ready(control_plane, "net-labels", expected("net-labels", {label: text}))
         observe.patch_labels(control_plane, "net-labels", {label: "maybe"})
-        told = f"label {label} is refused: 'maybe' is not a boolean"
+        told = f"label {label} is invalid: 'maybe' is not a boolean"
         waiting.until(functools.partial(says, control_plane, "net-labels", told), "that is told")
         found = {name: one["spec"] for name, one in policies(control_plane, "net-labels").items()}
         assert found == expected("net-labels")

@@ -13,7 +13,7 @@ from controllers.gitea.config import GiteaSettings
 from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.manifests import Body, Manifest
-from controllers.profiles import read_boolean
+from controllers.profiles import parse_bool
 from tests.support.builders import inputs
 
 LABEL = "sourcecontrol.statcan.gc.ca/enabled"
@@ -130,8 +130,8 @@ def test_every_label_value_returns_objects_and_an_invalid_one_a_finding(text: st
     manifests = desired.desired(profile, facts(), settings()).objects
     findings = desired.desired(profile, facts(), settings()).findings
 
-    assert (read_boolean(text) is None) == any(one.reason == "InvalidOptIn" for one in findings)
-    assert all(one.update_only for one in manifests) is (read_boolean(text) is not True)
+    assert (parse_bool(text) is None) == any(one.reason == "InvalidOptIn" for one in findings)
+    assert all(one.update_only for one in manifests) is (parse_bool(text) is not True)
 
 
 @pytest.mark.parametrize("opt_out", ["keep", "stop", "detach"])

@@ -104,9 +104,9 @@ def test_a_bad_label_leaves_the_default_and_the_other_amounts_in_force(
     (finding,) = found(labels)
     assert finding.severity is Severity.PROBLEM
     assert finding.reason == "InvalidLimit"
-    assert f"label {PREFIX}/{name} is refused: {text!r}" in finding.message
+    assert f"label {PREFIX}/{name} is invalid: {text!r}" in finding.message
     assert "expected" in finding.message
-    assert finding.message.endswith(f"{'250m' if resource == 'cpu' else '256M'} stays in force")
+    assert finding.message.endswith(f" {'250m' if resource == 'cpu' else '256M'}")
 
 
 REQUEST_ABOVE = "defaultRequest.cpu {0} is above default.cpu {1}"
@@ -194,8 +194,8 @@ def test_overrides_that_contradict_each_other_or_the_settings_are_refused(
         assert refused[name] in finding.message
         assert "expected" in finding.message
         field = "default" if name.startswith("default.") else "defaultRequest"
-        stays = limit if field == "default" else request_
-        assert finding.message.endswith(f"; {field}.cpu {stays} stays in force")
+        in_force = limit if field == "default" else request_
+        assert finding.message.endswith(f"; using {field}.cpu {in_force}")
 
 
 def test_a_request_that_is_not_configured_follows_the_overridden_limit() -> None:
@@ -217,7 +217,7 @@ def test_a_label_that_overrides_nothing_is_noticed(name: str) -> None:
     (finding,) = found({name: "1"})
     assert finding.severity is Severity.NOTICE
     assert finding.reason == "UnknownLimit"
-    assert f"label {PREFIX}/{name} overrides nothing: expected one of default" in finding.message
+    assert f"label {PREFIX}/{name} overrides nothing; expected one of default" in finding.message
 
 
 def test_without_any_amount_there_is_no_limit_range() -> None:

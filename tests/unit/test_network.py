@@ -13,7 +13,7 @@ from controllers.manifests import Manifest
 from controllers.network import controller, desired, names, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.rules import Group
-from controllers.profiles import Profile, read_boolean
+from controllers.profiles import Profile, parse_bool
 from tests.support.builders import inputs
 
 SETTINGS = NetworkSettings()
@@ -160,7 +160,7 @@ def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, te
     ).findings
     assert finding.severity is Severity.PROBLEM
     assert finding.reason == "InvalidBoolean"
-    assert f"label {label} is refused: {text!r} is not a boolean" in finding.message
+    assert f"label {label} is invalid: {text!r} is not a boolean" in finding.message
     assert "expected 1, t, T, true" in finding.message
 
 
@@ -173,7 +173,7 @@ def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, te
 def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str, str]) -> None:
     found = named(labels)
     assert named({}) <= found
-    refused = {label for label in LABELS if label in labels and read_boolean(labels[label]) is None}
+    refused = {label for label in LABELS if label in labels and parse_bool(labels[label]) is None}
     said = desired.desired(inputs.profile(labels=labels), NOTHING, SETTINGS).findings
     assert len(refused) == len(said)
     for label in refused:

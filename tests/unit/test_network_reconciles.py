@@ -203,7 +203,7 @@ async def test_a_label_that_is_no_boolean_is_told_and_the_rest_is_in_force() -> 
         status, message = process.conditions()["NetworkReady"]
 
         assert "False" == status
-        assert f"label {names.GITEA_LABEL} is refused: 'yes' is not a boolean" in message
+        assert f"label {names.GITEA_LABEL} is invalid: 'yes' is not a boolean" in message
         assert ("Warning", "InvalidBoolean", message) in process.events()
         assert [f"POST {VAULT}"] == requests(cluster)
 

@@ -1,4 +1,4 @@
-"""Whatever people write into labels costs at most that label: both controllers, by properties."""
+"""Properties of override labels in both controllers: an invalid label affects no other label."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -34,7 +34,7 @@ SLOTS = {
 }
 DEFAULTS = {"cpu": "250m", "memory": "256M", "ephemeral-storage": "10Gi"}
 
-# What the API server accepts as a label's value, what comes near a quantity, and anything at all.
+# Valid label values, texts similar to quantities, and any text.
 LABEL_VALUES = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", fullmatch=True)
 NEAR_QUANTITIES = st.from_regex(
     r"-?[0-9]{1,20}(\.[0-9]{1,10})?([numkMGTPEK]|[KMGTPE]i|e-?[0-9]{1,2})?", fullmatch=True
@@ -53,7 +53,7 @@ def labelled(prefix: str, labels: Mapping[str, str]) -> Profile:
 
 
 def by_name(prefix: str, findings: Sequence[Finding]) -> dict[str, Finding]:
-    """The findings by the label that they are about, of which none has two."""
+    """Return the findings by label, each of which has at most one."""
     found = {
         finding.message.split(" ")[1].removeprefix(f"{prefix}/"): finding for finding in findings
     }
@@ -79,7 +79,7 @@ def test_any_quota_label_is_applied_or_has_exactly_one_finding(labels: dict[str,
         elif name in found:
             assert found.pop(name).severity is Severity.PROBLEM
         else:
-            expected[key] = quantities.spell_amount(text)
+            expected[key] = quantities.canonicalize_amount(text)
     assert found == {}
     assert expected == hard
 
@@ -101,20 +101,20 @@ def test_any_limit_label_is_applied_or_has_exactly_one_finding(labels: dict[str,
             assert found.pop(name).severity is Severity.PROBLEM
         else:
             field, resource = SLOTS[name]
-            expected[field][resource] = quantities.spell_amount(text)
+            expected[field][resource] = quantities.canonicalize_amount(text)
     assert found == {}
     storage = "ephemeral-storage"
     if "defaultrequest.ephemeral-storage" not in labels or (
         expected["defaultRequest"][storage] == DEFAULTS[storage]
     ):
-        # Not configured, so that the API server derives it from the limit.
+        # Not configured, so the API server derives it from the limit.
         expected["defaultRequest"][storage] = expected["default"][storage]
     assert expected["default"] == item["default"]
     assert expected["defaultRequest"] == item["defaultRequest"]
 
 
 @given(labels_of(*SLOTS))
-def test_whatever_the_labels_say_the_api_server_takes_the_limit_range(
+def test_the_api_server_accepts_the_limit_range_for_any_labels(
     labels: dict[str, str],
 ) -> None:
     profile = labelled("limitranges.statcan.gc.ca", labels)

@@ -92,17 +92,17 @@ def test_the_last_applied_annotation_of_kubectl_is_ignored() -> None:
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
 def test_values_that_go_parses_as_true_are_true(text: str) -> None:
-    assert profiles.read_boolean(text) is True
+    assert profiles.parse_bool(text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False"])
 def test_values_that_go_parses_as_false_are_false(text: str) -> None:
-    assert profiles.read_boolean(text) is False
+    assert profiles.parse_bool(text) is False
 
 
 @pytest.mark.parametrize("text", ["", "yes", "tRUE", " true", "1.0", "on", "２"])  # noqa: RUF001
 def test_any_other_value_is_not_a_boolean(text: str) -> None:
-    assert profiles.read_boolean(text) is None
+    assert profiles.parse_bool(text) is None
 
 
 PAUSES = {

@@ -1,8 +1,8 @@
-"""Quantities, against what apimachinery's resource.Quantity (0.36.3) makes of the same texts.
+"""Quantities, compared with apimachinery's resource.Quantity (0.36.3).
 
-Where ACCEPTED and REFUSED do not say otherwise they were taken from that implementation, which was
-compared with this one on 450,000 texts: all texts of up to four characters that can occur in a
-quantity, and random ones.
+The tables are results of that implementation, unless a comment states otherwise. Both
+implementations were compared on 450,000 texts: all texts of up to four characters that can occur in
+a quantity, and random ones.
 """
 
 from fractions import Fraction
@@ -11,8 +11,8 @@ import pytest
 
 from controllers import quantities
 
-# text, value, the API server's canonical spelling
-ACCEPTED = [
+# text, value, canonical form of the API server
+VALID = [
     ("0", "0", "0"),
     ("00", "0", "0"),
     ("-0", "0", "0"),
@@ -68,16 +68,16 @@ ACCEPTED = [
     ("9223372036854775.807k", "9223372036854775807", "9223372036854775807"),
 ]
 
-REFUSED = [
+INVALID = [
     *("", " ", "1 ", " 1", "1\n", "1_0", "1,5", "1.2.3", "--1", "+-1", "- 1", "0x10", "½"),
     *("NaN", "nan", "Infinity", "inf", "-inf", "\u0663", "\uff11", "1\u0660"),
     *("1e", "1E+", "1K", "1KI", "1ki", "1GB", "1Zi", "1i", "1mm", "1k3", "1 Gi", "Gib", "1µ"),
     *("1e3Ki", "1eE3", "1ee3", "1e1.5", "e3e", "1e3m", "1e99999999999999999999"),
-    # apimachinery reads these as zero; its documentation says that a number has a digit
+    # apimachinery parses these as zero, although its documentation requires a digit
     *("+", "-", ".", "k", "m", "E", "e3", ".Gi"),
 ]
 
-# What the API server would cap, round up, or keep although it is larger than its documentation has.
+# The API server caps these, rounds them up, or stores them although its documentation forbids it.
 OUT_OF_BOUNDS = [
     *("9223372036854775808", "-9223372036854775808", "10E", "8Ei", "9223372036854775807Ki"),
     *("9300P", "1e19", "9.3e18", "1e4294967296", "1e999999999999999999"),
@@ -86,25 +86,25 @@ OUT_OF_BOUNDS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "value", "spelled"), ACCEPTED)
-def test_a_quantity_has_the_value_that_the_api_server_reads(
-    text: str, value: str, spelled: str
+@pytest.mark.parametrize(("text", "value", "canonical"), VALID)
+def test_the_value_of_a_quantity_is_that_of_the_api_server(
+    text: str, value: str, canonical: str
 ) -> None:
     assert quantities.parse(text) == Fraction(value)
-    assert quantities.parse(spelled) == Fraction(value)
+    assert quantities.parse(canonical) == Fraction(value)
 
 
-@pytest.mark.parametrize(("text", "value", "spelled"), ACCEPTED)
-def test_a_quantity_is_spelled_as_the_api_server_spells_it(
-    text: str, value: str, spelled: str
+@pytest.mark.parametrize(("text", "value", "canonical"), VALID)
+def test_the_canonical_form_of_a_quantity_is_that_of_the_api_server(
+    text: str, value: str, canonical: str
 ) -> None:
     del value
-    assert quantities.spell(text) == spelled
-    assert quantities.spell(spelled) == spelled
+    assert quantities.canonicalize(text) == canonical
+    assert quantities.canonicalize(canonical) == canonical
 
 
 @pytest.mark.parametrize(
-    ("text", "spelled"),
+    ("text", "canonical"),
     [
         ("1n", "1m"),
         ("-1n", "-1m"),
@@ -120,15 +120,15 @@ def test_a_quantity_is_spelled_as_the_api_server_spells_it(
         ("0", "0"),
     ],
 )
-def test_an_amount_is_rounded_up_to_thousandths_as_the_api_server_does(
-    text: str, spelled: str
+def test_an_amount_is_rounded_up_to_thousandths_as_in_the_api_server(
+    text: str, canonical: str
 ) -> None:
-    assert quantities.spell_amount(text) == spelled
-    assert quantities.parse_amount(text) == quantities.parse(spelled)
+    assert quantities.canonicalize_amount(text) == canonical
+    assert quantities.parse_amount(text) == quantities.parse(canonical)
 
 
-@pytest.mark.parametrize("text", REFUSED)
-def test_what_is_no_quantity_is_refused_by_name(text: str) -> None:
+@pytest.mark.parametrize("text", INVALID)
+def test_the_error_of_an_invalid_text_names_the_text(text: str) -> None:
     with pytest.raises(quantities.QuantityError) as refusal:
         quantities.parse(text)
     assert repr(text) in str(refusal.value)
@@ -136,22 +136,22 @@ def test_what_is_no_quantity_is_refused_by_name(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", OUT_OF_BOUNDS)
-def test_what_the_api_server_would_not_store_as_it_is_is_refused(text: str) -> None:
-    for read in (quantities.parse, quantities.spell):
+def test_a_quantity_that_the_api_server_would_change_is_invalid(text: str) -> None:
+    for function in (quantities.parse, quantities.canonicalize):
         with pytest.raises(quantities.QuantityError, match=r"(finer than 1n|2\^63-1)"):
-            read(text)
+            function(text)
 
 
-def test_a_refused_quantity_is_a_value_error() -> None:
+def test_a_quantity_error_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="'1K' is not a quantity"):
         quantities.parse("1K")
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "0." + "1" * 5000, "1e" + "9" * 5000])
-def test_endless_digits_are_refused_at_once(text: str) -> None:
+def test_a_text_with_very_many_digits_is_invalid(text: str) -> None:
     with pytest.raises(quantities.QuantityError):
         quantities.parse(text)
-    assert quantities.canonical(text) == text
+    assert quantities.comparable(text) == text
 
 
 @pytest.mark.parametrize(
@@ -168,26 +168,26 @@ def test_endless_digits_are_refused_at_once(text: str) -> None:
         ("1e4294967296", "10e4294967295"),
     ],
 )
-def test_equal_values_have_one_canonical_text(same: tuple[object, ...]) -> None:
-    assert len({quantities.canonical(value) for value in same}) == 1
+def test_equal_values_have_the_same_comparable_text(same: tuple[object, ...]) -> None:
+    assert len({quantities.comparable(value) for value in same}) == 1
 
 
-def test_different_values_have_different_canonical_texts() -> None:
+def test_different_values_have_different_comparable_texts() -> None:
     values = ("0", "1n", "1m", "1", "1k", "1Ki", "1M", "1Mi", "-1", "1E", "1e19", "1e20")
-    assert len({quantities.canonical(value) for value in values}) == len(values)
+    assert len({quantities.comparable(value) for value in values}) == len(values)
 
 
 @pytest.mark.parametrize(
     "value", ["", "abc", "1K", None, True, False, {"a": 1}, [1], float("inf"), float("-inf")]
 )
-def test_what_is_no_quantity_stays_as_it_is_when_compared(value: object) -> None:
+def test_a_value_that_is_not_a_quantity_is_compared_unchanged(value: object) -> None:
     expected = repr(value) if isinstance(value, float) else value
-    assert quantities.canonical(value) == expected
+    assert quantities.comparable(value) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "whole"),
     [("1", True), ("1.5", False), ("1000m", True), ("1500m", False), (".5Ki", True), ("0", True)],
 )
-def test_a_whole_number_is_one_after_its_suffix(text: str, whole: bool) -> None:  # noqa: FBT001
-    assert quantities.is_whole(quantities.parse(text)) is whole
+def test_a_value_is_an_integer_after_applying_its_suffix(text: str, whole: bool) -> None:  # noqa: FBT001
+    assert quantities.is_integer(quantities.parse(text)) is whole

@@ -1,4 +1,4 @@
-"""Quantities, by properties: an oracle that builds texts from values instead of reading them."""
+"""Properties of quantities. The oracle builds texts from values instead of parsing them."""
 
 import re
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ FACTORS = {
 
 
 @dataclass(frozen=True)
-class Written:
-    """A quantity of which both sides are known."""
+class Sample:
+    """A text with its value."""
 
     text: str
     value: Fraction
 
     @property
-    def fits(self) -> bool:
+    def is_within_bounds(self) -> bool:
         return abs(self.value) <= 2**63 - 1 and (self.value * 10**9).denominator == 1
 
 
 @st.composite
-def written(draw: st.DrawFn) -> Written:
+def samples(draw: st.DrawFn) -> Sample:
     sign = draw(st.sampled_from(["", "+", "-"]))
     digits = draw(st.text("0123456789", max_size=20))
     fraction = draw(st.text("0123456789", max_size=12))
@@ -50,72 +50,76 @@ def written(draw: st.DrawFn) -> Written:
         factor = Fraction(10) ** exponent
     number = Fraction(int(f"{digits}{fraction}"), 10 ** len(fraction))
     value = (-number if sign == "-" else number) * factor
-    return Written(f"{sign}{digits}{dot}{fraction}{suffix}", value)
+    return Sample(f"{sign}{digits}{dot}{fraction}{suffix}", value)
 
 
 @st.composite
-def respelled(draw: st.DrawFn) -> tuple[str, str]:
-    """Two spellings of one value: another suffix, the number moved exactly."""
-    one = draw(written())
+def two_texts_of_one_value(draw: st.DrawFn) -> tuple[str, str]:
+    """Two texts of one value, with different suffixes."""
+    sample = draw(samples())
     factor = FACTORS[suffix := draw(st.sampled_from(sorted(FACTORS)))]
-    number = one.value / factor
+    number = sample.value / factor
     places = 0
     while number.denominator != 1:
-        # Every factor is made of twos and fives: some power of ten clears it.
+        # The prime factors are 2 and 5, so a power of ten makes the number an integer.
         number, places = number * 10, places + 1
     digits = str(abs(number.numerator)).rjust(places + 1, "0")
     cut = len(digits) - places
     sign = "-" if number < 0 else ""
-    return one.text, f"{sign}{digits[:cut]}.{digits[cut:]}{suffix}"
+    return sample.text, f"{sign}{digits[:cut]}.{digits[cut:]}{suffix}"
 
 
-@given(written())
-def test_reading_gives_the_value_that_was_written(one: Written) -> None:
-    if one.fits:
-        assert quantities.parse(one.text) == one.value
+@given(samples())
+def test_parsing_returns_the_value_of_the_text(sample: Sample) -> None:
+    if sample.is_within_bounds:
+        assert quantities.parse(sample.text) == sample.value
         return
     with pytest.raises(quantities.QuantityError):
-        quantities.parse(one.text)
+        quantities.parse(sample.text)
 
 
-@given(written())
-def test_a_spelling_keeps_the_value_and_is_its_own_spelling(one: Written) -> None:
-    if one.fits:
-        spelled = quantities.spell(one.text)
-        assert quantities.parse(spelled) == one.value
-        assert quantities.spell(spelled) == spelled
+@given(samples())
+def test_the_canonical_form_has_the_same_value_and_is_its_own_canonical_form(
+    sample: Sample,
+) -> None:
+    if sample.is_within_bounds:
+        canonical = quantities.canonicalize(sample.text)
+        assert quantities.parse(canonical) == sample.value
+        assert quantities.canonicalize(canonical) == canonical
 
 
-@given(respelled())
-def test_two_spellings_of_one_value_are_equal(pair: tuple[str, str]) -> None:
-    assert quantities.canonical(pair[0]) == quantities.canonical(pair[1])
+@given(two_texts_of_one_value())
+def test_two_texts_of_one_value_are_equal(pair: tuple[str, str]) -> None:
+    assert quantities.comparable(pair[0]) == quantities.comparable(pair[1])
 
 
-@given(written(), written())
-def test_canonical_texts_are_equal_exactly_when_values_are(one: Written, other: Written) -> None:
-    same = quantities.canonical(one.text) == quantities.canonical(other.text)
-    assert same == (one.value == other.value)
+@given(samples(), samples())
+def test_comparable_texts_are_equal_if_and_only_if_the_values_are(
+    sample: Sample, other: Sample
+) -> None:
+    same = quantities.comparable(sample.text) == quantities.comparable(other.text)
+    assert same == (sample.value == other.value)
 
 
 @given(st.integers(-(2**70), 2**70))
 def test_an_integer_equals_its_text(value: int) -> None:
-    assert quantities.canonical(value) == quantities.canonical(str(value))
+    assert quantities.comparable(value) == quantities.comparable(str(value))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_equals_its_text(value: float) -> None:
-    assert quantities.canonical(value) == quantities.canonical(repr(value))
+    assert quantities.comparable(value) == quantities.comparable(repr(value))
 
 
 LOOSE = r"[+-]?[0-9.]+[eEinumkKMGTP]*[-+]?[0-9]*"
 
 
 @given(st.one_of(st.text(), st.text("+-.0129eEikKmMnuGTP _", max_size=8)))
-def test_any_text_is_read_or_refused_by_name(text: str) -> None:
+def test_any_text_is_parsed_or_named_in_the_error(text: str) -> None:
     try:
         quantities.parse(text)
-    except quantities.QuantityError as refusal:
-        assert repr(text) in str(refusal)  # noqa: PT017 - either outcome is right
+    except quantities.QuantityError as error:
+        assert repr(text) in str(error)  # noqa: PT017 - both outcomes are valid
     else:
         assert re.fullmatch(LOOSE, text, re.ASCII)
-    assert isinstance(quantities.canonical(text), str)
+    assert isinstance(quantities.comparable(text), str)

@@ -109,11 +109,11 @@ def test_all_wrong_settings_of_quotas_are_named_at_once() -> None:
         "typo",
     }
     assert all("expected" in text for text in said.values())
-    assert "'1.5' is a fraction" in said["hard pods"]
+    assert "'1.5' is not an integer" in said["hard pods"]
     assert "'1K' is not a quantity" in said["hard requests.cpu"]
     assert "[1] is not a valid value" in said["hard limits.cpu"]
     assert "'-1' is negative" in said["hard requests.memory"]
-    assert "'gpus' is no resource that quotas know" in said["hard gpus"]
+    assert "'gpus' is not a resource of a ResourceQuota" in said["hard gpus"]
     assert "a short name for 'count/deployments.apps'" in said["labels count/deployments.apps"]
     assert "'services' is not in hard" in said["labels services"]
     assert "both 'pods' and 'requests.nvidia.com/gpu'" in said["labels requests.nvidia.com/gpu"]
@@ -162,5 +162,5 @@ def test_the_schema_tells_that_numbers_and_null_are_taken() -> None:
 
 def test_every_default_is_an_amount_of_its_resource() -> None:
     for key, text in DEFAULT_HARD.items():
-        assert resource_names.quota_name_refusal(key) is None
-        assert resource_names.amount_refusal(key, text) is None
+        assert resource_names.quota_name_error(key) is None
+        assert resource_names.amount_error(key, text) is None

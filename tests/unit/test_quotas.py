@@ -89,26 +89,26 @@ def test_a_bad_label_leaves_the_default_and_the_other_keys_in_force(
     assert f"{PREFIX}/{name}" in finding.message
     assert repr(text) in finding.message
     assert "expected" in finding.message
-    assert f"the default {DEFAULT_HARD[key]} stays in force" in finding.message
+    assert f"; using the default {DEFAULT_HARD[key]}" in finding.message
 
 
 @pytest.mark.parametrize("name", ["pods", "services.nodeports", "services.loadbalancers", "gpu"])
-def test_a_fraction_of_what_is_counted_is_refused(name: str) -> None:
+def test_a_fraction_of_an_integer_resource_is_invalid(name: str) -> None:
     assert hard({name: "1.5"}) == DEFAULT_HARD
     (finding,) = found({name: "1.5"})
-    assert "'1.5' is a fraction" in finding.message
+    assert "'1.5' is not an integer" in finding.message
 
 
-def test_a_fraction_of_what_is_measured_is_taken() -> None:
+def test_a_fraction_of_another_resource_is_valid() -> None:
     assert hard({"requests.cpu": "1.5"})["requests.cpu"] == "1500m"
 
 
-def test_a_refusal_reads_as_one_sentence() -> None:
+def test_the_finding_of_an_invalid_label_is_one_sentence() -> None:
     (finding,) = found({"pods": "many"})
     assert finding.message == (
-        "label quotas.statcan.gc.ca/pods is refused: 'many' is not a quantity: expected a number"
+        "label quotas.statcan.gc.ca/pods is invalid: 'many' is not a quantity; expected a number"
         " with an optional suffix (n u m k M G T P E, Ki Mi Gi Ti Pi Ei) or exponent, such as 2,"
-        " 500m, 1.5Gi or 1e3; the default 100 stays in force"
+        " 500m, 1.5Gi or 1e3; using the default 100"
     )
 
 
@@ -126,7 +126,7 @@ def test_a_label_that_overrides_nothing_is_noticed_and_the_likely_name_comes_fir
     (finding,) = found({"podz": "7"})
     assert finding.severity is Severity.NOTICE
     assert finding.reason == "UnknownQuota"
-    assert f"label {PREFIX}/podz overrides nothing: expected one of pods, gpu," in finding.message
+    assert f"label {PREFIX}/podz overrides nothing; expected one of pods, gpu," in finding.message
 
 
 def test_labels_of_others_are_no_overrides() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from controllers.manifests import Body, Key
-from controllers.profiles import PAUSED_ANNOTATION, conditions_changed
+from controllers.profiles import PAUSED_ANNOTATION, conditions_changed_at
 from controllers.runtime.apply.changeset import Action
 from controllers.runtime.client.client import RestClient
 from controllers.runtime.commands import status
@@ -388,4 +388,4 @@ async def test_later_reports_are_stale_while_the_api_server_is_unreachable() -> 
     ],
 )
 def test_the_time_of_conditions_is_unknown_without_managed_fields(body: Body) -> None:
-    assert conditions_changed(body) == ""
+    assert conditions_changed_at(body) == ""

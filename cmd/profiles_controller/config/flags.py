@@ -58,8 +58,8 @@ def suffixed_variables(
 ) -> dict[str, str]:
     """Returns the variables that each hold one entry of a table, by the name of the entry.
 
-    Only a setting that is annotated with ``config_tables.Suffixed`` has such variables. A variable
-    that belongs to another setting is not an entry.
+    Only a setting that is annotated with ``Suffixed`` has such variables. A variable that
+    belongs to another setting is not an entry.
     """
     suffixes = [one.suffix for one in fields[name].metadata if isinstance(one, Suffixed)]
     if not suffixes:

@@ -7,7 +7,6 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
 
 _OWNERSHIP_COMMENT = re.compile(r"profiles-controller gitea (\S+) (\S+) (\S+)")
 _STRONG_PASSWORD = re.compile(r"[A-Za-z0-9_-]{43,128}")
@@ -30,15 +29,6 @@ class DatabaseOwner:
         """The COMMENT on role and database that records the owner."""
         return f"profiles-controller gitea {self.classification} {self.profile} {self.uid}"
 
-    @classmethod
-    def from_comment(cls, database: str, comment: str | None) -> Self | None:
-        """Return the owner that a COMMENT records; None for any other comment."""
-        match = _OWNERSHIP_COMMENT.fullmatch(comment or "")
-        if match is None:
-            return None
-        classification, profile, uid = match.groups()
-        return cls(database=database, classification=classification, profile=profile, uid=uid)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseCredentials:
@@ -51,6 +41,15 @@ class DatabaseCredentials:
     def is_strong(self) -> bool:
         """Whether the password has the length and the characters of a generated one."""
         return _STRONG_PASSWORD.fullmatch(self.password) is not None
+
+
+def parse_comment(database: str, comment: str | None) -> DatabaseOwner | None:
+    """Return the owner that a COMMENT records; None for any other comment."""
+    found = _OWNERSHIP_COMMENT.fullmatch(comment or "")
+    if found is None:
+        return None
+    classification, profile, uid = found.groups()
+    return DatabaseOwner(database=database, classification=classification, profile=profile, uid=uid)
 
 
 def parse_secret(data: Mapping[str, str], key: str) -> DatabaseCredentials | None:

@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from controllers.gitea import names
+from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import DatabaseOwner
 from controllers.gitea.postgres.connections import Connection
 from controllers.runtime.external.errors import ExternalError
@@ -150,7 +151,7 @@ def _recorded_owners(
         # Only the administrator can write it. The tenant can write that on its own database.
         return []
     found = (
-        (f"{what} {owner.database}", DatabaseOwner.from_comment(owner.database, comment))
+        (f"{what} {owner.database}", accounts.parse_comment(owner.database, comment))
         for what, comment in comments.items()
     )
     return [(what, recorded) for what, recorded in found if recorded is not None]
@@ -288,7 +289,7 @@ async def owners(connection: Connection, classification: str) -> list[DatabaseOw
     """Return the owners that comments on roles record. No tenant can write these comments."""
     query = "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles"
     rows = await (await connection.execute(query)).fetchall()
-    found = (DatabaseOwner.from_comment(str(name), str(comment or "")) for name, comment in rows)
+    found = (accounts.parse_comment(str(name), str(comment or "")) for name, comment in rows)
     return [
         owner
         for owner in found

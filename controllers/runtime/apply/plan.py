@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Protocol
 
-from controllers.manifests import Body, Key, Manifest, stamped_labels, to_body
+from controllers.manifests import Body, Key, Manifest, object_labels, to_body
 from controllers.profiles import Profile
 from controllers.runtime.apply.changeset import Action, Change, ChangeSet
 from controllers.runtime.objects import cached_object, compare, managed_fields
@@ -59,7 +59,7 @@ def desired_object(
         kind=kind,
         profile=profile,
         component=component,
-        labels=stamped_labels(manifest, component),
+        labels=object_labels(manifest, component),
         digest=b"" if kind.mode is Mode.APPLY else cached_object.digest(kind, content),
         immutable_digest=cached_object.immutable_digest(kind, content),
         controllers=controllers,

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 
 from controllers.manifests import Body
-from controllers.profiles import Profile, conditions_changed
+from controllers.profiles import Profile, conditions_changed_at
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
 from controllers.runtime.commands import oneshot, status_report
@@ -123,7 +123,7 @@ async def _list_profiles(client: Client, profiles: ProfileStore) -> dict[str, Ob
             found[profile.name] = ObservedProfile(
                 profile=profile,
                 created=str(body["metadata"].get("creationTimestamp") or ""),
-                conditions_changed=conditions_changed(body),
+                conditions_changed_at=conditions_changed_at(body),
             )
 
         try:

@@ -51,7 +51,7 @@ class ObservedProfile:
 
     profile: Profile
     created: str
-    conditions_changed: str
+    conditions_changed_at: str
     """When any of the conditions last changed."""
 
 
@@ -105,7 +105,7 @@ def status_of(controller: AnyController, observed: ObservedProfile) -> ProfileSt
         profile=profile.name,
         controller=controller.name,
         state=_state(controller, profile, condition),
-        since=observed.conditions_changed if condition else observed.created,
+        since=observed.conditions_changed_at if condition else observed.created,
         message=condition.message if condition else NO_CONDITION,
     )
 

@@ -22,7 +22,7 @@ from controllers.manifests import (
     Body,
     field_manager,
 )
-from controllers.profiles import API_GROUP, KIND, PAUSED_ANNOTATION, read_boolean
+from controllers.profiles import API_GROUP, KIND, PAUSED_ANNOTATION, parse_bool
 from controllers.runtime.objects import compare, managed_fields
 from controllers.runtime.objects.kinds import Kind, Mode
 
@@ -88,7 +88,7 @@ class CachedObject:
     def paused(self) -> bool:
         """Whether its annotation pauses all writes to it."""
         text = dict(self.annotations).get(PAUSED_ANNOTATION, "") if self.annotations else ""
-        return bool(text) and read_boolean(text.strip()) is True
+        return bool(text) and parse_bool(text.strip()) is True
 
     def equivalent(self, other: CachedObject) -> bool:
         """Whether nothing but status, resourceVersion and the like differs."""

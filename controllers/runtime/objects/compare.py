@@ -16,7 +16,7 @@ def normalise(kind: Kind, content: Mapping[str, Any]) -> Body:
     for path in kind.empty_is_absent:
         result = _rewritten(result, path.split("."), lambda value: value or None)
     for path in kind.quantities:
-        result = _rewritten(result, path.split("."), quantities.canonical)
+        result = _rewritten(result, path.split("."), quantities.comparable)
     return result
 
 

@@ -1,6 +1,6 @@
-"""What the API server itself makes of the amounts, names and rules that we hold it to.
+"""The rules of quantities, resource names and limits, verified on a real API server.
 
-Everything is sent as a dry run: the server answers what it would store, and stores nothing.
+All requests are dry runs: the server returns the object that it would store.
 """
 
 from typing import Any
@@ -18,22 +18,22 @@ from tests.support.builders import inputs
 from tests.support.controlplane import ControlPlane, StatusError
 
 PATHS = {"ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}
-REFUSED = 422
+UNPROCESSABLE = 422
 
 
 def store(plane: ControlPlane, kind: str, spec: Body) -> Any:
-    """The spec that the server would store, or None when it refuses it."""
-    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "tried"}, "spec": spec}
+    """Return the spec that the server would store, or None if it refuses the object."""
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "dry-run"}, "spec": spec}
     path = f"/api/v1/namespaces/default/{PATHS[kind]}?dryRun=All"
     try:
         return plane.request("POST", path, body)["spec"]
     except StatusError as error:
-        if error.status != REFUSED:
+        if error.status != UNPROCESSABLE:
             raise
         return None
 
 
-COUNTED = ["pods", "services.nodeports", "count/deployments.apps", "nvidia.com/gpu"]
+INTEGER_RESOURCES = ["pods", "services.nodeports", "count/deployments.apps", "nvidia.com/gpu"]
 AMOUNTS = [
     *(
         "0",
@@ -59,36 +59,42 @@ AMOUNTS = [
 ]
 
 
-@pytest.mark.parametrize("resource", [*COUNTED, "requests.cpu", "limits.memory"])
-def test_an_amount_is_taken_exactly_when_the_server_takes_it(
+@pytest.mark.parametrize("resource", [*INTEGER_RESOURCES, "requests.cpu", "limits.memory"])
+def test_an_amount_is_valid_if_and_only_if_the_server_accepts_it(
     control_plane: ControlPlane, resource: str
 ) -> None:
     for text in AMOUNTS:
-        refusal = resource_names.amount_refusal(resource, text)
-        spelled = quantities.spell_amount(text)
-        for sent in (text, spelled):
+        error = resource_names.amount_error(resource, text)
+        canonical = quantities.canonicalize_amount(text)
+        for sent in (text, canonical):
             stored = store(control_plane, "ResourceQuota", {"hard": {resource: sent}})
-            assert (stored is None) is (refusal is not None), f"{resource} {sent}: {refusal}"
+            assert (stored is None) is (error is not None), f"{resource} {sent}: {error}"
             if stored is not None:
-                (kept,) = stored["hard"].values()
-                assert quantities.canonical(spelled) == quantities.canonical(kept)
-                assert sent == text or kept == spelled
+                (actual,) = stored["hard"].values()
+                assert quantities.comparable(canonical) == quantities.comparable(actual)
+                assert sent == text or actual == canonical
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *(*COUNTED, "cpu", "requests.storage", "limits.ephemeral-storage", "hugepages-2Mi"),
+        *(
+            *INTEGER_RESOURCES,
+            "cpu",
+            "requests.storage",
+            "limits.ephemeral-storage",
+            "hugepages-2Mi",
+        ),
         *("requests.hugepages-2Mi", "requests.nvidia.com/gpu", "a.storageclass.x/requests.storage"),
         *("gpu", "storage", "limits.storage", "deployments", "a b", "a//b", "A.com/x", "a/b/c"),
         *("secrets", "resourcequotas", "x" * 64, f"a.b/{'x' * 64}"),
     ],
 )
-def test_a_resource_is_known_to_quotas_exactly_when_the_server_knows_it(
+def test_a_quota_resource_is_valid_if_and_only_if_the_server_accepts_it(
     control_plane: ControlPlane, name: str
 ) -> None:
     stored = store(control_plane, "ResourceQuota", {"hard": {name: "1"}})
-    assert (stored is None) is (resource_names.quota_name_refusal(name) is not None)
+    assert (stored is None) is (resource_names.quota_name_error(name) is not None)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +105,12 @@ def test_a_resource_is_known_to_quotas_exactly_when_the_server_knows_it(
         *("requests.cpu", "gpu", "a b", "a/b/c", "a" * 64),
     ],
 )
-def test_a_resource_is_known_to_containers_exactly_when_the_server_knows_it(
+def test_a_container_resource_is_valid_if_and_only_if_the_server_accepts_it(
     control_plane: ControlPlane, name: str
 ) -> None:
     spec = {"limits": [{"type": "Container", "default": {name: "1"}}]}
     stored = store(control_plane, "LimitRange", spec)
-    assert (stored is None) is (resource_names.container_name_refusal(name) is not None)
+    assert (stored is None) is (resource_names.container_name_error(name) is not None)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_a_resource_is_known_to_containers_exactly_when_the_server_knows_it(
         ({"requests.ephemeral-storage": "1.5Ti", "secrets": 5, "services.nodeports": None}, {}),
     ],
 )
-def test_the_server_returns_a_quota_as_it_was_stated(
+def test_the_server_returns_a_quota_unchanged(
     control_plane: ControlPlane, hard: dict[str, object], labels: dict[str, str]
 ) -> None:
     labels = {f"quotas.statcan.gc.ca/{name}": text for name, text in labels.items()}
@@ -140,7 +146,7 @@ def test_the_server_returns_a_quota_as_it_was_stated(
         {"default": {"cpu": "1000m", "memory": "1e9"}, "default_request": {"cpu": "0.2500"}},
     ],
 )
-def test_the_server_returns_a_limit_range_as_it_was_stated(
+def test_the_server_returns_a_limit_range_unchanged(
     control_plane: ControlPlane, settings: dict[str, dict[str, object]]
 ) -> None:
     label = {"limitranges.statcan.gc.ca/default.memory": "1024Mi"}
@@ -154,7 +160,7 @@ def test_the_server_returns_a_limit_range_as_it_was_stated(
 LADDER = ["0", "1m", "1", "2", "3"]
 
 
-def test_amounts_of_a_limit_range_conflict_exactly_when_the_server_says_so(
+def test_limit_range_amounts_conflict_if_and_only_if_the_server_refuses_them(
     control_plane: ControlPlane,
 ) -> None:
     cases = [
@@ -169,13 +175,13 @@ def test_amounts_of_a_limit_range_conflict_exactly_when_the_server_says_so(
 
 
 @pytest.mark.parametrize("resource", ["cpu", "hugepages-2Mi", "nvidia.com/gpu"])
-def test_ratios_and_devices_conflict_exactly_when_the_server_says_so(
+def test_ratios_and_devices_conflict_if_and_only_if_the_server_refuses_them(
     control_plane: ControlPlane, resource: str
 ) -> None:
     for low, high in (("1", "4"), ("0", "4"), ("1u", "1m"), ("3", "10"), ("1n", "9E")):
         for ratio in ("0", "0.999", "1", "1.0001", "3.333", "3.3334", "4", "4.0001", "1k", "9P"):
             amounts = {"min": low, "max": high, "maxLimitRequestRatio": ratio}
-            # Equal defaults keep every ratio of 1 or more, and suit devices.
+            # Equal defaults satisfy every ratio of 1 or more, and are valid for devices.
             assert_same_verdict(
                 control_plane, resource, {**amounts, "default": high, "defaultRequest": high}
             )
@@ -185,7 +191,9 @@ def test_ratios_and_devices_conflict_exactly_when_the_server_says_so(
 
 def assert_same_verdict(plane: ControlPlane, resource: str, amounts: dict[str, str]) -> None:
     given = {field: text for field, text in amounts.items() if text}
-    item = {field: {resource: quantities.spell_amount(text)} for field, text in given.items()}
+    item = {
+        field: {resource: quantities.canonicalize_amount(text)} for field, text in given.items()
+    }
     stored = store(plane, "LimitRange", {"limits": [{"type": "Container", **item}]})
     whole = {field: item.get(field, {}) for field in rules.FIELDS}
     conflict = rules.conflict(whole, resource)
