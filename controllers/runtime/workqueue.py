@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import IntEnum
 
 from controllers.runtime.backoff import Backoff
@@ -230,3 +230,54 @@ class WorkQueue:
                 del self._ready_at[key]
                 self.add(key, priority)
         self._set_timer()
+
+
+class WorkQueues:
+    """The work queues of a process, by controller. A map function's result ends up here.
+
+    They accept nothing before ``start``: a process on standby enqueues nothing, because it
+    reconciles every Profile when it starts to lead.
+    """
+
+    def __init__(self, profiles: Collection[str], *, all_profiles: Collection[str] = ()) -> None:
+        """``profiles`` are the names of the existing Profiles, which change over time.
+
+        ``all_profiles`` are the names that stand for every Profile.
+        """
+        self._profiles = profiles
+        self._all_profiles = all_profiles
+        self._queues: dict[str, WorkQueue] = {}
+        self._started = False
+
+    def register(self, controller: str, queue: WorkQueue) -> None:
+        """Add the queue of a controller."""
+        self._queues[controller] = queue
+
+    def start(self) -> None:
+        """Accept names, beginning with every Profile."""
+        self._started = True
+        self.enqueue_all()
+
+    def enqueue(self, profile: str, controller: str | None, priority: Priority, /) -> None:
+        """Add a Profile to the queue of one controller, or of all (None), if it exists."""
+        if profile in self._all_profiles:
+            self.enqueue_all(controller)
+        elif self._started and profile in self._profiles:
+            for name, queue in self._queues.items():
+                if controller in (None, name):
+                    queue.add(profile, priority)
+
+    def enqueue_all(self, controller: str | None = None) -> None:
+        """Add every Profile at low priority."""
+        for profile in self._profiles:
+            self.enqueue(profile, controller, Priority.LOW)
+
+    def retry_now(self) -> None:
+        """Add every delayed name now."""
+        for queue in self._queues.values():
+            queue.retry_now()
+
+    def shut_down(self) -> None:
+        """Shut every queue down."""
+        for queue in self._queues.values():
+            queue.shut_down()

@@ -38,6 +38,10 @@ class ProfileStore:
         """Iterate over a copy of the names: the store may change meanwhile."""
         return iter(list(self._profiles))
 
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a Profile of this name."""
+        return name in self._profiles
+
     def get(self, name: str) -> Profile | None:
         """Return the Profile of this name."""
         return self._profiles.get(name)

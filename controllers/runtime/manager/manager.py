@@ -27,7 +27,7 @@ from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.reconciler import Context, Reconciler
 from controllers.runtime.status.conditions import ConditionWriter
 from controllers.runtime.status.events import EventRecorder
-from controllers.runtime.workqueue import Priority
+from controllers.runtime.workqueue import Priority, WorkQueues
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -60,13 +60,14 @@ class Manager:
         self._clock = clock
         self._recovered_at = float("-inf")
         self.profiles = ProfileStore(options.shard, self._profile_changed)
+        self._queues = WorkQueues(self.profiles, all_profiles=ALL_PROFILES)
         self.informers = informer.new_informers(
             controllers,
             client,
             informer.Callbacks(
-                enqueue=self._enqueue,
+                enqueue=self._queues.enqueue,
                 notify=self._notify,
-                synced=self._enqueue_all,  # Profiles that wait for the kind
+                synced=self._queues.enqueue_all,  # Profiles that wait for the kind
                 recovered=self._retry_now,
             ),
             clock=clock,
@@ -97,6 +98,7 @@ class Manager:
             for controller, settings in controllers
         }
         for name, reconciler in self.reconcilers.items():
+            self._queues.register(name, reconciler.queue)
             if reconciler.external is not None:
                 metrics.register_external(name, reconciler.external)
         self.garbage_collectors = [
@@ -121,33 +123,14 @@ class Manager:
 
     # -- events ---------------------------------------------------------------------------------
 
-    def _enqueue(self, profile: str, controller: str | None, priority: Priority, /) -> None:
-        # A standby process enqueues nothing: it reconciles every Profile when it starts to lead.
-        if not self._workers:
-            return
-        if profile in ALL_PROFILES:
-            self._enqueue_each(controller)
-            return
-        if self.profiles.get(profile) is None:
-            return
-        for name, reconciler in self.reconcilers.items():
-            if controller in (None, name):
-                reconciler.queue.add(profile, priority)
-
     def _enqueue_for(self, controller: str, profiles: Collection[str], /) -> None:
         for profile in profiles:
-            self._enqueue(profile, controller, Priority.NORMAL)
-
-    def _enqueue_all(self) -> None:
-        self._enqueue_each(None)
-
-    def _enqueue_each(self, controller: str | None) -> None:
-        for name in self.profiles:
-            self._enqueue(name, controller, Priority.LOW)
+            self._queues.enqueue(profile, controller, Priority.NORMAL)
 
     def _profile_changed(self, name: str, profile: Profile | None) -> None:
         if profile is not None:
-            self._enqueue(name, None, Priority.NORMAL if self.profiles.synced else Priority.LOW)
+            priority = Priority.NORMAL if self.profiles.synced else Priority.LOW
+            self._queues.enqueue(name, None, priority)
             return
         for reconciler in self.reconcilers.values():
             reconciler.forget(name)
@@ -169,8 +152,7 @@ class Manager:
         if self._clock() - self._recovered_at < reflector.OUTAGE:
             return
         self._recovered_at = self._clock()
-        for reconciler in self.reconcilers.values():
-            reconciler.queue.retry_now()
+        self._queues.retry_now()
         if self.context.conditions is not None:
             self.context.conditions.retry_now()
 
@@ -226,7 +208,7 @@ class Manager:
             for _ in range(self._options.workers):
                 task = self._spawn(reconciler.work(), f"worker {name}")
                 self._workers.add(task)
-        self._enqueue_all()
+        self._queues.start()
 
     async def stop(
         self, *, grace: float = _STOP_SECONDS, abort: asyncio.Event | None = None
@@ -235,8 +217,7 @@ class Manager:
 
         ``abort`` ends the grace period at once, also when it is set later.
         """
-        for reconciler in self.reconcilers.values():
-            reconciler.queue.shut_down()
+        self._queues.shut_down()
         if self._workers:
             await _wait_unless(abort, asyncio.wait(self._workers, timeout=grace))
             running = sum(not worker.done() for worker in self._workers)
@@ -265,7 +246,7 @@ class Manager:
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._options.resync)
-            self._enqueue_all()
+            self._queues.enqueue_all()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
