@@ -166,8 +166,8 @@ class PipelinesSettings(BaseModel):
     )
     driver_tokens: bool = Field(
         default=False,
-        description="create token Secrets for Argo's agents; whoever can read Secrets can then act "
-        "as default-editor",
+        description="create token Secrets for Argo's agents; a subject that can read Secrets can "
+        "then act as default-editor",
     )
     driver_without_isolation: bool = Field(
         default=False, description="confirm that the central driver does not isolate tenants"

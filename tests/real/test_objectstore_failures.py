@@ -107,7 +107,7 @@ async def attempt(tenant: StoreTenant, decision: OldObjects) -> Credentials | Fi
         return None
 
 
-async def settle(tenant: StoreTenant, decision: OldObjects) -> Credentials:
+async def reconcile_until_key(tenant: StoreTenant, decision: OldObjects) -> Credentials:
     """Reconcile in a new process until there is a key."""
     tenant.restart()
     for _ in range(20):
@@ -136,7 +136,7 @@ async def fail_each_request(
             assert tenant.extra_keys() == [], f"after request {at}"
             tenant.restart()
             await attempt(tenant, decision)
-            assert len(tenant.keys) <= 1, f"after request {at} and another try"
+            assert len(tenant.keys) <= 1, f"after request {at} and another call"
     raise AssertionError(f"more than {MAX_REQUESTS} requests")
 
 
@@ -148,14 +148,14 @@ async def test_no_failure_of_a_request_leaves_a_second_key(
     await tenant.key()
 
     async def prepare() -> None:
-        await settle(tenant, OldObjects.PURGE)
+        await reconcile_until_key(tenant, OldObjects.PURGE)
         for damage in SITUATIONS[situation]:
             damage(tenant)
         tenant.ignore_present_keys()
 
     requests = await fail_each_request(tenant, prepare, OldObjects.PURGE)
     assert requests >= 4
-    key = await settle(tenant, OldObjects.PURGE)
+    key = await reconcile_until_key(tenant, OldObjects.PURGE)
     assert [key.access_key] == tenant.keys
 
 
@@ -180,7 +180,7 @@ async def test_no_failure_of_a_removal_leaves_anything(seaweedfs: SeaweedFS) -> 
     tenant = StoreTenant.create(seaweedfs, "removal")
     for at in range(MAX_REQUESTS):
         for after in (False, True):
-            await settle(tenant, OldObjects.PURGE)
+            await reconcile_until_key(tenant, OldObjects.PURGE)
             fault = Fault(at, after=after)
             fault.inject(tenant)
             try:
@@ -210,7 +210,7 @@ def test_no_sequence_of_damages_and_failures_leaves_a_second_key(
 ) -> None:
     async def run() -> None:
         tenant = StoreTenant.create(seaweedfs, "row")
-        await settle(tenant, OldObjects.PURGE)
+        await reconcile_until_key(tenant, OldObjects.PURGE)
         for situation, at, after in steps:
             for damage in SITUATIONS[situation]:
                 if tenant.name in seaweedfs.users():
@@ -220,7 +220,7 @@ def test_no_sequence_of_damages_and_failures_leaves_a_second_key(
             Fault(at, after=after).inject(tenant)
             await attempt(tenant, OldObjects.PURGE)
             assert tenant.extra_keys() == []
-        key = await settle(tenant, OldObjects.PURGE)
+        key = await reconcile_until_key(tenant, OldObjects.PURGE)
         assert [key.access_key] == tenant.keys
 
     asyncio.run(run())

@@ -20,7 +20,7 @@ OK = "ok"
 
 
 class Pair:
-    """Two tenants, whose names begin alike, and what each may do."""
+    """Two tenants with a common prefix of their names, and their access."""
 
     def __init__(
         self, ours: StoreTenant, theirs: StoreTenant, keys: tuple[Credentials, Credentials]
@@ -43,48 +43,48 @@ class Pair:
             ours.put(f"{prefix}/deep/seed")
         return cls(ours, theirs, keys)
 
-    def say(self, action: str, **arguments: Any) -> str:
+    def request(self, action: str, **arguments: Any) -> str:
         """What S3 answers to the first spec."""
         s3 = self.ours.seaweedfs.s3(self.keys[0])
-        return answer(getattr(s3, action), Bucket=self.bucket, **arguments)
+        return result_of(getattr(s3, action), Bucket=self.bucket, **arguments)
 
-    def reach(self, folder: str) -> dict[str, str]:
-        """What each action on a folder is answered."""
+    def access(self, folder: str) -> dict[str, str]:
+        """Return the result of each action on a folder."""
         seed, probe = f"{folder}deep/seed", f"{folder}deep/probe"
         source = {"Bucket": self.bucket, "Key": seed}
         own = f"private/{self.ours.name}/copied"
         return {
-            "put": self.say("put_object", Key=probe, Body=b"1"),
-            "get": self.say("get_object", Key=seed),
-            "copy": self.say("copy_object", Key=own, CopySource=source),
-            "delete": self.say("delete_object", Key=probe),
-            "list": self.say("list_objects_v2", Prefix=folder),
-            "list level": self.say("list_objects_v2", Prefix=folder, Delimiter="/"),
-            "list old": self.say("list_objects", Prefix=folder),
+            "put": self.request("put_object", Key=probe, Body=b"1"),
+            "get": self.request("get_object", Key=seed),
+            "copy": self.request("copy_object", Key=own, CopySource=source),
+            "delete": self.request("delete_object", Key=probe),
+            "list": self.request("list_objects_v2", Prefix=folder),
+            "list level": self.request("list_objects_v2", Prefix=folder, Delimiter="/"),
+            "list old": self.request("list_objects", Prefix=folder),
         }
 
     def check(self) -> bool:
-        """What the spec says of every prefix; AssertionError where it is otherwise."""
+        """Check the access to every prefix."""
         mine, other = self.ours.name, self.theirs.name
         open_ = {f"private/{mine}/", f"private-artifacts/{mine}/", "artifacts/", "shared/"}
         closed = {f"private/{other}/", f"private-artifacts/{other}/", "elsewhere/"}
         closed.add("profiles-controller/users/")
         expected: Mapping[str, set[str]]
-        for folders, answers in ((open_, {OK}), (closed, {DENIED})):
-            expected = dict.fromkeys(folders, answers)
-            assert expected == {one: set(self.reach(one).values()) for one in sorted(folders)}
+        for folders, results in ((open_, {OK}), (closed, {DENIED})):
+            expected = dict.fromkeys(folders, results)
+            assert expected == {one: set(self.access(one).values()) for one in sorted(folders)}
         for prefix in ("", "private", "private/", f"private/{mine}", f"private/{mine[:-1]}"):
-            assert DENIED == self.say("list_objects_v2", Prefix=prefix), prefix
+            assert DENIED == self.request("list_objects_v2", Prefix=prefix), prefix
         for prefix in ("private/", "private-artifacts/", f"private/{other}/deep/"):
-            assert DENIED == self.say("list_objects_v2", Prefix=prefix, Delimiter="/"), prefix
-        assert DENIED == self.say("list_object_versions", Prefix=f"private/{other}/")
-        assert DENIED == self.say("list_multipart_uploads", Prefix=f"private/{other}/")
-        assert OK == self.say("head_bucket")
-        assert OK == self.say("list_objects_v2", Delimiter="/")
+            assert DENIED == self.request("list_objects_v2", Prefix=prefix, Delimiter="/"), prefix
+        assert DENIED == self.request("list_object_versions", Prefix=f"private/{other}/")
+        assert DENIED == self.request("list_multipart_uploads", Prefix=f"private/{other}/")
+        assert OK == self.request("head_bucket")
+        assert OK == self.request("list_objects_v2", Delimiter="/")
         return True
 
 
-def answer(call: Callable[..., Any], **arguments: Any) -> str:
+def result_of(call: Callable[..., Any], **arguments: Any) -> str:
     try:
         call(**arguments)
     except ClientError as error:
@@ -92,19 +92,19 @@ def answer(call: Callable[..., Any], **arguments: Any) -> str:
     return OK
 
 
-async def test_tenants_reach_their_own_and_what_is_shared_and_nothing_else(
+async def test_tenants_access_only_their_own_and_shared_prefixes(
     seaweedfs: SeaweedFS,
 ) -> None:
     pair = await Pair.make(seaweedfs)
     waiting.until(pair.check, "the policies are in force")
 
 
-async def test_who_gives_no_key_reaches_nothing(seaweedfs: SeaweedFS) -> None:
+async def test_anonymous_callers_have_no_access(seaweedfs: SeaweedFS) -> None:
     pair = await Pair.make(seaweedfs)
     waiting.until(pair.check, "the policies are in force")
     import boto3  # noqa: PLC0415 - this test alone
 
-    nobody = boto3.client(
+    anonymous = boto3.client(
         "s3",
         endpoint_url=seaweedfs.s3_url,
         region_name="us-east-1",
@@ -112,12 +112,12 @@ async def test_who_gives_no_key_reaches_nothing(seaweedfs: SeaweedFS) -> None:
     )
     for prefix in ("", "shared/", "artifacts/", "private/"):
         for more in ({}, {"Delimiter": "/"}):
-            said = answer(nobody.list_objects_v2, Bucket=pair.bucket, Prefix=prefix, **more)
-            assert DENIED == said
-    assert DENIED == answer(nobody.get_object, Bucket=pair.bucket, Key="shared/deep/seed")
+            result = result_of(anonymous.list_objects_v2, Bucket=pair.bucket, Prefix=prefix, **more)
+            assert DENIED == result
+    assert DENIED == result_of(anonymous.get_object, Bucket=pair.bucket, Key="shared/deep/seed")
 
 
-async def test_a_tenants_key_changes_no_policy_and_no_user(seaweedfs: SeaweedFS) -> None:
+async def test_a_tenants_key_cannot_change_policies_or_users(seaweedfs: SeaweedFS) -> None:
     pair = await Pair.make(seaweedfs)
     wide = '{"Version": "2012-10-17", "Statement": []}'
     for url in (seaweedfs.s3_url, seaweedfs.iam_url):
@@ -134,10 +134,10 @@ async def test_a_tenants_key_changes_no_policy_and_no_user(seaweedfs: SeaweedFS)
             (iam.list_users, {}),
         ]
         for call, arguments in calls:
-            assert OK != answer(call, **arguments), call
-    assert DENIED == pair.say("put_bucket_policy", Policy="{}")
-    assert DENIED == pair.say("delete_bucket_policy")
-    assert DENIED == pair.say("put_bucket_acl", ACL="public-read")
+            assert OK != result_of(call, **arguments), call
+    assert DENIED == pair.request("put_bucket_policy", Policy="{}")
+    assert DENIED == pair.request("delete_bucket_policy")
+    assert DENIED == pair.request("put_bucket_acl", ACL="public-read")
 
 
 def widen_user(pair: Pair) -> None:
@@ -151,7 +151,7 @@ def drop_user_policy(pair: Pair) -> None:
 
 
 def widen_behind_the_api(pair: Pair) -> None:
-    """GetUserPolicy goes on to show the old document."""
+    """Change the rights without the policy document that GetUserPolicy returns."""
     pair.ours.seaweedfs.shell(f"s3.configure -user {pair.ours.name} -actions Admin -apply")
 
 
@@ -180,7 +180,7 @@ TAMPERING = (
 
 
 @pytest.mark.parametrize("tamper", TAMPERING, ids=lambda one: one.__name__)
-async def test_isolation_comes_back_after_tampering(
+async def test_isolation_is_restored_after_tampering(
     seaweedfs: SeaweedFS, tamper: Callable[[Pair], None]
 ) -> None:
     pair = await Pair.make(seaweedfs)
@@ -200,7 +200,7 @@ async def test_isolation_comes_back_after_tampering(
     waiting.until(pair.check, "the policies are in force again")
 
 
-async def test_others_statements_and_rules_survive(seaweedfs: SeaweedFS) -> None:
+async def test_statements_and_rules_of_others_are_preserved(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "foreign", retention_days=30)
     bucket = tenant.config.bucket
     deny = {

@@ -1,4 +1,4 @@
-"""A namespace's key in a real SeaweedFS: what is lost or changed comes back, quietly."""
+"""The key of a namespace in a real SeaweedFS: what is deleted or changed is repaired."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,28 +32,28 @@ async def test_the_steady_state_changes_nothing(seaweedfs: SeaweedFS) -> None:
     assert [] == changes
 
 
-LOSSES: dict[str, tuple[Sequence[Damage], bool]] = {
+DAMAGES: dict[str, tuple[Sequence[Damage], bool]] = {
     "the key": ((StoreTenant.delete_key,), True),
     "the Secret": ((StoreTenant.delete_secret,), False),
     "both": ((StoreTenant.delete_key, StoreTenant.delete_secret), True),
     "the user": ((StoreTenant.delete_user,), True),
     "user and Secret": ((StoreTenant.delete_user, StoreTenant.delete_secret), True),
-    "what the Secret says": ((StoreTenant.edit_secret,), False),
-    "what the Secret says, and the key": ((StoreTenant.edit_secret, StoreTenant.delete_key), True),
+    "the Secret's content": ((StoreTenant.edit_secret,), False),
+    "the Secret's content, and the key": ((StoreTenant.edit_secret, StoreTenant.delete_key), True),
     "the policy": ((StoreTenant.widen_policy,), True),
-    "nothing, but there is a second key": ((StoreTenant.add_key,), True),
-    "nothing, but there are three more": ((StoreTenant.add_key,) * 3, True),
+    "one extra key": ((StoreTenant.add_key,), True),
+    "three extra keys": ((StoreTenant.add_key,) * 3, True),
 }
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("case", DAMAGES)
 async def test_what_is_deleted_is_created_again_with_the_same_values(
-    seaweedfs: SeaweedFS, loss: str, *, restarted: bool
+    seaweedfs: SeaweedFS, case: str, *, restarted: bool
 ) -> None:
     """Running pipelines have the values in their environment."""
-    damages, writes = LOSSES[loss]
-    tenant = StoreTenant.create(seaweedfs, "lost")
+    damages, writes = DAMAGES[case]
+    tenant = StoreTenant.create(seaweedfs, "deleted")
     key = await tenant.key()
     for damage in damages:
         damage(tenant)
@@ -66,7 +66,7 @@ async def test_what_is_deleted_is_created_again_with_the_same_values(
     assert writes == bool(changes), changes
 
 
-async def test_a_key_of_kfps_own_controller_is_kept(seaweedfs: SeaweedFS) -> None:
+async def test_a_key_of_kfps_own_controller_stays_valid(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "taken-over")
     key = tenant.create_as_kfp()
     tenant.put(f"private-artifacts/{tenant.name}/old")
@@ -102,7 +102,7 @@ async def test_a_shared_key_in_a_secret_is_never_made_a_tenants_own(seaweedfs: S
     assert not tenant.can_read(shared)
 
 
-async def test_another_tenants_key_in_a_secret_is_neither_kept_nor_harmed(
+async def test_another_tenants_key_in_a_secret_is_replaced_and_not_deleted(
     seaweedfs: SeaweedFS,
 ) -> None:
     victim = StoreTenant.create(seaweedfs, "victim")
@@ -124,7 +124,7 @@ async def test_another_generation_revokes_the_key(seaweedfs: SeaweedFS) -> None:
     assert key == await tenant.key(spec)
 
 
-async def test_a_deactivated_key_is_left_to_who_did_it(seaweedfs: SeaweedFS) -> None:
+async def test_a_deactivated_key_is_not_changed(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "disabled")
     key = await tenant.key()
     for status, expected in (("Inactive", "KeyDisabled"), ("Active", None)):
@@ -140,7 +140,7 @@ async def test_a_deactivated_key_is_left_to_who_did_it(seaweedfs: SeaweedFS) -> 
             assert key == await tenant.key()
 
 
-async def test_a_user_of_somebody_elses_is_not_taken(seaweedfs: SeaweedFS) -> None:
+async def test_a_user_of_another_owner_is_not_adopted(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "foreign")
     seaweedfs.iam().create_user(UserName=tenant.name)
     theirs = tenant.add_key()
@@ -150,7 +150,7 @@ async def test_a_user_of_somebody_elses_is_not_taken(seaweedfs: SeaweedFS) -> No
     assert [theirs.access_key] == tenant.keys
 
 
-async def test_a_profile_called_as_the_administrator_gets_nothing(seaweedfs: SeaweedFS) -> None:
+async def test_a_profile_with_the_administrators_name_gets_no_key(seaweedfs: SeaweedFS) -> None:
     tenant = replace(StoreTenant.create(seaweedfs, "admin"), name="kubeflow-admin")
     before = seaweedfs.keys("kubeflow-admin")
     refusal = await tenant.finding()
@@ -159,7 +159,7 @@ async def test_a_profile_called_as_the_administrator_gets_nothing(seaweedfs: Sea
     assert [] == await tenant.store.collect_garbage(lambda _namespace, _uid: True)
 
 
-async def test_concurrent_calls_make_one_key(seaweedfs: SeaweedFS) -> None:
+async def test_concurrent_calls_create_one_key(seaweedfs: SeaweedFS) -> None:
     """In one process, and in two that share no memory."""
     tenant = StoreTenant.create(seaweedfs, "at-once")
     other = ManagedStore(store.connect(tenant.config), tenant.config, Provider.SEAWEEDFS)
@@ -181,17 +181,17 @@ async def test_a_dry_run_changes_nothing(seaweedfs: SeaweedFS) -> None:
     assert tenant.api.bucket.policy() is None
 
 
-async def test_no_secret_is_printed(seaweedfs: SeaweedFS) -> None:
+async def test_no_secret_key_is_in_a_repr(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "secret")
     key = await tenant.key()
     assert key.secret_key not in f"{key} {key!r} {tenant.spec()!r} {tenant.config!r}"
     assert seaweedfs.admin.secret_key not in repr(tenant.config)
 
 
-async def test_where_the_store_chooses_a_keys_values_a_lost_one_is_replaced(
+async def test_where_the_store_chooses_the_values_a_deleted_key_is_replaced(
     seaweedfs: SeaweedFS,
 ) -> None:
-    """As Amazon's: played by a SeaweedFS that is given no values."""
+    """As on Amazon: SeaweedFS gets no values from the caller."""
     tenant = StoreTenant.create(seaweedfs, "aws", Provider.AWS)
     first = await tenant.key()
     tenant.delete_secret()

@@ -1,4 +1,4 @@
-"""A failure of each request for the Secret, with a real store: never a second key."""
+"""Failures of the requests for the Secret, with a real store: never a second key."""
 
 import contextlib
 import dataclasses
@@ -32,8 +32,8 @@ def enabled(name: str) -> FakeCluster:
     return cluster
 
 
-def of_the_secret(request: Request) -> bool:
-    """Its reads and writes, but for lists and watches."""
+def concerns_secret(request: Request) -> bool:
+    """Return whether it reads or writes the Secret; not for lists and watches."""
     return request.target.kind.name == "Secret" and request.method != "WATCH" and writes(request)
 
 
@@ -42,19 +42,19 @@ def writes(request: Request) -> bool:
 
 
 class Nth:
-    """Matches one request about the Secret, by its number."""
+    """Matches one request for the Secret, by its number."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
     def __call__(self, request: Request) -> bool:
-        if not of_the_secret(request):
+        if not concerns_secret(request):
             return False
         self.left -= 1
         return self.left == -1
 
     @property
-    def met(self) -> bool:
+    def matched(self) -> bool:
         return self.left < 0
 
 
@@ -111,12 +111,12 @@ async def test_no_failure_of_the_cluster_leaves_a_second_key(
             await process.settled()
             assert key_in_secret(cluster, name) == first
             assert seaweedfs.keys(name) == [first]
-        assert number or all(one.met for one in failures)
+        assert number or all(one.matched for one in failures)
     await tenant.store.close()
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.value)
-async def test_a_process_that_never_got_its_secret_written_leaves_one_key_to_the_next(
+async def test_a_process_that_could_not_write_the_secret_leaves_one_key(
     seaweedfs: SeaweedFS, provider: Provider
 ) -> None:
     tenant = StoreTenant.create(seaweedfs, "unwritten", provider)

@@ -1,4 +1,4 @@
-"""A SeaweedFS that goes away and comes back, and ones that never answer as they should."""
+"""A SeaweedFS that fails and recovers, and errors that last."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ def own_seaweedfs(tmp_path: Path) -> Iterator[SeaweedFS]:
     store.stop()
 
 
-async def test_a_store_that_comes_back_is_met_by_few_and_finds_all_as_it_was(
+async def test_a_store_that_recovers_gets_few_requests_and_no_key_changes(
     own_seaweedfs: SeaweedFS,
 ) -> None:
     tenant = StoreTenant.create(own_seaweedfs, "outage")
@@ -42,7 +42,7 @@ async def test_a_store_that_comes_back_is_met_by_few_and_finds_all_as_it_was(
             await tenant.store.ensure_key(spec, key)
         delays.append(caught.value.retry_after or 0.0)
         assert key.secret_key not in str(caught.value)
-    assert len(set(delays)) > 6  # nobody comes back with everybody else
+    assert len(set(delays)) > 6  # callers do not retry together
     assert all(0.0 < one < LONGEST_DELAY for one in delays)
     own_seaweedfs.resume()
 
@@ -60,19 +60,24 @@ async def test_a_store_that_comes_back_is_met_by_few_and_finds_all_as_it_was(
     assert all(1 == len(own_seaweedfs.keys(one.namespace)) for one in specs)
 
 
-async def test_an_endpoint_that_nobody_serves_is_told(seaweedfs: SeaweedFS) -> None:
-    nowhere = f"http://127.0.0.1:{ports.free()}"
-    fields: tuple[dict[str, Any], ...] = ({"s3_endpoint": nowhere}, {"iam_endpoint": nowhere})
+async def test_an_unreachable_endpoint_is_named_in_the_error(seaweedfs: SeaweedFS) -> None:
+    unreachable = f"http://127.0.0.1:{ports.free()}"
+    fields: tuple[dict[str, Any], ...] = (
+        {"s3_endpoint": unreachable},
+        {"iam_endpoint": unreachable},
+    )
     for changed in fields:
-        tenant = StoreTenant.create(seaweedfs, "nowhere")
+        tenant = StoreTenant.create(seaweedfs, "unreachable")
         tenant.reconnect(**changed)
         with pytest.raises(ExternalError) as caught:
             await tenant.ensure_key()
-        assert nowhere in str(caught.value)
+        assert unreachable in str(caught.value)
         assert caught.value.retry_after is not None
 
 
-async def test_wrong_keys_of_the_administrator_are_told(seaweedfs: SeaweedFS) -> None:
+async def test_wrong_administrator_credentials_are_named(
+    seaweedfs: SeaweedFS,
+) -> None:
     tenant = StoreTenant.create(seaweedfs, "wrong")
     wrong = Credentials(access_key=seaweedfs.admin.access_key, secret_key="not-the-secret")
     tenant.reconnect(credentials=wrong)
@@ -84,7 +89,7 @@ async def test_wrong_keys_of_the_administrator_are_told(seaweedfs: SeaweedFS) ->
         assert (caught.value.reason, caught.value.action_required) == (provider.REJECTED, True)
 
 
-async def test_a_bucket_that_is_missing_is_told(seaweedfs: SeaweedFS) -> None:
+async def test_a_missing_bucket_is_named_in_the_error(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "no-bucket")
     tenant.reconnect(bucket="never-made")
     for call in (tenant.ensure_key, tenant.store.reconcile_bucket):
@@ -94,22 +99,22 @@ async def test_a_bucket_that_is_missing_is_told(seaweedfs: SeaweedFS) -> None:
     assert tenant.name not in seaweedfs.users()
 
 
-async def test_no_more_requests_are_under_way_than_allowed(seaweedfs: SeaweedFS) -> None:
+async def test_no_more_requests_are_in_flight_than_allowed(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "bounded", workers=3)
     specs = [replace(tenant.spec(), namespace=f"{tenant.name}-{at}") for at in range(9)]
-    under_way = most = 0
+    in_flight = most = 0
     one_thread = threading.Lock()
 
     def begin(**_: object) -> None:
-        nonlocal under_way, most
+        nonlocal in_flight, most
         with one_thread:
-            under_way += 1
-            most = max(most, under_way)
+            in_flight += 1
+            most = max(most, in_flight)
 
     def end(**_: object) -> None:
-        nonlocal under_way
+        nonlocal in_flight
         with one_thread:
-            under_way -= 1
+            in_flight -= 1
 
     for client in (tenant.api.clients.iam, tenant.api.clients.s3):
         client.meta.events.register("before-call", begin)
@@ -118,7 +123,7 @@ async def test_no_more_requests_are_under_way_than_allowed(seaweedfs: SeaweedFS)
     assert 1 < most <= 3
 
 
-async def test_who_stops_waiting_stops_nobody_else(seaweedfs: SeaweedFS) -> None:
+async def test_a_cancelled_caller_does_not_stop_the_request(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "cancelled")
     first = asyncio.create_task(tenant.store.ensure_key(tenant.spec(), None))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Tenants that go and come back under an old name, and what is decided about their objects."""
+"""Deleted tenants, new tenants of the same name, and what happens to the old objects."""
 
 import contextlib
 from dataclasses import replace
@@ -17,7 +17,7 @@ def gone(*uids: str) -> "Gone":
 
 
 class Gone:
-    """The Profiles that are known to be gone, by UID."""
+    """The UIDs of deleted Profiles."""
 
     def __init__(self, uids: tuple[str, ...]) -> None:
         self.uids = uids
@@ -26,7 +26,7 @@ class Gone:
         return uid in self.uids
 
 
-async def departed(seaweedfs: SeaweedFS, prefix: str) -> StoreTenant:
+async def recreated(seaweedfs: SeaweedFS, prefix: str) -> StoreTenant:
     """A spec who left objects behind, and a new Profile of the same name."""
     tenant = StoreTenant.create(seaweedfs, prefix)
     await tenant.key()
@@ -41,7 +41,7 @@ async def departed(seaweedfs: SeaweedFS, prefix: str) -> StoreTenant:
     return tenant
 
 
-async def test_user_key_and_policy_go_with_the_profile_and_nothing_else(
+async def test_user_key_and_policy_are_deleted_with_the_profile_and_nothing_else(
     seaweedfs: SeaweedFS,
 ) -> None:
     tenant = StoreTenant.create(seaweedfs, "going")
@@ -52,8 +52,8 @@ async def test_user_key_and_policy_go_with_the_profile_and_nothing_else(
     other = await neighbour.key()
     stays = {tenant.put(f"private/{tenant.name}/kept"), tenant.put("shared/kept")}
     before = seaweedfs.users()
-    swept = await tenant.store.collect_garbage(gone("uid-1"))
-    assert [(tenant.name, "uid-1")] == [(one.namespace, one.uid) for one in swept]
+    deleted = await tenant.store.collect_garbage(gone("uid-1"))
+    assert [(tenant.name, "uid-1")] == [(one.namespace, one.uid) for one in deleted]
     assert before - {tenant.name} == seaweedfs.users()
     assert [] == tenant.keys
     assert not tenant.can_read(key)
@@ -62,7 +62,9 @@ async def test_user_key_and_policy_go_with_the_profile_and_nothing_else(
     assert [] == await tenant.store.collect_garbage(gone("uid-1"))
 
 
-async def test_a_namespace_without_a_profile_keeps_its_user(seaweedfs: SeaweedFS) -> None:
+async def test_the_user_of_a_namespace_without_a_profile_is_not_deleted(
+    seaweedfs: SeaweedFS,
+) -> None:
     tenant = StoreTenant.create(seaweedfs, "webhook")
     tenant.uid = ""
     key = await tenant.key()
@@ -70,7 +72,7 @@ async def test_a_namespace_without_a_profile_keeps_its_user(seaweedfs: SeaweedFS
     assert [key.access_key] == tenant.keys
 
 
-async def test_who_came_back_between_two_looks_is_not_removed(seaweedfs: SeaweedFS) -> None:
+async def test_an_account_is_not_deleted_if_the_profile_exists_again(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "back")
     key = await tenant.key()
     answers = [True, False]
@@ -78,12 +80,12 @@ async def test_who_came_back_between_two_looks_is_not_removed(seaweedfs: Seaweed
     assert [key.access_key] == tenant.keys
 
 
-@pytest.mark.parametrize("swept", [True, False], ids=["swept", "not swept yet"])
-async def test_a_new_tenant_under_an_old_name_gets_no_key_until_it_is_decided(
-    seaweedfs: SeaweedFS, *, swept: bool
+@pytest.mark.parametrize("collected", [True, False], ids=["collected", "not-collected"])
+async def test_a_new_tenant_of_the_same_name_gets_no_key_until_it_is_decided(
+    seaweedfs: SeaweedFS, *, collected: bool
 ) -> None:
-    tenant = await departed(seaweedfs, "anew")
-    if not swept:
+    tenant = await recreated(seaweedfs, "anew")
+    if not collected:
         tenant.uid = "uid-1"
         await tenant.key(tenant.spec(OldObjects.ACCEPT))
         tenant.uid, tenant.in_secret = "uid-2", None
@@ -95,7 +97,7 @@ async def test_a_new_tenant_under_an_old_name_gets_no_key_until_it_is_decided(
     await tenant.key(tenant.spec(OldObjects.ACCEPT))
 
 
-async def test_a_new_tenant_under_an_old_name_that_left_nothing_gets_its_own_key(
+async def test_a_new_tenant_gets_its_own_key_if_no_object_is_left(
     seaweedfs: SeaweedFS,
 ) -> None:
     tenant = StoreTenant.create(seaweedfs, "empty")
@@ -107,8 +109,8 @@ async def test_a_new_tenant_under_an_old_name_that_left_nothing_gets_its_own_key
     assert not tenant.can_read(old)
 
 
-async def test_accepted_objects_are_the_new_tenants(seaweedfs: SeaweedFS) -> None:
-    tenant = await departed(seaweedfs, "accept")
+async def test_accepted_objects_belong_to_the_new_tenant(seaweedfs: SeaweedFS) -> None:
+    tenant = await recreated(seaweedfs, "accept")
     before = tenant.objects()
     key = await tenant.key(tenant.spec(OldObjects.ACCEPT))
     assert before < tenant.objects()
@@ -116,11 +118,11 @@ async def test_accepted_objects_are_the_new_tenants(seaweedfs: SeaweedFS) -> Non
         Bucket=tenant.config.bucket, Key=f"private/{tenant.name}/deep/old"
     )
     assert b"1" == found["Body"].read()
-    assert key == await tenant.key()  # decided once, for good
+    assert key == await tenant.key()  # the decision is recorded
 
 
-async def test_archived_objects_are_moved_out_of_reach(seaweedfs: SeaweedFS) -> None:
-    tenant = await departed(seaweedfs, "archive")
+async def test_archived_objects_are_not_accessible_to_tenants(seaweedfs: SeaweedFS) -> None:
+    tenant = await recreated(seaweedfs, "archive")
     before = tenant.objects()
     key = await tenant.key(tenant.spec(OldObjects.ARCHIVE))
     folder = f"profiles-controller/archive/{tenant.name}/before-uid-2/"
@@ -137,7 +139,7 @@ async def test_archived_objects_are_moved_out_of_reach(seaweedfs: SeaweedFS) -> 
     assert f"private/{tenant.name}/new" in tenant.objects()
 
 
-async def test_purged_objects_are_gone_in_every_version(seaweedfs: SeaweedFS) -> None:
+async def test_purged_objects_are_deleted_in_every_version(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "purge")
     seaweedfs.s3().put_bucket_versioning(
         Bucket=tenant.config.bucket, VersioningConfiguration={"Status": "Enabled"}
@@ -158,7 +160,7 @@ async def test_purged_objects_are_gone_in_every_version(seaweedfs: SeaweedFS) ->
 
 
 @pytest.mark.parametrize("batch", [2, 3, 500])
-async def test_the_latest_version_alone_is_archived_however_few_are_looked_at(
+async def test_only_the_latest_version_is_archived_for_any_batch_size(
     seaweedfs: SeaweedFS, batch: int
 ) -> None:
     tenant = StoreTenant.create(seaweedfs, "versions")
@@ -186,10 +188,10 @@ async def test_the_latest_version_alone_is_archived_however_few_are_looked_at(
 
 
 @pytest.mark.parametrize("decision", [OldObjects.ARCHIVE, OldObjects.PURGE])
-async def test_many_objects_are_cleared_bit_by_bit(
+async def test_many_objects_are_cleared_in_batches(
     seaweedfs: SeaweedFS, decision: OldObjects
 ) -> None:
-    tenant = await departed(seaweedfs, "many")
+    tenant = await recreated(seaweedfs, "many")
     tenant.set_batch_size(3)
     for number in range(7):
         tenant.put(f"private/{tenant.name}/many/{number}")
@@ -202,22 +204,22 @@ async def test_many_objects_are_cleared_bit_by_bit(
             unfinished += error.reason == provider.UNFINISHED
         else:
             break
-    # The last of a page is left to the next, where older versions of it may be.
+    # The last object of a page remains: its older versions may be on the next page.
     assert unfinished == (3 if decision is OldObjects.ARCHIVE else 2)
     archived = tenant.objects(f"profiles-controller/archive/{tenant.name}/")
     assert len(archived) == (9 if decision is OldObjects.ARCHIVE else 0)
     assert set() == tenant.objects(f"private/{tenant.name}/")
 
 
-async def test_only_records_that_changed_are_read_again(seaweedfs: SeaweedFS) -> None:
+async def test_only_changed_records_are_read_again(seaweedfs: SeaweedFS) -> None:
     tenant = StoreTenant.create(seaweedfs, "records")
     await tenant.key()
     read: list[str] = []
 
-    def note(model: object, **_: object) -> None:
+    def record(model: object, **_: object) -> None:
         read.append(str(getattr(model, "name", "")))
 
-    tenant.api.clients.s3.meta.events.register("before-call", note)
+    tenant.api.clients.s3.meta.events.register("before-call", record)
     for expected in (["ListObjectsV2", "GetObject"], ["ListObjectsV2"]):
         read.clear()
         await tenant.store.collect_garbage(lambda _namespace, _uid: False)

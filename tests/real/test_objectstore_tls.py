@@ -1,4 +1,4 @@
-"""A store behind TLS with a certificate of one's own: everybody who asks it has to trust that."""
+"""A store behind TLS with a private CA, which all clients must trust."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.objectstore.accounts import StoreTenant
 from tests.support.objectstore.seaweedfs import SeaweedFS
 
 
-async def test_whoever_asks_the_store_trusts_the_bundle_that_is_named_and_nobody_else(
+async def test_all_clients_of_the_store_trust_only_the_configured_ca_bundle(
     seaweedfs: SeaweedFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = certificates.create(tmp_path)
@@ -33,10 +33,10 @@ async def test_whoever_asks_the_store_trusts_the_bundle_that_is_named_and_nobody
 
         monkeypatch.setenv("AWS_CA_BUNDLE", str(files.ca))
         tenant.reconnect()
-        made = await tenant.ensure_key()
-        assert isinstance(made, Credentials)
-        tenant.wait_until_known(made)
-        # The key itself is tried as well.
-        assert made == await tenant.ensure_key()
-        assert tenant.keys == [made.access_key]
+        key = await tenant.ensure_key()
+        assert isinstance(key, Credentials)
+        tenant.wait_until_known(key)
+        # The key checker connects as well.
+        assert key == await tenant.ensure_key()
+        assert tenant.keys == [key.access_key]
         await tenant.store.close()

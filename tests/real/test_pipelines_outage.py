@@ -1,4 +1,4 @@
-"""A store that goes away under the running process and comes back: what goes on, and what waits."""
+"""A store that fails while the process runs, and recovers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,10 +20,10 @@ pytestmark = [pytest.mark.xdist_group("pipelines-outage"), pytest.mark.timeout(6
 BUCKET = "kfp-outage"
 TENANTS = [f"kfp-out-{number:02}" for number in range(20)]
 LATE = "kfp-out-late"
-PATIENCE_SECONDS = 240.0
-"""More than the longest backoff and its spread."""
+WAIT_SECONDS = 240.0
+"""More than the longest backoff with jitter."""
 WORKERS = 8
-"""Requests to the store under way at most."""
+"""Requests in flight at most."""
 
 
 @pytest.fixture
@@ -38,23 +38,26 @@ def port(url: str) -> int:
 
 
 def wait(check: Callable[[], object], what: str) -> None:
-    waiting.until(check, what, seconds=PATIENCE_SECONDS, pause=0.2)
+    waiting.until(check, what, seconds=WAIT_SECONDS, pause=0.2)
 
 
-def kept(plane: ControlPlane, name: str) -> bool:
-    """Whether everything is there that needs no store, as it should be."""
+def other_objects_in_sync(plane: ControlPlane, name: str) -> bool:
+    """Return whether the objects that need no store are in sync."""
     launcher = observe.find(plane, KINDS["ConfigMap"].path(name, names.LAUNCHER))
     pods = observe.find(plane, KINDS["PodDefault"].path(name, names.POD_DEFAULT))
     return launcher is not None and pods is not None and pods["spec"]["desc"] != "edited"
 
 
 def wait_roles_ready(plane: ControlPlane, name: str) -> None:
-    wait(lambda: namespaces.is_ready(plane, name), f"{name} is well")
+    wait(lambda: namespaces.is_ready(plane, name), f"{name} is ready")
 
 
-def wait_kept(plane: ControlPlane, name: str) -> None:
-    wait(lambda: kept(plane, name), f"{name} is kept without the store")
-    wait(lambda: observe.status(plane, name, namespaces.CONDITION) == "False", f"{name} is told")
+def wait_without_store(plane: ControlPlane, name: str) -> None:
+    wait(lambda: other_objects_in_sync(plane, name), f"the other objects of {name} are in sync")
+    wait(
+        lambda: observe.status(plane, name, namespaces.CONDITION) == "False",
+        f"the condition of {name} is False",
+    )
 
 
 def damage(plane: ControlPlane, name: str) -> None:
@@ -64,12 +67,12 @@ def damage(plane: ControlPlane, name: str) -> None:
 
 
 def delays(manager: ManagerProcess) -> list[float]:
-    """What was said of when the store will be asked again, in order."""
+    """Return the logged delays until the next request, in order."""
     lines = manager.lines(message="not ready", reason="ObjectStoreUnavailable")
     return [line["retry_seconds"] for line in lines]
 
 
-def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
+def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_requests(
     fresh_launcher: Callable[..., Launcher], store: SeaweedFS
 ) -> None:
     made = fresh_launcher()
@@ -91,7 +94,7 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         before = {name: namespaces.key(plane, name) for name in TENANTS}
 
         store.pause()
-        wait(lambda: "away" in manager.page("/readyz?verbose"), "the process has noticed")
+        wait(lambda: "away" in manager.page("/readyz?verbose"), "the circuit breaker is open")
         s3.reset_counts()
         iam.reset_counts()
         kubeflow.create_tenant(plane, LATE)
@@ -99,14 +102,14 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         for name in TENANTS:
             damage(plane, name)
         for name in (*TENANTS, LATE):
-            wait_kept(plane, name)
+            wait_without_store(plane, name)
         wait(lambda: max(delays(manager)) > 8.0, "the backoff grows")
         assert {name: namespaces.key(plane, name) for name in TENANTS[1:]} == {
             name: before[name] for name in TENANTS[1:]
         }
         assert namespaces.key(plane, LATE) is None
         assert manager.answers("/readyz") == 200
-        # One asks for all: a resync every three seconds alone would have been hundreds.
+        # The breaker sends single trials: resyncs every three seconds would send hundreds.
         assert s3.accepted + iam.accepted <= len(TENANTS)
 
         s3.reset_counts()
@@ -117,7 +120,7 @@ def test_an_outage_of_the_store_holds_up_keys_alone_and_ends_without_a_stampede(
         assert {name: namespaces.key(plane, name) for name in TENANTS} == before
         assert namespaces.key(plane, LATE) is not None
         assert iam.max_open <= WORKERS
-        assert s3.max_open <= 2 * WORKERS  # of boto3's client, and of those who try tenants' keys
+        assert s3.max_open <= 2 * WORKERS  # of boto3's client and of the key checker
         assert "away" not in manager.page("/readyz?verbose")
         assert all(len(store.keys(name)) == 1 for name in (*TENANTS, LATE))
     manager.stop()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("pipelines-store")
 BUCKET = "kfp-artifacts"
 
 
-def test_a_tenants_key_is_made_kept_and_taken_away(
+def test_a_tenants_key_is_created_repaired_and_deleted(
     control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
     plane, name = control_plane, "kfp-stored"
@@ -51,7 +51,7 @@ def test_a_tenants_key_is_made_kept_and_taken_away(
     assert seaweedfs.admin.secret_key not in manager.text()
 
 
-def test_once_keeps_the_bucket_and_removes_who_is_gone(
+def test_once_reconciles_the_bucket_and_deletes_accounts_of_deleted_profiles(
     control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
     plane, name = control_plane, "kfp-once"
@@ -70,9 +70,9 @@ def test_once_keeps_the_bucket_and_removes_who_is_gone(
     done = manager_process.run(*command, seconds=waiting.PATIENCE, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, False), done.stderr
 
-    nobody = f"http://127.0.0.1:{ports.free()}"
-    away = {**given, "S3_ENDPOINT_URL": nobody, "AWS_ENDPOINT_URL": nobody}
-    done = manager_process.run(*command, seconds=waiting.PATIENCE, **away)
+    unreachable = f"http://127.0.0.1:{ports.free()}"
+    changed = {**given, "S3_ENDPOINT_URL": unreachable, "AWS_ENDPOINT_URL": unreachable}
+    done = manager_process.run(*command, seconds=waiting.PATIENCE, **changed)
     assert done.returncode == 3
     (row,) = (row for row in cells(done.stdout) if row[0] == "-")
     assert row[1:3] == ["pipelines", "failed"]
@@ -82,7 +82,7 @@ def test_once_keeps_the_bucket_and_removes_who_is_gone(
 DECISIONS = ("accept", "archive", "purge")
 
 
-def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_decided(
+def test_a_recreated_profile_gets_no_key_to_old_objects_until_it_is_decided(
     control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
     plane, bucket = control_plane, seaweedfs.make_bucket("kfp-anew")
@@ -91,7 +91,7 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
     kubeconfig = launcher.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     given = namespaces.variables(seaweedfs, bucket)
     manager = launcher.start("pipelines", kubeconfig=kubeconfig, variables=given).wait_ready()
-    before = {name: granted(plane, seaweedfs, name) for name in tenants}
+    before = {name: wait_key(plane, seaweedfs, name) for name in tenants}
     for name in tenants:
         for folder in ("private", "private-artifacts"):
             seaweedfs.s3().put_object(Bucket=bucket, Key=f"{folder}/{name}/old", Body=b"old")
@@ -102,7 +102,7 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
         wait_gone(plane, seaweedfs, name)
     kubeflow.create_complete_tenants(plane, tenants)
     for name in tenants:
-        wait_told(plane, name)
+        wait_finding(plane, name)
         assert namespaces.key(plane, name) is None
         assert name not in seaweedfs.users()
         launcher_path = KINDS["ConfigMap"].path(name, names.LAUNCHER)
@@ -111,7 +111,7 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
     for name, decision in tenants.items():
         annotations = {names.OLD_OBJECTS_ANNOTATION: decision}
         kubeflow.patch_profile(plane, name, {"metadata": {"annotations": annotations}})
-    after = {name: granted(plane, seaweedfs, name) for name in tenants}
+    after = {name: wait_key(plane, seaweedfs, name) for name in tenants}
     assert not set(before.values()) & set(after.values())
     assert {name: left(seaweedfs, bucket, name) for name in tenants} == {
         "kfp-anew-accept": (2, 0),
@@ -121,8 +121,8 @@ def test_a_profile_made_anew_gets_no_key_to_the_old_tenants_objects_until_it_is_
     manager.stop()
 
 
-def granted(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
-    """The tenant's key, once it has one; the only one that its user has."""
+def wait_key(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
+    """Return the tenant's key, once it has one; its user has no other."""
     waiting.until(lambda: namespaces.is_ready(plane, name), f"{name} has its key")
     found = namespaces.key(plane, name)
     assert found is not None
@@ -136,14 +136,14 @@ def wait_gone(plane: ControlPlane, store: SeaweedFS, name: str) -> None:
     waiting.until(lambda: name not in store.users(), f"user {name} is gone")
 
 
-def wait_told(plane: ControlPlane, name: str) -> None:
-    """That there are old objects, and that nobody has decided about them."""
+def wait_finding(plane: ControlPlane, name: str) -> None:
+    """Wait until the old objects are reported."""
 
-    def is_told() -> bool:
+    def is_reported() -> bool:
         status, message = observe.conditions(plane, name).get(namespaces.CONDITION, ("", ""))
         return (status, "until it is decided" in message) == ("False", True)
 
-    waiting.until(is_told, f"{name} is told of the old objects")
+    waiting.until(is_reported, f"the old objects of {name} are reported")
     waiting.until(
         lambda: observe.events(plane, name, reason="OldObjects"),
         f"{name} has an event of it",
@@ -151,7 +151,7 @@ def wait_told(plane: ControlPlane, name: str) -> None:
 
 
 def left(store: SeaweedFS, bucket: str, name: str) -> tuple[int, int]:
-    """How many of the old tenant's objects the new one has, and how many are archived."""
+    """Return how many old objects the new tenant has, and how many are archived."""
     found = store.s3().list_object_versions(Bucket=bucket).get("Versions", ())
     keys = [one["Key"] for one in found if one["IsLatest"]]
     own = (f"private/{name}/", f"private-artifacts/{name}/")

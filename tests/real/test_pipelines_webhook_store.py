@@ -1,4 +1,4 @@
-"""The webhook as a process of its own before a real SeaweedFS; it has no kubeconfig to read."""
+"""The webhook as a process with a real SeaweedFS and without a kubeconfig."""
 
 import base64
 import contextlib
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.xdist_group("pipelines-webhook")
 
 BUCKET = "kfp-webhook"
 ENABLED = {names.ENABLED_LABEL: "true"}
-MAY_TAKE_SECONDS = 30.0
-"""To listen, on a machine that is busy with other tests."""
+START_SECONDS = 30.0
+"""Until it listens, on a busy machine."""
 
 
 class Webhook:
-    """The process, and what Metacontroller says to it."""
+    """The process, and requests as Metacontroller sends them."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
@@ -37,7 +37,7 @@ class Webhook:
         self._port = port
 
     def send(self, body: bytes) -> tuple[int, Mapping[str, str], Any]:
-        """Status, headers and reply."""
+        """Return status, headers and body of the response."""
         connection = http.client.HTTPConnection(manager_process.HOST, self._port, timeout=60)
         try:
             connection.request("POST", "/sync", body)
@@ -46,23 +46,23 @@ class Webhook:
         finally:
             connection.close()
 
-    def ask(self, namespace: str, secret: Any = None) -> tuple[int, Mapping[str, str], Any]:
-        """Of a namespace that has nothing, or this Secret."""
+    def sync(self, namespace: str, secret: Any = None) -> tuple[int, Mapping[str, str], Any]:
+        """Send a request for a namespace without objects, or with this Secret."""
         shown = {f"{namespace}/{names.SECRET}": secret} if secret else {}
         metadata = {"name": namespace, "labels": ENABLED}
         body = {"object": {"metadata": metadata}, "attachments": {"Secret.v1": shown}}
         return self.send(json.dumps(body).encode())
 
-    def minted(self, namespace: str) -> Any:
-        """The Secret in the reply."""
-        status, _, reply = self.ask(namespace)
-        assert status == 200, reply
-        return reply["attachments"][0]
+    def new_secret(self, namespace: str) -> Any:
+        """Return the Secret of the response."""
+        status, _, response = self.sync(namespace)
+        assert status == 200, response
+        return response["attachments"][0]
 
 
 @contextlib.contextmanager
 def serving(store: SeaweedFS, folder: Path) -> Iterator[Webhook]:
-    """Where no kubeconfig is: HOME is an empty folder."""
+    """Run the webhook without a kubeconfig: HOME is an empty folder."""
     port = ports.free()
     folder.mkdir(exist_ok=True)
     log = folder / "webhook.log"
@@ -81,7 +81,7 @@ def serving(store: SeaweedFS, folder: Path) -> Iterator[Webhook]:
         ) as process,
     ):
         try:
-            waiting.until(lambda: is_open(process, port), "it listens", seconds=MAY_TAKE_SECONDS)
+            waiting.until(lambda: is_open(process, port), "it listens", seconds=START_SECONDS)
             yield Webhook(process, port, log)
         finally:
             process.terminate()
@@ -115,12 +115,12 @@ def wait_writable(store: SeaweedFS, credentials: Credentials, key: str) -> None:
     waiting.until(lambda: may_write(store, credentials, key), f"S3 lets {key} be written")
 
 
-def test_concurrent_calls_for_a_new_namespace_make_one_key_that_is_its_own(
+def test_concurrent_requests_for_a_new_namespace_create_one_key_of_its_own(
     store: SeaweedFS, webhook: Webhook
 ) -> None:
     tenants = ("hook-one", "hook-two")
     with ThreadPoolExecutor(24) as pool:
-        answers = list(zip(tenants * 20, pool.map(webhook.minted, tenants * 20), strict=True))
+        answers = list(zip(tenants * 20, pool.map(webhook.new_secret, tenants * 20), strict=True))
 
     assert len(answers) == 40
     assert len({json.dumps(secret) for _, secret in answers}) == len(tenants)
@@ -131,19 +131,19 @@ def test_concurrent_calls_for_a_new_namespace_make_one_key_that_is_its_own(
         assert not may_write(store, made[name], f"private-artifacts/{other}/theirs")
 
 
-def test_a_process_that_died_before_the_secret_was_written_leaves_one_key(
+def test_a_process_that_ends_before_the_secret_is_written_leaves_one_key(
     store: SeaweedFS, tmp_path: Path
 ) -> None:
     made = []
     for number in range(3):
         with serving(store, tmp_path / str(number)) as webhook:
-            made.append(namespaces.key_of(webhook.minted("hook-restarted")).access_key)
+            made.append(namespaces.key_of(webhook.new_secret("hook-restarted")).access_key)
 
     assert len(set(made)) == 1
     assert store.keys("hook-restarted") == made[:1]
 
 
-def test_what_is_shown_is_given_back_and_nothing_is_asked_of_the_store(
+def test_an_existing_secret_is_returned_without_a_request_to_the_store(
     store: SeaweedFS, webhook: Webhook
 ) -> None:
     secret = {
@@ -152,40 +152,40 @@ def test_what_is_shown_is_given_back_and_nothing_is_asked_of_the_store(
         "metadata": {"name": names.SECRET, "namespace": "hook-shown"},
         "data": {names.ACCESS_KEY: "YQ==", names.SECRET_KEY: "Yg=="},
     }
-    status, _, reply = webhook.ask("hook-shown", secret)
+    status, _, response = webhook.sync("hook-shown", secret)
 
-    assert (status, reply["attachments"][-1]) == (200, secret)
+    assert (status, response["attachments"][-1]) == (200, secret)
     assert "hook-shown" not in store.users()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"object": 3}', b'"object"'])
-def test_nonsense_is_answered_400_with_a_sentence(webhook: Webhook, body: bytes) -> None:
-    status, _, reply = webhook.send(body)
+def test_an_invalid_request_is_400_with_a_message(webhook: Webhook, body: bytes) -> None:
+    status, _, response = webhook.send(body)
 
-    assert (status, bool(reply["error"])) == (400, True)
+    assert (status, bool(response["error"])) == (400, True)
 
 
-def test_while_the_store_is_down_new_namespaces_are_told_to_come_again(
+def test_while_the_store_is_down_requests_for_new_namespaces_are_to_be_retried(
     tmp_path: Path,
 ) -> None:
     store = SeaweedFS.start(tmp_path)
     try:
         store.make_bucket(BUCKET)
         with serving(store, tmp_path / "webhook") as webhook:
-            secret = webhook.minted("hook-before")
+            secret = webhook.new_secret("hook-before")
             store.pause()
             for _ in range(3):
-                status, headers, reply = webhook.ask("hook-meanwhile")
-                assert (status, "ObjectStoreUnavailable" in reply["error"]) == (503, True)
+                status, headers, response = webhook.sync("hook-meanwhile")
+                assert (status, "ObjectStoreUnavailable" in response["error"]) == (503, True)
                 assert 1 <= int(headers["Retry-After"]) <= 120
-            status, _, reply = webhook.ask("hook-before", secret)
-            assert (status, reply["attachments"][-1]) == (200, secret)
+            status, _, response = webhook.sync("hook-before", secret)
+            assert (status, response["attachments"][-1]) == (200, secret)
 
             store.resume()
             waiting.until(
-                lambda: webhook.ask("hook-meanwhile")[0] == 200, "it is answered", seconds=180
+                lambda: webhook.sync("hook-meanwhile")[0] == 200, "it is answered", seconds=180
             )
-            made = namespaces.key_of(webhook.minted("hook-meanwhile"))
+            made = namespaces.key_of(webhook.new_secret("hook-meanwhile"))
             assert store.keys("hook-meanwhile") == [made.access_key]
         log = webhook.log.read_text()
         for hidden in (namespaces.key_of(secret), made, store.admin):
@@ -195,8 +195,8 @@ def test_while_the_store_is_down_new_namespaces_are_told_to_come_again(
         store.stop()
 
 
-def test_no_secret_is_in_the_log(webhook: Webhook) -> None:
-    made = namespaces.key_of(webhook.minted("hook-silent"))
+def test_no_secret_key_is_in_the_log(webhook: Webhook) -> None:
+    made = namespaces.key_of(webhook.new_secret("hook-silent"))
 
     log = webhook.log.read_text()
     assert "serving the webhook" in log

@@ -192,20 +192,24 @@ def derive_key(root: str, bucket: str, spec: AccountSpec) -> Credentials:
 def key_to_create(observed: ObservedAccount, known: KnownKeys) -> Credentials | None:
     """Return the values of the key to create; None where the store chooses them.
 
-    A recorded key that the store lost is created again with its values, so that running pipelines
-    continue. A key that only a Secret contains is not: any tenant who edits Secrets could choose
-    it.
+    A recorded key that the store no longer has is created again with its values, so that running
+    pipelines continue. A key that only a Secret contains is not: a tenant who edits Secrets could
+    choose it.
     """
     if known.derived is None or observed.keys or observed.record is None:
         return known.derived
     recorded = observed.record.access_key
-    lost = (one for one in (known.issued, known.in_secret) if one and one.access_key == recorded)
-    return next(lost, known.derived)
+    for key in (known.issued, known.in_secret):
+        if key is not None and key.access_key == recorded:
+            return key
+    return known.derived
 
 
 def foreign_user(spec: AccountSpec, observed: ObservedAccount) -> Finding:
     """Return the finding of FOREIGN_USER."""
-    whose = "is the administrator's own" if observed.is_administrator else "was not made for KFP"
+    whose = "was not created by KFP or this controller"
+    if observed.is_administrator:
+        whose = "is the administrator's own"
     return Finding(
         reason="ForeignUser",
         message=(

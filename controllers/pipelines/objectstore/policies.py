@@ -55,7 +55,7 @@ def bucket_policy(
 ) -> Statement:
     """Return the bucket's policy: our statements and most of the existing ones.
 
-    Existing statements that allow something to everybody are dropped: they would break the
+    Existing statements that allow something to anyone are dropped: they would break the
     isolation of tenants. ``account`` is the number of the Amazon account: without it Amazon rejects
     a statement for all users as public. Other stores have none.
     """
@@ -110,7 +110,7 @@ def _statement(sid: str, effect: str, bucket: str, condition: Statement) -> Stat
 
 
 def dropped(existing: Statement | None) -> list[Statement]:
-    """Return the existing statements that allow something to everybody."""
+    """Return the existing statements that allow something to anyone."""
     return [one for one in _statements_of(existing) if not _is_ours(one) and _is_open(one)]
 
 
@@ -129,8 +129,8 @@ def _is_ours(statement: Statement) -> bool:
 def _is_open(statement: Statement) -> bool:
     principal = statement.get("Principal")
     named = principal.values() if isinstance(principal, Mapping) else [principal]
-    everybody = "NotPrincipal" in statement or any("*" in _texts(one) for one in named)
-    return everybody and statement.get("Effect") == "Allow"
+    anyone = "NotPrincipal" in statement or any("*" in _texts(one) for one in named)
+    return anyone and statement.get("Effect") == "Allow"
 
 
 def same(one: Statement | None, other: Statement | None) -> bool:

@@ -155,7 +155,7 @@ class ManagedStore:
             bucket.put_policy(wanted_policy)
             for statement in policies.dropped(policy):
                 logger.warning(
-                    "removed a statement of the bucket's policy that allows everybody",
+                    "removed a statement of the bucket's policy that allows anyone",
                     bucket=name,
                     statement=statement,
                 )

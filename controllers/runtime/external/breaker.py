@@ -77,7 +77,7 @@ class CircuitBreaker:
         self._trial = True
 
     def succeeded(self) -> bool:
-        """Close after a request that was answered. Returns whether the breaker was not closed."""
+        """Close after a successful request. Return whether the breaker was open."""
         was_closed = self._error is None
         self._error, self._failures, self._trial = None, 0, False
         return not was_closed

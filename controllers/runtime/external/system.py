@@ -1,4 +1,4 @@
-"""A system outside Kubernetes that a controller sends requests to."""
+"""An external system: a server beyond the API server that a controller sends requests to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from controllers.runtime.external.errors import ExternalError, Scope
 logger = structlog.stdlib.get_logger(__name__)
 
 BACKOFF = Backoff(initial=1.0, maximum=60.0)
-"""Of a system: one trial request a minute costs nobody anything."""
+"""Of a system. One trial request a minute is a negligible load."""
 TENANT_BACKOFF = Backoff(initial=1.0, maximum=300.0)
 """Of one tenant's requests."""
 WAIT_SECONDS = 5.0
@@ -76,7 +76,7 @@ class ExternalSystem:
         now: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Opens no connection and starts no thread."""
+        """Open no connection and start no thread."""
         self.name = name
         self._wait_seconds = wait_seconds
         self._tenant_backoff = tenant_backoff
