@@ -135,6 +135,9 @@ class Owned:
     adopt_legacy: Callable[[Mapping[str, Any]], bool] | None = None
     names: tuple[str, ...] = ()
     optional: bool = False
+    update_only: bool = False
+    """The controller never creates or deletes an object of the kind: all its manifests are
+    ``update_only``, and it has no right to create or delete."""
 
 
 ALL_PROFILES: Collection[str] = frozenset({"*"})
@@ -153,6 +156,31 @@ def no_profiles(_body: Body) -> Collection[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectsFromSetting:
+    """The objects whose names a setting holds, as data: program and Helm chart both evaluate it.
+
+    The setting is a name, whose namespace is in the setting ``namespace``; or a list, of which the
+    field ``key`` of each item is written ``<name>/<namespace>``. There are none unless one of the
+    settings ``while_set`` is not empty, if any is listed.
+    """
+
+    setting: str
+    key: str = ""
+    namespace: str = ""
+    while_set: tuple[str, ...] = ()
+
+    def resolve(self, settings: object) -> Sequence[tuple[str, str]]:
+        """Return namespace and name of each object with these settings, without duplicates."""
+        if self.while_set and not any(getattr(settings, each) for each in self.while_set):
+            return ()
+        value = getattr(settings, self.setting)
+        if not self.key:
+            return ((str(getattr(settings, self.namespace)), str(value)),)
+        texts = (str(getattr(item, self.key)).partition("/") for item in value)
+        return tuple(dict.fromkeys((namespace, name) for name, _, namespace in texts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """A kind that the controller reads.
 
@@ -162,8 +190,9 @@ class Watch:
     changes: some, ALL_PROFILES (enqueued with low priority), or NO_PROFILES. For a deleted object
     of a namespaced kind it receives only namespace and name.
 
-    ``object`` is the namespace and name of the one object to watch: nothing else of the kind is
-    listed, and the rights are restricted to it. A kind may be watched so several times.
+    ``object`` is the namespace and name of the one object to watch, or the setting that holds them:
+    nothing else of the kind is listed, and the rights are restricted to it. Several watches may
+    have one kind.
 
     ``deletable`` grants the right to delete objects that ``Desired.delete`` names.
     """
@@ -171,13 +200,34 @@ class Watch:
     kind: str
     transform: Callable[[Body], Any | None]
     map: Callable[[Body], Collection[str]]
-    object: tuple[str, str] | None = None
+    object: tuple[str, str] | ObjectsFromSetting | None = None
     deletable: bool = False
+
+    @property
+    def single_object(self) -> Key | None:
+        """The key of the single object; None when all objects of the kind are watched.
+
+        Raises ValueError for a watch that is not resolved (``Controller.resolved_watches``).
+        """
+        match self.object:
+            case None:
+                return None
+            case ObjectsFromSetting():
+                raise ValueError(f"the watch of {self.kind} is not resolved: {self.object}")
+            case namespace, name:
+                return Key(self.kind, namespace, name)
 
     @property
     def informer(self) -> str:
         """The name of the informer that serves the watch: the kind, or the single object."""
-        return self.kind if self.object is None else str(Key(self.kind, *self.object))
+        single_object = self.single_object
+        return self.kind if single_object is None else str(single_object)
+
+    def resolve(self, settings: Any) -> Sequence[Watch]:
+        """Return the watch with these settings: one for each object that a setting holds."""
+        if not isinstance(self.object, ObjectsFromSetting):
+            return (self,)
+        return tuple(replace(self, object=one) for one in self.object.resolve(settings))
 
 
 # -- rights ---------------------------------------------------------------------------------------
@@ -216,21 +266,6 @@ class RulesFromSetting:
     setting: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RulesForNames:
-    """A rule for the objects whose names a setting holds; ``rule`` itself has no names.
-
-    The setting is a name, or a list whose items have a name in their field ``key``; the part after
-    a slash is a namespace. It applies while one of the settings ``while_set`` is not empty, if any
-    is listed.
-    """
-
-    setting: str
-    rule: Rule
-    key: str = ""
-    while_set: tuple[str, ...] = ()
-
-
 def no_namespaces(_settings: object) -> Collection[str]:
     """Most controllers write only into the profile's namespace."""
     return ()
@@ -241,7 +276,7 @@ class Access(Generic[SettingsT]):
     """Rights beyond those that follow from the owned and watched kinds."""
 
     rules: tuple[Rule, ...] = ()
-    by_settings: tuple[RulesWhen | RulesFromSetting | RulesForNames, ...] = ()
+    by_settings: tuple[RulesWhen | RulesFromSetting, ...] = ()
     namespaces: Callable[[SettingsT], Collection[str]] = no_namespaces
     """The namespaces in which it writes besides the profile's. A Profile never decides them."""
 
@@ -353,6 +388,10 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
                 names = tuple(dict.fromkeys((*before.names, *own.names)))
                 kinds[own.kind] = replace(before, names=names)
         return list(kinds.values())
+
+    def resolved_watches(self, settings: SettingsT) -> Sequence[Watch]:
+        """Return what it watches with these settings."""
+        return [one for watch in self.watches(settings) for one in watch.resolve(settings)]
 
     def for_settings(self, settings: SettingsT) -> Controller[SettingsT, FactsT, ExternalT]:
         """Return what runs with these settings: the controller itself, or its variant."""

@@ -1,10 +1,14 @@
-"""The ClusterRole of a controller, out of what it declares: no right that nothing asks for."""
+"""The ClusterRole of a controller, computed from what it declares.
+
+``declared`` computes the rules with their conditions as data. The program resolves them with its
+settings; the Helm chart evaluates the same data (``helm/generators``).
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,9 +16,9 @@ from controllers.manifests import MANAGED_BY, Body
 from controllers.profiles import API_GROUP
 from controllers.runtime.controller import (
     AnyController,
+    ObjectsFromSetting,
     Owned,
     Rule,
-    RulesForNames,
     RulesFromSetting,
     RulesWhen,
     Watch,
@@ -22,31 +26,52 @@ from controllers.runtime.controller import (
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
 
 _READ = ("list", "watch")
-_WRITE = ("get", "list", "watch", "create", "update", "delete")
-_REMOVE = (*_READ, "delete")
-_MERGE = ("get", "list", "watch", "create", "patch", "delete")
+_WRITE = {Mode.REPLACE: "update", Mode.APPLY: "patch"}
 
 COMMON = (
-    # kopf looks which versions of the CRD there are, and waits for it where it is not there yet.
+    # kopf reads the versions of the CRD, and waits until it exists.
     Rule(groups=("apiextensions.k8s.io",), resources=("customresourcedefinitions",), verbs=_READ),
     Rule(groups=(API_GROUP,), resources=("profiles",), verbs=("get", *_READ)),
     Rule(groups=(API_GROUP,), resources=("profiles/status",), verbs=("patch",)),
-    # With OwnerReferencesPermissionEnforcement (OpenShift) blockOwnerDeletion needs it.
+    # OwnerReferencesPermissionEnforcement (OpenShift) requires it for blockOwnerDeletion.
     Rule(groups=(API_GROUP,), resources=("profiles/finalizers",), verbs=("update",)),
     Rule(groups=("",), resources=("namespaces",), verbs=_READ),
 )
-"""What every controller needs in the whole cluster."""
+"""The rules of every controller, in the whole cluster."""
 
 EVENTS = Rule(groups=("",), resources=("events",), verbs=("create", "get", "patch"))
-"""What telling of Profiles needs, in namespace ``default``: a Role, not a ClusterRole."""
+"""The rule for events about Profiles, in namespace ``default``: a Role, not a ClusterRole."""
 
 LEASES = Rule(
     groups=("coordination.k8s.io",), resources=("leases",), verbs=("create", "get", "update")
 )
-"""What leader election needs, in the namespace of its Lease: a Role, not a ClusterRole."""
+"""The rule for leader election, in the namespace of the Lease: a Role, not a ClusterRole."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesForObjects:
+    """A rule for the objects whose names a setting holds; ``rule`` itself has no names."""
+
+    objects: ObjectsFromSetting
+    rule: Rule
+
+
+Declared = Rule | RulesWhen | RulesFromSetting | RulesForObjects
+"""A rule, or the rules that follow from a setting."""
 
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def declared(controller: AnyController, settings: Any) -> Sequence[Declared]:
+    """Return the rules of the controller's process with their conditions, except COMMON."""
+    owned, watches = controller.owned(settings), controller.watches(settings)
+    kinds = dict.fromkeys(watch.kind for watch in watches)
+    return (
+        *(rule for own in owned for rule in _owned_rules(own)),
+        *(rule for kind in kinds for rule in _watch_rules(kind, watches, owned)),
+        *controller.access.rules,
+        *controller.access.by_settings,
+    )
 
 
 def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
@@ -55,9 +80,9 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
     Without settings: what it needs with default settings, of all its variants.
     """
     if settings is not None:
-        return _rules(controller, settings)
+        return (*COMMON, *_resolve(declared(controller, settings), settings))
     variants = controller.variants.names or ("",)
-    every = (_rules(controller, controller.default_settings(variant)) for variant in variants)
+    every = (rules(controller, controller.default_settings(variant)) for variant in variants)
     merged: dict[Rule, Rule] = {}
     for rule in itertools.chain.from_iterable(every):
         key = replace(rule, names=("",) if rule.names else ())
@@ -66,56 +91,73 @@ def rules(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
     return tuple(merged.values())
 
 
-def _rules(controller: AnyController, settings: Any) -> tuple[Rule, ...]:
-    owned, watches = controller.owned(settings), controller.watches(settings)
-    read = dict.fromkeys(one.kind for one in watches if one.kind not in {own.kind for own in owned})
-    return (
-        *COMMON,
-        *(rule for own in owned for rule in _owned_rules(own)),
-        *(_read_rule(watches, kind) for kind in read),
-        *controller.access.rules,
-        *configured(controller, settings),
-    )
-
-
 def configured(controller: AnyController, settings: Any = None) -> tuple[Rule, ...]:
-    """Return the rules that follow from the settings; without any, from the defaults."""
+    """Return the rules that follow from settings; without any, from the default settings."""
     given = controller.default_settings() if settings is None else settings
-    return tuple(rule for one in controller.access.by_settings for rule in _called_for(one, given))
+    found = (one for one in declared(controller, given) if not isinstance(one, Rule))
+    return tuple(_resolve(found, given))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedList:
+    """A kind of which several controllers own objects by name.
+
+    One informer lists the kind for all controllers of a process. If they own different names, that
+    list cannot select one name, and needs the right to list all objects of the kind.
+    """
+
+    rule: Rule
+    names: Mapping[str, tuple[str, ...]]
+    """The names of each controller; none means that it may list all objects anyway."""
+
+    def applies(self, controllers: Iterable[str]) -> bool:
+        """Whether a process with these controllers needs the rule."""
+        found = {self.names[name] for name in controllers if name in self.names}
+        return len(found) > 1 and () not in found
+
+
+def shared_lists(
+    controllers: Sequence[AnyController], settings: Mapping[str, Any] = _DEFAULTS
+) -> Sequence[SharedList]:
+    """Return each kind that several of these controllers own; ``settings`` by their names."""
+    kinds: dict[str, dict[str, tuple[str, ...]]] = {}
+    for controller in controllers:
+        given = settings.get(controller.name)
+        for own in controller.default_owned() if given is None else controller.owned(given):
+            kinds.setdefault(own.kind, {})[controller.name] = own.names
+    return [
+        SharedList(rule=_rule(KINDS[kind], _READ), names=names)
+        for kind, names in kinds.items()
+        if len(names) > 1
+    ]
 
 
 def cluster_role(
     controllers: Sequence[AnyController], name: str, settings: Mapping[str, Any] = _DEFAULTS
 ) -> Body:
-    """The ClusterRole for a process that runs these controllers; ``settings`` by their names."""
-    merged = dict.fromkeys(
-        rule
-        for controller in controllers
-        for rule in rules(controller, settings.get(controller.name))
-    )
-    return _role(name, [*merged, *_listed_by_several(controllers, settings)])
+    """Return the ClusterRole of a process with these controllers; ``settings`` by their names."""
+    every = (rules(controller, settings.get(controller.name)) for controller in controllers)
+    running = [controller.name for controller in controllers]
+    lists = (one for one in shared_lists(controllers, settings) if one.applies(running))
+    return _role(name, dict.fromkeys((*itertools.chain(*every), *(one.rule for one in lists))))
 
 
 def reader_role(controllers: Sequence[AnyController], name: str) -> Body:
-    """The ClusterRole of a person who asks for the status of these controllers: to read alone."""
+    """Return the ClusterRole for the status of these controllers: read-only."""
     owned = [own.kind for controller in controllers for own in controller.default_owned()]
-    whole = dict.fromkeys(["Profile", "Namespace", *owned])
-    watched = (
-        replace(_read_rule(watches, kind), verbs=_READ)
-        for watches in (
-            controller.watches(controller.default_settings())
-            for controller in controllers
-            if controller.external is None
-        )
-        for kind in dict.fromkeys(watch.kind for watch in watches)
-        if kind not in whole
-    )
-    rules = [*(_rule(KINDS[kind], _READ) for kind in whole), *watched]
-    return _role(name, list(dict.fromkeys(rules)))
+    kinds = dict.fromkeys(["Profile", "Namespace", *owned])
+    watched: list[Rule] = []
+    for controller in controllers:
+        if controller.external is None:
+            watches = controller.resolved_watches(controller.default_settings())
+            for kind in dict.fromkeys(watch.kind for watch in watches if watch.kind not in kinds):
+                found = _resolve(_watch_rules(kind, watches, ()), None)
+                watched += (replace(rule, verbs=_READ) for rule in found)
+    return _role(name, dict.fromkeys([*(_rule(KINDS[kind], _READ) for kind in kinds), *watched]))
 
 
 def to_rbac(rule: Rule) -> Body:
-    """The rule as RBAC spells it."""
+    """Return the rule as the RBAC API represents it."""
     body: Body = {
         "apiGroups": list(rule.groups),
         "resources": list(rule.resources),
@@ -135,40 +177,79 @@ def _role(name: str, rules: Iterable[Rule]) -> Body:
     }
 
 
-def _listed_by_several(
-    controllers: Sequence[AnyController], settings: Mapping[str, Any]
-) -> Sequence[Rule]:
-    """Of a kind of which each knows names of its own, one list serves them: that of all."""
-    names: dict[str, set[tuple[str, ...]]] = {}
-    for controller in controllers:
-        given = settings.get(controller.name)
-        for own in controller.default_owned() if given is None else controller.owned(given):
-            names.setdefault(own.kind, set()).add(own.names)
-    several = (kind for kind, found in names.items() if len(found) > 1 and () not in found)
-    return [_rule(KINDS[kind], _READ) for kind in several]
+# -- rules of kinds -------------------------------------------------------------------------------
 
 
-def _called_for(one: RulesWhen | RulesFromSetting | RulesForNames, settings: Any) -> Iterable[Rule]:
-    value = getattr(settings, one.setting)
-    match one:
-        case RulesFromSetting():
-            return _listed(value)
-        case RulesForNames():
-            given = [getattr(settings, each) for each in one.while_set]
-            return _named(one, value) if any(given) or not given else ()
-        case RulesWhen():
-            needed = value in one.values if one.values else bool(value)
-            return one.rules if needed else ()
+def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
+    return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
 
 
-def _named(one: RulesForNames, value: Any) -> Iterable[Rule]:
-    texts = [str(getattr(item, one.key)) for item in value] if one.key else [str(value)]
-    names = sorted({text.partition("/")[0] for text in texts})
-    return (replace(one.rule, names=tuple(names)),) if names else ()
+def _owned_rules(own: Owned) -> Sequence[Rule]:
+    """Return the rules of an owned kind. ``create`` cannot be restricted to names."""
+    kind = KINDS[own.kind]
+    write = _WRITE[kind.mode]
+    verbs = (
+        ("get", *_READ, write) if own.update_only else ("get", *_READ, "create", write, "delete")
+    )
+    rule = _rule(kind, verbs)
+    if not own.names:
+        return (rule,)
+    # A field selector selects one name: of several names, all objects of the kind are listed.
+    unnamed = (*(_READ if len(own.names) > 1 else ()), *(() if own.update_only else ("create",)))
+    named = replace(rule, verbs=tuple(v for v in verbs if v not in unnamed), names=own.names)
+    return (named, replace(rule, verbs=unnamed)) if unnamed else (named,)
 
 
-def _listed(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[Rule]:
-    """Resources of a group that have the same verbs share a rule."""
+def _watch_rules(
+    kind: str, watches: Sequence[Watch], owned: Sequence[Owned]
+) -> Iterable[Rule | RulesForObjects]:
+    """Return the rules of a watched kind beyond those of the owned kinds.
+
+    An owned kind is watched by the list of the owned objects. A single object has an informer of
+    its own, whose list selects its name.
+    """
+    found = [watch for watch in watches if watch.kind == kind]
+    own = next((one for one in owned if one.kind == kind), None)
+    deletable = any(watch.deletable for watch in found)
+    rule = _rule(KINDS[kind], (*_READ, "delete") if deletable else _READ)
+    if any(watch.object is None for watch in found):
+        if own is None:
+            yield rule
+            return
+        if deletable and (own.update_only or own.names):
+            yield replace(rule, verbs=("delete",))
+    if own is not None and len(own.names) != 1 and not deletable:
+        return  # all objects of the kind are listed
+    names = {watch.object[1] for watch in found if isinstance(watch.object, tuple)}
+    if names:
+        yield replace(rule, names=tuple(sorted(names)))
+    for watch in found:
+        if isinstance(watch.object, ObjectsFromSetting):
+            yield RulesForObjects(objects=watch.object, rule=rule)
+
+
+# -- conditions -----------------------------------------------------------------------------------
+
+
+def _resolve(declared: Iterable[Declared], settings: Any) -> Iterable[Rule]:
+    for one in declared:
+        match one:
+            case Rule():
+                yield one
+            case RulesFromSetting():
+                yield from _table_rules(getattr(settings, one.setting))
+            case RulesForObjects():
+                names = sorted({name for _, name in one.objects.resolve(settings)})
+                if names:
+                    yield replace(one.rule, names=tuple(names))
+            case RulesWhen():
+                value = getattr(settings, one.setting)
+                if value in one.values if one.values else bool(value):
+                    yield from one.rules
+
+
+def _table_rules(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[Rule]:
+    """Return a rule for all resources of a group that have the same verbs."""
     resources: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for group, entries in table.items():
         for resource, verbs in entries.items():
@@ -177,33 +258,3 @@ def _listed(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[Rule]:
         Rule(groups=(group,), resources=tuple(names), verbs=verbs)
         for (group, verbs), names in resources.items()
     )
-
-
-def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
-    return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
-
-
-def _owned_rules(own: Owned) -> Sequence[Rule]:
-    """What is created has no name yet that a right could be bound to."""
-    kind = KINDS[own.kind]
-    rule = _rule(kind, _verbs(kind))
-    if not own.names:
-        return (rule,)
-    # A field selector selects one name: of several names, all objects of the kind are listed.
-    several = len(own.names) > 1
-    unnamed = (*_READ, "create") if several else ("create",)
-    rest = tuple(verb for verb in rule.verbs if verb not in unnamed)
-    return (replace(rule, verbs=rest, names=own.names), replace(rule, verbs=unnamed))
-
-
-def _read_rule(watches: Sequence[Watch], kind: str) -> Rule:
-    """Of single objects where no other is read: a list that selects one by name is granted so."""
-    objects = [one.object for one in watches if one.kind == kind]
-    names = {single[1] for single in objects if single is not None}
-    deletable = any(one.deletable for one in watches if one.kind == kind)
-    rule = _rule(KINDS[kind], _REMOVE if deletable else _READ)
-    return rule if None in objects else replace(rule, names=tuple(sorted(names)))
-
-
-def _verbs(kind: Kind) -> tuple[str, ...]:
-    return _MERGE if kind.mode is Mode.APPLY else _WRITE

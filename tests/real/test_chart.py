@@ -1,5 +1,6 @@
 """What helm makes of the chart, and what it refuses."""
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import yaml
 
 from controllers import registry
 from controllers.runtime import rbac
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import AnyController, Owned, always
+from helm.generators import declarations
+from tests.support.builders import registered
 from tests.support.chart import render
 
 OLDER = yaml.safe_load((render.CHART / "files" / "older-values.yaml").read_text())
@@ -253,7 +256,11 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_controller_whose_rights_follow_settings_has_its_cases() -> None:
-    assert {one.name for one in registry.controllers() if one.access.by_settings} <= SETTINGS.keys()
+    assert {
+        one.name
+        for one in registry.controllers()
+        if rbac.configured(one, registered.settings(one)) or one.access.by_settings
+    } <= SETTINGS.keys()
 
 
 def snake(given: dict[str, Any]) -> dict[str, Any]:
@@ -277,6 +284,73 @@ def test_the_cluster_role_is_what_the_program_says_it_needs(
     expected = rbac.cluster_role([controller], name, {name: settings})
     rendered = render.of_kind(manifests, "ClusterRole")
     assert rights(expected["rules"]) == rights(rendered[name]["rules"])
+
+
+TOGETHER = [one for one in registry.controllers() if not one.command.standalone]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {name: number % len(settings) for name, settings in SETTINGS.items()}
+        for number in range(max(map(len, SETTINGS.values())))
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("left_out", ["", "rbac"])
+def test_the_role_of_one_process_is_what_the_program_computes(
+    chosen: dict[str, int], left_out: str
+) -> None:
+    """With the settings of every controller, and with some of them off."""
+    given = {name: SETTINGS[name][number] for name, number in chosen.items() if name != left_out}
+    controllers = [one for one in TOGETHER if one.name != left_out]
+    values = {
+        one.name: {"enabled": one.name != left_out, "settings": given.get(one.name, {})}
+        for one in TOGETHER
+    }
+    manifests = render.render({"mode": "all", "controllers": values})
+
+    settings = {
+        one.name: one.settings.model_validate(snake(given.get(one.name, {}))) for one in controllers
+    }
+    expected = rbac.cluster_role(controllers, "all", settings)
+    rendered = render.of_kind(manifests, "ClusterRole")["all"]
+    assert rights(expected["rules"]) == rights(rendered["rules"])
+
+
+NAMES: list[dict[str, tuple[str, ...]]] = [
+    {"quotas": ("a",), "notebook": ("b",)},
+    {"quotas": ("a",), "notebook": ("a",)},
+    {"quotas": ("a",), "notebook": ("b",), "network": ()},
+    {"quotas": ("a", "b"), "notebook": ("c",), "network": ("c",)},
+]
+"""Names of the Secrets that each controller owns."""
+
+
+@pytest.mark.parametrize("left_out", ["", "quotas", "notebook", "network"])
+@pytest.mark.parametrize("names", NAMES, ids=str)
+def test_controllers_that_own_a_kind_by_name_list_it_together(
+    names: dict[str, tuple[str, ...]], left_out: str, tmp_path: Path
+) -> None:
+    every = [
+        dataclasses.replace(one, owned=always(Owned(kind="Secret", names=names[one.name])))
+        if one.name in names
+        else one
+        for one in registry.controllers()
+    ]
+    _, content = declarations.file(every)
+    chart = render.chart_with(tmp_path, "files/controllers.yaml", lambda _: content)
+    # The pipelines controller owns Secrets, too.
+    off = {left_out, "pipelines"}
+    values = {one.name: {"enabled": one.name not in off} for one in TOGETHER}
+    done = render.template({"mode": "all", "controllers": values}, chart=chart)
+    assert done.returncode == 0, done.stderr
+
+    controllers = [one for one in every if not one.command.standalone and one.name not in off]
+    expected = rbac.cluster_role(controllers, "all")
+    manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
+    rendered = render.of_kind(manifests, "ClusterRole")["all"]
+    assert rights(expected["rules"]) == rights(rendered["rules"])
 
 
 GITEA = {

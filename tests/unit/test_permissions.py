@@ -12,12 +12,13 @@ from controllers.runtime import rbac
 from controllers.runtime.controller import (
     Access,
     AnyController,
+    ObjectsFromSetting,
     Owned,
     Rule,
-    RulesForNames,
     RulesFromSetting,
     RulesWhen,
     Watch,
+    always,
     no_profiles,
 )
 from tests.support.builders import live_objects, registered
@@ -112,6 +113,43 @@ def test_a_kind_that_is_owned_and_watched_has_one_rule() -> None:
     assert 1 == len(verbs(rules, "configmaps"))
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(("mine",), {("mine",), ("theirs",), ()}), (("mine", "more"), {("mine", "more"), ()})],
+)
+def test_a_single_object_of_an_owned_kind_may_be_watched(
+    names: tuple[str, ...], expected: set[tuple[str, ...]]
+) -> None:
+    """Of several owned names all objects are listed, which includes the watched one."""
+    watch = Watch(
+        kind="Secret",
+        transform=lambda _body: None,
+        map=no_profiles,
+        object=("platform", "theirs"),
+    )
+    rules = rbac.rules(
+        live_objects.controller(owned=[Owned(kind="Secret", names=names)], watches=[watch])
+    )
+
+    found = [rule for rule in rules if "secrets" in rule.resources]
+    assert expected == {rule.names for rule in found}
+    may_list = [rule for rule in found if {"list", "watch"} <= set(rule.verbs)]
+    assert any("theirs" in rule.names or not rule.names for rule in may_list)
+
+
+@pytest.mark.parametrize("names", [(), ("one",), ("one", "two")])
+@pytest.mark.parametrize("kind", ["Secret", "Service"])
+def test_a_kind_that_is_only_updated_is_never_created_or_deleted(
+    kind: str, names: tuple[str, ...]
+) -> None:
+    owned = [Owned(kind=kind, names=names, update_only=True)]
+    rules = rbac.rules(live_objects.controller(owned=owned))
+
+    found = {verb for rule in rules if f"{kind.lower()}s" in rule.resources for verb in rule.verbs}
+    write = "update" if kind == "Secret" else "patch"
+    assert {"get", "list", "watch", write} == found
+
+
 def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
     rule = Rule(groups=("",), resources=("secrets",), verbs=("get",), names=("root",))
     role = rbac.cluster_role([live_objects.controller(access=Access(rules=(rule,)))], "samples")
@@ -136,6 +174,7 @@ class Settings:
     verbs: Mapping[str, Mapping[str, tuple[str, ...]]] = dataclasses.field(default_factory=dict)
     parts: tuple[Part, ...] = ()
     store: str = "shared"
+    store_namespace: str = "platform"
     account: str = ""
 
 
@@ -144,19 +183,27 @@ def binding(role: str) -> Rule:
 
 
 def reading(*names: str) -> Rule:
-    return Rule(groups=("g",), resources=("secrets",), verbs=("watch",), names=names)
+    return Rule(groups=("",), resources=("secrets",), verbs=("list", "watch"), names=names)
+
+
+def secrets(objects: ObjectsFromSetting) -> Watch:
+    return Watch(kind="Secret", transform=lambda _body: None, map=no_profiles, object=objects)
 
 
 CONFIGURED = dataclasses.replace(
     live_objects.controller("one"),
     settings=Settings,
+    watches=always(
+        secrets(ObjectsFromSetting(setting="parts", key="secret")),
+        secrets(
+            ObjectsFromSetting(setting="store", namespace="store_namespace", while_set=("account",))
+        ),
+    ),
     access=Access(
         by_settings=(
             RulesWhen(setting="mode", values=("edit", "own"), rules=(binding("editor"),)),
             RulesWhen(setting="people", rules=(binding("member"),)),
             RulesFromSetting(setting="verbs"),
-            RulesForNames(setting="parts", key="secret", rule=reading()),
-            RulesForNames(setting="store", while_set=("account",), rule=reading()),
         )
     ),
 )
@@ -189,6 +236,10 @@ def test_rules_follow_the_settings_and_without_any_the_defaults(
 @pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
 def test_rules_follow_from_settings_that_there_are(controller: AnyController) -> None:
     named = {one.setting for one in controller.access.by_settings}
+    settings = registered.settings(controller)
+    for watch in controller.watches(settings):
+        if isinstance(watch.object, ObjectsFromSetting):
+            named |= {watch.object.setting, *watch.object.while_set}
 
     assert named <= controller.settings.model_fields.keys()
 

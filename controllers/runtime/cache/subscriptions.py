@@ -96,12 +96,12 @@ def subscriptions(assemblies: Sequence[tuple[AnyController, Any]]) -> dict[str, 
     """
     result = {"Namespace": Subscription(owners={}, watches={}, all_objects=True)}
     for controller, settings in assemblies:
-        owned, watches = controller.owned(settings), controller.watches(settings)
+        owned, watches = controller.owned(settings), controller.resolved_watches(settings)
         for name in {own.kind for own in owned} | {watch.informer for watch in watches}:
             before = result.get(name, Subscription(owners={}, watches={}))
             own = [(controller.name, one) for one in owned if one.kind == name]
             watched = [(controller.name, one) for one in watches if one.informer == name]
-            objects = [Key(one.kind, *one.object) for _, one in watched if one.object]
+            objects = [one.single_object for _, one in watched if one.single_object]
             result[name] = Subscription(
                 owners={**before.owners, **dict(own)},
                 watches={**before.watches, **dict(watched)},

@@ -116,7 +116,7 @@ class Reconciler:
     def __init__(self, controller: AnyController, settings: Any, context: Context) -> None:
         self.controller = controller
         self.owned = controller.owned(settings)
-        self.watches = controller.watches(settings)
+        self.watches = controller.resolved_watches(settings)
         wait, work = context.metrics.queue_observers(controller.name)
         self.queue = WorkQueue(clock=context.clock, observe_wait=wait, observe_work=work)
         context.metrics.register_queue(controller.name, self.queue)

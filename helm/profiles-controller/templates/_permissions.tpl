@@ -1,30 +1,43 @@
-{{/* The rules of a process, as JSON {"items": [...]}: (dict "root" $ "process" PROCESS). */}}
+{{/*
+The rules of a process, as JSON {"items": [...]}: (dict "root" $ "process" PROCESS). The program
+computes them and their conditions (files/controllers.yaml); here the conditions are evaluated.
+*/}}
 {{- define "pc.rules" -}}
 {{- $process := .process }}
-{{- $rules := (.root.Files.Get "files/controllers.yaml" | fromYaml).common }}
+{{- $declared := .root.Files.Get "files/controllers.yaml" | fromYaml }}
+{{- $rules := $declared.common }}
 {{- range $controller := .process.controllers }}
   {{- $rules = concat $rules $controller.rules }}
   {{- $settings := get $process.settings $controller.name | default dict }}
-  {{- range $controller.configured }}
+  {{- range $controller.conditional }}
     {{- $value := (include "pc.setting" (dict "one" . "settings" $settings) | fromJson).value }}
-    {{- if eq .kind "listed" }}
-      {{- $rules = concat $rules (include "pc.listed" (dict "default" .default "given" $value) | fromJson).items }}
-    {{- else if eq .kind "named" }}
-      {{- $rules = concat $rules (include "pc.named" (dict "one" . "of" $controller.name "value" $value "settings" $settings) | fromJson).items }}
+    {{- if eq .kind "table" }}
+      {{- $rules = concat $rules (include "pc.table" (dict "default" .default "given" $value) | fromJson).items }}
+    {{- else if eq .kind "objects" }}
+      {{- $rules = concat $rules (include "pc.objects" (dict "one" . "of" $controller.name "value" $value "settings" $settings) | fromJson).items }}
     {{- else if or (and .values (has (toString $value) .values)) (and (not .values) $value) }}
       {{- $rules = concat $rules .rules }}
     {{- end }}
   {{- end }}
 {{- end }}
+{{- range $shared := $declared.sharedLists }}
+  {{- $names := list }}
+  {{- range $process.controllers }}
+    {{- if hasKey $shared.names .name }}{{ $names = append $names (get $shared.names .name) }}{{ end }}
+  {{- end }}
+  {{- if and (gt (len (uniq $names)) 1) (not (has "" $names)) }}
+    {{- $rules = append $rules $shared.rule }}
+  {{- end }}
+{{- end }}
 {{- dict "items" (concat $rules .root.Values.rbac.extraRules | uniq) | toJson }}
 {{- end }}
 
-{{/* The rule for the objects that a setting names, if it names any. */}}
-{{- define "pc.named" -}}
+{{/* The rule for the objects whose names a setting holds, if it holds any. */}}
+{{- define "pc.objects" -}}
 {{- $one := .one }}
 {{- $settings := .settings }}
-{{- $needed := not $one.while }}
-{{- range $one.while }}
+{{- $needed := not $one.whileSet }}
+{{- range $one.whileSet }}
   {{- if (include "pc.setting" (dict "one" . "settings" $settings) | fromJson).value }}{{ $needed = true }}{{ end }}
 {{- end }}
 {{- $names := list }}
@@ -48,21 +61,6 @@
 {{- dict "items" $items | toJson }}
 {{- end }}
 
-{{/* The controller with the rights of one variant, as JSON: its names end in the variant's. */}}
-{{- define "pc.variant" -}}
-{{- $suffix := printf "-%s" .variant }}
-{{- $rules := list }}
-{{- range $rule := .controller.rules }}
-  {{- if $rule.resourceNames }}
-    {{- $names := list }}
-    {{- range $rule.resourceNames }}{{ if hasSuffix $suffix . }}{{ $names = append $names . }}{{ end }}{{ end }}
-    {{- $rule = merge (dict "resourceNames" $names) $rule }}
-  {{- end }}
-  {{- $rules = append $rules $rule }}
-{{- end }}
-{{- merge (dict "rules" $rules) .controller | toJson }}
-{{- end }}
-
 {{/* The value of a setting, however it is spelled, or its default. */}}
 {{- define "pc.setting" -}}
 {{- $value := .one.default }}
@@ -75,7 +73,7 @@
 {{- end }}
 
 {{/* A table API group -> resource -> verbs, merged over its default as the program does. */}}
-{{- define "pc.listed" -}}
+{{- define "pc.table" -}}
 {{- $default := .default }}
 {{- $given := .given }}
 {{- $items := list }}

@@ -18,17 +18,17 @@ settings by controller.
     {{- if .variants }}
       {{- $controller := . }}
       {{- range $variant := .variants }}
-        {{- $instance := get (default dict $own.instances) $variant | default dict }}
+        {{- $instance := get (default dict $own.instances) $variant.name | default dict }}
         {{- if $instance.enabled }}
           {{- $merged := include "pc.merged" (list (omit $own "instances") $instance) | fromJson }}
-          {{- $chosen := merge (dict "classification" $variant) (default dict $merged.settings) }}
-          {{- $name := printf "%s-%s" $controller.name $variant }}
+          {{- $chosen := merge (dict $controller.variantSetting $variant.name) (default dict $merged.settings) }}
+          {{- $name := printf "%s-%s" $controller.name $variant.name }}
           {{- $over := include "pc.merged" (list $root.Values.defaults $merged) | fromJson }}
-          {{- $own := include "pc.variant" (dict "controller" $controller "variant" $variant) | fromJson }}
+          {{- $own := merge (dict "rules" $variant.rules) $controller }}
           {{- $items = append $items (dict "name" $name "controllers" (list $own) "args" (list $controller.name) "values" $over "settings" (dict $controller.name $chosen)) }}
         {{- end }}
       {{- end }}
-    {{- else if and (eq $root.Values.mode "all") (not .apart) }}
+    {{- else if and (eq $root.Values.mode "all") (not .standalone) }}
       {{- $together = append $together . }}
       {{- $_ := set $settings .name (default dict $own.settings) }}
       {{- $shared := pick $own "env" "envFrom" "extraArgs" "extraVolumes" "extraVolumeMounts" "extraEgress" "podLabels" }}
