@@ -13,10 +13,9 @@ from controllers.runtime import errors
 from controllers.runtime.apply import render as apply_render
 from controllers.runtime.commands.oneshot_summary import OneshotSummary
 from controllers.runtime.commands.status_report import StatusReport, StatusRequest
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import AnyController, ConfiguredController
 from controllers.runtime.options import Connection, Options
 from profiles_controller import logs
-from profiles_controller.config.load import ConfiguredController
 
 Controllers = Sequence[ConfiguredController]
 

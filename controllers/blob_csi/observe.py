@@ -73,7 +73,7 @@ class BlobCsiExternal:
                 self._read.set()
                 await self._changed.wait()
 
-    def noticed(self) -> None:
+    def watched_object_changed(self) -> None:
         """Handle a change of a Secret or of the ConfigMap."""
         self._changed.set()
 

@@ -46,7 +46,7 @@ class Runnable(External, Protocol):
         An error ends the process.
         """
 
-    def noticed(self) -> None:
+    def watched_object_changed(self) -> None:
         """The transformed value of a watched object that maps to no profile has changed."""
 
 
@@ -409,3 +409,7 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
 
 
 AnyController = Controller[Any, Any, Any]
+"""A controller with settings and facts of any type."""
+
+ConfiguredController = tuple[AnyController, Any]
+"""A controller and its settings."""

@@ -63,7 +63,7 @@ class Options:
     adopted_namespaces: bool = False
     """Also reconcile namespaces that existed before their Profile (docs/operations.md)."""
     controller_names: frozenset[str] = frozenset()
-    """The names of all controllers, to tell a misspelled name from one in another process."""
+    """The names of all controllers. A name in an annotation that is none of them is misspelled."""
     watch_down_timeout: float = 60.0
     """/readyz fails when a watch has been down for longer."""
     hang_timeout: float = 300.0

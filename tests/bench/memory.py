@@ -23,7 +23,7 @@ def rows(
     """The idle process and its maximum."""
     policies = profiles * len(workload.policies())
     is_all = controllers == workload.ALL
-    count = len(workload.assemblies(workload.ALL))
+    count = len(workload.controllers(workload.ALL))
     which = f"{count} controllers in one process" if is_all else "one controller"
     title = f"memory, {which}, {profiles} profiles, {policies} policies"
     name = f"memory.{controllers}.{profiles}"

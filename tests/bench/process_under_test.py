@@ -15,8 +15,8 @@ from pathlib import Path
 
 from controllers.desired import Desired
 from controllers.profiles import Profile
+from controllers.runtime.controller import ConfiguredController
 from controllers.runtime.manager import process
-from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.options import Connection, Options
 from profiles_controller import logs
 from profiles_controller.cli import app
@@ -45,9 +45,9 @@ class ReconcileCounter:
         self._incomplete = controllers
         self._started = False
 
-    def counting(self, assembly: Assembly) -> Assembly:
+    def counting(self, configured: ConfiguredController) -> ConfiguredController:
         """Return the same controller, which counts its calls of `desired`."""
-        controller, settings = assembly
+        controller, settings = configured
         seen: set[str] = set()
         original = controller.desired
 
@@ -80,12 +80,12 @@ def main() -> int:
     arguments = parser.parse_args()
     logs.configure(log_format="json", level="info")
     milestones = Milestones(arguments.milestones)
-    assemblies = workload.assemblies(arguments.controllers)
-    counter = ReconcileCounter(milestones, len(assemblies), arguments.expect)
+    controllers = workload.controllers(arguments.controllers)
+    counter = ReconcileCounter(milestones, len(controllers), arguments.expect)
     milestones.write("start")
     return asyncio.run(
         process.run(
-            [counter.counting(one) for one in assemblies],
+            [counter.counting(one) for one in controllers],
             Connection(kubeconfig=arguments.kubeconfig),
             Options(listen=("127.0.0.1", arguments.port)),
         )

@@ -14,8 +14,14 @@ from controllers import registry
 from controllers.desired import Desired
 from controllers.manifests import Body, Manifest
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, Controller, Owned, always, no_facts
-from controllers.runtime.manager.manager import Assembly
+from controllers.runtime.controller import (
+    AnyController,
+    ConfiguredController,
+    Controller,
+    Owned,
+    always,
+    no_facts,
+)
 
 NETWORK = "network"
 ALL = "all"
@@ -29,12 +35,12 @@ class Settings(BaseModel):
 
 
 @functools.cache
-def assemblies(which: str) -> Sequence[Assembly]:
+def controllers(which: str) -> Sequence[ConfiguredController]:
     """The controllers of a process (`others`: all but network), with default settings."""
     if which == NETWORK:
         return [(NETWORK_CONTROLLER, NETWORK_CONTROLLER.settings())]
     if which == OTHERS:
-        return assemblies(ALL)[1:]
+        return controllers(ALL)[1:]
     chosen = [*(registry.load(name) for name in REAL), *SUBSTITUTES]
     return [(controller, controller.settings()) for controller in chosen]
 
@@ -43,7 +49,7 @@ def manifests(which: str, profile: Profile) -> list[tuple[str, Manifest]]:
     """Every object of a profile, with the name of its controller."""
     return [
         (controller.name, manifest)
-        for controller, settings in assemblies(which)
+        for controller, settings in controllers(which)
         for manifest in controller.desired(profile, controller.facts, settings).objects
     ]
 

@@ -53,7 +53,7 @@ class Reader:
         finally:
             self.running = False
 
-    def noticed(self) -> None:
+    def watched_object_changed(self) -> None:
         self.changed.set()
 
     def components(self) -> list[ComponentStatus]:
@@ -188,7 +188,7 @@ async def test_an_error_of_it_ends_the_process() -> None:
     reader, cluster = Reader(), harness.tenants()
     async with running(reader, cluster) as process:
         reader.error = ValueError("a mistake of ours")
-        reader.noticed()
+        reader.watched_object_changed()
         await virtual_time.until(process.manager.failed.is_set, "the process knows")
 
 

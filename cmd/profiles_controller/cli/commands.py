@@ -17,13 +17,13 @@ import typer
 from controllers.manifests import Body
 from controllers.profiles import KIND, Profile, parse_profile
 from controllers.runtime.commands.status_report import StatusRequest, component_names
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import AnyController, ConfiguredController
 from controllers.runtime.options import Connection
 from controllers.runtime.rbac import cluster_role, reader_role
 from profiles_controller import DISTRIBUTION
 from profiles_controller.config import yaml
 from profiles_controller.config.errors import InvalidSettingsError, suggestion
-from profiles_controller.config.load import ALL, ConfiguredController, LoadedConfig, Loader
+from profiles_controller.config.load import ALL, LoadedConfig, Loader
 from profiles_controller.config.settings import LaunchSettings
 from profiles_controller.config.sources import Inputs
 from profiles_controller.deps import CommandError, Dependencies

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import AnyController, ConfiguredController
 from controllers.runtime.options import Connection, Options
 from profiles_controller.config import yaml
 from profiles_controller.config.errors import InvalidSettingsError, SettingError, suggestion
@@ -24,8 +24,6 @@ from profiles_controller.config.sources import Inputs, ModelT, resolve
 
 ALL = "all"
 """The name that selects all controllers that are not standalone."""
-ConfiguredController = tuple[AnyController, Any]
-"""A controller and its settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -18,7 +18,7 @@ from controllers.runtime.cache.reflector import Reflector
 from controllers.runtime.cache.store import Store, key_of
 from controllers.runtime.cache.subscriptions import Subscription, subscriptions
 from controllers.runtime.client.client import Client
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import ConfiguredController
 from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
 from controllers.runtime.workqueue import Priority
@@ -213,14 +213,14 @@ class Informer:
         return cached
 
     def _settle_late(
-        self, namespace: str, name: str, known: CachedObject, body: Body
+        self, namespace: str, name: str, newer: CachedObject, body: Body
     ) -> CachedObject | None:
         """Handle a response that arrives after its event: enqueue if others edited since."""
-        if known.resource_version == int(body["metadata"]["resourceVersion"]):
-            return known
+        if newer.resource_version == int(body["metadata"]["resourceVersion"]):
+            return newer
         written = self._subscription.transform(self.kind, body)
-        if written is not None and not written.equivalent(known):
-            self._handler.changed(namespace, name, written, known)
+        if written is not None and not written.equivalent(newer):
+            self._handler.changed(namespace, name, written, newer)
         return written
 
     def settle_deletion(self, namespace: str, name: str, uid: str) -> None:
@@ -319,7 +319,7 @@ def _is_known(before: CachedObject, metadata: Body) -> bool:
 
 
 def new_informers(
-    assemblies: Sequence[tuple[AnyController, Any]],
+    controllers: Sequence[ConfiguredController],
     client: Client,
     callbacks: Callbacks,
     *,
@@ -336,5 +336,5 @@ def new_informers(
             clock=clock,
             in_shard=in_shard,
         )
-        for name, subscription in subscriptions(assemblies).items()
+        for name, subscription in subscriptions(controllers).items()
     }

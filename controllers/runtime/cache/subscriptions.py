@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key
-from controllers.runtime.controller import AnyController, Owned, Watch
+from controllers.runtime.controller import ConfiguredController, Owned, Watch
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import Kind
@@ -88,14 +88,14 @@ class Subscription:
         )
 
 
-def subscriptions(assemblies: Sequence[tuple[AnyController, Any]]) -> dict[str, Subscription]:
+def subscriptions(controllers: Sequence[ConfiguredController]) -> dict[str, Subscription]:
     """Return the subscriptions of these controllers with their settings, by informer.
 
     Namespaces are always included. The name of an informer is its kind, or its single object
     (``Watch.informer``).
     """
     result = {"Namespace": Subscription(owners={}, watches={}, all_objects=True)}
-    for controller, settings in assemblies:
+    for controller, settings in controllers:
         owned, watches = controller.owned(settings), controller.resolved_watches(settings)
         for name in {own.kind for own in owned} | {watch.informer for watch in watches}:
             before = result.get(name, Subscription(owners={}, watches={}))

@@ -20,11 +20,11 @@ from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.cache.reflector import list_pages
 from controllers.runtime.client.client import Client
 from controllers.runtime.commands.oneshot_summary import OneshotSummary, ProfileResult, ResultKind
+from controllers.runtime.controller import ConfiguredController
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.external import garbage
 from controllers.runtime.manager import manager as manager_manager
 from controllers.runtime.manager import process
-from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
@@ -43,14 +43,14 @@ CRD_NOT_SERVED = (
 
 
 async def run_once(
-    controllers: Sequence[Assembly], connection: Connection, options: Options
+    controllers: Sequence[ConfiguredController], connection: Connection, options: Options
 ) -> OneshotSummary:
     """Reconciles every profile once. Raises ConfigurationError."""
     return await _run(controllers, connection, options, ())
 
 
 async def diff(
-    controllers: Sequence[Assembly],
+    controllers: Sequence[ConfiguredController],
     connection: Connection,
     options: Options,
     profiles: Sequence[str] = (),
@@ -63,7 +63,7 @@ async def diff(
 
 
 async def _run(
-    controllers: Sequence[Assembly],
+    controllers: Sequence[ConfiguredController],
     connection: Connection,
     options: Options,
     profiles: Sequence[str],

@@ -24,11 +24,10 @@ from controllers.runtime.commands.status_report import (
     StatusReport,
     StatusRequest,
 )
-from controllers.runtime.controller import AnyController, Owned, always
+from controllers.runtime.controller import AnyController, ConfiguredController, Owned, always
 from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.manager import manager as manager_manager
 from controllers.runtime.manager import process
-from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
@@ -83,7 +82,7 @@ async def reports_from(
             stale = f"API server unreachable: {error}"
 
 
-def controllers_to_run(request: StatusRequest) -> list[Assembly]:
+def controllers_to_run(request: StatusRequest) -> list[ConfiguredController]:
     """Returns the controllers of a request, with settings for those whose drift is computed."""
     configured = {controller.name: (controller, own) for controller, own in request.configured}
     return [

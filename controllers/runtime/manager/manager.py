@@ -18,7 +18,7 @@ from controllers.profiles import Profile
 from controllers.runtime.cache import informer, reflector
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client import client as rest_client
-from controllers.runtime.controller import ALL_PROFILES, AnyController, Runnable
+from controllers.runtime.controller import ALL_PROFILES, ConfiguredController, Runnable
 from controllers.runtime.external.garbage import GarbageCollector
 from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.profile_watch.watch import ProfileWatch
@@ -30,9 +30,6 @@ from controllers.runtime.status.events import EventRecorder
 from controllers.runtime.workqueue import Priority, WorkQueues
 
 logger = structlog.stdlib.get_logger(__name__)
-
-Assembly = tuple[AnyController, Any]
-"""A controller and its settings."""
 
 _GC_THRESHOLDS = (10_000, 10, 10)
 """Fourteen times Python's default: a write leaves few reference cycles."""
@@ -48,7 +45,7 @@ class Manager:
 
     def __init__(
         self,
-        controllers: Sequence[Assembly],
+        controllers: Sequence[ConfiguredController],
         client: rest_client.RestClient,
         options: Options,
         metrics: Metrics,
@@ -159,7 +156,7 @@ class Manager:
     def _notify(self, controller: str) -> None:
         external = self.reconcilers[controller].external
         if isinstance(external, Runnable):
-            external.noticed()
+            external.watched_object_changed()
 
     # -- life cycle -----------------------------------------------------------------------------
 
@@ -179,7 +176,7 @@ class Manager:
         """
         while not self._synced():  # noqa: ASYNC110 - a dozen informers and a thread
             await asyncio.sleep(_SYNC_POLL_SECONDS)
-        # The caches live long: never look for cycles in them again.
+        # The caches live long: the collector need not search them again.
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         _trim_memory()

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 import structlog
 
 from controllers.runtime.client import client as rest_client
+from controllers.runtime.controller import ConfiguredController
 from controllers.runtime.manager.healthz import ProbeServer
 from controllers.runtime.manager.leaderelection import LeaderElector, lease_name
-from controllers.runtime.manager.manager import Assembly, Manager
+from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Connection, Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.signals import stop_signal
@@ -20,7 +21,9 @@ from controllers.runtime.signals import stop_signal
 logger = structlog.stdlib.get_logger(__name__)
 
 
-async def run(controllers: Sequence[Assembly], connection: Connection, options: Options) -> int:
+async def run(
+    controllers: Sequence[ConfiguredController], connection: Connection, options: Options
+) -> int:
     """Run until SIGTERM or SIGINT and return 0; 1 after a lost Lease or a failed task.
 
     Raises ConfigurationError.
@@ -116,7 +119,7 @@ def _serve_probes(manager: Manager, options: Options, metrics: Metrics) -> Probe
 
 def _leader_elector(
     client: rest_client.RestClient,
-    controllers: Sequence[Assembly],
+    controllers: Sequence[ConfiguredController],
     options: Options,
     metrics: Metrics,
 ) -> LeaderElector | None:

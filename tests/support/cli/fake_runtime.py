@@ -9,10 +9,9 @@ from controllers.profiles import Profile
 from controllers.runtime.apply.changeset import NO_CHANGES, Action, Change, ChangeSet
 from controllers.runtime.commands.oneshot_summary import OneshotSummary, ProfileResult, ResultKind
 from controllers.runtime.commands.status_report import StatusReport, StatusRequest
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import AnyController, ConfiguredController
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Connection, Options
-from profiles_controller.config.load import ConfiguredController
 from profiles_controller.deps import Dependencies
 from tests.support.cli.sample_controllers import REGISTRY
 

@@ -15,9 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from controllers import registry
 from controllers.desired import Desired
 from controllers.profiles import Profile
-from controllers.runtime.controller import AnyController, CacheReader, Controller, always
+from controllers.runtime.controller import (
+    AnyController,
+    CacheReader,
+    ConfiguredController,
+    Controller,
+    always,
+)
 from controllers.runtime.manager import process
-from controllers.runtime.manager.manager import Assembly
 from controllers.runtime.options import Connection, Options
 from profiles_controller.cli.app import build
 from profiles_controller.deps import Dependencies
@@ -61,7 +66,9 @@ HANGING: tuple[AnyController, ...] = tuple(
 )
 
 
-async def run(controllers: Sequence[Assembly], connection: Connection, options: Options) -> int:
+async def run(
+    controllers: Sequence[ConfiguredController], connection: Connection, options: Options
+) -> int:
     shorter = dataclasses.replace(
         options, watch_down_timeout=WATCH_DOWN_SECONDS, hang_timeout=HANG_SECONDS
     )

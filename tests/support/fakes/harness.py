@@ -12,7 +12,7 @@ from typing import Any, cast
 from controllers.manifests import Body, Key
 from controllers.profiles import parse_profile
 from controllers.runtime.client.client import RestClient
-from controllers.runtime.controller import AnyController
+from controllers.runtime.controller import ConfiguredController
 from controllers.runtime.manager.healthz import Health
 from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
@@ -83,7 +83,7 @@ class Harness:
 
 @contextlib.asynccontextmanager
 async def running(
-    *assemblies: tuple[AnyController, Any],
+    *controllers: ConfiguredController,
     cluster: FakeCluster | None = None,
     options: Options | None = None,
     settle: bool = True,
@@ -96,7 +96,7 @@ async def running(
     cluster = cluster or tenants()
     options = options or Options(listen=None)
     manager = Manager(
-        assemblies, cast("RestClient", cluster), options, Metrics(), clock=virtual_time.now
+        controllers, cast("RestClient", cluster), options, Metrics(), clock=virtual_time.now
     )
     watch = _profile_watch(manager)
     manager.start_informers()
