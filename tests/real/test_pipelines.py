@@ -49,14 +49,14 @@ def settings(variables: Mapping[str, str]) -> PipelinesSettings:
 def start(
     made: Launcher, name: str, variables: Mapping[str, str], *arguments: str
 ) -> ManagerProcess:
-    """A process with these variables and exactly the rights that they ask for."""
+    """Start a process with these variables and exactly the rights that they require."""
     kubeconfig = made.identity(name, "pipelines", pipelines=settings(variables))
     return made.start(
         "pipelines", *arguments, kubeconfig=kubeconfig, variables=variables
     ).wait_ready()
 
 
-def are_roles_ready(plane: ControlPlane, name: str) -> bool:
+def is_ready(plane: ControlPlane, name: str) -> bool:
     return observe.status(plane, name, CONDITION) == "True"
 
 
@@ -77,9 +77,9 @@ def versions(objects: Mapping[str, Json]) -> dict[str, tuple[str, str]]:
     }
 
 
-def wait_roles_ready(plane: ControlPlane, name: str, objects: int) -> dict[str, Json]:
+def wait_ready(plane: ControlPlane, name: str, objects: int) -> dict[str, Json]:
     waiting.until(
-        lambda: are_roles_ready(plane, name) and len(ours(plane, name)) == objects,
+        lambda: is_ready(plane, name) and len(ours(plane, name)) == objects,
         f"{name} has {objects} objects and is ready",
     )
     return ours(plane, name)
@@ -90,7 +90,7 @@ def path(kind: str, namespace: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_api_server_adds_nothing_that_would_be_written_again(
+def test_fields_that_the_api_server_adds_cause_no_write(
     control_plane: ControlPlane, launcher: Launcher, mode: str
 ) -> None:
     variables, extra = MODES[mode]
@@ -98,7 +98,7 @@ def test_the_api_server_adds_nothing_that_would_be_written_again(
     tenant = f"kfp-quiet-{mode}"
     kubeflow.create_tenant(control_plane, tenant)
     manager = start(launcher, f"pipelines-{mode}", variables, "--resync", "0.01")
-    before = wait_roles_ready(control_plane, tenant, ALWAYS + 2 + extra)
+    before = wait_ready(control_plane, tenant, ALWAYS + 2 + extra)
 
     observe.wait_for_reconciles(manager, 6)
     assert versions(ours(control_plane, tenant)) == versions(before)
@@ -111,7 +111,7 @@ def test_the_api_server_adds_nothing_that_would_be_written_again(
     assert (diff.returncode, diff.stderr) == (0, "")
 
 
-def test_a_change_of_mode_removes_exactly_what_the_other_made(
+def test_a_change_of_mode_deletes_exactly_the_objects_of_the_other_mode(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     kubeflow.create_tenant(control_plane, "kfp-modes")
@@ -121,7 +121,7 @@ def test_a_change_of_mode_removes_exactly_what_the_other_made(
     for mode in ("sidecar", "central", "pod", "central", "sidecar", "pod"):
         variables, extra = MODES[mode]
         manager = start(launcher, f"pipelines-{mode}", {**STATIC, **variables})
-        objects = wait_roles_ready(control_plane, "kfp-modes", ALWAYS + extra)
+        objects = wait_ready(control_plane, "kfp-modes", ALWAYS + extra)
         manager.stop()
         always = {
             name: uid
@@ -133,13 +133,13 @@ def test_a_change_of_mode_removes_exactly_what_the_other_made(
     assert observe.find(control_plane, account) is not None
 
 
-def test_edits_of_config_maps_survive_and_all_else_is_put_right(
+def test_edits_of_config_maps_stay_and_other_objects_are_corrected(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "kfp-edited")
     manager = start(launcher, "pipelines-pod", {**STATIC, **PROXY})
-    before = wait_roles_ready(plane, "kfp-edited", ALWAYS + 2)
+    before = wait_ready(plane, "kfp-edited", ALWAYS + 2)
 
     launcher_path = path("ConfigMap", "kfp-edited", names.LAUNCHER)
     observe.patch(plane, launcher_path, {"data": {"defaultPipelineRoot": "minio://of-ours"}})
@@ -168,25 +168,27 @@ def test_edits_of_config_maps_survive_and_all_else_is_put_right(
     manager.stop()
 
 
-def test_the_namespaces_label_decides(control_plane: ControlPlane, launcher: Launcher) -> None:
+def test_the_label_of_the_namespace_enables_pipelines(
+    control_plane: ControlPlane, launcher: Launcher
+) -> None:
     kubeflow.create_tenant(control_plane, "kfp-label")
     manager = start(launcher, "pipelines-pod", STATIC)
-    wait_roles_ready(control_plane, "kfp-label", ALWAYS)
+    wait_ready(control_plane, "kfp-label", ALWAYS)
 
     namespace = "/api/v1/namespaces/kfp-label"
     observe.patch(control_plane, namespace, {"metadata": {"labels": {names.ENABLED_LABEL: None}}})
-    wait_roles_ready(control_plane, "kfp-label", 0)
+    wait_ready(control_plane, "kfp-label", 0)
 
     labels = {"metadata": {"labels": {names.ENABLED_LABEL: "true"}}}
     observe.patch(control_plane, namespace, labels)
-    wait_roles_ready(control_plane, "kfp-label", ALWAYS)
+    wait_ready(control_plane, "kfp-label", ALWAYS)
     manager.stop()
 
 
 def test_no_key_is_logged(control_plane: ControlPlane, launcher: Launcher) -> None:
     kubeflow.create_tenant(control_plane, "kfp-silent")
     manager = start(launcher, "pipelines-pod", STATIC, "--log-level", "debug")
-    wait_roles_ready(control_plane, "kfp-silent", ALWAYS)
+    wait_ready(control_plane, "kfp-silent", ALWAYS)
     manager.stop()
 
     log = manager.text()
@@ -233,7 +235,7 @@ def older_deployment(namespace: Json) -> Json:
     return of_metacontroller(namespace, "Deployment", names.PROXY, spec=spec)
 
 
-def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_looks(
+def test_objects_of_metacontroller_are_adopted_while_the_garbage_collector_runs(
     fresh_launcher: Callable[..., Launcher],
 ) -> None:
     made = fresh_launcher(controller_manager=True)
@@ -261,7 +263,7 @@ def test_what_metacontroller_made_is_taken_over_while_the_garbage_collector_look
         for one in before
     }
     manager = start(made, "pipelines-pod", {**STATIC, **PROXY})
-    wait_roles_ready(plane, "kfp-taken", ALWAYS + 2)
+    wait_ready(plane, "kfp-taken", ALWAYS + 2)
     profile = plane.request("GET", f"{kubeflow.PROFILES}/kfp-taken")
 
     # A stray that the garbage collector has to remove shows that it has looked meanwhile.
@@ -353,7 +355,7 @@ def is_let_in(plane: ControlPlane, user: Json, namespace: str, verb: str, resour
 ASKED = (("create", "runs"), ("get", "pipelines"), ("readArtifact", "runs"), ("list", "jobs"))
 
 
-def test_a_notebook_is_let_in_to_its_own_pipelines_and_to_others_by_their_leave_alone(
+def test_a_notebook_may_use_its_own_pipelines_and_others_only_with_a_role(
     fresh_launcher: Callable[..., Launcher],
 ) -> None:
     made = fresh_launcher()
@@ -370,7 +372,7 @@ def test_a_notebook_is_let_in_to_its_own_pipelines_and_to_others_by_their_leave_
     kubeflow.create_tenant(plane, "kfp-sdk")
     kubeflow.create_tenant(plane, "kfp-other")
     start(made, "pipelines-pod", STATIC)
-    objects = wait_roles_ready(plane, "kfp-sdk", ALWAYS)
+    objects = wait_ready(plane, "kfp-sdk", ALWAYS)
     user = reviewed(plane, "kfp-sdk", objects[f"PodDefault {names.POD_DEFAULT}"])
 
     def allowed(namespace: str) -> set[bool]:

@@ -120,11 +120,11 @@ def works(failures: Failures, name: str) -> bool:
     return failures.store.succeeds(put, Bucket=BUCKET, Key=f"private/{name}/mine", Body=b"1")
 
 
-def wait_roles_ready(failures: Failures, name: str) -> None:
-    def are_roles_ready() -> bool:
+def wait_ready(failures: Failures, name: str) -> None:
+    def is_ready() -> bool:
         return works(failures, name) and namespaces.is_ready(failures.plane, name)
 
-    waiting.until(are_roles_ready, f"{name} has a key that works", seconds=WAIT_SECONDS)
+    waiting.until(is_ready, f"{name} has a key that works", seconds=WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -136,7 +136,7 @@ def test_after_random_failures_each_tenant_has_one_key_that_works(
     kubeflow.create_complete_tenants(made.plane, TENANTS)
     failures = Failures(made, store, random.Random(seed))  # noqa: S311 - not cryptographic
     for name in TENANTS:
-        wait_roles_ready(failures, name)
+        wait_ready(failures, name)
 
     for _ in range(FAILURES):
         failures.cause_one()
@@ -145,7 +145,7 @@ def test_after_random_failures_each_tenant_has_one_key_that_works(
     if not failures.up:
         failures.toggle_store("")
     for name in TENANTS:
-        wait_roles_ready(failures, name)
+        wait_ready(failures, name)
     assert failures.check_key_count()
     assert failures.manager.code is None
     assert not failures.manager.lines(level="error")

@@ -48,7 +48,7 @@ def other_objects_in_sync(plane: ControlPlane, name: str) -> bool:
     return launcher is not None and pods is not None and pods["spec"]["desc"] != "edited"
 
 
-def wait_roles_ready(plane: ControlPlane, name: str) -> None:
+def wait_ready(plane: ControlPlane, name: str) -> None:
     wait(lambda: namespaces.is_ready(plane, name), f"{name} is ready")
 
 
@@ -90,7 +90,7 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
             "pipelines", "--resync", "0.05", kubeconfig=kubeconfig, variables=given
         ).wait_ready()
         for name in TENANTS:
-            wait_roles_ready(plane, name)
+            wait_ready(plane, name)
         before = {name: namespaces.key(plane, name) for name in TENANTS}
 
         store.pause()
@@ -116,7 +116,7 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
         iam.reset_counts()
         store.resume()
         for name in (*TENANTS, LATE):
-            wait_roles_ready(plane, name)
+            wait_ready(plane, name)
         assert {name: namespaces.key(plane, name) for name in TENANTS} == before
         assert namespaces.key(plane, LATE) is not None
         assert iam.max_open <= WORKERS

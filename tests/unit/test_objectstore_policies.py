@@ -26,7 +26,7 @@ RULES = st.lists(
 )
 
 
-def test_a_user_reaches_its_own_and_what_is_shared() -> None:
+def test_a_user_has_access_to_its_own_and_to_shared_prefixes() -> None:
     (statement,) = policies.user_policy(BUCKET, "team")["Statement"]
     assert statement == {
         "Effect": "Allow",
@@ -41,7 +41,7 @@ def test_a_user_reaches_its_own_and_what_is_shared() -> None:
     assert policies.policy_name("team") == "KubeflowProjectteam"
 
 
-def test_the_bucket_policy_of_seaweedfs_has_four_statements_for_callers_with_a_name() -> None:
+def test_the_bucket_policy_of_seaweedfs_has_four_statements_for_named_callers() -> None:
     policy = policies.bucket_policy(None, BUCKET, dialect=Dialect.SEAWEEDFS)
     assert [one["Effect"] for one in policy["Statement"]] == ["Allow", "Allow", "Allow", "Deny"]
     assert {one["Action"] for one in policy["Statement"]} == {"s3:ListBucket"}
@@ -49,14 +49,14 @@ def test_the_bucket_policy_of_seaweedfs_has_four_statements_for_callers_with_a_n
         assert statement["Condition"]["StringLike"]["aws:username"] == "?*"
 
 
-def test_on_amazon_everybody_is_everybody_of_the_account() -> None:
+def test_on_amazon_all_users_are_those_of_the_account() -> None:
     policy = policies.bucket_policy(None, BUCKET, dialect=Dialect.S3, account="123456789012")
     assert "s3:RequestMethod" not in json.dumps(policy)
     for statement in policy["Statement"][:-1]:
         assert statement["Condition"]["StringEquals"]["aws:PrincipalAccount"] == "123456789012"
 
 
-def test_others_statements_stay_unless_they_open_the_bucket_to_everybody() -> None:
+def test_statements_of_others_stay_unless_they_open_the_bucket_to_anyone() -> None:
     def statement(sid: str, effect: str, principal: object) -> Mapping[str, Any]:
         return {"Sid": sid, "Effect": effect, "Principal": principal, "Action": "s3:*"}
 
@@ -91,13 +91,13 @@ def test_others_statements_stay_unless_they_open_the_bucket_to_everybody() -> No
         (None, 0),
     ],
 )
-def test_a_policy_of_an_unusual_shape_is_read_all_the_same(said: object, kept: int) -> None:
+def test_a_policy_of_an_unusual_shape_is_parsed(said: object, kept: int) -> None:
     policy = policies.bucket_policy({"Statement": said}, BUCKET, dialect=Dialect.SEAWEEDFS)
     assert len(policy["Statement"]) == 4 + kept
     assert policies.dropped({"Statement": said}) == []
 
 
-def test_policies_are_compared_by_what_they_say() -> None:
+def test_policies_are_compared_by_meaning() -> None:
     one = {"Statement": [{"Action": ["b", "a"], "Resource": ["x"]}]}
     assert policies.same(one, {"Statement": {"Resource": "x", "Action": ["a", "b"]}})
     assert not policies.same(one, {"Statement": {"Resource": "y", "Action": ["a", "b"]}})
@@ -106,7 +106,7 @@ def test_policies_are_compared_by_what_they_say() -> None:
 
 
 @given(rules=RULES, days=st.integers(-1, 400))
-def test_rules_of_others_are_kept_in_their_order(rules: list[Any], days: int) -> None:
+def test_rules_of_others_stay_in_their_order(rules: list[Any], days: int) -> None:
     merged = policies.lifecycle(rules, days)
 
     def foreign(some: list[Any]) -> list[Any]:

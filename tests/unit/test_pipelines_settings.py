@@ -1,4 +1,4 @@
-"""The settings of pipelines: the original's variables, and what is refused."""
+"""The settings of pipelines: KFP's variables, and invalid values."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from profiles_controller.config.load import Loader
 from profiles_controller.config.sources import Inputs
 from tests.support.docs import markdown
 
-ORIGINAL = {
+KFP_VARIABLES = {
     "KFP_VERSION": ("kfp_version", "2.17.0"),
     "FRONTEND_IMAGE": ("frontend_image", "registry.example.ca/frontend"),
     "FRONTEND_TAG": ("frontend_tag", "tag"),
@@ -38,7 +38,7 @@ ORIGINAL = {
 
 
 def load(**variables: str) -> PipelinesSettings:
-    """What the program makes of an environment."""
+    """Return the settings of an environment."""
     inputs = Inputs(environment=variables)
     loader = Loader(registry=[registry.load("pipelines")])
     ((_, settings),) = loader.load(["pipelines"], inputs).controllers
@@ -46,35 +46,35 @@ def load(**variables: str) -> PipelinesSettings:
     return settings
 
 
-def refusal(**variables: str) -> str:
+def error_of(**variables: str) -> str:
     with pytest.raises(InvalidSettingsError) as error:
         load(**variables)
     return str(error.value)
 
 
-def test_every_variable_of_the_original_is_a_setting() -> None:
-    variables = {name: str(value).lower() for name, (_, value) in ORIGINAL.items()}
+def test_every_variable_of_kfps_controller_is_a_setting() -> None:
+    variables = {name: str(value).lower() for name, (_, value) in KFP_VARIABLES.items()}
     variables["KFP_DEFAULT_PIPELINE_ROOT"] = "minio://bucket/root"
 
     found = load(**variables)
 
-    for setting, value in ORIGINAL.values():
+    for setting, value in KFP_VARIABLES.values():
         given: Any = getattr(found, setting)
         assert (given.get_secret_value() if isinstance(given, SecretStr) else given) == value
 
 
-def test_every_variable_of_the_original_is_in_the_table_of_the_guide() -> None:
+def test_every_variable_of_kfps_controller_is_in_the_migration_guide() -> None:
     guide = markdown.read("docs/migrating-from-metacontroller.md")
     known = {name for each in PipelinesSettings.model_fields.values() for name in aliases(each)}
 
-    assert set(ORIGINAL) == known == {cells[0] for cells in guide.rows()}
+    assert set(KFP_VARIABLES) == known == {cells[0] for cells in guide.rows()}
 
 
-def test_empty_variables_count_as_not_set() -> None:
-    assert load(**dict.fromkeys(ORIGINAL, "")) == load()
+def test_empty_variables_are_ignored() -> None:
+    assert load(**dict.fromkeys(KFP_VARIABLES, "")) == load()
 
 
-def test_seaweedfs_is_the_default_and_amazon_has_its_own_endpoints() -> None:
+def test_seaweedfs_is_the_default_and_aws_uses_amazons_endpoints() -> None:
     default, amazon = load(), load(PIPELINES_PROVIDER="aws")
 
     assert default.s3_url == "http://seaweedfs.kubeflow:8333"
@@ -84,7 +84,7 @@ def test_seaweedfs_is_the_default_and_amazon_has_its_own_endpoints() -> None:
 
 
 @pytest.mark.parametrize("domain", [".svc.example.ca", "svc.example.ca"])
-def test_a_domain_has_its_dot_in_hosts_and_stays_as_it_is_elsewhere(domain: str) -> None:
+def test_a_domain_gets_a_leading_dot_in_hosts_only(domain: str) -> None:
     settings = load(CLUSTER_DOMAIN=domain)
 
     assert settings.domain == ".svc.example.ca"
@@ -93,7 +93,7 @@ def test_a_domain_has_its_dot_in_hosts_and_stays_as_it_is_elsewhere(domain: str)
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"ARTIFACTS_PROXY_ENABLED": "true"}, "frontend_tag or kfp_version"),
         ({"PIPELINES_PROVIDER": "static"}, "minio_access_key and minio_secret_key"),
@@ -106,10 +106,8 @@ def test_a_domain_has_its_dot_in_hosts_and_stays_as_it_is_elsewhere(domain: str)
         ),
     ],
 )
-def test_settings_that_do_not_fit_together_are_refused(
-    variables: dict[str, str], said: str
-) -> None:
-    assert said in refusal(**variables)
+def test_conflicting_settings_are_invalid(variables: dict[str, str], message: str) -> None:
+    assert message in error_of(**variables)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +119,7 @@ def test_settings_that_do_not_fit_together_are_refused(
         {"CONTROLLER_PORT": "65536"},
         {"S3_ENDPOINT_URL": "seaweedfs:8333"},
         {"FRONTEND_IMAGE": "kfp-frontend:2.17.0"},
-        {"FRONTEND_TAG": "two words"},
+        {"FRONTEND_TAG": "two expected"},
         {"CLUSTER_DOMAIN": "no domain"},
         {"PIPELINES_PROVIDER": "minio"},
         {"PIPELINES_BUCKET": "Not_A_Bucket"},
@@ -129,25 +127,25 @@ def test_settings_that_do_not_fit_together_are_refused(
         {"PIPELINES_DRIVER_SERVICE_ACCOUNT": "ml-pipeline"},
     ],
 )
-def test_a_wrong_value_is_refused_by_its_variable(variables: dict[str, str]) -> None:
+def test_an_invalid_value_is_reported_with_its_variable(variables: dict[str, str]) -> None:
     ((variable, value),) = variables.items()
 
-    said = refusal(**variables)
+    message = error_of(**variables)
 
-    assert variable in said
-    assert value in said
-
-
-def test_all_wrong_values_are_told_at_once() -> None:
-    said = refusal(CONTROLLER_PORT="x", ARTIFACT_RETENTION_DAYS="y", PIPELINES_PROVIDER="z")
-
-    assert len(said.splitlines()) == 3
+    assert variable in message
+    assert value in message
 
 
-def test_no_secret_is_told() -> None:
-    said = refusal(AWS_SECRET_ACCESS_KEY="hidden-1", MINIO_SECRET_KEY="hidden-2")
+def test_all_invalid_values_are_reported_at_once() -> None:
+    message = error_of(CONTROLLER_PORT="x", ARTIFACT_RETENTION_DAYS="y", PIPELINES_PROVIDER="z")
 
-    assert not re.search("hidden-[12]", said)
+    assert len(message.splitlines()) == 3
+
+
+def test_no_secret_is_shown() -> None:
+    message = error_of(AWS_SECRET_ACCESS_KEY="hidden-1", MINIO_SECRET_KEY="hidden-2")
+
+    assert not re.search("hidden-[12]", message)
     assert "hidden" not in repr(load(**keys("hidden")))
 
 
@@ -171,10 +169,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("variable", WRONG)
-def test_a_wrong_value_is_told_with_its_variable_and_what_would_be_right(variable: str) -> None:
-    value, words = WRONG[variable]
-    told = refusal(**{variable: value})
+def test_an_invalid_value_is_reported_with_what_is_expected(variable: str) -> None:
+    value, expected = WRONG[variable]
+    message = error_of(**{variable: value})
 
-    assert variable in told
-    assert value in told
-    assert words in told
+    assert variable in message
+    assert value in message
+    assert expected in message
