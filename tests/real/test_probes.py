@@ -51,7 +51,7 @@ def test_readyz_passes_once_every_list_is_complete(
     before = (manager.answers("/readyz"), manager.answers("/livez"))
     gauges = manager.series("profiles_controller_informer_synced")
 
-    cable.mend()
+    cable.restore()
 
     manager.wait_ready()
     assert before == (503, 200)
@@ -86,7 +86,7 @@ def test_readyz_fails_while_a_watch_is_down_for_too_long(
         "/readyz fails",
     )
     while_down = (manager.answers("/readyz"), manager.answers("/livez"))
-    cable.mend()
+    cable.restore()
 
     manager.wait_ready()
     observe.label(control_plane, "watched", pods="4")

@@ -74,6 +74,11 @@ class ControlPlane:
         self.client = Client(url=self.url, ca_file=self.ca_file, token=self.admin_token)
         self.kubeconfig = self.kubeconfig_for(ADMIN, self.admin_token)
 
+    @property
+    def etcd_url(self) -> str:
+        """The URL of etcd's client endpoint."""
+        return f"http://{HOST}:{self._etcd_port}"
+
     @classmethod
     def start(
         cls,
@@ -149,7 +154,7 @@ class ControlPlane:
         shutil.rmtree(self._etcd_data, ignore_errors=True)
 
     def _start_etcd(self) -> None:
-        url = f"http://{HOST}:{self._etcd_port}"
+        url = self.etcd_url
         self._group.start(
             "etcd",
             [
@@ -170,7 +175,7 @@ class ControlPlane:
             f"--bind-address={HOST}",
             f"--advertise-address={HOST}",
             f"--secure-port={self._port}",
-            f"--etcd-servers=http://{HOST}:{self._etcd_port}",
+            f"--etcd-servers={self.etcd_url}",
             f"--tls-cert-file={self._files.serving_certificate}",
             f"--tls-private-key-file={self._files.serving_key}",
             f"--token-auth-file={self._workdir / 'tokens.csv'}",

@@ -40,8 +40,8 @@ class TCPProxy:
         path.write_text(yaml.safe_dump(content))
         return path
 
-    def mend(self) -> None:
-        """From now on connections are taken; for those that were cut it is too late."""
+    def restore(self) -> None:
+        """Accepts connections again. Connections that were cut stay closed."""
         listener = socket.create_server((HOST, self._port), backlog=BACKLOG)
         with self._lock:
             self._listener = listener
@@ -63,7 +63,7 @@ class TCPProxy:
         self._threads.clear()
 
     def __enter__(self) -> Self:
-        self.mend()
+        self.restore()
         return self
 
     def __exit__(
