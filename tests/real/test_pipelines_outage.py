@@ -94,7 +94,10 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
         before = {name: namespaces.key(plane, name) for name in TENANTS}
 
         store.pause()
-        wait(lambda: "away" in manager.page("/readyz?verbose"), "the circuit breaker is open")
+        wait(
+            lambda: "next request in" in manager.page("/readyz?verbose"),
+            "the circuit breaker is open",
+        )
         s3.reset_counts()
         iam.reset_counts()
         kubeflow.create_tenant(plane, LATE)
@@ -121,7 +124,7 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
         assert namespaces.key(plane, LATE) is not None
         assert iam.max_open <= WORKERS
         assert s3.max_open <= 2 * WORKERS  # of boto3's client and of the key checker
-        assert "away" not in manager.page("/readyz?verbose")
+        assert "next request in" not in manager.page("/readyz?verbose")
         assert all(len(store.keys(name)) == 1 for name in (*TENANTS, LATE))
     manager.stop()
     text = manager.text()
