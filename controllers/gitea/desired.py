@@ -30,7 +30,7 @@ class GiteaState(Enum):
     """What a profile's label and the setting ``opt_out`` request."""
 
     OPTED_IN = "the profile has a Gitea"
-    KEPT = "the profile opted out; all objects that exist stay"
+    RETAINED = "the profile opted out; all objects that exist stay"
     STOPPED = "the profile opted out; Argo CD deletes what it deployed"
     DETACHED = "the profile opted out; what Argo CD deployed continues to run"
 
@@ -64,18 +64,18 @@ def determine_state(profile: Profile, settings: GiteaSettings) -> GiteaState:
     if opted_in:
         return GiteaState.OPTED_IN
     if opted_in is None:
-        return GiteaState.KEPT
+        return GiteaState.RETAINED
     match settings.opt_out:
         case "stop":
             return GiteaState.STOPPED
         case "detach":
             return GiteaState.DETACHED
         case _:
-            return GiteaState.KEPT
+            return GiteaState.RETAINED
 
 
 def finalizer_is_wrong(profile: Profile, facts: Facts, settings: GiteaSettings) -> bool:
-    """Return whether Argo CD's finalizer must be added or removed before the Application goes."""
+    """Return whether Argo CD's finalizer must change before the Application is deleted."""
     application = facts.application
     if application is None or application.destination != profile.namespace:
         return False
@@ -108,7 +108,7 @@ def _objects(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[Ma
     match determine_state(profile, settings):
         case GiteaState.OPTED_IN:
             return [application, _secret(profile, facts, settings), *others, *virtual_service]
-        case GiteaState.KEPT:
+        case GiteaState.RETAINED:
             routes = virtual_service if facts.application else own_virtual_service
             staying = [*others, *routes, application]
         case GiteaState.DETACHED:
@@ -130,7 +130,7 @@ def _findings(profile: Profile, facts: Facts, settings: GiteaSettings) -> list[F
         )
         return [Finding(reason=INVALID_OPT_IN, message=message)]
     state = determine_state(profile, settings)
-    if state is GiteaState.KEPT and facts.application is not None:
+    if state is GiteaState.RETAINED and facts.application is not None:
         message = (
             f"label {key} opts out, and the setting opt_out is keep: Application"
             f" {settings.argocd_namespace}/{_application_name(profile, settings)} and the database"

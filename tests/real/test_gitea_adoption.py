@@ -44,7 +44,7 @@ def create_legacy_database(postgres: Postgres, profile: str) -> DatabaseCredenti
     """Create role, grant and database as the older suite does, and a table of the tenant."""
     credentials = DatabaseCredentials(user=names.database(profile), password=PASSWORD)
     name = sql.Identifier(credentials.user)
-    with postgres.superuser() as connection:  # keeps the password out of the server's log
+    with postgres.superuser() as connection:  # hides the password from the server's log
         encrypt = connection.pgconn.encrypt_password
         verifier = encrypt(PASSWORD.encode(), credentials.user.encode(), b"scram-sha-256").decode()
     as_admin(

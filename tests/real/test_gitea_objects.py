@@ -61,8 +61,8 @@ def test_the_api_server_stores_every_object_unchanged(
         want = plan.desired_object(manifest, profile, component)
 
         assert sent.get("spec") == live.get("spec"), manifest.key
-        record = cached_object.from_body(kind, live)
-        assert Action.UNCHANGED is plan.decide(want, record).action, manifest.key
+        cached = cached_object.from_body(kind, live)
+        assert Action.UNCHANGED is plan.decide(want, cached).action, manifest.key
 
 
 def test_an_application_without_the_empty_policy_that_argo_cd_removes_is_in_sync(

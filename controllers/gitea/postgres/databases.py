@@ -51,7 +51,7 @@ FROM pg_database WHERE datname = %s
 class DatabaseState(Enum):
     """The state of a profile's role and database. The first that applies counts."""
 
-    CONFLICT = "the role or the database belongs to somebody else; nothing is changed"
+    CONFLICT = "the role or the database belongs to another owner; nothing is changed"
     DRIFTED = "the role or the database is missing or differs; the controller repairs it"
     IN_SYNC = "role and database are as the controller creates them"
 
@@ -142,7 +142,7 @@ def _drift(observed: ObservedDatabase, owner: DatabaseOwner) -> list[Drift]:
 def _recorded_owners(
     observed: ObservedDatabase, owner: DatabaseOwner
 ) -> list[tuple[str, DatabaseOwner]]:
-    """Return the owners that the comments on the role and on the database record."""
+    """Return the owners that the comments on the role and on the database name."""
     comments = {
         "role": (observed.role or {}).get("comment"),
         "database": (observed.database or {}).get("comment"),
@@ -300,7 +300,7 @@ async def owners(connection: Connection, classification: str) -> list[DatabaseOw
 
 
 async def drop(connection: Connection, owner: DatabaseOwner) -> None:
-    """Drop database and role. Raises ExternalError if they belong to somebody else."""
+    """Drop database and role. Raises ExternalError if they belong to another owner."""
     observed = await observe(connection, owner.database)
     if observed.role is None or observed.role["comment"] != owner.comment:
         message = f"role {owner.database} was changed concurrently; it is not dropped"
@@ -320,7 +320,7 @@ async def drop(connection: Connection, owner: DatabaseOwner) -> None:
 
 
 def conflict_error(conflict: str) -> ExternalError:
-    """Return the error of a role or database that belongs to somebody else."""
+    """Return the error of a role or database that belongs to another owner."""
     return ExternalError(
         "DatabaseConflict", conflict, retry_after=CONFLICT_RETRY_SECONDS, action_required=True
     )
