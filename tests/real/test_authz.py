@@ -83,7 +83,7 @@ def seconds_until(check: Callable[[], bool], what: str) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_a_new_tenant_gets_what_is_desired_and_istios_crd_keeps_it_so(
     control_plane: ControlPlane,
 ) -> None:
@@ -136,7 +136,7 @@ def test_istios_crd_refuses_a_selector_beside_target_refs(control_plane: Control
         control_plane.request("POST", f"{path('default')}?dryRun=All", body)
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_a_contributor_comes_in_within_a_second_and_is_out_as_fast(
     control_plane: ControlPlane,
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_contributor_comes_in_within_a_second_and_is_out_as_fast(
     assert comes_in(control_plane, "mesh-shared", kubeflow.OWNER)
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
     control_plane: ControlPlane,
 ) -> None:
@@ -189,7 +189,7 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
     wait_roles_ready(control_plane, "mesh-starred")
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize("name", BOTH)
 def test_what_is_edited_unmarked_or_deleted_is_put_right(
     control_plane: ControlPlane, name: str
@@ -213,7 +213,7 @@ def test_what_is_edited_unmarked_or_deleted_is_put_right(
     waiting.until(is_as_before, "it is made anew")
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_others_are_left(
     control_plane: ControlPlane,
 ) -> None:

@@ -26,7 +26,7 @@ from tests.support.gitea.process import (
 from tests.support.postgres.databases import as_admin
 from tests.support.postgres.server import Postgres
 
-pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")]
+pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("manager")]
 
 PASSWORD = "set by the older suite"
 

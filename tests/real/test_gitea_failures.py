@@ -57,7 +57,6 @@ async def test_an_outage_is_reported_without_a_secret_until_it_ends(
         with pytest.raises(ExternalError) as error:
             await server.ensure_database(owner, in_secret)
         reported = server.status().error
-    await server.close()
 
     assert outage.reason == error.value.reason
     assert f"localhost:{own_postgres.port}" in str(error.value)
@@ -72,6 +71,7 @@ async def test_an_outage_is_reported_without_a_secret_until_it_ends(
     assert in_secret == await recovered.ensure_database(owner, in_secret)
     assert "" == recovered.status().error
     await recovered.close()
+    await server.close()
 
 
 async def test_the_log_of_the_server_contains_no_password(own_postgres: Postgres) -> None:

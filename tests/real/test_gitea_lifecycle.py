@@ -13,7 +13,7 @@ from tests.support.gitea import process
 from tests.support.gitea.process import LABEL, opens, opt_in, paths, stored_credentials, versions
 from tests.support.postgres.server import Postgres
 
-pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("suite")]
+pytestmark = [pytest.mark.xdist_group("gitea"), pytest.mark.usefixtures("manager")]
 
 
 @pytest.fixture(scope="module")

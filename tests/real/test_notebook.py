@@ -72,7 +72,7 @@ def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
     }
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
     found = tenant(control_plane, "notes-marked")
 
@@ -84,7 +84,7 @@ def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
     assert expected["metadata"].items() <= found["metadata"].items()
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -113,7 +113,7 @@ def test_an_edit_is_put_right_in_place(
     waiting.until(is_as_before, "it is as it was")
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None:
     before = tenant(control_plane, "notes-tidied")
 
@@ -123,7 +123,7 @@ def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None
     assert find(control_plane, "notes-tidied")["spec"] == before["spec"]
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
     control_plane: ControlPlane,
 ) -> None:
@@ -152,7 +152,7 @@ def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
         assert find(control_plane, "notes-bequeathed", other) == before[other]
 
 
-@pytest.mark.usefixtures("suite")
+@pytest.mark.usefixtures("manager")
 def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
     control_plane: ControlPlane,
 ) -> None:

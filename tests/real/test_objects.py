@@ -7,7 +7,7 @@ import pytest
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.controlplane import ControlPlane, Json
 
-pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("suite")]
+pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("manager")]
 
 MARKS = {
     "app.kubernetes.io/managed-by": "profiles-controller",

@@ -5,7 +5,7 @@ import pytest
 from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.controlplane import ControlPlane
 
-pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("suite")]
+pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("manager")]
 
 
 def pause(plane: ControlPlane, profile: str, value: str | None) -> None:

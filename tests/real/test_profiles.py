@@ -7,7 +7,7 @@ from tests.support.cluster import kubeflow, observe, waiting
 from tests.support.cluster.manager_process import ManagerProcess
 from tests.support.controlplane import ControlPlane
 
-pytestmark = [pytest.mark.xdist_group("profiles"), pytest.mark.usefixtures("suite")]
+pytestmark = [pytest.mark.xdist_group("profiles"), pytest.mark.usefixtures("manager")]
 
 BETA = "/apis/kubeflow.org/v1beta1/profiles"
 
