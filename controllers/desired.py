@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controllers.findings import Finding
-from controllers.manifests import Key, Manifest
+from controllers.manifests import Addition, Key, Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,9 @@ class Desired:
     """
 
     objects: Sequence[Manifest] = ()
+    additions: Sequence[Addition] = ()
+    """What objects of other owners should have (``Controller.shared``). What an earlier reconcile
+    added and is not among them is removed."""
     findings: Sequence[Finding] = ()
     retain: frozenset[Key] = frozenset()
     """Existing objects that are not in ``objects`` and are not pruned either, because the decision

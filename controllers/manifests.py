@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,6 +62,28 @@ class Manifest:
     """The object is updated if it exists, and never created."""
     finalizers: Mapping[str, bool] = field(default_factory=dict)
     """Finalizers that the object must have (True) or must not have (False). Others are retained."""
+
+    @property
+    def key(self) -> Key:
+        """The key of the object."""
+        return Key(self.kind, self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """Items and fields that one object of another owner should have.
+
+    The object is patched and never created, adopted, labelled or deleted. What somebody else had
+    added before stays theirs. What the controller added is removed when it is no longer desired.
+    """
+
+    kind: str
+    name: str
+    namespace: str
+    items: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Dotted path of a list -> the items that it should contain."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted path -> the value that is set if the field is absent."""
 
     @property
     def key(self) -> Key:

@@ -5,7 +5,7 @@ It imports no client, cache or manager, so that a controller's module stays chea
 
 from controllers.desired import Desired
 from controllers.findings import Finding, Severity
-from controllers.manifests import Body, Key, Manifest
+from controllers.manifests import Addition, Body, Key, Manifest
 from controllers.profiles import Profile
 from controllers.runtime.controller import (
     ALL_PROFILES,
@@ -25,6 +25,7 @@ from controllers.runtime.controller import (
     RulesFromSetting,
     RulesWhen,
     Runnable,
+    Shared,
     Variants,
     Watch,
     always,
@@ -40,6 +41,7 @@ __all__ = [
     "ALL_PROFILES",
     "NO_PROFILES",
     "Access",
+    "Addition",
     "AnyController",
     "Body",
     "CacheReader",
@@ -65,6 +67,7 @@ __all__ = [
     "Runnable",
     "Scope",
     "Severity",
+    "Shared",
     "Terminal",
     "Variants",
     "Waiting",

@@ -140,6 +140,23 @@ class Owned:
     ``update_only``, and it has no right to create or delete."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Objects that others own and to which the controller adds items or fields.
+
+    Such an object in a profile's namespace is patched, with its resourceVersion as precondition,
+    and never created, adopted, labelled or deleted. See docs/designs/0007-shared-objects.md.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    """Dotted paths of the lists and fields that additions may change, such as
+    ``imagePullSecrets``."""
+    owner: str
+    """Who owns the objects, for messages: ``Kubeflow``."""
+
+
 ALL_PROFILES: Collection[str] = frozenset({"*"})
 """What a map function returns for an object that affects every profile."""
 NO_PROFILES: Collection[str] = ()
@@ -339,8 +356,8 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
     ``observe`` is the one step that may wait for an external system.
     ``desired`` is pure. ``facts`` are its facts where there is no cluster (``render``).
 
-    ``owned`` and ``watches`` follow from the settings. They are also called with default settings,
-    in which required settings are absent (``default_settings``).
+    ``owned``, ``watches`` and ``shared`` follow from the settings. They are also called with
+    default settings, in which required settings are absent (``default_settings``).
     """
 
     name: str
@@ -351,6 +368,7 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
     desired: Callable[[Profile, FactsT, SettingsT], Desired]
     owned: Callable[[SettingsT], Sequence[Owned]]
     watches: Callable[[SettingsT], Sequence[Watch]] = field(default_factory=always)
+    shared: Callable[[SettingsT], Sequence[Shared]] = field(default_factory=always)
     external: ExternalFactory[SettingsT, ExternalT] | None = None
     access: Access[SettingsT] = field(default_factory=Access)
     command: Command[SettingsT] = field(default_factory=Command)

@@ -21,6 +21,7 @@ from controllers.runtime.controller import (
     Rule,
     RulesFromSetting,
     RulesWhen,
+    Shared,
     Watch,
 )
 from controllers.runtime.objects.kinds import KINDS, Kind, Mode
@@ -65,9 +66,12 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 def declared(controller: AnyController, settings: Any) -> Sequence[Declared]:
     """Return the rules of the controller's process with their conditions, except COMMON."""
     owned, watches = controller.owned(settings), controller.watches(settings)
+    shared = controller.shared(settings)
+    names = _names(owned, shared)
     kinds = dict.fromkeys(watch.kind for watch in watches)
     return (
-        *(rule for own in owned for rule in _owned_rules(own)),
+        *(rule for own in owned for rule in _owned_rules(own, names[own.kind])),
+        *(rule for one in shared for rule in _shared_rules(one, names[one.kind], owned)),
         *(rule for kind in kinds for rule in _watch_rules(kind, watches, owned)),
         *controller.access.rules,
         *controller.access.by_settings,
@@ -123,8 +127,10 @@ def shared_lists(
     kinds: dict[str, dict[str, tuple[str, ...]]] = {}
     for controller in controllers:
         given = settings.get(controller.name)
-        for own in controller.default_owned() if given is None else controller.owned(given):
-            kinds.setdefault(own.kind, {})[controller.name] = own.names
+        owned = controller.default_owned() if given is None else controller.owned(given)
+        shared = controller.shared(controller.default_settings() if given is None else given)
+        for kind, names in _names(owned, shared).items():
+            kinds.setdefault(kind, {})[controller.name] = names
     return [
         SharedList(rule=_rule(KINDS[kind], _READ), names=names)
         for kind, names in kinds.items()
@@ -184,8 +190,31 @@ def _rule(kind: Kind, verbs: tuple[str, ...]) -> Rule:
     return Rule(groups=(kind.group,), resources=(kind.plural,), verbs=verbs)
 
 
-def _owned_rules(own: Owned) -> Sequence[Rule]:
-    """Return the rules of an owned kind. ``create`` cannot be restricted to names."""
+def _names(owned: Sequence[Owned], shared: Sequence[Shared]) -> dict[str, tuple[str, ...]]:
+    """Return the names of each owned or shared kind; none means objects of any name."""
+    names = {one.kind: one.names for one in shared}
+    for own in owned:
+        both = dict.fromkeys((*own.names, *names.get(own.kind, ())))
+        names[own.kind] = tuple(both) if own.names else ()
+    return names
+
+
+def _shared_rules(one: Shared, names: Sequence[str], owned: Sequence[Owned]) -> Iterable[Rule]:
+    """Return the rules of a shared kind: to read and patch objects of these names."""
+    rule = _rule(KINDS[one.kind], ("get", *_READ, "patch"))
+    if len(names) == 1:
+        yield replace(rule, names=one.names)
+        return
+    yield replace(rule, verbs=("get", "patch"), names=one.names)
+    if all(own.kind != one.kind for own in owned):
+        yield replace(rule, verbs=_READ)
+
+
+def _owned_rules(own: Owned, names: Sequence[str]) -> Sequence[Rule]:
+    """Return the rules of an owned kind. ``create`` cannot be restricted to names.
+
+    ``names`` includes those of shared objects of the kind.
+    """
     kind = KINDS[own.kind]
     write = _WRITE[kind.mode]
     verbs = (
@@ -195,7 +224,7 @@ def _owned_rules(own: Owned) -> Sequence[Rule]:
     if not own.names:
         return (rule,)
     # A field selector selects one name: of several names, all objects of the kind are listed.
-    unnamed = (*(_READ if len(own.names) > 1 else ()), *(() if own.update_only else ("create",)))
+    unnamed = (*(_READ if len(names) > 1 else ()), *(() if own.update_only else ("create",)))
     named = replace(rule, verbs=tuple(v for v in verbs if v not in unnamed), names=own.names)
     return (named, replace(rule, verbs=unnamed)) if unnamed else (named,)
 

@@ -17,7 +17,7 @@ from controllers.runtime.apply.changeset import WRITES
 from controllers.runtime.controller import AnyController
 from controllers.runtime.objects.kinds import KINDS, Mode
 from controllers.runtime.options import Options
-from tests.support.builders import live_objects, registered
+from tests.support.builders import kubeflow_objects, live_objects, registered
 from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = [
@@ -273,6 +273,43 @@ async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
             metadata = body["metadata"]
             key = Key(body["kind"], metadata.get("namespace", ""), metadata["name"])
             assert body == cluster.objects.read(key)
+
+
+async def test_no_object_of_kubeflow_is_owned(controller: AnyController) -> None:
+    """It would be deleted with the opt-out: `Controller.shared` adds to such an object."""
+    theirs = kubeflow_objects.keys()
+    owned = controller.owned(registered.settings(controller))
+
+    assert not theirs & {manifest.key for manifest in wanted(controller)}
+    assert not {(one.kind, name) for one in owned for name in one.names} & {
+        (key.kind, key.name) for key in theirs
+    }
+    legacy = [(one.kind, one.adopt_legacy) for one in owned if one.adopt_legacy is not None]
+    for body in kubeflow_objects.bodies():
+        assert not [
+            kind
+            for kind, is_legacy in legacy
+            if kind == body["kind"] and is_legacy(body["metadata"])
+        ]
+
+
+async def test_the_objects_of_kubeflow_stay_as_they_are(controller: AnyController) -> None:
+    cluster = tenants(controller)
+    for body in kubeflow_objects.bodies():
+        cluster.objects.put(body)
+    before = {key: cluster.objects.read(key) for key in sorted(kubeflow_objects.keys())}
+    async with running(controller, cluster) as process:
+        await process.resynced()
+        cluster.objects.edit(
+            Key("Profile", "", "alice"), lambda body: body["metadata"].update(labels={})
+        )
+        await process.settled()
+
+    shared = {one.kind for one in controller.shared(registered.settings(controller))}
+    for key, body in before.items():
+        if key.kind not in shared:
+            assert body == cluster.objects.read(key)
+        assert not kubeflow_objects.owned_by_a_controller(cluster.objects.read(key))
 
 
 async def test_what_is_no_longer_wanted_goes_and_nothing_else(controller: AnyController) -> None:

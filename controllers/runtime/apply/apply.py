@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from controllers.manifests import Body, Key, owner_reference
+from controllers.runtime.apply import share
 from controllers.runtime.apply.changeset import WRITES, Action, ApplyError, Change, ChangeSet
 from controllers.runtime.apply.plan import DesiredObject, decide, in_sync
+from controllers.runtime.apply.share import DesiredAddition
 from controllers.runtime.cache.expectations import PendingWrite
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.client.client import APPLY_PATCH, JSON, MERGE_PATCH, Client
 from controllers.runtime.errors import ApiError, UnreachableError
-from controllers.runtime.objects import cached_object
+from controllers.runtime.objects import cached_object, shared
 from controllers.runtime.objects.kinds import Mode
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -36,7 +38,9 @@ class Applier:
     concurrent: bool
     """Send the writes of one profile concurrently: faster for it, more costly for the process."""
 
-    async def apply(self, changes: ChangeSet, objects: Mapping[Key, DesiredObject]) -> ChangeSet:
+    async def apply(
+        self, changes: ChangeSet, objects: Mapping[Key, DesiredObject | DesiredAddition]
+    ) -> ChangeSet:
         """Return the changes as they were made: a create that meets a foreign object is refused.
 
         All are attempted; then raises ApplyError, which lists each that failed.
@@ -64,20 +68,26 @@ class Applier:
         return ChangeSet(tuple(done.get(change.key, change) for change in changes))
 
     async def _apply_all(
-        self, writes: Sequence[Change], objects: Mapping[Key, DesiredObject]
+        self, writes: Sequence[Change], objects: Mapping[Key, DesiredObject | DesiredAddition]
     ) -> Sequence[Change | Exception]:
         attempts = (self._attempt(change, objects.get(change.key)) for change in writes)
         if self.concurrent and len(writes) > 1:
             return await asyncio.gather(*attempts)
         return await _sequentially(attempts)
 
-    async def _attempt(self, change: Change, desired: DesiredObject | None) -> Change | Exception:
+    async def _attempt(
+        self, change: Change, desired: DesiredObject | DesiredAddition | None
+    ) -> Change | Exception:
         try:
             return await self._execute(change, desired)
         except Exception as error:  # noqa: BLE001 - the others continue; apply raises all together
             return error
 
-    async def _execute(self, change: Change, desired: DesiredObject | None) -> Change:
+    async def _execute(
+        self, change: Change, desired: DesiredObject | DesiredAddition | None
+    ) -> Change:
+        if isinstance(desired, DesiredAddition):
+            return await self._share(desired)
         if change.action in (Action.PRUNE, Action.DELETE, Action.RECREATE):
             await self._delete(change)
         if desired is None or change.action is Action.PRUNE:
@@ -87,6 +97,37 @@ class Applier:
         if not await self._create(desired):
             return await self._update(desired)
         return change
+
+    async def _share(self, desired: DesiredAddition) -> Change:
+        """Patch the live object, with its resourceVersion as precondition."""
+        key, component = desired.key, desired.component
+        informer = self.informers[key.kind]
+        for _ in range(_ATTEMPTS):
+            live = await self._read(key)
+            state = shared.state_of(live, desired.declaration.paths, component) if live else None
+            cached = cached_object.from_body(informer.kind, live) if live else None
+            if cached is not None and state is not None:
+                cached = replace(cached, shared={component: state})
+            change = share.decide(desired, cached)
+            if change is None or change.action not in WRITES or live is None or state is None:
+                return change or Change(Action.UNCHANGED, key)
+            patch = shared.merge_patch(
+                shared.update(state, desired.addition),
+                component,
+                live["metadata"]["resourceVersion"],
+            )
+            path, query = self._path(key), self._query()
+            try:
+                stored = await self.client.write(
+                    "PATCH", path, patch, query=query, content_type=MERGE_PATCH
+                )
+            except ApiError as error:
+                if error.code not in (_CONFLICT, _NOT_FOUND):
+                    raise
+            else:
+                informer.settle(key.namespace, key.name, stored)
+                return change
+        raise ApiError(code=_CONFLICT, reason="Conflict", message=_MODIFIED)
 
     async def _create(self, desired: DesiredObject) -> bool:
         """Create the object; return False when one of this name exists."""

@@ -75,7 +75,7 @@ class EventHandler:
         self._enqueue_for_watches(namespace, name, before, after, body)
 
     def _enqueue_for_owners(self, namespace: str, cached: CachedObject) -> None:
-        owners = self._subscription.owners
+        owners = {**self._subscription.owners, **self._subscription.sharers}
         component = cached.component
         # An unowned object without a transformed value is cached for its name alone: it blocks the
         # creation of an object of that name.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controllers.manifests import COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Body, Key
-from controllers.runtime.controller import ConfiguredController, Owned, Watch
+from controllers.runtime.controller import ConfiguredController, Owned, Shared, Watch
 from controllers.runtime.objects import cached_object
+from controllers.runtime.objects import shared as shared_objects
 from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import Kind
+from controllers.runtime.objects.shared import SharedState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class Subscription:
 
     owners: Mapping[str, Owned]
     watches: Mapping[str, Watch]
+    sharers: Mapping[str, Shared] = field(default_factory=dict)
     all_objects: bool = False
     """Cache every object, also those that no controller owns or watches (Namespaces)."""
     single_object: Key | None = None
@@ -29,11 +32,12 @@ class Subscription:
         """The only name that any controller needs; empty where there are several."""
         if self.single_object is not None:
             return self.single_object.name
-        names = {own.names for own in self.owners.values()}
-        if len(names) != 1 or not self.watches.keys() <= self.owners.keys():
+        if not self.watches.keys() <= self.owners.keys():
             return ""
-        (found,) = names
-        return found[0] if len(found) == 1 else ""
+        found = [own.names for own in self.owners.values()]
+        found += (shared.names for shared in self.sharers.values())
+        names = {name for each in found for name in each}
+        return "".join(names) if len(names) == 1 and all(found) else ""
 
     @property
     def label_selector(self) -> str:
@@ -41,6 +45,7 @@ class Subscription:
         if (
             self.all_objects
             or self.watches
+            or self.sharers
             or any(own.adopt_legacy for own in self.owners.values())
         ):
             return ""
@@ -69,10 +74,22 @@ class Subscription:
             values = {name: watch.transform(body) for name, watch in self.watches.items()}
             transformed = {n: value for n, value in values.items() if value is not None} or None
         legacy = () if ours else self._legacy(metadata)
-        if ours or transformed or self.all_objects or legacy:
+        shared = self._shared(body) if self.sharers else None
+        if ours or transformed or self.all_objects or legacy or shared:
             cached = cached_object.from_body(kind, body, transformed, legacy)
+            if shared:
+                cached = replace(cached, shared=shared)
             return cached if kind.namespaced or not transformed else self._mapped(cached, body)
         return None
+
+    def _shared(self, body: Body) -> Mapping[str, SharedState] | None:
+        """Return the state of a shared object for each controller that shares it."""
+        name = body["metadata"]["name"]
+        return {
+            controller: shared_objects.state_of(body, one.paths, controller)
+            for controller, one in self.sharers.items()
+            if name in one.names
+        } or None
 
     def _mapped(self, cached: CachedObject, body: Body) -> CachedObject:
         """Add the Profiles that the map functions return for a cluster-scoped object."""
@@ -97,7 +114,9 @@ def subscriptions(controllers: Sequence[ConfiguredController]) -> dict[str, Subs
     result = {"Namespace": Subscription(owners={}, watches={}, all_objects=True)}
     for controller, settings in controllers:
         owned, watches = controller.owned(settings), controller.resolved_watches(settings)
-        for name in {own.kind for own in owned} | {watch.informer for watch in watches}:
+        shared = {one.kind: one for one in controller.shared(settings)}
+        kinds = {own.kind for own in owned} | shared.keys()
+        for name in kinds | {watch.informer for watch in watches}:
             before = result.get(name, Subscription(owners={}, watches={}))
             own = [(controller.name, one) for one in owned if one.kind == name]
             watched = [(controller.name, one) for one in watches if one.informer == name]
@@ -105,6 +124,10 @@ def subscriptions(controllers: Sequence[ConfiguredController]) -> dict[str, Subs
             result[name] = Subscription(
                 owners={**before.owners, **dict(own)},
                 watches={**before.watches, **dict(watched)},
+                sharers={
+                    **before.sharers,
+                    **({controller.name: shared[name]} if name in shared else {}),
+                },
                 all_objects=before.all_objects,
                 single_object=objects[0] if objects else None,
             )

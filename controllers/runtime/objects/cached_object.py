@@ -25,6 +25,7 @@ from controllers.manifests import (
 from controllers.profiles import API_GROUP, KIND, PAUSED_ANNOTATION, parse_bool
 from controllers.runtime.objects import compare, managed_fields
 from controllers.runtime.objects.kinds import Kind, Mode
+from controllers.runtime.objects.shared import SharedState
 
 Pairs = tuple[tuple[str, str], ...]
 """Labels or annotations: sorted pairs, interned."""
@@ -75,6 +76,8 @@ class CachedObject:
     """Of a cluster-scoped object, the Profiles that the map functions return."""
     mislabelled: bool = False
     """Whether it has the label of a controller that never wrote it, and another controller did."""
+    shared: Mapping[str, SharedState] | None = None
+    """Of an object that controllers share with its owner, its state for each of them."""
     applied_fields: str = ""
     """Of a kind with mode APPLY, the fields that the controller of its labels applied
     (``managed_fields``)."""
@@ -104,6 +107,7 @@ class CachedObject:
             and self.finalizers == other.finalizers
             and self.content == other.content
             and self.transformed == other.transformed
+            and self.shared == other.shared
         )
 
 

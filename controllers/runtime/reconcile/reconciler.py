@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controllers.desired import Desired
 from controllers.findings import Finding
 from controllers.manifests import Key, Manifest, field_manager
 from controllers.profiles import PAUSED_ANNOTATION, Profile, is_paused
+from controllers.runtime.apply import share
 from controllers.runtime.apply.apply import Applier
 from controllers.runtime.apply.changeset import NO_CHANGES, ApplyError, Change, ChangeSet
 from controllers.runtime.apply.namespace import (
@@ -22,6 +24,7 @@ from controllers.runtime.apply.namespace import (
     ownership_of,
 )
 from controllers.runtime.apply.plan import blocked_write, desired_object, plan
+from controllers.runtime.apply.share import DesiredAddition
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
@@ -128,8 +131,11 @@ class Reconciler:
         self._settings = settings
         self._context = context
         self._owned = {own.kind: context.informers[own.kind] for own in self.owned}
+        self.shared = controller.shared(settings)
+        shared = {one.kind for one in self.shared}
         deletable = {one.kind for one in self.watches if one.deletable}
-        self._written = self._owned | {kind: context.informers[kind] for kind in deletable}
+        self._required = self._owned | {kind: context.informers[kind] for kind in shared}
+        self._written = self._required | {kind: context.informers[kind] for kind in deletable}
         self._optional = {own.kind for own in self.owned if own.optional}
         self._concurrent, self._sequential = (
             Applier(
@@ -209,6 +215,7 @@ class Reconciler:
         controller, settings, context = self.controller, self._settings, self._context
         facts = await controller.observe(profile, self.cache, settings, self.external)
         desired = controller.desired(profile, facts, settings)
+        additions = self._desired_additions(profile, desired)
         changes, objects = plan(
             [
                 manifest
@@ -220,19 +227,37 @@ class Reconciler:
             stores={kind: informer.store for kind, informer in self._written.items()},
             namespaces=controller.access.namespaces(settings),
             controllers=context.controllers,
-            retain=desired.retain,
+            retain={*desired.retain, *additions},
             delete=desired.delete,
         )
+        changes = ChangeSet((*changes, *self._plan_additions(additions)))
         findings = [*desired.findings, *pause_findings(profile, context.controllers)]
         if not context.dry_run:
             urgent = self.queue.priority_of(profile.name) is Priority.NORMAL
             applier = self._concurrent if urgent else self._sequential
-            changes = await applier.apply(changes, objects)
+            changes = await applier.apply(changes, {**objects, **additions})
         return changes, findings, desired.error
+
+    def _desired_additions(self, profile: Profile, desired: Desired) -> dict[Key, DesiredAddition]:
+        """Return what each shared object of the profile should have."""
+        additions = share.desired_additions(
+            desired.additions, self.shared, profile=profile, component=self.controller.name
+        )
+        found = {one.key: one for one in additions}
+        for key in (*(manifest.key for manifest in desired.objects), *desired.delete):
+            if key in found:
+                raise ValueError(f"{key} is shared (Controller.shared): use Desired.additions")
+        return found
+
+    def _plan_additions(self, additions: Mapping[Key, DesiredAddition]) -> Iterator[Change]:
+        for key, addition in additions.items():
+            cached = self._required[key.kind].store.get(key.namespace, key.name)
+            if (change := share.decide(addition, cached)) is not None:
+                yield change
 
     def _check_prerequisites(self, profile: Profile) -> None:
         """Raise Waiting or Terminal when nothing may be written."""
-        for kind, informer in self._owned.items():
+        for kind, informer in self._required.items():
             not_served = informer.reflector.not_served
             if not informer.synced and not (not_served and kind in self._optional):
                 message = f"{kind}: {informer.reflector.health()}"

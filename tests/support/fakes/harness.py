@@ -18,7 +18,7 @@ from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Report
-from tests.support.builders import live_objects
+from tests.support.builders import kubeflow_objects, live_objects
 from tests.support.fakes import FakeCluster, virtual_time
 from tests.support.fakes.object_tracker import ObjectChange
 
@@ -117,7 +117,19 @@ async def running(
     finally:
         cluster.objects.listeners.remove(watch)
         await manager.stop()
+        _verify_kubeflow_objects(cluster)
         gc.unfreeze()
+
+
+def _verify_kubeflow_objects(cluster: FakeCluster) -> None:
+    """No controller may own an object of Kubeflow's: it would delete it after an opt-out."""
+    for kind, names in kubeflow_objects.NAMES.items():
+        for body in cluster.objects.all_of(kind):
+            adopted = kubeflow_objects.owned_by_a_controller(body)
+            name = body["metadata"]["name"]
+            assert not (adopted and name in names), (
+                f"{kind} {name} belongs to Kubeflow: declare it in Controller.shared"
+            )
 
 
 def tenants(*names: str, **profile: Any) -> FakeCluster:
