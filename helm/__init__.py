@@ -1,1 +1,1 @@
-"""The Helm chart, and what writes those of its files that follow from something else."""
+"""The Helm chart, the generators of some of its files, and a converter of older values."""

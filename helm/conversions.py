@@ -1,6 +1,6 @@
-"""`python -m helm.conversions FILE`: a values file of StatCan's older chart, in this chart's keys.
+"""`python -m helm.conversions FILE`: convert a values file of StatCan's older chart.
 
-The new values go to standard output, and what a person has to look at to standard error.
+The new values are printed on standard output, and what a person must check on standard error.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from profiles_controller.config import yaml as config_yaml
 
 Values = dict[str, Any]
 USAGE = "usage: python -m helm.conversions FILE"
-_KEPT = ("imagePullSecrets", "nameOverride", "fullnameOverride")
-_OF_PODS = (
+_UNCHANGED_KEYS = ("imagePullSecrets", "nameOverride", "fullnameOverride")
+_POD_KEYS = (
     "podAnnotations", "podLabels", "podSecurityContext", "securityContext",
     "resources", "nodeSelector", "tolerations", "affinity",
 )  # fmt: skip
 _INSTANCES = {"gitea": "unclassified", "giteab": "protected-b"}
 _COMPONENTS = {"giteaUnclassified": "unclassified", "giteaProtectedB": "protected-b"}
 _WITHOUT_SUCCESSOR = ("cloudmain", "s3proxy", "trino", "trinoschema")
-_ALWAYS = ("quotas", "limitranges", "rbac", "network", "notebook", "authz-policies")
-_MINUTES = "REQUEUE_TIME"
+DEFAULT_CONTROLLERS = ("quotas", "limitranges", "rbac", "network", "notebook", "authz-policies")
+_RESYNC_VARIABLE = "REQUEUE_TIME"
 
 
 class Conversion:
-    """One file's new values, and the remarks on it."""
+    """Converts one values file: ``values`` are the new ones, ``remarks`` are for a person."""
 
     def __init__(self, older: Mapping[str, Any]) -> None:
-        """``older`` is read, never changed."""
+        """``older`` is not modified."""
         self._older = older
         self.values: Values = {}
         self.remarks: list[str] = []
-        self._ruled = {
+        self._controller_of = {
             variable: one["name"]
             for one in yaml.safe_load(declarations.PATH.read_text(encoding="utf-8"))["controllers"]
             for variable in one["variables"]
         }
 
     def convert(self) -> Values:
-        """All of it."""
-        for key in _KEPT:
+        """Convert all keys. Returns the new values."""
+        for key in _UNCHANGED_KEYS:
             if key in self._older:
                 self.values[key] = self._older[key]
-        for key in _OF_PODS:
+        for key in _POD_KEYS:
             if self._older.get(key):
                 self._put("defaults", key, value=self._older[key])
         self._image(self._older.get("image") or {})
@@ -58,16 +58,16 @@ class Conversion:
         self._replicas(self._older.get("replicaCount") or {})
         self._components(self._older.get("components") or {})
         self._accounts(self._older.get("serviceAccount") or {})
-        known = {*_KEPT, *_OF_PODS, "image", "extraEnv", "replicaCount", "components"}
+        known = {*_UNCHANGED_KEYS, *_POD_KEYS, "image", "extraEnv", "replicaCount", "components"}
         for key in self._older.keys() - known - {"serviceAccount"}:
-            self.remarks.append(f"{key} is left out: it is no value of the older chart")
+            self.remarks.append(f"{key} is omitted: it is not a value of the older chart")
         return self.values
 
     def _put(self, *path: str, value: Any) -> None:
-        place = self.values
+        parent = self.values
         for key in path[:-1]:
-            place = place.setdefault(key, {})
-        place[path[-1]] = value
+            parent = parent.setdefault(key, {})
+        parent[path[-1]] = value
 
     def _image(self, image: Mapping[str, Any]) -> None:
         for key, value in image.items():
@@ -79,19 +79,19 @@ class Conversion:
                 self._put("image", key, value=value)
 
     def _environment(self, variables: Sequence[Mapping[str, Any]]) -> None:
-        others = [dict(one) for one in variables if one.get("name") != _MINUTES]
+        others = [dict(one) for one in variables if one.get("name") != _RESYNC_VARIABLE]
         if others:
             self._put("defaults", "env", value=others)
         for one in variables:
-            if one.get("name") == _MINUTES:
+            if one.get("name") == _RESYNC_VARIABLE:
                 self._put("defaults", "resyncMinutes", value=float(one["value"]))
 
     def _replicas(self, counts: Mapping[str, int]) -> None:
-        """An absent count is the older chart's default."""
+        """Convert replica counts; a missing count has the default of the older chart."""
         if counts.get("default", 1) > 0:
             self._put("defaults", "replicas", value=counts.get("default", 1))
         else:
-            for name in _ALWAYS:
+            for name in DEFAULT_CONTROLLERS:
                 self._put("controllers", name, "enabled", value=False)
         self._enable(counts.get("blobcsi", 1), "controllers", "blob-csi")
         for older, variant in _INSTANCES.items():
@@ -100,7 +100,7 @@ class Conversion:
             self._enable(counts.get(older, 0), "controllers", "gitea", "instances", variant)
         for name in _WITHOUT_SUCCESSOR:
             if counts.get(name, 0) > 0:
-                self.remarks.append(f"replicaCount.{name} is left out: it has no successor yet")
+                self.remarks.append(f"replicaCount.{name} is omitted: it has no successor yet")
 
     def _enable(self, count: int, *path: str) -> None:
         if count > 0:
@@ -114,37 +114,37 @@ class Conversion:
                 groups = content["supportGroups"]
                 self._put("controllers", "rbac", "settings", "supportGroups", value=groups)
             elif name in _COMPONENTS:
-                place = ("controllers", "gitea", "instances", _COMPONENTS[name])
-                self._variables(content, *place)
+                path = ("controllers", "gitea", "instances", _COMPONENTS[name])
+                self._variables(content, *path)
             elif name == "blobcsi":
                 self._blob_csi(content)
             elif name != "rbac":
-                self.remarks.append(f"components.{name} is left out: it has no successor yet")
+                self.remarks.append(f"components.{name} is omitted: it has no successor yet")
 
-    def _variables(self, content: Mapping[str, Any], *place: str) -> None:
+    def _variables(self, content: Mapping[str, Any], *path: str) -> None:
         for key in ("env", "envFrom"):
             if content.get(key):
-                self._put(*place, key, value=content[key])
+                self._put(*path, key, value=content[key])
 
     def _blob_csi(self, content: Mapping[str, Any]) -> None:
-        place = ("controllers", "blob-csi")
+        path = ("controllers", "blob-csi")
         if content.get("config"):
             instances = blob_csi_instances.parse(str(content["config"]))
-            self._put(*place, "settings", "instances", value=instances)
-        kept = []
+            self._put(*path, "settings", "instances", value=instances)
+        variables = []
         for one in content.get("env") or []:
             name = str(one.get("name"))
-            if self._ruled.get(name) == "blob-csi" and "value" in one:
+            if self._controller_of.get(name) == "blob-csi" and "value" in one:
                 setting = name.removeprefix("BLOB_CSI_").lower()
-                self._put(*place, "settings", setting, value=one["value"])
+                self._put(*path, "settings", setting, value=one["value"])
             else:
-                kept.append(one)
-        self._variables({**content, "env": kept}, *place)
+                variables.append(one)
+        self._variables({**content, "env": variables}, *path)
         if content.get("envFrom"):
             accounts = "storage accounts of shared buckets and CONFIG_MAP"
             self.remarks.append(
-                f"components.blobcsi.envFrom: move {accounts} in it to"
-                " controllers.blob-csi.settings, as the ClusterRole follows them"
+                f"components.blobcsi.envFrom: move {accounts} from it to"
+                " controllers.blob-csi.settings, because the ClusterRole depends on them"
             )
 
     def _accounts(self, account: Mapping[str, Any]) -> None:
@@ -153,13 +153,13 @@ class Conversion:
                 self._put("serviceAccount", key, value=account[key])
         if account.get("name"):
             self.remarks.append(
-                "serviceAccount.name is left out: there is one for each controller now"
+                "serviceAccount.name is omitted: each controller has its own ServiceAccount"
                 " (controllers.<name>.serviceAccountName)"
             )
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: converted; 2: wrong usage, or a file that cannot be read."""
+    """Return the exit code. 0: success; 2: invalid usage, or a file that cannot be read."""
     if len(arguments) != 1:
         typer.echo(USAGE, err=True)
         return 2
@@ -171,7 +171,7 @@ def main(arguments: Sequence[str]) -> int:
         typer.echo(f"{arguments[0]} cannot be converted: {error}", err=True)
         return 2
     for remark in conversion.remarks:
-        typer.echo(f"look: {remark}", err=True)
+        typer.echo(f"check: {remark}", err=True)
     typer.echo(config_yaml.dump([values]), nl=False)
     return 0
 

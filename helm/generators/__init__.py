@@ -1,1 +1,1 @@
-"""Writes those files of the Helm chart that follow from the controllers and from values.yaml."""
+"""Generates the chart's files that depend on the controllers and on values.yaml."""

@@ -1,4 +1,4 @@
-"""`python -m helm.generators`: write the generated files; with --check only say which are stale."""
+"""`python -m helm.generators`: write the generated files; with --check only list stale ones."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from controllers import registry
 from helm.generators import declarations, readmes, schemas
 
 USAGE = "usage: python -m helm.generators [--check]"
-_FILES = (declarations.file, schemas.file, readmes.file)
+_GENERATORS = (declarations.file, schemas.file, readmes.file)
 
 
 def main(arguments: list[str]) -> int:
-    """0: all files are in step; 1: some were not, and --check was given; 2: wrong usage."""
+    """Return the exit code. 0: success; 1: a file is stale, with --check; 2: invalid usage."""
     if arguments not in ([], ["--check"]):
         typer.echo(USAGE, err=True)
         return 2
     stale = []
-    for make in _FILES:
-        path, content = make(registry.controllers())
+    for generate in _GENERATORS:
+        path, content = generate(registry.controllers())
         if path.exists() and path.read_text(encoding="utf-8") == content:
             continue
         stale.append(path.name)

@@ -106,7 +106,7 @@ def _conditional(controller: AnyController, one: rbac.Declared) -> dict[str, Any
 
 
 def _setting(controller: AnyController, name: str) -> dict[str, Any]:
-    """Return the names of a setting in the chart's values, and its default."""
+    """Return the keys of a setting in the chart's values, and its default."""
     known = accepted_keys(controller.settings).items()
     default = controller.settings.model_validate({}).model_dump(mode="json")[name]
     return {

@@ -1,6 +1,6 @@
-"""values.schema.json: strict about keys, and about a setting's type where that is plain.
+"""values.schema.json: it rejects unknown keys, and values of a wrong type where the type is simple.
 
-What else a setting may hold is for the process to say: it names every wrong one at its start.
+The process validates everything else when it starts, and reports all invalid settings together.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from profiles_controller.config.sources import accepted_keys
 Schema = dict[str, Any]
 PATH = CHART / "values.schema.json"
 BASE = Path(__file__).parent / "schema.json"
-"""All that does not follow from the controllers."""
+"""The part of the schema that does not depend on the controllers."""
 
-_PLAIN = ("boolean", "integer", "object")
+_SIMPLE_TYPES = ("boolean", "integer", "object")
 
 
 def file(controllers: Sequence[AnyController]) -> tuple[Path, str]:
-    """The file's path and content."""
+    """Return the file's path and content."""
     schema = json.loads(BASE.read_text(encoding="utf-8"))
     process = schema["$defs"]["process"]["properties"]
     schema["properties"]["controllers"] = _strict(
         {one.name: _controller(one, process) for one in controllers},
         description="One entry for each controller.",
     )
-    schema["properties"]["all"] = _strict(process, description="The one process of mode all.")
+    schema["properties"]["all"] = _strict(process, description="The Deployment of mode all.")
     del schema["$defs"]["process"]
     return PATH, json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -41,36 +41,38 @@ def _controller(controller: AnyController, process: Mapping[str, Schema]) -> Sch
     settings = _settings(controller.settings)
     own = {"enabled": {"type": "boolean"}, "settings": settings, **process}
     if controller.variants.names:
-        of_variant = _strict(dict(own), description="A process of its own; its keys count first.")
+        of_variant = _strict(
+            dict(own), description="A separate process; its keys override those of the controller."
+        )
         own["instances"] = _strict(dict.fromkeys(controller.variants.names, of_variant))
     return _strict(own, description=controller.summary)
 
 
 def _settings(model: type[BaseModel]) -> Schema:
-    """Every spelling of every setting, but of those that are secret: they are no ConfigMap's."""
-    whole = model.model_json_schema(by_alias=False)
-    known = {}
-    for spelling, name in accepted_keys(model).items():
-        told = whole["properties"][name]
-        if not _is_secret(told):
-            known[spelling] = _plain(told, whole.get("$defs", {}))
-    return _strict(known, description="The section of the --config file; a secret goes by env.")
+    """Return the schema of every accepted key, without secrets: settings are in a ConfigMap."""
+    schema = model.model_json_schema(by_alias=False)
+    properties = {}
+    for key, name in accepted_keys(model).items():
+        setting = schema["properties"][name]
+        if not _is_secret(setting):
+            properties[key] = _simple(setting, schema.get("$defs", {}))
+    return _strict(properties, description="The section of the --config file; set secrets in env.")
 
 
-def _is_secret(told: Schema) -> bool:
-    return any(each.get("writeOnly") for each in (told, *told.get("anyOf", ())))
+def _is_secret(setting: Schema) -> bool:
+    return any(each.get("writeOnly") for each in (setting, *setting.get("anyOf", ())))
 
 
-def _plain(told: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """What can be said of the setting's value without knowing the controller."""
-    followed = definitions.get(str(told.get("$ref", "")).rpartition("/")[2], told)
-    plain: Schema = {"description": told["description"]} if "description" in told else {}
-    if "enum" in followed:
-        plain["enum"] = [*followed["enum"], None]
-    elif followed.get("type") in _PLAIN:
-        plain["type"] = [followed["type"], "null"]
-    return plain
+def _simple(setting: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    """Return the description, and the enum or the type if it is simple."""
+    resolved = definitions.get(str(setting.get("$ref", "")).rpartition("/")[2], setting)
+    found: Schema = {"description": setting["description"]} if "description" in setting else {}
+    if "enum" in resolved:
+        found["enum"] = [*resolved["enum"], None]
+    elif resolved.get("type") in _SIMPLE_TYPES:
+        found["type"] = [resolved["type"], "null"]
+    return found
 
 
-def _strict(properties: Mapping[str, Schema], **more: Any) -> Schema:
-    return {**more, "type": "object", "additionalProperties": False, "properties": properties}
+def _strict(properties: Mapping[str, Schema], **keywords: Any) -> Schema:
+    return {**keywords, "type": "object", "additionalProperties": False, "properties": properties}

@@ -407,7 +407,7 @@ def test_a_setting_that_rights_follow_cannot_be_set_past_the_chart(
 ) -> None:
     said = render.refusal({"controllers": {controller: values}})
 
-    assert f"which the ClusterRole follows: set it in controllers.{controller}.settings" in said
+    assert f"and the ClusterRole depends on it: set it in controllers.{controller}.settings" in said
 
 
 # What is refused
@@ -426,7 +426,7 @@ def test_a_value_of_the_older_chart_is_refused_with_what_to_set(older: dict[str,
 def test_the_older_values_are_told_all_at_once() -> None:
     said = render.refusal({"replicaCount": {"default": 1, "trino": 1}, "extraEnv": []})
 
-    assert "3 wrong values" in said
+    assert "3 invalid values" in said
 
 
 @pytest.mark.parametrize(
@@ -445,8 +445,8 @@ def test_the_older_values_are_told_all_at_once() -> None:
             "value must be one of 'pod', 'sidecar', 'central'",
         ),
         ({"defaults": {"logLevel": "loud"}}, "value must be one of 'debug'"),
-        ({"replicaCount": {"defaults": 1}}, "replicaCount.defaults is no value of this chart"),
-        ({"components": {"rbac": {"groups": []}}}, "components.rbac.groups is no value"),
+        ({"replicaCount": {"defaults": 1}}, "replicaCount.defaults is not a value of this chart"),
+        ({"components": {"rbac": {"groups": []}}}, "components.rbac.groups is not a value"),
         (
             {"image": {"repository": "example.azurecr.io/profiles-controller"}},
             'set image.registry "example.azurecr.io"',
@@ -456,18 +456,18 @@ def test_the_older_values_are_told_all_at_once() -> None:
             "replicas of quotas is 2 without leader election",
         ),
         ({"serviceAccount": {"create": False}}, "quotas has no serviceAccountName"),
-        ({"driver": {"enabled": True}}, "driver.enabled needs driver.image"),
+        ({"driver": {"enabled": True}}, "driver.enabled requires driver.image"),
         (
             {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 2}},
             "podDisruptionBudget has minAvailable and maxUnavailable",
         ),
         (
             {"serviceMonitor": {"enabled": True, "renderMode": "failIfMissing"}},
-            "the cluster serves no ServiceMonitor",
+            "the cluster does not serve ServiceMonitor",
         ),
         (
             {"serviceMonitor": {"enabled": True}, "metrics": {"service": {"enabled": False}}},
-            "serviceMonitor.enabled needs metrics.service.enabled",
+            "serviceMonitor.enabled requires metrics.service.enabled",
         ),
         (
             {

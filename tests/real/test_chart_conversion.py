@@ -1,4 +1,4 @@
-"""A values file of the older chart, converted: the chart takes it, and it says the same."""
+"""A converted values file of the older chart: the chart accepts it, with the same meaning."""
 
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,19 @@ def converted(
     file = tmp_path / "values.yaml"
     file.write_text(text)
     assert conversions.main([str(file)]) == 0
-    said = capsys.readouterr()
-    return yaml.safe_load(said.out), said.err
+    printed = capsys.readouterr()
+    return yaml.safe_load(printed.out), printed.err
 
 
-def test_the_chart_takes_what_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chart_accepts_the_converted_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     values, remarks = converted(OLDER, tmp_path, capsys)
     manifests = render.render(values)
 
     deployments = render.of_kind(manifests, "Deployment")
     gitea = {"gitea-unclassified": 1, "gitea-protected-b": 2}
-    assert {**dict.fromkeys(conversions._ALWAYS, 1), **gitea} == {
+    assert {**dict.fromkeys(conversions.DEFAULT_CONTROLLERS, 1), **gitea} == {
         name: one["spec"]["replicas"] for name, one in deployments.items()
     }
     quotas = render.container(deployments["quotas"])
@@ -68,8 +70,8 @@ def test_the_chart_takes_what_comes_out(tmp_path: Path, capsys: pytest.CaptureFi
     unclassified = render.container(deployments["gitea-unclassified"])
     assert {"name": "GITEA_PSQL_PORT", "value": "5432"} in unclassified["env"]
     assert not values.keys() & {"replicaCount", "components", "extraEnv", "tolerations"}
-    for left_out in ("cloudmain", "trino", "serviceAccount.name", "components.s3proxy"):
-        assert f"{left_out} is left out" in remarks
+    for omitted in ("cloudmain", "trino", "serviceAccount.name", "components.s3proxy"):
+        assert f"{omitted} is omitted" in remarks
 
 
 def test_blob_csi_keeps_its_instances_and_variables(
@@ -92,7 +94,7 @@ def test_blob_csi_keeps_its_instances_and_variables(
     ("arguments", "words"),
     [([], "usage:"), (["/nowhere/values.yaml"], "cannot be converted: No such file")],
 )
-def test_what_cannot_be_read_is_told(
+def test_a_file_that_cannot_be_read_is_reported(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert conversions.main(arguments) == 2

@@ -1,4 +1,4 @@
-"""What of the chart needs no helm: generated files, versions, one key for each controller."""
+"""The parts of the chart that need no helm: generated files, versions, a key per controller."""
 
 import json
 import tomllib
@@ -18,12 +18,12 @@ from tests.support.docs import markdown
 VALUES = yaml.safe_load((render.CHART / "values.yaml").read_text())
 
 
-def test_the_generated_files_are_in_step() -> None:
+def test_the_generated_files_are_up_to_date() -> None:
     assert generators.main(["--check"]) == 0
 
 
 @pytest.mark.parametrize("module", [declarations, schemas, readmes])
-def test_a_stale_file_is_named_and_written_anew(
+def test_a_stale_file_is_listed_and_rewritten(
     module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stale = tmp_path / "stale"
@@ -36,7 +36,7 @@ def test_a_stale_file_is_named_and_written_anew(
     assert generators.main(["--check"]) == 0
 
 
-def test_another_argument_is_wrong_usage() -> None:
+def test_another_argument_is_invalid_usage() -> None:
     assert generators.main(["--write"]) == 2
 
 
@@ -48,24 +48,27 @@ def test_each_controller_has_a_key_in_the_values(controller: AnyController) -> N
     assert set(own.get("instances", {})) == set(controller.variants.names)
 
 
-def test_everything_is_on_in_the_example_that_says_so() -> None:
+def test_the_everything_example_enables_every_controller() -> None:
     example = yaml.safe_load((render.CHART / "ci" / "everything-values.yaml").read_text())
-    own = {name: VALUES["controllers"][name] | given for name, given in on(example).items()}
+    own = {
+        name: VALUES["controllers"][name] | given
+        for name, given in values_by_controller(example).items()
+    }
 
     assert registry.by_name().keys() == {name for name in own if own[name]["enabled"]}, (
-        "switch it on in ci/everything-values.yaml, which is installed in the tests"
+        "enable it in ci/everything-values.yaml, which the tests install"
     )
 
 
-def on(example: Any) -> dict[str, Any]:
+def values_by_controller(example: Any) -> dict[str, Any]:
     return {name: example["controllers"].get(name, {}) for name in VALUES["controllers"]}
 
 
-def test_no_other_controller_has_a_key() -> None:
+def test_the_values_have_keys_of_registered_controllers_only() -> None:
     assert VALUES["controllers"].keys() <= registry.by_name().keys()
 
 
-def test_the_charts_versions_are_the_projects() -> None:
+def test_the_versions_of_the_chart_equal_the_version_of_the_project() -> None:
     chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
     project = tomllib.loads((markdown.ROOT / "pyproject.toml").read_text())["project"]
 
@@ -73,17 +76,17 @@ def test_the_charts_versions_are_the_projects() -> None:
 
 
 def test_every_value_is_described() -> None:
-    told = {row.path for row in readmes.rows((render.CHART / "values.yaml").read_text())}
+    described = {row.path for row in readmes.rows((render.CHART / "values.yaml").read_text())}
 
     def leaves(value: Any, path: tuple[str, ...]) -> set[tuple[str, ...]]:
-        if path in told or not isinstance(value, dict):
+        if path in described or not isinstance(value, dict):
             return {path}
         return set().union(*(leaves(inner, (*path, key)) for key, inner in value.items()))
 
-    assert leaves(VALUES, ()) <= told
+    assert leaves(VALUES, ()) <= described
 
 
-def test_a_secret_is_no_value() -> None:
+def test_the_values_contain_no_secret() -> None:
     schema = json.loads(schemas.PATH.read_text())
     settings = schema["properties"]["controllers"]["properties"]["pipelines"]["properties"]
 
@@ -92,10 +95,10 @@ def test_a_secret_is_no_value() -> None:
     assert "AWS_SECRET_ACCESS_KEY" not in settings["settings"]["properties"]
 
 
-def test_the_older_charts_values_are_in_the_documents() -> None:
+def test_the_documents_list_the_values_of_the_older_chart() -> None:
     section = markdown.read("docs/operations.md").section("Values of the older chart")
     older = yaml.safe_load((render.CHART / "files" / "older-values.yaml").read_text())
 
     expected = [(one["key"], one.get("new", "nothing yet")) for one in older]
-    told = [tuple(cells[:2]) for cells in section.rows()]
-    assert expected == told
+    documented = [tuple(cells[:2]) for cells in section.rows()]
+    assert expected == documented

@@ -18,7 +18,7 @@
 {{- default .Release.Namespace .Values.namespaceOverride }}
 {{- end }}
 
-{{/* Labels of an object; of a Deployment's with (dict "root" $ "component" NAME). */}}
+{{/* Selector labels of a Deployment: (dict "root" $ "component" NAME). */}}
 {{- define "pc.selector" -}}
 app.kubernetes.io/name: {{ include "pc.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -62,11 +62,11 @@ annotations:
 {{- else }}{{ printf "%s:%s" $name (default .root.Chart.AppVersion .image.tag) }}{{ end }}
 {{- end }}
 
-{{/* Whether an optional kind is to be rendered: (dict "root" $ "mode" MODE "kind" KIND "of" KEY). */}}
+{{/* "yes" if an optional kind is rendered: (dict "root" $ "mode" MODE "kind" KIND "of" KEY). */}}
 {{- define "pc.renders" -}}
 {{- $served := .root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}
 {{- if and (eq .mode "failIfMissing") (not $served) }}
-{{- fail (printf "%s.renderMode is failIfMissing, and the cluster serves no %s: install the Prometheus Operator, or set skipIfMissing" .of .kind) }}
+{{- fail (printf "%s.renderMode is failIfMissing, and the cluster does not serve %s: install the Prometheus Operator, or set skipIfMissing" .of .kind) }}
 {{- end }}
 {{- if or $served (eq .mode "alwaysRender") }}yes{{ end }}
 {{- end }}

@@ -1,6 +1,6 @@
 {{/*
 The rules of a process, as JSON {"items": [...]}: (dict "root" $ "process" PROCESS). The program
-computes them and their conditions (files/controllers.yaml); here the conditions are evaluated.
+computes them and their conditions (files/controllers.yaml). This template evaluates the conditions.
 */}}
 {{- define "pc.rules" -}}
 {{- $process := .process }}
@@ -32,7 +32,7 @@ computes them and their conditions (files/controllers.yaml); here the conditions
 {{- dict "items" (concat $rules .root.Values.rbac.extraRules | uniq) | toJson }}
 {{- end }}
 
-{{/* The rule for the objects whose names a setting holds, if it holds any. */}}
+{{/* The rule for the objects that a setting names, if it names any. */}}
 {{- define "pc.objects" -}}
 {{- $one := .one }}
 {{- $settings := .settings }}
@@ -44,7 +44,7 @@ computes them and their conditions (files/controllers.yaml); here the conditions
 {{- if not $one.key }}
   {{- $names = append $names .value }}
 {{- else if not (kindIs "slice" .value) }}
-  {{- fail (printf "controllers.%s.settings.%s has to be a list here, as the ClusterRole follows it" .of $one.setting) }}
+  {{- fail (printf "controllers.%s.settings.%s must be a list, because the ClusterRole depends on it" .of $one.setting) }}
 {{- else }}
   {{- range .value }}
     {{- range $key, $value := . }}
@@ -61,7 +61,7 @@ computes them and their conditions (files/controllers.yaml); here the conditions
 {{- dict "items" $items | toJson }}
 {{- end }}
 
-{{/* The value of a setting, however it is spelled, or its default. */}}
+{{/* The value of a setting under any of its accepted keys, or its default. */}}
 {{- define "pc.setting" -}}
 {{- $value := .one.default }}
 {{- $settings := .settings }}
@@ -72,7 +72,7 @@ computes them and their conditions (files/controllers.yaml); here the conditions
 {{- dict "value" $value | toJson }}
 {{- end }}
 
-{{/* A table API group -> resource -> verbs, merged over its default as the program does. */}}
+{{/* The rules of a table API group -> resource -> verbs, merged into its default as in the program. */}}
 {{- define "pc.table" -}}
 {{- $default := .default }}
 {{- $given := .given }}

@@ -1,7 +1,6 @@
 {{/*
-The processes to deploy, as JSON {"items": [...]}: each with its name (the component), the
-controllers that it runs, the arguments that say so, its values merged over the defaults, and its
-settings by controller.
+The processes to deploy, as JSON {"items": [...]}. Each has its name (the component), its controllers,
+its arguments, its values merged into the defaults, and its settings by controller.
 */}}
 {{- define "pc.processes" -}}
 {{- $root := . }}
@@ -12,7 +11,7 @@ settings by controller.
 {{- range (.Files.Get "files/controllers.yaml" | fromYaml).controllers }}
   {{- $own := get $root.Values.controllers .name | default dict }}
   {{- if not (hasKey $root.Values.controllers .name) }}
-    {{- fail (printf "values.yaml has no key controllers.%s, which the program knows: add it" .name) }}
+    {{- fail (printf "values.yaml has no key controllers.%s for a controller of the program: add it" .name) }}
   {{- end }}
   {{- if $own.enabled }}
     {{- if .variants }}
@@ -49,8 +48,8 @@ settings by controller.
 {{- end }}
 
 {{/*
-Values of a Deployment over others, (list DEFAULTS OWN), as JSON: maps are merged, lists that only
-add something are joined, everything else replaces.
+The values of a Deployment, merged into its defaults, as JSON: (list DEFAULTS OWN). Maps are merged, lists
+of additions are joined, everything else is replaced.
 */}}
 {{- define "pc.merged" -}}
 {{- $joined := list "env" "envFrom" "extraArgs" "extraVolumes" "extraVolumeMounts" "extraEgress" }}
