@@ -95,16 +95,32 @@ def test_what_each_controller_takes_over_is_told() -> None:
     assert legacies <= set(re.findall(r"^\| (\S+) \|", told, re.MULTILINE))
 
 
-def test_every_module_has_its_words_in_the_architecture() -> None:
-    root = markdown.ROOT
-    paths = [
-        *(root / "controllers").glob("*.py"),
-        *(root / "controllers/runtime").rglob("*.py"),
-        *(root / "cmd/profiles_controller").rglob("*.py"),
-    ]
-    modules = {path.stem for path in paths if not path.stem.startswith("__")}
+def test_every_module_of_base_and_process_is_in_the_architecture() -> None:
+    folders = ("controllers", "controllers/runtime", "cmd/profiles_controller")
+    modules = {
+        str(path.relative_to(markdown.ROOT))
+        for folder in folders
+        for path in (markdown.ROOT / folder).rglob("*.py")
+        if folder != "controllers" or path.parent == markdown.ROOT / folder
+    }
+    named = re.findall(r"^\| \[`\w+`\]\(\.\./([\w/]+\.py)\)", ARCHITECTURE.text, re.MULTILINE)
 
-    assert modules == set(re.findall(r"\*\*(\w+)\*\*", ARCHITECTURE.section("Modules").text))
+    assert {each for each in modules if not Path(each).stem.startswith("__")} == set(named)
+
+
+def test_a_reconcile_is_followed_through_at_most_eight_files() -> None:
+    walk = ARCHITECTURE.section("One reconcile in eight files").text
+    steps = re.findall(
+        r"^\d+\. \[`[\w/.]+`\]\(\.\./([\w/]+\.py)\): (.*?)(?=^\d|\Z)",
+        walk,
+        re.MULTILINE | re.DOTALL,
+    )
+
+    assert len(steps) == 8
+    for path, text in steps:
+        source = (markdown.ROOT / path).read_text(encoding="utf-8")
+        for name in re.findall(r"`(?:[A-Z]\w+\.)?([a-z_]+)`", text):
+            assert name in source or name in ("quotas", "create"), f"{name} is not in {path}"
 
 
 def test_every_reason_is_explained() -> None:
@@ -452,8 +468,8 @@ def test_the_files_that_the_guide_names_are_there() -> None:
 
 
 def test_the_functions_that_the_guide_says_the_example_calls_are_called_there() -> None:
-    source = (markdown.ROOT / "controllers/limitranges/desired.py").read_text(encoding="utf-8")
+    path = markdown.ROOT / "tests/support/example/pull_secrets/desired.py"
 
-    named = re.findall(r"`((?:quantities|rules)\.\w+)`", GUIDE.prose)
+    named = re.findall(r"`profiles\.(\w+)`", GUIDE.prose)
     assert named
-    assert [name for name in named if f"{name}(" not in source] == []
+    assert [name for name in named if f"{name}(" not in path.read_text(encoding="utf-8")] == []

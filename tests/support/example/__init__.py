@@ -1,0 +1,1 @@
+"""Examples for documents, which tests run."""

@@ -1,0 +1,1 @@
+"""A pull secret in each profile namespace, which the notebooks' ServiceAccount uses."""
