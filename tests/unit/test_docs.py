@@ -436,7 +436,8 @@ def test_no_alert_goes_by_a_success_alone_that_may_never_have_been() -> None:
 
 
 def test_a_metric_that_is_named_anywhere_is_exported() -> None:
-    named = {name for document in EVERYTHING for name in METRIC.findall(document.text)}
+    documents = [each for each in EVERYTHING if each.name != "docs/renames.md"]  # old names, too
+    named = {name for document in documents for name in METRIC.findall(document.text)}
 
     assert named - exported().keys() == set()
 
