@@ -1,9 +1,9 @@
-# The one image of the suite: `docker build .` with nothing but this folder. tests/real/test_image.py
-# runs the steps of the first stage as they stand here.
-# Both stages are the same base: the environment's interpreter is a link into it.
+# The image of the suite. Build it with `docker build .`. tests/real/test_image.py runs the steps of the
+# first stage.
+# Both stages have the same base, because the interpreter of the environment is a link to it.
 FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579 AS build
 
-# pip brings uv, which takes seconds for the rest; nothing is built but the suite itself.
+# pip installs uv, which installs the rest within seconds. Only the suite itself is built.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ONLY_BINARY=:all: \
@@ -13,7 +13,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     UV_NO_CACHE=1
 WORKDIR /src
 
-# What changes seldom comes first, so that a change of the code builds in seconds.
+# What rarely changes comes first, so that a change of the code builds within seconds.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/build && \
     python -m venv --without-pip /opt/venv && \
@@ -28,7 +28,7 @@ RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist && \
 
 FROM python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
 
-# Nothing is installed in a running container.
+# A running container needs no installer.
 RUN rm -rf /usr/local/lib/python3.12/site-packages/* /usr/local/lib/python3.12/ensurepip \
     /usr/local/bin/pip* /root/.cache
 COPY --from=build /opt/venv /opt/venv
@@ -36,7 +36,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
-# A number, so that Kubernetes can tell that it is not root; no such user need exist.
+# A numeric user, so that Kubernetes can verify that it is not root. The user need not exist.
 USER 65532:65532
 WORKDIR /
 EXPOSE 8080

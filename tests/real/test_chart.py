@@ -1,4 +1,4 @@
-"""What helm makes of the chart, and what it refuses."""
+"""The objects that helm renders from the chart, and the values that the chart rejects."""
 
 import dataclasses
 import itertools
@@ -30,15 +30,15 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("example", render.EXAMPLES, ids=lambda path: str(path.stem))
-def test_helm_finds_nothing_to_remark_and_it_renders_as_its_snapshot(example: Path) -> None:
-    """Looked at, a difference is written by `./taskw snapshots`."""
-    assert render.faults(example) == []
+def test_helm_lint_passes_and_an_example_renders_as_its_snapshot(example: Path) -> None:
+    """Review a difference, then update the snapshots with `./taskw snapshots`."""
+    assert render.errors(example) == []
 
 
 # One for each controller
 
 
-def test_a_controller_has_a_deployment_account_role_and_config_of_its_own() -> None:
+def test_a_controller_has_its_own_deployment_account_role_and_config() -> None:
     everything = {"controllers": {name: {"enabled": True} for name in plain()}}
     manifests = render.render(everything)
 
@@ -62,7 +62,7 @@ def plain() -> list[str]:
     return [one.name for one in registry.controllers() if not one.variants.names]
 
 
-def test_a_controller_that_values_do_not_know_is_told(tmp_path: Path) -> None:
+def test_a_controller_without_a_key_in_the_values_is_reported(tmp_path: Path) -> None:
     chart = render.chart_with(
         tmp_path, "files/controllers.yaml", lambda text: text.replace("name: quotas", "name: qs")
     )
@@ -71,7 +71,7 @@ def test_a_controller_that_values_do_not_know_is_told(tmp_path: Path) -> None:
     assert "values.yaml has no key controllers.qs" in done.stderr
 
 
-def test_keys_of_a_controller_count_before_the_defaults() -> None:
+def test_keys_of_a_controller_override_the_defaults() -> None:
     manifests = render.render(
         {
             "defaults": {"env": [{"name": "A", "value": "1"}], "podLabels": {"a": "1", "b": "1"}},
@@ -109,7 +109,9 @@ def test_keys_of_a_controller_count_before_the_defaults() -> None:
         ({"registry": "", "repository": "mine", "tag": "try"}, "mine:try"),
     ],
 )
-def test_an_image_of_ones_own_replaces_what_it_names(own: dict[str, str], expected: str) -> None:
+def test_the_image_of_a_controller_replaces_the_keys_that_it_sets(
+    own: dict[str, str], expected: str
+) -> None:
     common = {"registry": "r.example.org", "repository": "suite", "digest": "sha256:" + "0" * 64}
     manifests = render.render({"image": common, "controllers": {"quotas": {"image": own}}})
 
@@ -119,7 +121,7 @@ def test_an_image_of_ones_own_replaces_what_it_names(own: dict[str, str], expect
     assert other == "r.example.org/suite@sha256:" + "0" * 64
 
 
-def test_false_and_empty_are_values_too() -> None:
+def test_false_and_empty_override_defaults() -> None:
     settings = {"blockTransfer": False, "userPrefix": ""}
     manifests = render.render(
         {
@@ -137,14 +139,14 @@ def test_false_and_empty_are_values_too() -> None:
     assert render.container(deployment)["securityContext"]["readOnlyRootFilesystem"] is False
 
 
-def test_an_older_cluster_is_refused() -> None:
+def test_an_older_cluster_is_rejected() -> None:
     done = render.helm("template", "{chart}", "--kube-version", "1.26.0")
 
     assert "requires kubeVersion: >=1.27.0-0" in done.stderr
     assert render.helm("template", "{chart}", "--kube-version", "v1.32.3-gke.100").returncode == 0
 
 
-def test_settings_roll_the_pods_of_their_controller_and_no_others() -> None:
+def test_settings_restart_the_pods_of_their_controller_only() -> None:
     def checksums(values: render.Values) -> dict[str, str]:
         deployments = render.of_kind(render.render(values), "Deployment")
         return {
@@ -157,7 +159,7 @@ def test_settings_roll_the_pods_of_their_controller_and_no_others() -> None:
     assert {"quotas"} == {name for name in before if before[name] != after[name]}
 
 
-def test_mode_all_is_one_process_with_every_section_and_right() -> None:
+def test_mode_all_is_one_process_with_all_settings_and_permissions() -> None:
     manifests = render.render(
         {
             "mode": "all",
@@ -175,16 +177,18 @@ def test_mode_all_is_one_process_with_every_section_and_right() -> None:
     assert {"common", *enabled} == render.config(manifests, "all").keys()
     assert [{"name": "A", "value": "1"}] == render.container(deployment)["env"]
     role = rbac.cluster_role([registry.load(name) for name in enabled], "all")
-    assert rights(role["rules"]) == rights(render.of_kind(manifests, "ClusterRole")["all"]["rules"])
+    assert permissions(role["rules"]) == permissions(
+        render.of_kind(manifests, "ClusterRole")["all"]["rules"]
+    )
 
 
-def test_one_process_may_do_what_all_its_controllers_need() -> None:
+def test_one_process_has_the_permissions_of_all_its_controllers() -> None:
     together = [one for one in registry.controllers() if not one.command.standalone]
     values = {"mode": "all", "controllers": {one.name: {"enabled": True} for one in together}}
 
     expected = rbac.cluster_role(together, "all")
     rendered = render.of_kind(render.render(values), "ClusterRole")["all"]
-    assert rights(expected["rules"]) == rights(rendered["rules"])
+    assert permissions(expected["rules"]) == permissions(rendered["rules"])
 
 
 def default_on(name: str) -> bool:
@@ -198,7 +202,7 @@ def default_on(name: str) -> bool:
 Right = tuple[str, str, str, str]
 
 
-def rights(rules: list[dict[str, Any]]) -> set[Right]:
+def permissions(rules: list[dict[str, Any]]) -> set[Right]:
     return {
         (*right, name)
         for rule in rules
@@ -246,7 +250,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"driverMode": "central", "driverTokens": True, "driverWithoutIsolation": True},
     ],
 }
-"""Those that rights follow from, in every combination and spelling."""
+"""The settings that permissions depend on, in every combination and notation."""
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -255,7 +259,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((one.name, given) for given in SETTINGS.get(one.name, [{}]))
 
 
-def test_every_controller_whose_rights_follow_settings_has_its_cases() -> None:
+def test_every_controller_whose_permissions_depend_on_settings_has_cases() -> None:
     assert {
         one.name
         for one in registry.controllers()
@@ -271,9 +275,7 @@ def snake(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "given"), list(cases()))
-def test_the_cluster_role_is_what_the_program_says_it_needs(
-    name: str, given: dict[str, Any]
-) -> None:
+def test_the_cluster_role_is_what_the_program_computes(name: str, given: dict[str, Any]) -> None:
     others = {one: {"enabled": False} for one in plain() if one != name}
     manifests = render.render(
         {"controllers": {**others, name: {"enabled": True, "settings": given}}}
@@ -283,7 +285,7 @@ def test_the_cluster_role_is_what_the_program_says_it_needs(
     settings = controller.settings.model_validate(snake(given))
     expected = rbac.cluster_role([controller], name, {name: settings})
     rendered = render.of_kind(manifests, "ClusterRole")
-    assert rights(expected["rules"]) == rights(rendered[name]["rules"])
+    assert permissions(expected["rules"]) == permissions(rendered[name]["rules"])
 
 
 TOGETHER = [one for one in registry.controllers() if not one.command.standalone]
@@ -297,15 +299,15 @@ TOGETHER = [one for one in registry.controllers() if not one.command.standalone]
     ],
     ids=str,
 )
-@pytest.mark.parametrize("left_out", ["", "rbac"])
+@pytest.mark.parametrize("omitted", ["", "rbac"])
 def test_the_role_of_one_process_is_what_the_program_computes(
-    chosen: dict[str, int], left_out: str
+    chosen: dict[str, int], omitted: str
 ) -> None:
     """With the settings of every controller, and with some of them off."""
-    given = {name: SETTINGS[name][number] for name, number in chosen.items() if name != left_out}
-    controllers = [one for one in TOGETHER if one.name != left_out]
+    given = {name: SETTINGS[name][number] for name, number in chosen.items() if name != omitted}
+    controllers = [one for one in TOGETHER if one.name != omitted]
     values = {
-        one.name: {"enabled": one.name != left_out, "settings": given.get(one.name, {})}
+        one.name: {"enabled": one.name != omitted, "settings": given.get(one.name, {})}
         for one in TOGETHER
     }
     manifests = render.render({"mode": "all", "controllers": values})
@@ -315,7 +317,7 @@ def test_the_role_of_one_process_is_what_the_program_computes(
     }
     expected = rbac.cluster_role(controllers, "all", settings)
     rendered = render.of_kind(manifests, "ClusterRole")["all"]
-    assert rights(expected["rules"]) == rights(rendered["rules"])
+    assert permissions(expected["rules"]) == permissions(rendered["rules"])
 
 
 NAMES: list[dict[str, tuple[str, ...]]] = [
@@ -327,10 +329,10 @@ NAMES: list[dict[str, tuple[str, ...]]] = [
 """Names of the Secrets that each controller owns."""
 
 
-@pytest.mark.parametrize("left_out", ["", "quotas", "notebook", "network"])
+@pytest.mark.parametrize("omitted", ["", "quotas", "notebook", "network"])
 @pytest.mark.parametrize("names", NAMES, ids=str)
-def test_controllers_that_own_a_kind_by_name_list_it_together(
-    names: dict[str, tuple[str, ...]], left_out: str, tmp_path: Path
+def test_controllers_that_own_a_kind_by_name_share_a_list_rule(
+    names: dict[str, tuple[str, ...]], omitted: str, tmp_path: Path
 ) -> None:
     every = [
         dataclasses.replace(one, owned=always(Owned(kind="Secret", names=names[one.name])))
@@ -341,7 +343,7 @@ def test_controllers_that_own_a_kind_by_name_list_it_together(
     _, content = declarations.file(every)
     chart = render.chart_with(tmp_path, "files/controllers.yaml", lambda _: content)
     # The pipelines controller owns Secrets, too.
-    off = {left_out, "pipelines"}
+    off = {omitted, "pipelines"}
     values = {one.name: {"enabled": one.name not in off} for one in TOGETHER}
     done = render.template({"mode": "all", "controllers": values}, chart=chart)
     assert done.returncode == 0, done.stderr
@@ -350,7 +352,7 @@ def test_controllers_that_own_a_kind_by_name_list_it_together(
     expected = rbac.cluster_role(controllers, "all")
     manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
     rendered = render.of_kind(manifests, "ClusterRole")["all"]
-    assert rights(expected["rules"]) == rights(rendered["rules"])
+    assert permissions(expected["rules"]) == permissions(rendered["rules"])
 
 
 GITEA = {
@@ -366,7 +368,7 @@ GITEA = {
     [(one, variant) for one in registry.controllers() for variant in one.variants.names],
     ids=lambda each: str(getattr(each, "name", each)),
 )
-def test_an_instance_is_a_process_of_its_own_with_its_rights(
+def test_an_instance_is_a_separate_process_with_its_own_permissions(
     controller: AnyController, variant: str
 ) -> None:
     instances = {
@@ -387,7 +389,7 @@ def test_an_instance_is_a_process_of_its_own_with_its_rights(
     settings = controller.settings.model_validate({**GITEA, "classification": variant})
     expected = rbac.cluster_role([controller], name, {controller.name: settings})
     rendered = render.of_kind(manifests, "ClusterRole")[name]
-    assert rights(expected["rules"]) == rights(rendered["rules"])
+    assert permissions(expected["rules"]) == permissions(rendered["rules"])
 
 
 @pytest.mark.parametrize(
@@ -402,31 +404,33 @@ def test_an_instance_is_a_process_of_its_own_with_its_rights(
         ),
     ],
 )
-def test_a_setting_that_rights_follow_cannot_be_set_past_the_chart(
+def test_a_setting_that_permissions_depend_on_is_rejected_in_env_and_args(
     controller: str, values: dict[str, Any]
 ) -> None:
-    said = render.refusal({"controllers": {controller: values}})
+    message = render.refusal({"controllers": {controller: values}})
 
-    assert f"and the ClusterRole depends on it: set it in controllers.{controller}.settings" in said
+    assert (
+        f"and the ClusterRole depends on it: set it in controllers.{controller}.settings" in message
+    )
 
 
 # What is refused
 
 
 @pytest.mark.parametrize("older", OLDER, ids=lambda one: str(one["key"]))
-def test_a_value_of_the_older_chart_is_refused_with_what_to_set(older: dict[str, Any]) -> None:
-    said = render.refusal(nested(older["key"], [{"name": "A", "value": "b"}]))
+def test_a_value_of_the_older_chart_is_rejected_with_what_to_set(older: dict[str, Any]) -> None:
+    message = render.refusal(nested(older["key"], [{"name": "A", "value": "b"}]))
 
     if "new" in older:
-        assert f"{older['key']} is a value of the older chart: set {older['new']}" in said
+        assert f"{older['key']} is a value of the older chart: set {older['new']}" in message
     else:
-        assert f"{older['key']} is a value of the older chart that has no successor yet" in said
+        assert f"{older['key']} is a value of the older chart that has no successor yet" in message
 
 
-def test_the_older_values_are_told_all_at_once() -> None:
-    said = render.refusal({"replicaCount": {"default": 1, "trino": 1}, "extraEnv": []})
+def test_the_older_values_are_reported_together() -> None:
+    message = render.refusal({"replicaCount": {"default": 1, "trino": 1}, "extraEnv": []})
 
-    assert "3 invalid values" in said
+    assert "3 invalid values" in message
 
 
 @pytest.mark.parametrize(
@@ -483,11 +487,11 @@ def test_the_older_values_are_told_all_at_once() -> None:
         ),
     ],
 )
-def test_wrong_values_are_refused_with_words(values: dict[str, Any], words: str) -> None:
+def test_invalid_values_are_rejected_with_a_message(values: dict[str, Any], words: str) -> None:
     assert words in render.refusal(values)
 
 
-def test_an_umbrella_charts_global_values_are_let_through() -> None:
+def test_global_values_of_an_umbrella_chart_are_accepted() -> None:
     assert render.render({"global": {"anything": [1, {"at": "all"}]}})
 
 
@@ -516,11 +520,11 @@ def test_an_umbrella_charts_global_values_are_let_through() -> None:
         ),
     ],
 )
-def test_a_switch_adds_or_takes_its_objects(values: dict[str, Any], kind: str, count: int) -> None:
+def test_a_flag_adds_or_removes_its_objects(values: dict[str, Any], kind: str, count: int) -> None:
     assert count == sum(one["kind"] == kind for one in render.render(values))
 
 
-def test_without_leader_election_no_two_pods_work_at_once() -> None:
+def test_without_leader_election_no_two_pods_run_at_once() -> None:
     manifests = render.render({"leaderElection": {"enabled": False}})
 
     for name, one in render.of_kind(manifests, "Deployment").items():
@@ -529,7 +533,7 @@ def test_without_leader_election_no_two_pods_work_at_once() -> None:
     assert not any(one["metadata"]["name"].endswith("-leases") for one in manifests)
 
 
-def test_all_objects_are_where_they_are_told_to_be() -> None:
+def test_all_objects_are_in_the_configured_namespace() -> None:
     manifests = render.render({"namespaceOverride": "elsewhere"})
 
     spaces = {one["metadata"].get("namespace", "") for one in manifests}
@@ -539,7 +543,7 @@ def test_all_objects_are_where_they_are_told_to_be() -> None:
     assert "elsewhere" == render.config(manifests, "quotas")["common"]["leader_elect_namespace"]
 
 
-def test_the_objects_of_one_mode_are_those_of_its_driver() -> None:
+def test_a_driver_mode_renders_only_its_objects() -> None:
     def roles(mode: str) -> set[str]:
         settings = {"driverMode": mode}
         manifests = render.render(

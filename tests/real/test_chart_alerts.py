@@ -1,4 +1,4 @@
-"""The alerts, as Prometheus' own tool reads them: each speaks when it should, and then only."""
+"""The alerts, evaluated by promtool: each fires when it should, and only then."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def condition(status: str, values: str, target: str = TARGET) -> Json:
     return series(name, values, target, controller="quotas", profile="jane", status=status)
 
 
-# One sample a minute, for three hours, of a process with which all is well.
+# One sample a minute, for three hours, of a healthy process.
 HEALTHY: dict[str, list[Json]] = {
     "up": [series("up", "1x180")],
     "lease": [series("leader_election_master_status", "1x180", name="profiles-controller-quotas")],
@@ -74,12 +74,12 @@ HEALTHY: dict[str, list[Json]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is otherwise than well, and until when it speaks of nothing."""
+    """Series that differ from the healthy ones, and when the alert does not fire yet and fires."""
 
     alert: str
-    otherwise: dict[str, list[Json]]
-    quiet: str
-    speaks: str
+    changed: dict[str, list[Json]]
+    pending: str
+    fires: str
 
 
 LEASE = "leader_election_master_status"
@@ -88,50 +88,50 @@ SECOND = f'namespace="{render.NAMESPACE}",job="{JOB}",pod="b"'
 CASES = [
     Case(
         alert="ProfilesControllerDown",
-        otherwise={"up": [series("up", "1x60 0x120")]},
-        quiet="60m",
-        speaks="67m",
+        changed={"up": [series("up", "1x60 0x120")]},
+        pending="60m",
+        fires="67m",
     ),
     Case(
         alert="ProfilesControllerDown",
-        otherwise={"up": [series("up", "1x60 _x120"), series("up", "1x180", ELSEWHERE)]},
-        quiet="60m",
-        speaks="75m",
+        changed={"up": [series("up", "1x60 _x120"), series("up", "1x180", ELSEWHERE)]},
+        pending="60m",
+        fires="75m",
     ),
     Case(
         alert="ProfilesControllerNotLeading",
-        otherwise={"lease": [series(LEASE, "1x60 0x120", name="one")]},
-        quiet="60m",
-        speaks="67m",
+        changed={"lease": [series(LEASE, "1x60 0x120", name="one")]},
+        pending="60m",
+        fires="67m",
     ),
     Case(
         alert="ProfilesControllerNotLeading",
-        otherwise={
+        changed={
             "lease": [
                 series(LEASE, "1x180", name="one"),
                 series(LEASE, "0x60 1x120", SECOND, name="one"),
             ]
         },
-        quiet="60m",
-        speaks="67m",
+        pending="60m",
+        fires="67m",
     ),
     Case(
         alert="ProfilesControllerInformerNotSynced",
-        otherwise={
+        changed={
             "synced": [series("profiles_controller_informer_synced", "0x180", kind="PodDefault")]
         },
-        quiet="9m",
-        speaks="11m",
+        pending="9m",
+        fires="11m",
     ),
     Case(
         alert="ProfilesControllerProfilesFailing",
-        otherwise={"condition": [condition("False", "1x180")]},
-        quiet="14m",
-        speaks="16m",
+        changed={"condition": [condition("False", "1x180")]},
+        pending="14m",
+        fires="16m",
     ),
     Case(
         alert="ProfilesControllerProfileNotReconciled",
-        otherwise={
+        changed={
             "success": [
                 series(
                     "profiles_controller_last_success_timestamp_seconds",
@@ -141,18 +141,18 @@ CASES = [
                 )
             ]
         },
-        quiet="30m",
-        speaks="37m",
+        pending="30m",
+        fires="37m",
     ),
     Case(
         alert="ProfilesControllerQueueGrowing",
-        otherwise={"depth": [series("workqueue_depth", "0+10x180", name="quotas")]},
-        quiet="20m",
-        speaks="40m",
+        changed={"depth": [series("workqueue_depth", "0+10x180", name="quotas")]},
+        pending="20m",
+        fires="40m",
     ),
     Case(
         alert="ProfilesControllerDriftRepeated",
-        otherwise={
+        changed={
             "changes": [
                 series(
                     "profiles_controller_changes_total",
@@ -163,22 +163,22 @@ CASES = [
                 )
             ]
         },
-        quiet="5m",
-        speaks="100m",
+        pending="5m",
+        fires="100m",
     ),
     Case(
         alert="ProfilesControllerErrors",
-        otherwise={
+        changed={
             "errors": [
                 series("controller_runtime_reconcile_errors_total", "0+3x180", controller="quotas")
             ]
         },
-        quiet="10m",
-        speaks="40m",
+        pending="10m",
+        fires="40m",
     ),
     Case(
         alert="ProfilesControllerExternalSystemDown",
-        otherwise={
+        changed={
             "external": [
                 series(
                     "profiles_controller_external_system_up",
@@ -188,21 +188,21 @@ CASES = [
                 )
             ]
         },
-        quiet="9m",
-        speaks="11m",
+        pending="9m",
+        fires="11m",
     ),
     Case(
         alert="ProfilesControllerEventsDropped",
-        otherwise={"dropped": [series("profiles_controller_events_dropped_total", "0x60 5x120")]},
-        quiet="59m",
-        speaks="65m",
+        changed={"dropped": [series("profiles_controller_events_dropped_total", "0x60 5x120")]},
+        pending="59m",
+        fires="65m",
     ),
 ]
 
 
 @pytest.fixture(scope="module")
 def rules() -> list[dict[str, Any]]:
-    """The group that is rendered for one controller."""
+    """Return the group of rules that is rendered for one controller."""
     (found,) = (one for one in render.render(VALUES) if one["kind"] == "PrometheusRule")
     return list(found["spec"]["groups"])
 
@@ -224,7 +224,7 @@ def promtool(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def firing(folder: Path, inputs: dict[str, list[Json]], checks: list[tuple[str, str, bool]]) -> str:
-    """What promtool says when these alerts speak, or do not, at these times; empty: all is so."""
+    """Return promtool's errors if the alerts do not fire as expected at these times."""
     test = {
         "interval": "1m",
         "input_series": [one for several in inputs.values() for one in several],
@@ -243,34 +243,34 @@ def firing(folder: Path, inputs: dict[str, list[Json]], checks: list[tuple[str, 
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def test_promtool_finds_nothing_to_remark(folder: Path) -> None:
+def test_promtool_accepts_the_rules(folder: Path) -> None:
     done = promtool(folder, "check", "rules", "--lint=all", "--lint-fatal", "rules.json")
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda one: str(one.alert))
-def test_an_alert_speaks_when_it_should_and_is_quiet_before(case: Case, folder: Path) -> None:
-    inputs = HEALTHY | case.otherwise
-    checks = [(case.quiet, case.alert, False), (case.speaks, case.alert, True)]
+def test_an_alert_fires_when_it_should_and_not_before(case: Case, folder: Path) -> None:
+    inputs = HEALTHY | case.changed
+    checks = [(case.pending, case.alert, False), (case.fires, case.alert, True)]
 
     assert firing(folder, inputs, checks) == ""
 
 
-def test_no_alert_speaks_while_all_is_well(folder: Path, rules: list[dict[str, Any]]) -> None:
+def test_no_alert_fires_for_a_healthy_process(folder: Path, rules: list[dict[str, Any]]) -> None:
     names = [one["alert"] for group in rules for one in group["rules"]]
     checks = [(time, name, False) for name in names for time in ("45m", "170m")]
 
     assert firing(folder, HEALTHY, checks) == ""
 
 
-def test_every_alert_has_its_case(rules: list[dict[str, Any]]) -> None:
+def test_every_alert_has_a_case(rules: list[dict[str, Any]]) -> None:
     names = {one["alert"] for group in rules for one in group["rules"]}
 
     assert names == {case.alert for case in CASES}
 
 
-def test_no_pod_is_missed_where_none_is_wanted() -> None:
+def test_a_deployment_without_replicas_has_no_down_alert() -> None:
     quotas = {"controllers": {"quotas": {"replicas": 0}, "network": {"enabled": True}}}
     (found,) = (one for one in render.render(VALUES, quotas) if one["kind"] == "PrometheusRule")
     rules = found["spec"]["groups"][0]["rules"]
@@ -279,7 +279,7 @@ def test_no_pod_is_missed_where_none_is_wanted() -> None:
     assert 'job="suite-profiles-controller-network"' in down["expr"]
 
 
-def test_a_series_of_another_release_is_no_matter_of_ours(folder: Path) -> None:
+def test_series_of_another_release_are_ignored(folder: Path) -> None:
     theirs = {"condition": [condition("True", "1x180"), condition("False", "1x180", ELSEWHERE)]}
     checks = [("60m", "ProfilesControllerProfilesFailing", False)]
 

@@ -1,4 +1,4 @@
-"""What the documents say of the chart is what the chart does."""
+"""The documents agree with the chart."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def values_of(name: str) -> dict[str, Any]:
-    """The example in the section of this name."""
+    """Return the example in the section of this name."""
     (text,) = INSTALLING.section(name).examples("yml")
     found: dict[str, Any] = yaml.safe_load(text)
     return found
@@ -34,7 +34,7 @@ def images(values: dict[str, Any]) -> dict[str, str]:
     return {name: render.container(one)["image"] for name, one in deployments.items()}
 
 
-def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
+def test_every_alert_links_to_its_entry_in_the_runbook() -> None:
     links = {one["alert"]: one["annotations"]["runbook_url"] for one in alerts()}
 
     assert links
@@ -44,7 +44,7 @@ def test_every_alert_leads_to_its_entry_in_the_runbook() -> None:
         assert anchor in RUNBOOK.section("Alerts").anchors, name
 
 
-def test_the_runbook_has_no_entry_for_an_alert_that_is_not_there() -> None:
+def test_the_runbook_has_no_entry_without_an_alert() -> None:
     headings = RUNBOOK.section("Alerts").anchors - {"alerts"}
 
     assert headings == {one["alert"].lower() for one in alerts()}
@@ -54,12 +54,12 @@ def test_the_runbook_has_no_entry_for_an_alert_that_is_not_there() -> None:
     "text",
     [text for each in markdown.everything() for text in each.examples("yml")],
 )
-def test_an_example_of_values_is_taken_by_the_chart(text: str) -> None:
+def test_the_chart_accepts_the_examples_of_values(text: str) -> None:
     assert render.of_kind(render.render(yaml.safe_load(text)), "Deployment")
 
 
 @pytest.mark.parametrize("text", INSTALLING.examples("yaml"))
-def test_the_values_of_an_application_are_taken_by_the_chart(text: str) -> None:
+def test_the_chart_accepts_the_values_of_an_application(text: str) -> None:
     values = yaml.safe_load(text)["spec"]["source"]["helm"]["valuesObject"]
 
     assert all(image.endswith(f":{values['image']['tag']}") for image in images(values).values())
@@ -74,7 +74,7 @@ def test_one_controllers_tag_changes_one_deployment() -> None:
     assert len(images(values)) > 5
 
 
-def test_the_settings_that_run_can_be_given_to_status(tmp_path: Path) -> None:
+def test_status_accepts_the_settings_of_a_process(tmp_path: Path) -> None:
     manifests = render.render(EVERYTHING)
     maps = [one for one in manifests if "config.yaml" in (one.get("data") or {})]
 
@@ -89,7 +89,7 @@ def test_the_settings_that_run_can_be_given_to_status(tmp_path: Path) -> None:
         assert "cannot use /nowhere/kubeconfig" in done.stderr, done.stderr
 
 
-def test_the_settings_that_run_are_are_where_the_runbook_looks_for_them() -> None:
+def test_the_runbook_names_the_configmap_with_the_settings() -> None:
     manifests = render.render({})
     names = {one["metadata"]["name"] for one in manifests if one["kind"] == "ConfigMap"}
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("chart")
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One of its own: controllers of a chart serve every Profile there is."""
+    """Return a separate control plane: controllers of a chart reconcile every Profile."""
     with ControlPlane.start(tmp_path_factory.mktemp("chart-plane"), audit=True) as started:
         kubeflow.install(started)
         kubeflow.install_gitea(started)
@@ -62,7 +62,7 @@ def helm(plane: ControlPlane, *words: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def notes(plane: ControlPlane) -> str:
-    """Everything switched on is installed; what helm says then."""
+    """Install with everything enabled. Returns the output of helm."""
     enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
     plane.apply(
         namespace(render.NAMESPACE, **enforced),
@@ -74,7 +74,7 @@ def notes(plane: ControlPlane) -> str:
 
 @pytest.fixture(scope="module")
 def manifests(plane: ControlPlane, notes: str) -> list[Json]:
-    """What helm has applied."""
+    """Return what helm applied."""
     assert notes
     text = helm(plane, "get", "manifest", render.RELEASE)
     return [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
@@ -82,7 +82,7 @@ def manifests(plane: ControlPlane, notes: str) -> list[Json]:
 
 @pytest.fixture(scope="module")
 def deployments(plane: ControlPlane, manifests: list[Json]) -> Mapping[str, Json]:
-    """The controllers' Deployments as the API server has them, by component."""
+    """Return the controllers' Deployments from the API server, by component."""
     found = render.of_kind(manifests, "Deployment")
     found.pop("driver")
     return {
@@ -97,19 +97,19 @@ def running(
     deployments: Mapping[str, Json],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, ManagerProcess]]:
-    """Every controller as its Deployment says."""
+    """Run every controller with the arguments of its Deployment."""
     with cluster_kubelet.Kubelet(plane, tmp_path_factory.mktemp("chart-pods")) as kubelet:
         yield {name: kubelet.start(one) for name, one in deployments.items()}
 
 
-def test_helm_tells_what_to_look_at(notes: str, deployments: Mapping[str, Json]) -> None:
+def test_the_notes_state_what_to_check(notes: str, deployments: Mapping[str, Json]) -> None:
     for name in deployments:
         assert re.search(rf"^  {name} ", notes, re.MULTILINE)
     assert "profiles-controller status" in notes
     assert "WARNING" not in notes
 
 
-def test_every_pod_passes_the_restricted_standard(
+def test_every_pod_complies_with_the_restricted_standard(
     plane: ControlPlane, manifests: list[Json]
 ) -> None:
     path = f"/api/v1/namespaces/{render.NAMESPACE}/pods?dryRun=All"
@@ -129,7 +129,7 @@ def pod_of(deployment: Json) -> Json:
     return {"apiVersion": "v1", "kind": "Pod", **template}
 
 
-def test_every_controller_starts_as_its_deployment_says_and_works(
+def test_every_controller_starts_as_its_deployment_states_and_reconciles(
     plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, ManagerProcess]
 ) -> None:
     every = registry.controllers()
@@ -147,7 +147,7 @@ def test_every_controller_starts_as_its_deployment_says_and_works(
     assert "200" == quota["spec"]["hard"]["pods"]
 
 
-def test_no_controller_asks_for_what_its_role_does_not_grant(
+def test_no_controller_sends_a_request_that_its_role_forbids(
     plane: ControlPlane, deployments: Mapping[str, Json], running: Mapping[str, ManagerProcess]
 ) -> None:
     for name, manager in running.items():
@@ -160,10 +160,10 @@ def test_no_controller_asks_for_what_its_role_does_not_grant(
         assert audit.denied() == []
 
 
-def test_one_process_for_all_starts_as_its_deployment_says(
+def test_one_process_for_all_starts_as_its_deployment_states(
     plane: ControlPlane, notes: str, tmp_path: Path
 ) -> None:
-    """In a dry run, as the first release serves the same Profiles."""
+    """In a dry run, because the first release reconciles the same Profiles."""
     assert notes
     values = tmp_path / "values.json"
     values.write_text(json.dumps({"defaults": {"extraArgs": ["--dry-run"]}}))
@@ -190,10 +190,10 @@ def test_an_upgrade_with_the_same_values_changes_nothing(
 
 
 @pytest.mark.parametrize("example", render.EXAMPLES, ids=lambda path: str(path.stem))
-def test_the_api_server_would_take_every_example_to_the_letter(
+def test_the_api_server_accepts_every_example_with_strict_validation(
     plane: ControlPlane, example: Path
 ) -> None:
-    """A field that it does not know, or a wrong value, is refused."""
+    """It rejects unknown fields and invalid values."""
     plane.apply(namespace(render.NAMESPACE))
     for one in render.render(example):
         where = {"namespace": render.NAMESPACE}  # helm's, where a manifest names none
@@ -214,7 +214,7 @@ def conform(location: str, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
-def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
+def test_every_example_is_valid_by_its_schemas(schema_location: str) -> None:
     text = "---\n".join(render.template(example).stdout for example in render.EXAMPLES)
     done = conform(schema_location, text)
 
@@ -222,7 +222,7 @@ def test_every_example_keeps_to_the_schemas(schema_location: str) -> None:
     assert "Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
 
 
-def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
+def test_a_violation_of_a_schema_is_found(schema_location: str) -> None:
     (deployment, *_) = (one for one in render.render({}) if one["kind"] == "Deployment")
     wrong: list[Json] = [{"replicas": "many"}, {"replica": 1}]
     bodies = ({**deployment, "spec": {**deployment["spec"], **one}} for one in wrong)
@@ -236,7 +236,7 @@ def test_what_breaks_a_schema_is_found(schema_location: str) -> None:
 
 
 def exported(running: Mapping[str, ManagerProcess]) -> dict[str, set[str]]:
-    """Every sample's name, and the labels that it is seen with."""
+    """Return the labels of every sample, by its name."""
     found: dict[str, set[str]] = {}
     for manager in running.values():
         for family in manager.wait_ready().families().values():
@@ -248,7 +248,7 @@ def exported(running: Mapping[str, ManagerProcess]) -> dict[str, set[str]]:
 
 
 def expressions(manifests: list[Json]) -> dict[str, list[str]]:
-    """Those of the alerts and rules, and of the dashboard."""
+    """Return the expressions of the alerts, rules and dashboard."""
     (rule,) = (one for one in manifests if one["kind"] == "PrometheusRule")
     (board,) = (
         json.loads(one["data"]["profiles-controller.json"])
@@ -281,7 +281,7 @@ def read(texts: list[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("what", ["alerts", "dashboard"])
-def test_every_metric_and_label_that_is_asked_for_is_exported(
+def test_every_metric_and_label_in_an_expression_is_exported(
     what: str, manifests: list[Json], running: Mapping[str, ManagerProcess]
 ) -> None:
     known = exported(running) | {"up": set()}
@@ -298,7 +298,7 @@ def test_every_metric_and_label_that_is_asked_for_is_exported(
         assert set(expression["groupings"]) <= labels, text
 
 
-def test_what_is_no_promql_is_found() -> None:
+def test_an_invalid_expression_is_found() -> None:
     (found,) = read(["sum(rate(x[5m])"])
 
     assert "unclosed left parenthesis" in found["error"]

@@ -1,4 +1,4 @@
-"""What the Dockerfile says. Its steps are run by tests/real/test_image.py."""
+"""The content of the Dockerfile. tests/real/test_image.py runs its steps."""
 
 import re
 import subprocess
@@ -14,14 +14,14 @@ PINNED = re.compile(r"^python:(?P<version>3\.\d+)\.\d+-slim-\w+@sha256:[0-9a-f]{
 LABEL = "org.opencontainers.image."
 
 
-def test_both_stages_are_the_same_pinned_base() -> None:
+def test_both_stages_have_the_same_pinned_base() -> None:
     froms = [stage[0].value for stage in (BUILD, FINAL)]
 
     assert all(PINNED.match(each) for each in froms)
     assert froms[0].removesuffix(" AS build") == froms[1]
 
 
-def test_the_paths_of_the_final_stage_are_those_of_its_python() -> None:
+def test_the_final_stage_uses_the_paths_of_its_python() -> None:
     match = PINNED.match(FINAL[0].value)
     assert match
 
@@ -29,7 +29,7 @@ def test_the_paths_of_the_final_stage_are_those_of_its_python() -> None:
     assert set(re.findall(r"python3\.\d+", removal.value)) == {f"python{match['version']}"}
 
 
-def test_the_final_stage_installs_nothing_and_keeps_no_installer() -> None:
+def test_the_final_stage_installs_nothing_and_has_no_installer() -> None:
     (removal,) = dockerfile.steps(FINAL, "RUN")
 
     assert removal.value.startswith("rm -rf ")
@@ -40,7 +40,7 @@ def test_the_final_stage_installs_nothing_and_keeps_no_installer() -> None:
     ]
 
 
-def test_it_runs_as_a_number_that_is_not_root() -> None:
+def test_the_user_is_numeric_and_not_root() -> None:
     (user,) = dockerfile.steps(FINAL, "USER")
 
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user.value)
@@ -49,7 +49,7 @@ def test_it_runs_as_a_number_that_is_not_root() -> None:
     ]
 
 
-def test_labels_name_what_is_in_it() -> None:
+def test_labels_describe_the_content() -> None:
     labels = {
         key: text for step in dockerfile.steps(FINAL, "LABEL") for key, text in step.pairs.items()
     }
@@ -63,7 +63,7 @@ def test_labels_name_what_is_in_it() -> None:
     assert {text[1:] for text in labels.values() if text.startswith("$")} == arguments
 
 
-def test_every_requirement_is_installed_by_its_hash() -> None:
+def test_every_requirement_is_installed_by_hash() -> None:
     installs = [line for step in dockerfile.steps(BUILD, "RUN") for line in step.value.split("&&")]
     locked = [line for line in installs if " install " in line and "/dist/" not in line]
 
@@ -74,7 +74,7 @@ def test_every_requirement_is_installed_by_its_hash() -> None:
         assert len(re.findall(r"^[a-z].*==", text, re.MULTILINE)) <= text.count("--hash=sha256:")
 
 
-def test_the_builder_is_sent_what_is_copied_and_nothing_else() -> None:
+def test_the_build_context_contains_only_what_is_copied() -> None:
     copied = set(dockerfile.sources(BUILD))
 
     assert all(map(dockerfile.is_sent, copied))
@@ -86,10 +86,10 @@ def test_the_builder_is_sent_what_is_copied_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("path", [".git", "tests/conftest.py", ".venv/bin/python", "docs/a.md"])
-def test_what_no_image_needs_is_not_sent(path: str) -> None:
+def test_the_build_context_omits_what_the_image_does_not_need(path: str) -> None:
     assert not dockerfile.is_sent(path)
 
 
 @pytest.mark.parametrize("path", ["controllers/__pycache__/a.pyc", "cmd/x/__pycache__"])
-def test_caches_are_not_sent(path: str) -> None:
+def test_the_build_context_omits_caches(path: str) -> None:
     assert not dockerfile.is_sent(path)

@@ -1,4 +1,4 @@
-"""What the workflows may do, and the shell in them. Their form is the gate's (Taskfile: check)."""
+"""Permissions of the workflows, and their shell. `task check` validates their schema."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def script(job: str, name: str) -> str:
 
 
 @each_workflow
-def test_every_action_is_pinned_by_its_commit_and_says_its_version(path: Path) -> None:
+def test_every_action_is_pinned_by_commit_with_its_version_as_comment(path: Path) -> None:
     used = re.findall(r"^\s*(?:- )?uses: (.*)$", path.read_text(), re.MULTILINE)
 
     assert used
@@ -46,19 +46,19 @@ def test_every_action_is_pinned_by_its_commit_and_says_its_version(path: Path) -
         assert pinned or action.startswith("./"), action
 
 
-def test_one_action_is_pinned_by_one_commit() -> None:
+def test_an_action_is_pinned_by_the_same_commit_everywhere() -> None:
     pins = {step["uses"] for path in PATHS for step in steps(path) if "uses" in step}
 
     assert len(pins) == len({pin.partition("@")[0] for pin in pins})
 
 
 @each_workflow
-def test_rights_are_given_job_by_job_and_none_by_default(path: Path) -> None:
+def test_permissions_are_granted_per_job_and_none_by_default(path: Path) -> None:
     assert yaml.safe_load(path.read_text())["permissions"] == {}
     assert all("permissions" in job for job in jobs(path).values())
 
 
-def test_only_what_pushes_may_write() -> None:
+def test_only_jobs_that_push_have_write_permissions() -> None:
     writing = {
         (job, right)
         for path in PATHS
@@ -73,14 +73,14 @@ def test_only_what_pushes_may_write() -> None:
 
 
 @each_workflow
-def test_no_checkout_leaves_a_token_behind(path: Path) -> None:
+def test_no_checkout_persists_credentials(path: Path) -> None:
     checkouts = [step for step in steps(path) if "actions/checkout" in step.get("uses", "")]
 
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 @each_workflow
-def test_no_shell_is_given_an_expression(path: Path) -> None:
+def test_no_script_contains_an_expression(path: Path) -> None:
     assert not [step for step in steps(path) if "${{" in step.get("run", "")]
 
 
@@ -89,11 +89,11 @@ def test_nothing_is_published_before_the_gate() -> None:
 
     assert needs == {"gate": None, "image": "gate", "chart": "image", "bump": ["image", "chart"]}
     names = [step["name"] for step in jobs(PUBLISH)["image"]["steps"]]
-    assert names.index("Scan") < names.index("Push") < names.index("Sign, and attest what is in it")
+    assert names.index("Scan") < names.index("Push") < names.index("Sign and attest the SBOM")
 
 
 def named(tmp_path: Path, kind: str, ref: str) -> tuple[int, dict[str, str], str]:
-    """Runs the step that names the image, in the repository, as a runner does."""
+    """Run the step that names the image, in the repository, as a runner does."""
     output = tmp_path / "output"
     output.touch()
     variables = {
@@ -113,7 +113,7 @@ def named(tmp_path: Path, kind: str, ref: str) -> tuple[int, dict[str, str], str
     return done.returncode, outputs, done.stdout
 
 
-def test_a_commit_on_main_is_an_image_by_its_sha(tmp_path: Path) -> None:
+def test_a_commit_on_main_publishes_an_image_with_its_sha(tmp_path: Path) -> None:
     code, outputs, _ = named(tmp_path, "branch", "main")
 
     image = "registry.example.ca/statcan/profiles-controller"
@@ -122,7 +122,7 @@ def test_a_commit_on_main_is_an_image_by_its_sha(tmp_path: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.+", outputs["created"])
 
 
-def test_a_tag_is_an_image_by_its_version_too(tmp_path: Path) -> None:
+def test_a_tag_also_publishes_an_image_with_its_version(tmp_path: Path) -> None:
     code, outputs, _ = named(tmp_path, "tag", f"v{version()}")
 
     image = outputs["image"]
@@ -130,8 +130,8 @@ def test_a_tag_is_an_image_by_its_version_too(tmp_path: Path) -> None:
     assert outputs["tags"] == f"{image}:{SHA},{image}:{version()}"
 
 
-def test_a_tag_that_is_not_the_projects_version_ends_the_run(tmp_path: Path) -> None:
-    code, outputs, said = named(tmp_path, "tag", "v99.0.0")
+def test_a_tag_that_is_not_the_version_of_the_project_fails(tmp_path: Path) -> None:
+    code, outputs, printed = named(tmp_path, "tag", "v99.0.0")
 
     assert (code, outputs) == (1, {})
-    assert f"tag v99.0.0, but pyproject.toml says version {version()}" in said
+    assert f"tag v99.0.0 does not match version {version()} of pyproject.toml" in printed

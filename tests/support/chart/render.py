@@ -1,6 +1,6 @@
-"""The Helm chart as helm renders it.
+"""Renders the Helm chart.
 
-`python -m tests.support.chart.render` writes its snapshots.
+`python -m tests.support.chart.render` writes the snapshots.
 """
 
 import json
@@ -25,7 +25,7 @@ Values = Mapping[str, Any]
 
 
 def helm(*arguments: str | Path, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
-    """What helm says; `{chart}` stands for the chart's folder."""
+    """Run helm; `{chart}` stands for the chart's folder."""
     words = [str(chart) if one == "{chart}" else str(one) for one in arguments]
     return subprocess.run(
         [programs.program("helm"), *words],
@@ -37,7 +37,7 @@ def helm(*arguments: str | Path, chart: Path = CHART) -> subprocess.CompletedPro
 
 
 def template(*values: Values | Path, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
-    """`helm template` with these values, the last one counting first."""
+    """Run `helm template` with these values; later ones override earlier ones."""
     with tempfile.TemporaryDirectory() as folder:
         files: list[str | Path] = []
         for number, one in enumerate(values):
@@ -50,14 +50,14 @@ def template(*values: Values | Path, chart: Path = CHART) -> subprocess.Complete
 
 
 def render(*values: Values | Path) -> list[Json]:
-    """The rendered manifests. AssertionError with helm's words when it refuses."""
+    """Return the rendered manifests. Raises AssertionError with helm's error message."""
     done = template(*values)
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.load_all(done.stdout, yaml.CSafeLoader) if one]
 
 
 def refusal(*values: Values | Path) -> str:
-    """Why helm refuses these values."""
+    """Return helm's error message for values that it rejects."""
     done = template(*values)
     assert done.returncode != 0, "helm takes them"
     return " ".join(done.stderr.split())
@@ -99,21 +99,23 @@ def snapshot(example: Path) -> Path:
     return SNAPSHOTS / example.name.replace("-values", "")
 
 
-def faults(example: Path) -> list[str]:
-    """What helm remarks of the chart with these values, and whether it renders as its snapshot."""
+def errors(example: Path) -> list[str]:
+    """Return the errors of `helm lint` with these values, and a difference from the snapshot."""
     linted = helm("lint", "--strict", "{chart}", "--values", example)
     found = [linted.stdout] if linted.returncode or "[WARNING]" in linted.stdout else []
     rendered = template(example)
     if rendered.returncode:
         found.append(rendered.stderr)
     elif snapshot(example).read_text() != rendered.stdout:
-        found.append(f"{snapshot(example).name} is not as the chart renders: ./taskw snapshots")
+        found.append(
+            f"{snapshot(example).name} differs from the rendered chart. Run ./taskw snapshots"
+        )
     return found
 
 
 def main() -> int:
     if sys.argv[1:] == ["--check"]:
-        found = [f"{example.name}: {fault}" for example in EXAMPLES for fault in faults(example)]
+        found = [f"{example.name}: {error}" for example in EXAMPLES for error in errors(example)]
         print(*found, sep="\n", end="\n" if found else "")
         return bool(found)
     SNAPSHOTS.mkdir(parents=True, exist_ok=True)
