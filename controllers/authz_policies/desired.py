@@ -13,26 +13,26 @@ from controllers.findings import Finding
 from controllers.manifests import Manifest
 from controllers.profiles import Profile
 
-LEFT_OUT = "SubjectLeftOut"
+EXCLUDED = "SubjectExcluded"
 
-_MOST_FINDINGS = 10
-"""Whoever may write RoleBindings decides how many are wrong; events are not theirs to fill."""
+_MAX_FINDINGS = 10
+"""Users who may write RoleBindings decide how many are wrong, and each finding is an event."""
 
 Spec = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Whom the policy admits: a User or a Group, and where that is written."""
+    """A User or Group that the policy should admit, and its source."""
 
     kind: str
     name: str
-    where: str
-    """Such as ``spec.owner`` or ``RoleBinding user-jane-clusterrole-edit``; for messages only."""
+    source: str
+    """For messages: ``spec.owner of Profile jane`` or ``RoleBinding user-jane-edit``."""
 
     @property
-    def refusal(self) -> str | None:
-        """Why it cannot stand in a policy; None when it can."""
+    def error(self) -> str | None:
+        """Why a policy cannot contain it, or None."""
         match self.kind:
             case "User":
                 return rules.name_refusal(self.name)
@@ -40,13 +40,13 @@ class Subject:
                 return rules.group_refusal(self.name)
             case _:
                 return (
-                    "no header names it: expected a User, a Group, or a ServiceAccount's namespace"
+                    "no header contains it: expected a User, Group or ServiceAccount with namespace"
                 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What is known of a RoleBinding with the annotation ``role``: its Users and Groups."""
+    """A RoleBinding with the annotation ``role``: its Users and Groups."""
 
     role: str
     subjects: tuple[tuple[str, str], ...]
@@ -55,10 +55,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the authz-policies controller knows besides the Profile."""
+    """What the authz-policies controller observes besides the Profile."""
 
     bindings: tuple[tuple[str, Binding], ...] = ()
-    """The RoleBindings of the namespace by their names, in that order."""
+    """The RoleBindings of the namespace with their names, sorted by name."""
 
 
 def desired(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> Desired:
@@ -83,24 +83,24 @@ def _findings(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -
     """Return one finding for each user and group that is excluded, up to a bound."""
     if not settings.owner_access:
         return []
-    refused = {
-        (one.where, one.kind, one.name): why
+    excluded = {
+        (one.source, one.kind, one.name): error
         for one in _subjects(profile, facts, settings)
-        if (why := one.refusal)
+        if (error := one.error)
     }
-    told = [
-        f"{where}: {kind} is left out of {names.KIND} {names.OWNER_ACCESS}: {why}"
-        for (where, kind, _), why in refused.items()
+    messages = [
+        f"{source}: {kind} is excluded from {names.KIND} {names.OWNER_ACCESS}: {error}"
+        for (source, kind, _), error in excluded.items()
     ]
-    if len(told) > _MOST_FINDINGS:
-        rest = len(told) - _MOST_FINDINGS
-        told = [*told[:_MOST_FINDINGS], f"{rest} more users and groups are left out likewise"]
-    return [Finding(reason=LEFT_OUT, message=message) for message in told]
+    if len(messages) > _MAX_FINDINGS:
+        rest = len(messages) - _MAX_FINDINGS
+        messages = [*messages[:_MAX_FINDINGS], f"{rest} more users and groups are excluded"]
+    return [Finding(reason=EXCLUDED, message=message) for message in messages]
 
 
 def _policy(profile: Profile, name: str, spec: Spec, settings: AuthzPoliciesSettings) -> Manifest:
     if settings.waypoint:
-        # A waypoint knows no labels of pods, and a policy has either targetRefs or a selector.
+        # A waypoint does not select by pod labels; a policy has either targetRefs or a selector.
         gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
         spec = {key: value for key, value in spec.items() if key != "selector"}
         spec["targetRefs"] = [{**gateway, "name": settings.waypoint}]
@@ -109,16 +109,16 @@ def _policy(profile: Profile, name: str, spec: Spec, settings: AuthzPoliciesSett
         namespace=profile.namespace,
         name=name,
         content={"spec": spec},
-        # The older suite's has no owner, and would keep a rule in force that anybody can satisfy.
+        # The older suite's policy has no owner, and its rule admits every caller.
         adoptable=name == names.OWNER_ACCESS,
     )
 
 
-# What is blocked
+# Blocked requests
 
 
 def _blocked(profile: Profile, settings: AuthzPoliciesSettings) -> Spec:
-    """The DENY; empty when the settings block nothing."""
+    """Return the DENY policy; empty when the settings block nothing."""
     blocked = list(settings.blocked_operations)
     if settings.block_rewritten:
         blocked += settings.blocked_rewritten_operations
@@ -135,12 +135,15 @@ def _blocked(profile: Profile, settings: AuthzPoliciesSettings) -> Spec:
 
 
 def _operation(operation: Operation, namespace: str) -> Spec:
-    paths = (path.replace(rules.NAMESPACE, namespace) for path in operation.paths)
-    return {"methods": _values(operation.methods), "paths": _values(paths)}
+    return {"methods": _values(operation.methods), "paths": _paths(operation.paths, namespace)}
+
+
+def _paths(paths: Iterable[str], namespace: str) -> list[str]:
+    return _values(path.replace(rules.NAMESPACE, namespace) for path in paths)
 
 
 def _unmatchable(blocked: Sequence[Operation]) -> Iterator[Spec]:
-    """What would slip past a template because of a character that Envoy's have no word for."""
+    """Yield the operation for paths with characters that no template of Envoy matches."""
     methods = {
         method
         for operation in blocked
@@ -151,28 +154,28 @@ def _unmatchable(blocked: Sequence[Operation]) -> Iterator[Spec]:
         yield {"methods": _values(methods), "notPaths": [f"/{rules.REST}"]}
 
 
-# Who may come in
+# Access
 
 
 def _access(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> Spec:
-    """The ALLOW: a request that satisfies one of its rules comes in."""
-    subjects = [one for one in _subjects(profile, facts, settings) if not one.refusal]
+    """Return the ALLOW policy: it admits a request that matches one of its rules."""
+    subjects = [one for one in _subjects(profile, facts, settings) if not one.error]
     users = [settings.user_prefix + one.name for one in subjects if one.kind == "User"]
     groups = [
         value for one in subjects if one.kind == "Group" for value in rules.group_values(one.name)
     ]
     allowed = [
-        *_named_in(settings.user_header, users, settings),
-        *_named_in(settings.groups_header, groups, settings),
+        *_header_rule(settings.user_header, users, settings),
+        *_header_rule(settings.groups_header, groups, settings),
         {"from": _source("namespaces", [profile.namespace])},
-        *_open(settings),
-        *_culling(settings),
+        *_open(profile, settings),
+        *_culling(profile, settings),
     ]
     return {"action": "ALLOW", "rules": allowed}
 
 
-def _named_in(header: str, values: Sequence[str], settings: AuthzPoliciesSettings) -> list[Spec]:
-    """The header has one of the values, and comes from somebody whose word counts."""
+def _header_rule(header: str, values: Sequence[str], settings: AuthzPoliciesSettings) -> list[Spec]:
+    """Return the rule for one of these values in the header, from a trusted caller."""
     if not values:
         return []
     rule: Spec = {}
@@ -182,13 +185,14 @@ def _named_in(header: str, values: Sequence[str], settings: AuthzPoliciesSetting
     return [rule]
 
 
-def _open(settings: AuthzPoliciesSettings) -> list[Spec]:
-    paths = _values(settings.open_paths)
+def _open(profile: Profile, settings: AuthzPoliciesSettings) -> list[Spec]:
+    paths = _paths(settings.open_paths, profile.namespace)
     return [{"to": [{"operation": {"paths": paths}}]}] if paths else []
 
 
-def _culling(settings: AuthzPoliciesSettings) -> list[Spec]:
-    principals, paths = settings.notebook_controller_principals, _values(settings.culling_paths)
+def _culling(profile: Profile, settings: AuthzPoliciesSettings) -> list[Spec]:
+    principals = settings.notebook_controller_principals
+    paths = _paths(settings.culling_paths, profile.namespace)
     if not principals or not paths:
         return []
     operation = {"methods": ["GET"], "paths": paths}
@@ -200,23 +204,23 @@ def _source(attribute: str, values: Iterable[str]) -> list[Mapping[str, Any]]:
 
 
 def _values(values: Iterable[str]) -> list[str]:
-    """In an order of their own, so that no other order causes a write."""
+    """Return the values sorted: another order in the settings must not cause a write."""
     return sorted(set(values))
 
 
 def _subjects(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> Iterator[Subject]:
-    """The owner, and the contributors whose role is admitted."""
+    """Yield the owner, and the contributors with an admitted role."""
     yield _owner(profile)
     for name, binding in facts.bindings:
         if binding.role in settings.contributor_roles:
             for kind, subject in binding.subjects:
-                yield Subject(kind=kind, name=subject, where=f"RoleBinding {name}")
+                yield Subject(kind=kind, name=subject, source=f"RoleBinding {name}")
 
 
 def _owner(profile: Profile) -> Subject:
-    owner, where = profile.owner, f"spec.owner of Profile {profile.name}"
+    owner, source = profile.owner, f"spec.owner of Profile {profile.name}"
     if owner.kind == "ServiceAccount" and owner.namespace and owner.name:
-        # As which user the API server, and a gateway that reads its tokens, knows the account.
+        # The user name of the account for the API server, and for a gateway that reads its tokens.
         name = f"system:serviceaccount:{owner.namespace}:{owner.name}"
-        return Subject(kind="User", name=name, where=where)
-    return Subject(kind=owner.kind, name=owner.name, where=where)
+        return Subject(kind="User", name=name, source=source)
+    return Subject(kind=owner.kind, name=owner.name, source=source)

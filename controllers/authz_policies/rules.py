@@ -1,8 +1,8 @@
-"""How Istio reads what is written into an AuthorizationPolicy, and what would mean too much. Pure.
+"""Which values Istio accepts in an AuthorizationPolicy, and which would match too much. Pure.
 
-The facts are security.istio.io's AuthorizationPolicy of Istio 1.31 (a value matches exactly, as the
-beginning with ``*`` behind it, as the end with ``*`` before it, or as ``*`` whatever there is), and
-the URI templates of Envoy that it hands ``{*}`` and ``{**}`` to.
+The facts are security.istio.io's AuthorizationPolicy of Istio 1.31 (a value matches exactly; a
+prefix ends with ``*``, a suffix starts with ``*``, and ``*`` matches everything), and Envoy's URI
+templates, which evaluate ``{*}`` and ``{**}``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 NAMESPACE = "<ns>"
-"""Stands for the profile's namespace in a path of the settings."""
+"""Placeholder of the profile's namespace in a path of the settings."""
 
 ONE, REST = "{*}", "{**}"
 
-# What Envoy takes for a character of a segment: of RFC 3986's pchar all but "*" and "=".
+# Envoy's characters of a segment: RFC 3986's pchar without "*" and "=".
 _SEGMENT = re.compile(r"[A-Za-z0-9\-._~%!$&'()+,;:@]+")
 _PATH = re.compile(r"[!-~]+")
 _PRINCIPAL = re.compile(r"(\*|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)/ns/[a-z0-9-]+/sa/[a-z0-9.-]+")
@@ -22,7 +22,7 @@ _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def is_template(path: str) -> bool:
-    """Whether Istio hands the path to Envoy as a URI template."""
+    """Whether Istio passes the path to Envoy as a URI template."""
     return ONE in path or REST in path
 
 
@@ -77,23 +77,23 @@ def header_refusal(name: str) -> str | None:
 
 
 def name_refusal(name: str) -> str | None:
-    """Why a user's or a group's name must not become a value; None when it may."""
+    """Return why a policy must not contain the name of a user or group, or None."""
     if not name:
         return "the name is empty: expected the name that the gateway puts into the header"
     if name.startswith("*") or name.endswith("*"):
-        return f"{name!r} has * at an end, which would admit others: expected a name without"
+        return (
+            f"{name!r} starts or ends with *, which would admit others: expected a name without *"
+        )
     return None
 
 
 def group_refusal(name: str) -> str | None:
-    """As ``name_refusal``; besides, the header is a list of groups with commas between."""
+    """As ``name_refusal``; the header is a comma-separated list of groups."""
     if "," in name:
-        return (
-            f"{name!r} has a comma, which separates groups in the header: expected a name without"
-        )
+        return f"{name!r} contains a comma, which separates groups in the header: expected one name"
     return name_refusal(name)
 
 
 def group_values(name: str) -> tuple[str, str, str]:
-    """The group alone, first or last in the header: Istio cannot look into the middle."""
+    """Return the values for the group alone, first or last: Istio cannot match in the middle."""
     return name, f"{name},*", f"*,{name}"

@@ -121,7 +121,7 @@ class Instance(BaseModel):
         if not names.is_subdomain(self.name):
             raise ValueError(
                 f"{self.name!r} is not a valid PersistentVolumeClaim name; expected lower-case"
-                " letters, digits, '-' and '.', with a letter or digit at both ends"
+                " letters, digits, '-' and '.', with starting and ending with a letter or digit"
             )
         if self.name.startswith(f"{names.SHARED_PREFIX}-"):
             raise ValueError(

@@ -16,7 +16,7 @@ from controllers.profiles import Profile
 INVALID = "InvalidLimit"
 UNKNOWN = "UnknownLimit"
 
-# The fields of the item that labels override, and what their labels' names begin with.
+# The fields of the item that labels override, and the prefix of the labels' names.
 _OVERRIDABLE = {"default": "default", "defaultRequest": "defaultrequest"}
 
 Slot = tuple[str, str]
@@ -25,10 +25,12 @@ Slot = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decision:
+    """Which overrides apply, and why others do not."""
+
     item: rules.Item
     """The item with the overrides that are applied."""
-    refused: Mapping[str, str]
-    """Label name -> why."""
+    invalid: Mapping[str, str]
+    """Label name -> error."""
     unknown: tuple[str, ...]
 
 
@@ -43,7 +45,7 @@ def _objects(profile: Profile, decision: _Decision) -> list[Manifest]:
     item = rules.completed(decision.item)
     if not item:
         return []
-    spelled = {
+    amounts = {
         field: {resource: quantities.canonicalize_amount(text) for resource, text in table.items()}
         for field, table in item.items()
     }
@@ -52,7 +54,7 @@ def _objects(profile: Profile, decision: _Decision) -> list[Manifest]:
             kind="LimitRange",
             namespace=profile.namespace,
             name=names.LIMIT_RANGE,
-            content={"spec": {"limits": [{"type": "Container", **spelled}]}},
+            content={"spec": {"limits": [{"type": "Container", **amounts}]}},
         )
     ]
 
@@ -62,10 +64,10 @@ def _findings(decision: _Decision, settings: LimitRangesSettings) -> list[Findin
     slots = _slots(settings)
     in_force = rules.completed(decision.item)
     found = []
-    for name, why in decision.refused.items():
+    for name, error in decision.invalid.items():
         field, resource = slots[name]
         used = f"using {field}.{resource} {in_force[field][resource]}"
-        found.append(overrides.invalid_label(_label(name), why, reason=INVALID, in_force=used))
+        found.append(overrides.invalid_label(_label(name), error, reason=INVALID, in_force=used))
     found += (
         overrides.unknown_label(_label(name), name, reason=UNKNOWN, names=slots)
         for name in decision.unknown
@@ -78,55 +80,55 @@ def _label(name: str) -> str:
 
 
 def _slots(settings: LimitRangesSettings) -> dict[str, Slot]:
-    """Label name -> what it overrides: what is in force and has a name that a label can hold."""
-    whole = rules.completed(settings.item)
+    """Return the slot that each label overrides: those in force whose resource fits in a label."""
+    in_force = rules.completed(settings.item)
     return {
         f"{start}.{resource}": (field, resource)
         for field, start in _OVERRIDABLE.items()
-        for resource in whole.get(field, ())
+        for resource in in_force.get(field, ())
         if "/" not in resource
     }
 
 
 def _decide(profile: Profile, settings: LimitRangesSettings) -> _Decision:
     slots = _slots(settings)
-    read = overrides.parse(
+    labels = overrides.parse(
         profile.labels,
         prefix=names.LABEL_PREFIX,
         names={name: resource for name, (_, resource) in slots.items()},
     )
-    item, refused = settings.item, dict(read.invalid)
-    for resource in {slots[name][1]: None for name in read.valid}:
-        asked = {
-            slots[name]: text for name, text in read.valid.items() if slots[name][1] == resource
+    item, invalid = settings.item, dict(labels.invalid)
+    for resource in {slots[name][1]: None for name in labels.valid}:
+        given = {
+            slots[name]: text for name, text in labels.valid.items() if slots[name][1] == resource
         }
-        kept, conflicts = _settle(item, resource, asked)
-        item = _with(item, kept)
-        refused |= {name: conflicts[slot] for name, slot in slots.items() if slot in conflicts}
-    return _Decision(item=item, refused=dict(sorted(refused.items())), unknown=read.unknown)
+        applied, conflicts = _resolve(item, resource, given)
+        item = _with(item, applied)
+        invalid |= {name: conflicts[slot] for name, slot in slots.items() if slot in conflicts}
+    return _Decision(item=item, invalid=dict(sorted(invalid.items())), unknown=labels.unknown)
 
 
-def _settle(
-    item: rules.Item, resource: str, asked: Mapping[Slot, str]
+def _resolve(
+    item: rules.Item, resource: str, given: Mapping[Slot, str]
 ) -> tuple[Mapping[Slot, str], Mapping[Slot, str]]:
-    """The overrides of one resource that can stand together, and why the others cannot."""
-    kept: Mapping[Slot, str] = next(
-        choice for choice in _choices(asked) if not rules.conflict(_with(item, choice), resource)
+    """Return the overrides of one resource that are consistent, and why the others are not."""
+    applied: Mapping[Slot, str] = next(
+        choice for choice in _choices(given) if not rules.conflict(_with(item, choice), resource)
     )
-    # Had one of the others no conflict with those kept, a larger choice would have been taken.
+    # Every other override conflicts with the applied ones: the largest consistent choice is taken.
     conflicts = {
-        slot: str(rules.conflict(_with(item, {**kept, slot: text}), resource))
-        for slot, text in asked.items()
-        if slot not in kept
+        slot: str(rules.conflict(_with(item, {**applied, slot: text}), resource))
+        for slot, text in given.items()
+        if slot not in applied
     }
-    return kept, conflicts
+    return applied, conflicts
 
 
-def _choices(asked: Mapping[Slot, str]) -> Iterator[Mapping[Slot, str]]:
-    """Which overrides of one resource to try: all, then the limit, then the request, then none."""
-    yield asked
+def _choices(given: Mapping[Slot, str]) -> Iterator[Mapping[Slot, str]]:
+    """Yield the overrides to try: all, then the limit, then the request, then none."""
+    yield given
     for field in _OVERRIDABLE:
-        yield {slot: text for slot, text in asked.items() if slot[0] == field}
+        yield {slot: text for slot, text in given.items() if slot[0] == field}
     yield {}
 
 

@@ -1,4 +1,4 @@
-"""The names that the limitranges controller uses on the cluster. Pure."""
+"""Names of the limitranges controller's objects in the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 LIMIT_RANGE = "default-container-limits"
-"""The LimitRange of a profile namespace, by the name that the older suite gave it as well."""
+"""The LimitRange of a profile namespace. The older suite used the same name."""
 
 LABEL_PREFIX = "limitranges.statcan.gc.ca"
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    """Whether the older suite created the object: its objects have no labels."""
     return bool(metadata.get("name") == LIMIT_RANGE) and not metadata.get("labels")

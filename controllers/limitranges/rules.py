@@ -1,4 +1,4 @@
-"""What Kubernetes makes of an item of a LimitRange, and when it refuses one. Pure.
+"""How Kubernetes completes an item of a LimitRange, and which items it rejects. Pure.
 
 The facts are SetDefaults_LimitRangeItem, ValidateLimitRange and the LimitRanger admission plugin of
 Kubernetes 1.36, for items of type Container.
@@ -14,12 +14,12 @@ from fractions import Fraction
 from controllers import quantities, resource_names
 
 Item = Mapping[str, Mapping[str, str]]
-"""An item less its type: field of the API -> resource -> amount."""
+"""An item without its type: field of the API -> resource -> amount."""
 
 FIELDS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
 
 _ORDER = "expected min <= defaultRequest <= default <= max"
-# In this order, so that the reason is the one that helps most where several hold.
+# In this order, so that the most helpful of several reasons is reported.
 _ASCENDING = (
     ("min", "max"),
     ("default", "max"),
@@ -28,19 +28,19 @@ _ASCENDING = (
     ("min", "defaultRequest"),
     ("defaultRequest", "default"),
 )
-_LARGEST_IN_THOUSANDTHS = quantities.MAX_VALUE // 1000
+_MAX_IN_THOUSANDTHS = quantities.MAX_VALUE // 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Amounts:
-    """What a completed item says of one resource."""
+    """The amounts of one resource in a completed item."""
 
     resource: str
     texts: Mapping[str, str]
     values: Mapping[str, Fraction]
 
     def named(self, field: str) -> str:
-        """The field with its amount: ``max.cpu 2``."""
+        """Return the field with its amount: ``max.cpu 2``."""
         return f"{field}.{self.resource} {self.texts[field]}"
 
     def has(self, *fields: str) -> bool:
@@ -49,28 +49,28 @@ class _Amounts:
 
 
 def completed(item: Item) -> dict[str, dict[str, str]]:
-    """The item with what the API server adds, and without empty tables.
+    """Return the item with the values that the API server adds, without empty tables.
 
-    The server derives a ``default`` from ``max``, and a ``defaultRequest`` from ``default``, then
-    from ``min``. Stated here, so that what it returns is what was wanted.
+    The API server derives ``default`` from ``max``, and ``defaultRequest`` from ``default``, then
+    from ``min``. The manifest states them, so that it equals the stored object.
     """
     limits = {**item["max"], **item["default"]}
     requests = {**item["min"], **limits, **item["defaultRequest"]}
-    whole = {**item, "default": limits, "defaultRequest": requests}
-    return {field: dict(whole[field]) for field in FIELDS if whole[field]}
+    complete = {**item, "default": limits, "defaultRequest": requests}
+    return {field: dict(complete[field]) for field in FIELDS if complete[field]}
 
 
 def conflict(item: Item, resource: str) -> str | None:
-    """Why the item cannot stand as far as the resource goes; None when it can.
+    """Return why the amounts of one resource are inconsistent, or None.
 
-    Either the API server refuses it, or admission would refuse every container that relies on its
-    defaults. All amounts must be quantities within bounds.
+    Either the API server rejects the item, or admission would reject every container that uses its
+    defaults. All amounts must be valid quantities.
     """
-    whole = completed(item)
-    texts = {field: table[resource] for field, table in whole.items() if resource in table}
+    complete = completed(item)
+    texts = {field: table[resource] for field, table in complete.items() if resource in table}
     values = {field: quantities.parse_amount(text) for field, text in texts.items()}
     amounts = _Amounts(resource=resource, texts=texts, values=values)
-    return next((reason for rule in _RULES if (reason := rule(amounts))), None)
+    return next((reason for predicate in _PREDICATES if (reason := predicate(amounts))), None)
 
 
 def _bounds_are_crossed(amounts: _Amounts) -> str | None:
@@ -87,19 +87,19 @@ def _ratio_is_below_one(amounts: _Amounts) -> str | None:
 
 
 def _bounds_are_too_close_for_the_ratio(amounts: _Amounts) -> str | None:
-    """As the server computes it: in floating point, and whole numbers where they are large."""
+    """Computed as in the API server: in floating point, with integers for large values."""
     if not amounts.has("maxLimitRequestRatio", "min", "max"):
         return None
     exact = [amounts.values[field] for field in ("maxLimitRequestRatio", "min", "max")]
     ratio, low, high = (math.ceil(value) for value in exact)
     scale = 1
-    if max(ratio, low, high) < _LARGEST_IN_THOUSANDTHS:
+    if max(ratio, low, high) < _MAX_IN_THOUSANDTHS:
         scale = 1000
         ratio, low, high = (math.ceil(value * 1000) for value in exact)
     if low and float(ratio) / scale > float(high) / float(low):
         return (
             f"{amounts.named('maxLimitRequestRatio')} is above {amounts.named('max')} divided by"
-            f" {amounts.named('min')}: expected a ratio that the bounds leave room for"
+            f" {amounts.named('min')}: expected a ratio that the bounds allow"
         )
     return None
 
@@ -113,7 +113,7 @@ def _defaults_break_the_ratio(amounts: _Amounts) -> str | None:
     return (
         f"{amounts.named('default')} is not within {amounts.named('maxLimitRequestRatio')} times"
         f" {amounts.named('defaultRequest')}: expected defaults above 0 that keep the ratio,"
-        " or no container without limits could start"
+        " because otherwise no container without limits can start"
     )
 
 
@@ -130,7 +130,7 @@ def _limit_of_a_device_differs_from_its_request(amounts: _Amounts) -> str | None
     )
 
 
-_RULES: tuple[Callable[[_Amounts], str | None], ...] = (
+_PREDICATES: tuple[Callable[[_Amounts], str | None], ...] = (
     _bounds_are_crossed,
     _ratio_is_below_one,
     _bounds_are_too_close_for_the_ratio,

@@ -23,11 +23,11 @@ _BOOLEANS = "1, t, T, true, TRUE, True, 0, f, F, false, FALSE or False"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the network controller knows besides the Profile."""
+    """What the network controller observes besides the Profile."""
 
     api_server: Mapping[str, Any] | None = None
-    """The egress rule to where the API server says that it is, as the server returns such a rule;
-    None while it has not said so."""
+    """The egress rule to the published addresses of the API server, in the form in which the API
+    server returns such a rule; None while there are none."""
 
 
 def desired(profile: Profile, facts: Facts, settings: NetworkSettings) -> Desired:
@@ -69,8 +69,8 @@ def _findings(profile: Profile) -> list[Finding]:
             reason=INVALID,
             message=(
                 f"label {label} is invalid: {text!r} is not a boolean; expected {_BOOLEANS};"
-                " it counts as not set"
+                " the label has no effect"
             ),
         )
-        for label, text in rules.refused_labels(profile)
+        for label, text in rules.invalid_labels(profile)
     ]

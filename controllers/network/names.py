@@ -1,4 +1,4 @@
-"""The names that the network controller uses on the cluster. Pure."""
+"""Names of the network controller's objects in the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ARTIFACT_PROXY = "allow-artifact-proxy-ingress"
 DEFAULT_DENY = "protected-b-default-deny"
 
 ENDPOINTS = ("default", "kubernetes")
-"""The EndpointSlice in which the API server says where it is, behind the Service of that name."""
+"""The EndpointSlice in which the API server publishes its addresses, by namespace and name."""
 
-INHERITED = frozenset(
+SAME_NAMES = frozenset(
     {
         "notebooks-allow-system-to-notebook",
         "allow-ingress-from-knative-serving",
@@ -41,7 +41,7 @@ INHERITED = frozenset(
         "s3proxy-allow-ingress",
     }
 )
-"""Policies that the older suite made as well, by the same names."""
+"""Policies that the older suite created as well, with the same names."""
 
 RETIRED = frozenset(
     {
@@ -55,11 +55,11 @@ RETIRED = frozenset(
         "unclassified-minio-egress",
     }
 )
-"""Policies that the older suite made once and has given up. One of the names is in use again."""
+"""Policies that the older suite created once and removed later. One name is in use again."""
 
-_LEGACY = INHERITED | RETIRED
+_LEGACY = SAME_NAMES | RETIRED
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an object is the older suite's: it labelled none of its policies."""
+    """Whether the older suite created the object: its policies have no labels."""
     return metadata.get("name") in _LEGACY and not metadata.get("labels")

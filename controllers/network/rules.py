@@ -1,4 +1,4 @@
-"""Which groups of policies a profile is entitled to, by its labels. Pure."""
+"""The groups of policies that a profile gets, by its labels. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from controllers.profiles import Profile, parse_bool
 
 
 class Group(Enum):
-    """A group of policies. Its value is the name of its file in the folder of policies."""
+    """A group of policies. The value is the name of its file in the folder ``policies``."""
 
     PROFILES = "profiles"
     PLATFORM = "platform"
@@ -21,19 +21,19 @@ class Group(Enum):
 
 
 class Entitlement(NamedTuple):
-    """A label that, read as a boolean, entitles a profile to a group where it has this value."""
+    """A boolean label that entitles a profile to a group when it has this value."""
 
     group: Group
     label: str
     value: bool
 
     def holds(self, profile: Profile) -> bool:
-        """Whether the label is there and says so; a value that is no boolean counts as absent."""
+        """Whether the label has the value; an invalid boolean counts as absent."""
         text = profile.labels.get(self.label)
         return text is not None and parse_bool(text) is self.value
 
 
-EVERYBODYS = frozenset({Group.PROFILES, Group.PLATFORM})
+COMMON_GROUPS = frozenset({Group.PROFILES, Group.PLATFORM})
 ENTITLEMENTS = (
     Entitlement(Group.GITEA, names.GITEA_LABEL, value=True),
     Entitlement(Group.CLOUD_MAIN, names.CLOUD_MAIN_LABEL, value=False),
@@ -42,13 +42,13 @@ ENTITLEMENTS = (
 
 
 def groups_of(profile: Profile) -> frozenset[Group]:
-    """What the profile gets."""
+    """Return the groups of the profile."""
     holding = (one.group for one in ENTITLEMENTS if one.holds(profile))
-    return EVERYBODYS.union(holding)
+    return COMMON_GROUPS.union(holding)
 
 
-def refused_labels(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Each of the labels whose value is no boolean, with that value."""
+def invalid_labels(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield each label whose value is not a boolean, with the value."""
     for one in ENTITLEMENTS:
         text = profile.labels.get(one.label)
         if text is not None and parse_bool(text) is None:

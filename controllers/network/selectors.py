@@ -1,7 +1,7 @@
 """Labels, selectors and address blocks as the API server accepts and returns them. Pure.
 
-The facts are those of ValidateNetworkPolicy and of label selectors in Kubernetes 1.36. What passes
-here the server takes.
+The facts are those of ValidateNetworkPolicy and of label selectors in Kubernetes 1.36. The API
+server accepts what passes here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HAS_LENGTH = re.compile(r"/\d{1,3}\Z", re.ASCII)
 
 
 class Part(BaseModel):
-    """A part of a NetworkPolicy: strict about names of fields, which are the API's."""
+    """A part of a NetworkPolicy, with the field names of the API and no others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,19 +28,21 @@ class Part(BaseModel):
 def _key(text: str) -> str:
     if resource_names.is_qualified_name(text):
         return text
-    raise ValueError(f"{text!r} is not a label's key: expected NAME or DOMAIN/NAME")
+    raise ValueError(f"{text!r} is not a valid label: expected NAME or DOMAIN/NAME")
 
 
 def _value(text: str) -> str:
     if not text or resource_names.is_name_part(text):
         return text
-    what = "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
-    raise ValueError(f"{text!r} is not a label's value: expected {what}")
+    what = (
+        "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
+    )
+    raise ValueError(f"{text!r} is not a valid label value: expected {what}")
 
 
 def _cidr(text: str) -> str:
-    wrong = f"{text!r} is not a CIDR: expected ADDRESS/LENGTH, such as 10.0.0.0/8, with no bit set"
-    wrong = f"{wrong} behind the length"
+    wrong = f"{text!r} is not a CIDR: expected ADDRESS/LENGTH, such as 10.0.0.0/8, without bits set"
+    wrong = f"{wrong} after the prefix"
     if not _HAS_LENGTH.search(text):
         raise ValueError(wrong)
     try:
@@ -55,7 +57,7 @@ Cidr = Annotated[str, AfterValidator(_cidr)]
 
 
 class Requirement(Part):
-    """One of ``matchExpressions``."""
+    """An item of ``matchExpressions``."""
 
     key: LabelKey
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]

@@ -1,4 +1,4 @@
-"""The spec of a NetworkPolicy, checked as the API server does, with its defaults. Pure."""
+"""The spec of a NetworkPolicy, validated as by the API server, with its defaults. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PORT = re.compile(
     re.ASCII,
 )
 _PORT_ACCEPTS = (
-    "a number from 1 to 65535, a range such as 8000-8080, or a port's name (at most 15 of a-z, 0-9"
-    " and '-', a letter among them), each with /UDP or /SCTP behind it where it is not TCP"
+    "a number from 1 to 65535, a range such as 8000-8080, or a port name (at most 15 of a-z, 0-9"
+    " and '-', including a letter), followed by /UDP or /SCTP if it is not TCP"
 )
 _PEER_ACCEPTS = (
     "expected either podSelector, namespaceSelector or both, or ipBlock alone, or a CIDR"
@@ -25,7 +25,7 @@ _PEER_ACCEPTS = (
 
 
 class Port(Part):
-    """One port, by number or by its name in the pod; or all of a protocol."""
+    """A port by number or name, or all ports of a protocol."""
 
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     port: StrictInt | StrictStr | None = None
@@ -79,7 +79,7 @@ def _port_error(value: object) -> ValueError:
 
 
 class Peer(Part):
-    """Who is on the other side: pods by selectors, which must both hold, or addresses."""
+    """The other side of the traffic: pods that match both selectors, or addresses."""
 
     pod_selector: Selector | None = Field(default=None, alias="podSelector")
     namespace_selector: Selector | None = Field(default=None, alias="namespaceSelector")
@@ -103,14 +103,14 @@ class Peer(Part):
 
 
 class IngressRule(Part):
-    """Who may come in, and to which ports."""
+    """Allowed sources and ports."""
 
     peers: tuple[Peer, ...] = Field(default=(), alias="from")
     ports: tuple[Port, ...] = ()
 
 
 class EgressRule(Part):
-    """What may be reached, and at which ports."""
+    """Allowed destinations and ports."""
 
     peers: tuple[Peer, ...] = Field(default=(), alias="to")
     ports: tuple[Port, ...] = ()
@@ -119,17 +119,17 @@ class EgressRule(Part):
 Direction = Literal["Ingress", "Egress"]
 
 
-def _nothing_as_empty(value: Any) -> Any:
+def _none_as_empty(value: Any) -> Any:
     return () if value is None else value
 
 
 class Spec(Part):
-    """The whole. Without ``policyTypes`` they follow from the rules, as on the server."""
+    """The spec. Without ``policyTypes`` they follow from the rules, as in the API server."""
 
     pod_selector: Selector = Field(default=Selector(), alias="podSelector")
     policy_types: tuple[Direction, ...] = Field(default=(), alias="policyTypes")
-    ingress: Annotated[tuple[IngressRule, ...], BeforeValidator(_nothing_as_empty)] = ()
-    egress: Annotated[tuple[EgressRule, ...], BeforeValidator(_nothing_as_empty)] = ()
+    ingress: Annotated[tuple[IngressRule, ...], BeforeValidator(_none_as_empty)] = ()
+    egress: Annotated[tuple[EgressRule, ...], BeforeValidator(_none_as_empty)] = ()
 
     @model_validator(mode="after")
     def _has_each_type_once(self) -> Self:
@@ -138,15 +138,15 @@ class Spec(Part):
         raise ValueError("expected Ingress, Egress or both in policyTypes, each once")
 
     def completed(self) -> dict[str, Any]:
-        """The spec as the API server returns it: with its defaults, and without what is empty."""
+        """Return the spec as the API server does: with its defaults, without empty fields."""
         types = self.policy_types or ("Ingress", *(("Egress",) if self.egress else ()))
         return {**plain(self), "podSelector": plain(self.pod_selector), "policyTypes": [*types]}
 
 
 def plain(part: Part) -> dict[str, Any]:
-    """A part by the API's names, as JSON has it, without what is empty.
+    """Return a part as JSON with the API's field names, without empty fields.
 
-    Selectors stay where they are empty, as an empty selector is not a missing one; so do rules.
+    Empty selectors and rules remain: an empty selector is not a missing one.
     """
     found: dict[str, Any] = {}
     for name, field in type(part).model_fields.items():

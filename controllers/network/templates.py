@@ -1,4 +1,4 @@
-"""The policies of this folder: read once, when first asked for, and filled with settings."""
+"""The policy templates of the folder ``policies``: parsed once, and filled with settings."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import yaml
 
 FOLDER = "policies"
 NAMESPACE = "${namespace}"
-"""Stands for the profile's namespace in a policy that is given as a manifest."""
+"""Placeholder of the profile's namespace in an additional policy."""
 
 _WHOLE = re.compile(r"\$\{(peers|ports)\.([a-z0-9-]+)\}")
 
 
 @functools.cache
 def read(name: str) -> Mapping[str, Any]:
-    """The content of ``policies/<name>.yaml``; shared, so not to be changed."""
+    """Return the content of ``policies/<name>.yaml``. It is shared and must not be modified."""
     file = resources.files(__package__).joinpath(FOLDER, f"{name}.yaml")
     found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return MappingProxyType(found)
 
 
 def filled(template: Any, tables: Mapping[str, Mapping[str, Any]]) -> Any:
-    """The template with the entries of the tables in place of ``${table.entry}``.
+    """Return the template with ``${table.entry}`` replaced by the entries of the tables.
 
-    A field whose entry is None is left out. Raises KeyError for an entry that is not there.
+    A field whose entry is None is omitted. Raises KeyError for a missing entry.
     """
     if isinstance(template, str):
         match = _WHOLE.fullmatch(template)
@@ -43,7 +43,7 @@ def filled(template: Any, tables: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def placeholders(template: Any) -> frozenset[tuple[str, str]]:
-    """Table and entry of everything that the template needs to be filled."""
+    """Return table and entry of every placeholder in the template."""
     if isinstance(template, str):
         match = _WHOLE.fullmatch(template)
         return frozenset({(match[1], match[2])}) if match else frozenset()
@@ -54,7 +54,7 @@ def placeholders(template: Any) -> frozenset[tuple[str, str]]:
 
 
 def addressed(value: Any, namespace: str) -> Any:
-    """A copy in which every text names the profile's namespace in place of ``${namespace}``."""
+    """Return a copy with ``${namespace}`` replaced by the profile's namespace."""
     if isinstance(value, str):
         return value.replace(NAMESPACE, namespace)
     if isinstance(value, list):

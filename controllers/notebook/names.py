@@ -1,4 +1,4 @@
-"""The names that the notebook controller uses on the cluster. Pure."""
+"""Names of the notebook controller's objects in the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from types import MappingProxyType
 from typing import Any
 
 POD_DEFAULT = "protected-b"
-"""The PodDefault of a profile namespace, by the name that the older suite gave it as well."""
+"""The PodDefault of a profile namespace. The older suite used the same name."""
 
 DESCRIPTION = "Run a Protected B notebook / Exécuter un bloc-notes protégé B"
 
 SELECTOR_LABEL = "notebook.statcan.gc.ca/protected-b"
-"""The label by which a notebook's pod asks for the PodDefault."""
+"""The label by which a notebook's pod selects the PodDefault."""
 
 SELECTOR_VALUE = "true"
-"""The value that Kubeflow's form writes for each PodDefault that a user ticks; it has no other."""
+"""The only value that Kubeflow's form writes, for each PodDefault that a user selects."""
 
 LABELS = MappingProxyType({"data.statcan.gc.ca/classification": "protected-b"})
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    """Whether the older suite created the object: its objects have no labels."""
     return bool(metadata.get("name") == POD_DEFAULT) and not metadata.get("labels")

@@ -18,8 +18,8 @@ INVALID = "InvalidQuota"
 UNKNOWN = "UnknownQuota"
 STRICTER = "StricterQuota"
 
-# Kubernetes counts both names of a pair on the same usage.
-_TWINS = {
+# Kubernetes counts the same usage under both names of a pair.
+_ALIASES = {
     "cpu": "requests.cpu",
     "memory": "requests.memory",
     "ephemeral-storage": "requests.ephemeral-storage",
@@ -28,7 +28,7 @@ _TWINS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the quotas controller knows besides the Profile."""
+    """What the quotas controller observes besides the Profile."""
 
     kubeflow_hard: Mapping[str, str] = field(default_factory=dict)
     """``spec.hard`` of Kubeflow's own quota in the namespace; empty when there is none."""
@@ -59,67 +59,68 @@ def _objects(profile: Profile, settings: QuotasSettings) -> list[Manifest]:
 
 def _findings(profile: Profile, facts: Facts, settings: QuotasSettings) -> list[Finding]:
     """Return one finding for each label that is invalid, unknown or above Kubeflow's quota."""
-    read = _read(profile, settings)
+    labels = _parse(profile, settings)
     found = [
         overrides.invalid_label(
             _label(name),
-            why,
+            error,
             reason=INVALID,
             in_force=f"using the default {settings.hard[settings.label_names[name]]}",
         )
-        for name, why in read.invalid.items()
+        for name, error in labels.invalid.items()
     ]
     found += (
         overrides.unknown_label(_label(name), name, reason=UNKNOWN, names=settings.label_names)
-        for name in read.unknown
+        for name in labels.unknown
     )
-    found += _stricter(read.valid, facts, settings)
+    found += _limited(labels.valid, facts, settings)
     return found
 
 
-def _read(profile: Profile, settings: QuotasSettings) -> overrides.Overrides:
+def _parse(profile: Profile, settings: QuotasSettings) -> overrides.Overrides:
     return overrides.parse(profile.labels, prefix=names.LABEL_PREFIX, names=settings.label_names)
 
 
 def _overrides(profile: Profile, settings: QuotasSettings) -> dict[str, str]:
-    asked = _read(profile, settings).valid
-    return {settings.label_names[name]: text for name, text in asked.items()}
+    valid = _parse(profile, settings).valid
+    return {settings.label_names[name]: text for name, text in valid.items()}
 
 
 def _label(name: str) -> str:
     return f"{names.LABEL_PREFIX}/{name}"
 
 
-def _stricter(
-    asked: Mapping[str, str], facts: Facts, settings: QuotasSettings
+def _limited(
+    overridden: Mapping[str, str], facts: Facts, settings: QuotasSettings
 ) -> Iterator[Finding]:
-    for name, text in asked.items():
+    for name, text in overridden.items():
         limit = _kubeflow_limit(settings.label_names[name], facts)
         if limit is not None and quantities.parse(limit[1]) < quantities.parse(text):
             yield Finding(
                 reason=STRICTER,
                 message=(
-                    f"label {_label(name)} asks for {text}, but ResourceQuota"
-                    f" {names.KUBEFLOW_QUOTA} allows {limit[1]} ({limit[0]}), and the stricter"
-                    " wins: raise it in the Profile's spec.resourceQuotaSpec, or ask for less"
+                    f"label {_label(name)} requests {text}, but ResourceQuota"
+                    f" {names.KUBEFLOW_QUOTA} limits {limit[0]} to {limit[1]}, and the lower"
+                    " limit applies; raise it in spec.resourceQuotaSpec of the Profile, or lower"
+                    " the label"
                 ),
                 severity=Severity.NOTICE,
             )
 
 
 def _kubeflow_limit(key: str, facts: Facts) -> tuple[str, str] | None:
-    """The key and the amount of the strictest of Kubeflow's limits on the same resource."""
-    same = _TWINS.get(key, key)
+    """Return key and amount of Kubeflow's lowest limit on the same resource."""
+    same = _ALIASES.get(key, key)
     limits = [
         (value, limited, text)
         for limited, text in facts.kubeflow_hard.items()
-        if _TWINS.get(limited, limited) == same and (value := _bounded_value(text)) is not None
+        if _ALIASES.get(limited, limited) == same and (value := _bounded_value(text)) is not None
     ]
     return min(limits)[1:] if limits else None
 
 
 def _bounded_value(text: str) -> Fraction | None:
-    """The value; None where it is beyond what an override can ask for."""
+    """Return the value; None when it is beyond the bounds of an override."""
     try:
         return quantities.parse(text)
     except quantities.QuantityError:

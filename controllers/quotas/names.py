@@ -1,4 +1,4 @@
-"""The names that the quotas controller uses on the cluster. Pure."""
+"""Names of the quotas controller's objects in the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 QUOTA = "quotas"
-"""The ResourceQuota of a profile namespace, by the name that the older suite gave it as well."""
+"""The ResourceQuota of a profile namespace. The older suite used the same name."""
 
 KUBEFLOW_QUOTA = "kf-resource-quota"
-"""What Kubeflow makes of ``spec.resourceQuotaSpec``; it stands beside ours and is never touched."""
+"""The ResourceQuota that Kubeflow creates from ``spec.resourceQuotaSpec``; never modified."""
 
 LABEL_PREFIX = "quotas.statcan.gc.ca"
 
 
 def is_legacy(metadata: Mapping[str, Any]) -> bool:
-    """Whether an object is the older suite's, which labelled none, and so ours to take over."""
+    """Whether the older suite created the object: its objects have no labels."""
     return bool(metadata.get("name") == QUOTA) and not metadata.get("labels")

@@ -18,10 +18,10 @@ TOO_MANY_SOURCES = "TooManySources"
 REDUNDANT_SOURCE = "RedundantSource"
 NOT_ENABLED = "AccessNotEnabled"
 
-MOST_SOURCES = 100
-"""So many namespaces count in one annotation: it may be 256 KiB long, and each costs an object."""
-_MOST_NAMED = 3
-_LONGEST_NAMED = 70
+MAX_SOURCES = 100
+"""Namespaces of one annotation, which may be 256 KiB long; each costs an object."""
+_MAX_QUOTED = 3
+_MAX_QUOTED_LENGTH = 70
 
 Rule = dict[str, list[str]]
 
@@ -49,21 +49,21 @@ def _objects(profile: Profile, settings: RbacSettings) -> list[Manifest]:
 def _findings(profile: Profile, settings: RbacSettings) -> list[Finding]:
     """Return what is wrong with the owner and with the annotation that admits namespaces."""
     found = []
-    refusal = rules.owner_refusal(profile.owner)
-    if refusal and settings.ml_pipeline is not PipelineRole.NONE:
-        message = f"{refusal}; without it there is no RoleBinding {names.ML_PIPELINE}"
+    error = rules.owner_refusal(profile.owner)
+    if error and settings.ml_pipeline is not PipelineRole.NONE:
+        message = f"{error}; RoleBinding {names.ML_PIPELINE} is not created"
         found.append(Finding(reason=INVALID_OWNER, message=message))
     return [*found, *_annotation_findings(profile, settings)]
 
 
 def pipeline_rules(settings: RbacSettings) -> list[Rule]:
-    """The rules of the Role: resources of a group that have the same verbs share one."""
-    made: dict[tuple[str, tuple[str, ...]], Rule] = {}
+    """Return the rules of the Role: one for all resources of a group with the same verbs."""
+    rules: dict[tuple[str, tuple[str, ...]], Rule] = {}
     for group, resources in settings.pipeline_verbs.items():
         for resource, verbs in resources.items():
             empty: Rule = {"apiGroups": [group], "resources": [], "verbs": list(verbs)}
-            made.setdefault((group, verbs), empty)["resources"].append(resource)
-    return list(made.values())
+            rules.setdefault((group, verbs), empty)["resources"].append(resource)
+    return list(rules.values())
 
 
 def _pipelines_role(profile: Profile, settings: RbacSettings) -> Manifest:
@@ -98,7 +98,7 @@ def _binding(
         namespace=profile.namespace,
         name=name,
         content={"roleRef": role, "subjects": list(subjects)},
-        # kfam would take it for a contributor's, and fail over one with several subjects.
+        # With them kfam takes it for a contributor's binding; several subjects make kfam fail.
         stripped_annotations=names.KFAM_ANNOTATIONS,
     )
 
@@ -108,7 +108,7 @@ def _role_reference(kind: str, name: str) -> dict[str, str]:
 
 
 def _subject(kind: str, name: str, namespace: str = "") -> dict[str, str]:
-    """A subject with the API server's defaults: a ServiceAccount has no apiGroup."""
+    """Return a subject with the API server's defaults: a ServiceAccount has no apiGroup."""
     subject = {"kind": kind, "name": name}
     if kind != rules.SERVICE_ACCOUNT:
         subject["apiGroup"] = names.API_GROUP
@@ -121,53 +121,57 @@ def _subject(kind: str, name: str, namespace: str = "") -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What the annotation says, each entry once and in its order."""
+class _Annotation:
+    """The entries of the annotation, each once and in their order."""
 
     sources: tuple[str, ...]
-    """Namespaces that could be let in."""
+    """Valid names of other namespaces."""
     invalid: tuple[str, ...]
     redundant: tuple[str, ...]
-    """The profile's own namespace, and what was said before; empty entries."""
+    """The profile's own namespace, repetitions and empty entries."""
 
 
-def _read(profile: Profile) -> _Asked:
+def _parse(profile: Profile) -> _Annotation:
     text = profile.annotations.get(names.ALLOW_FROM, "")
     entries = [entry.strip() for entry in text.split(",")] if text.strip() else []
-    known: dict[str, None] = {}
+    valid: dict[str, None] = {}
     invalid: dict[str, None] = {}
     redundant: dict[str, None] = {}
     for entry in entries:
-        if entry in ("", profile.namespace) or entry in known:
+        if entry in ("", profile.namespace) or entry in valid:
             redundant[entry] = None
         elif rules.is_namespace(entry):
-            known[entry] = None
+            valid[entry] = None
         else:
             invalid[entry] = None
-    return _Asked(sources=tuple(known), invalid=tuple(invalid), redundant=tuple(redundant))
+    return _Annotation(sources=tuple(valid), invalid=tuple(invalid), redundant=tuple(redundant))
 
 
 def _sources(profile: Profile, settings: RbacSettings) -> tuple[str, ...]:
-    return _read(profile).sources[:MOST_SOURCES] if settings.cross_namespace_access else ()
+    return _parse(profile).sources[:MAX_SOURCES] if settings.cross_namespace_access else ()
 
 
 def _annotation_findings(profile: Profile, settings: RbacSettings) -> Iterator[Finding]:
-    asked = _read(profile)
+    entries = _parse(profile)
     if not settings.cross_namespace_access:
-        if asked.sources or asked.invalid:
-            why = "lets nobody in: this platform has not enabled cross-namespace access"
-            yield _finding(NOT_ENABLED, f"{why}; remove it, or ask the platform's operators")
+        if entries.sources or entries.invalid:
+            why = "has no effect: cross-namespace access is not enabled on this platform"
+            yield _finding(NOT_ENABLED, f"{why}; remove it, or contact the operators")
         return
-    if asked.invalid:
-        why = f"is refused for {_named(asked.invalid)}: expected names of namespaces, of at most 63"
-        rest = "lower-case letters, digits and '-', separated by commas; the others are let in"
+    if entries.invalid:
+        why = (
+            f"has invalid entries {_quoted(entries.invalid)}: expected names of namespaces (at most"
+        )
+        rest = "63 lower-case letters, digits and '-'), separated by commas; the others apply"
         yield _finding(INVALID_SOURCE, f"{why} {rest}", Severity.PROBLEM)
-    if len(asked.sources) > MOST_SOURCES:
-        why = f"lists {len(asked.sources)} namespaces: expected at most {MOST_SOURCES}"
-        yield _finding(TOO_MANY_SOURCES, f"{why}; only the first are let in", Severity.PROBLEM)
-    if asked.redundant:
-        why = "is the profile's own namespace, said twice or empty: expected other namespaces, once"
-        yield _finding(REDUNDANT_SOURCE, f"says nothing by {_named(asked.redundant)}, which {why}")
+    if len(entries.sources) > MAX_SOURCES:
+        why = f"lists {len(entries.sources)} namespaces: expected at most {MAX_SOURCES}"
+        yield _finding(TOO_MANY_SOURCES, f"{why}; only the first ones apply", Severity.PROBLEM)
+    if entries.redundant:
+        why = "expected other namespaces, each once; remove them"
+        yield _finding(
+            REDUNDANT_SOURCE, f"has redundant entries {_quoted(entries.redundant)}: {why}"
+        )
 
 
 def _finding(reason: str, message: str, severity: Severity = Severity.NOTICE) -> Finding:
@@ -175,8 +179,8 @@ def _finding(reason: str, message: str, severity: Severity = Severity.NOTICE) ->
     return Finding(reason=reason, message=whole, severity=severity)
 
 
-def _named(entries: Sequence[str]) -> str:
-    """The first few, shortened: an annotation can hold thousands."""
-    shown = ", ".join(repr(entry[:_LONGEST_NAMED]) for entry in entries[:_MOST_NAMED])
-    more = len(entries) - _MOST_NAMED
+def _quoted(entries: Sequence[str]) -> str:
+    """Return the first few entries, shortened: an annotation can hold thousands."""
+    shown = ", ".join(repr(entry[:_MAX_QUOTED_LENGTH]) for entry in entries[:_MAX_QUOTED])
+    more = len(entries) - _MAX_QUOTED
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,4 +1,4 @@
-"""What Kubernetes demands of subjects, rules and names of namespaces. Pure.
+"""Kubernetes' validation of subjects, rules and names of namespaces. Pure.
 
 Subjects and rules after ``pkg/apis/rbac/validation`` of Kubernetes, names after
 ``k8s.io/apimachinery/pkg/util/validation``.
@@ -18,18 +18,20 @@ USER, GROUP, SERVICE_ACCOUNT = "User", "Group", "ServiceAccount"
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _RESOURCE = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:/[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)?")
 _VERB = re.compile(r"[A-Za-z]+|\*", re.ASCII)
-# Everybody, or every program on the cluster: bound, they would open all profiles to each other.
-_EVERYBODY = frozenset({"system:authenticated", "system:unauthenticated", "system:serviceaccounts"})
+# A binding to these would open every profile to all users or all workloads of the cluster.
+_BROAD_GROUPS = frozenset(
+    {"system:authenticated", "system:unauthenticated", "system:serviceaccounts"}
+)
 
 
 def is_namespace(text: str) -> bool:
-    """Whether a namespace may be called so: a DNS label (RFC 1123)."""
+    """Whether the text is a valid name of a namespace: a DNS label (RFC 1123)."""
     return _NAMESPACE.fullmatch(text) is not None
 
 
 def group_refusal(name: str) -> str | None:
     """Returns why a group cannot be a support group, or None."""
-    if name in _EVERYBODY:
+    if name in _BROAD_GROUPS:
         return (
             f"{name!r} would grant every user access to every profile: expected a group of people"
         )
@@ -63,7 +65,7 @@ def verb_refusal(verb: str) -> str | None:
 
 
 def owner_refusal(owner: Owner) -> str | None:
-    """Why the API server would refuse the Profile's owner as a subject; None when it would not."""
+    """Return why the API server would reject the Profile's owner as a subject, or None."""
     for rule in _OWNER_RULES:
         if reason := rule(owner):
             return reason
@@ -84,16 +86,16 @@ def _api_group_is_wrong(owner: Owner) -> str | None:
     expected = ("",) if owner.kind == SERVICE_ACCOUNT else ("", names.API_GROUP)
     if owner.api_group in expected:
         return None
-    right = "none" if owner.kind == SERVICE_ACCOUNT else names.API_GROUP
-    return f"spec.owner.apiGroup of a {owner.kind} is {owner.api_group!r}: expected {right}"
+    valid = "none" if owner.kind == SERVICE_ACCOUNT else names.API_GROUP
+    return f"spec.owner.apiGroup of a {owner.kind} is {owner.api_group!r}: expected {valid}"
 
 
 def _account_is_no_name(owner: Owner) -> str | None:
     if owner.kind != SERVICE_ACCOUNT or resource_names.is_dns_subdomain(owner.name):
         return None
     return (
-        f"spec.owner.name is {owner.name!r}, no name of a {SERVICE_ACCOUNT}: expected at most 253"
-        " lower-case letters, digits, '-' and '.', a letter or digit at both ends"
+        f"spec.owner.name is {owner.name!r}, not a valid {SERVICE_ACCOUNT} name: expected at most"
+        " 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or digit"
     )
 
 

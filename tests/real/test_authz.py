@@ -176,7 +176,7 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
     )
     assert "'*' has * at an end" in observe.message(control_plane, "mesh-starred", CONDITION)
     waiting.until(
-        lambda: observe.events(control_plane, "mesh-starred", reason="SubjectLeftOut"),
+        lambda: observe.events(control_plane, "mesh-starred", reason="SubjectExcluded"),
         "an event says so",
     )
     for email in ("view@example.ca", "anybody@example.ca"):

@@ -264,7 +264,7 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
     namespace = kubeflow.namespace_manifest(profile)
     owners = namespace["metadata"].pop("ownerReferences")
     control_plane.apply(namespace)
-    older = [*sorted(names.INHERITED | names.RETIRED)]
+    older = [*sorted(names.SAME_NAMES | names.RETIRED)]
     unlabelled = ["theirs", "allow-istiod-egress-too"]
     control_plane.apply(
         *(policy(name, "net-heir", ownerReferences=owners) for name in (*older, *unlabelled)),
@@ -281,7 +281,7 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
     after = uids(control_plane, "net-heir")
     left = {*unlabelled, "nobodys"}
     assert specs.keys() | left == after.keys()
-    adopted = names.INHERITED & specs.keys()
+    adopted = names.SAME_NAMES & specs.keys()
     assert len(adopted) == len(templates.read(Group.PROFILES.value)) + 1
     assert {name: before[name] for name in adopted | left} == {
         name: after[name] for name in adopted | left

@@ -125,12 +125,16 @@ def test_only_the_access_policy_is_adopted_from_nobody() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "said"),
     [
-        ("User", "*", "'*' has * at an end, which would admit others: expected a name without"),
-        ("User", "*@example.ca", "'*@example.ca' has * at an end"),
-        ("User", "jane*", "'jane*' has * at an end"),
+        (
+            "User",
+            "*",
+            "'*' starts or ends with *, which would admit others: expected a name without *",
+        ),
+        ("User", "*@example.ca", "'*@example.ca' starts or ends with *"),
+        ("User", "jane*", "'jane*' starts or ends with *"),
         ("User", "", "the name is empty: expected the name that the gateway puts into the header"),
-        ("Group", "*", "'*' has * at an end"),
-        ("Group", "a,b", "'a,b' has a comma, which separates groups"),
+        ("Group", "*", "'*' starts or ends with *"),
+        ("Group", "a,b", "'a,b' contains a comma, which separates groups"),
     ],
 )
 def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, said: str) -> None:
@@ -138,8 +142,8 @@ def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, 
     (finding,) = found(known)
 
     assert finding.severity is Severity.PROBLEM
-    assert "SubjectLeftOut" == finding.reason
-    start = f"RoleBinding binding-0: {kind} is left out of AuthorizationPolicy namespace-owner-"
+    assert "SubjectExcluded" == finding.reason
+    start = f"RoleBinding binding-0: {kind} is excluded from AuthorizationPolicy namespace-owner-"
     assert finding.message.startswith(start)
     assert said in finding.message
     assert specs(known) == specs(facts(("User", JOHN)))
@@ -148,10 +152,10 @@ def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, 
 @pytest.mark.parametrize(
     ("owner", "said"),
     [
-        (Owner(name="*"), "spec.owner of Profile team-a: User is left out"),
+        (Owner(name="*"), "spec.owner of Profile team-a: User is excluded"),
         (Owner(name=""), "the name is empty"),
-        (Owner(kind="ServiceAccount", name="bot"), "a ServiceAccount's namespace"),
-        (Owner(kind="Robot", name="bot"), "Robot is left out"),
+        (Owner(kind="ServiceAccount", name="bot"), "ServiceAccount with namespace"),
+        (Owner(kind="Robot", name="bot"), "Robot is excluded"),
     ],
 )
 def test_an_owner_who_cannot_be_named_is_left_out_aloud(owner: Owner, said: str) -> None:
@@ -178,7 +182,7 @@ def test_who_writes_bindings_cannot_fill_the_events() -> None:
     findings = found(facts(*(("User", f"{number}*") for number in range(50))))
 
     assert 11 == len(findings)
-    assert "40 more users and groups are left out likewise" == findings[-1].message
+    assert "40 more users and groups are excluded" == findings[-1].message
 
 
 @given(

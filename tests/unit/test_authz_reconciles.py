@@ -102,14 +102,14 @@ CASES = {
         before=[policy(BLOCK), policy(ACCESS)],
         settings={"block_transfer": False},
         requests=[f"DELETE {BLOCK}"],
-        events=[told(f"{BLOCK} delete")],
+        events=[told(f"{BLOCK} prune")],
         condition=("True", f"{names.KIND} {ACCESS.name} is in place"),
     ),
     "switched_off_over_an_older_suites": Case(
         before=[policy(BLOCK, {"action": "DENY"}, labels={}), policy(ACCESS)],
         settings={"block_transfer": False},
         requests=[f"DELETE {BLOCK}"],
-        events=[told(f"{BLOCK} delete")],
+        events=[told(f"{BLOCK} prune")],
         condition=("True", f"{names.KIND} {ACCESS.name} is in place"),
     ),
 }
@@ -214,8 +214,8 @@ async def test_a_name_that_would_admit_others_is_told_and_the_others_come_in() -
         status, message = process.conditions()["AuthzPoliciesReady"]
         (warning,) = (event for event in process.events() if event[0] == "Warning")
 
-        assert ("False", ("SubjectLeftOut", message)) == (status, warning[1:])
-        assert "'*' has * at an end" in message
+        assert ("False", ("SubjectExcluded", message)) == (status, warning[1:])
+        assert "'*' starts or ends with *" in message
         assert [live_objects.OWNER, JOHN] == users(process)
 
 

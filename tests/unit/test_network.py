@@ -185,7 +185,7 @@ def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str
 
 def test_the_names_of_the_older_suite_are_those_of_its_tables() -> None:
     tables = (Group.PROFILES, Group.GITEA, Group.CLOUD_MAIN, Group.S3)
-    assert set().union(*map(group, tables)) == names.INHERITED
+    assert set().union(*map(group, tables)) == names.SAME_NAMES
 
 
 def test_no_policy_is_there_twice() -> None:
@@ -193,7 +193,7 @@ def test_no_policy_is_there_twice() -> None:
     assert len(every) == len(set(every))
 
 
-@pytest.mark.parametrize("name", sorted(names.INHERITED | names.RETIRED))
+@pytest.mark.parametrize("name", sorted(names.SAME_NAMES | names.RETIRED))
 def test_the_older_suites_policies_are_known_by_name_and_bear_no_labels(name: str) -> None:
     assert names.is_legacy({"name": name})
     assert names.is_legacy({"name": name, "labels": {}})

@@ -76,7 +76,7 @@ class Case:
 
 def deletes(name: str) -> tuple[str, str]:
     key = Key("NetworkPolicy", "alice", name)
-    return f"DELETE {key}", f"{key} delete"
+    return f"DELETE {key}", f"{key} prune"
 
 
 RETIRED = "unclassified-minio-egress"

@@ -152,15 +152,20 @@ def test_without_a_key_there_is_no_quota() -> None:
 @pytest.mark.parametrize(
     ("kubeflow", "label", "asked", "said"),
     [
-        ({"pods": "50"}, "pods", "200", "allows 50 (pods)"),
+        ({"pods": "50"}, "pods", "200", "limits pods to 50"),
         ({"pods": "200"}, "pods", "200", None),
         ({"pods": "201"}, "pods", "200", None),
-        ({"requests.memory": "1023Mi"}, "requests.memory", "1Gi", "allows 1023Mi"),
+        (
+            {"requests.memory": "1023Mi"},
+            "requests.memory",
+            "1Gi",
+            "limits requests.memory to 1023Mi",
+        ),
         ({"requests.memory": "1024Mi"}, "requests.memory", "1Gi", None),
-        ({"cpu": "8"}, "requests.cpu", "90", "allows 8 (cpu)"),
-        ({"cpu": "8", "requests.cpu": "4"}, "requests.cpu", "90", "allows 4 (requests.cpu)"),
+        ({"cpu": "8"}, "requests.cpu", "90", "limits cpu to 8"),
+        ({"cpu": "8", "requests.cpu": "4"}, "requests.cpu", "90", "limits requests.cpu to 4"),
         ({"cpu": "8"}, "limits.cpu", "90", None),
-        ({"requests.nvidia.com/gpu": "1"}, "gpu", "4", "allows 1 (requests.nvidia.com/gpu)"),
+        ({"requests.nvidia.com/gpu": "1"}, "gpu", "4", "limits requests.nvidia.com/gpu to 1"),
         ({"services": "1"}, "pods", "200", None),
         ({"pods": "100E"}, "pods", "200", None),
         ({"pods": "?"}, "pods", "200", None),
@@ -179,7 +184,7 @@ def test_kubeflows_own_quota_is_named_when_it_undercuts_an_override(
     (finding,) = findings
     assert finding.severity is Severity.NOTICE
     assert finding.reason == "StricterQuota"
-    assert f"label {PREFIX}/{label} asks for {asked}" in finding.message
+    assert f"label {PREFIX}/{label} requests {asked}" in finding.message
     assert "kf-resource-quota" in finding.message
     assert said in finding.message
 

@@ -150,7 +150,7 @@ def test_an_owner_that_cannot_be_bound_costs_the_owners_binding_alone(
     assert (finding.reason, finding.severity) == ("InvalidOwner", Severity.PROBLEM)
     assert said in finding.message
     assert "expected" in finding.message
-    assert "there is no RoleBinding ml-pipeline" in finding.message
+    assert "RoleBinding ml-pipeline is not created" in finding.message
 
 
 def test_nobody_minds_the_owner_where_the_owner_is_not_bound() -> None:
@@ -181,7 +181,7 @@ def test_the_annotation_lets_its_namespaces_in(text: str, expected: list[str]) -
 @pytest.mark.parametrize(
     ("text", "expected", "reason", "said"),
     [
-        ("team-b,Team_C", ["team-b"], "InvalidSource", "refused for 'Team_C': expected"),
+        ("team-b,Team_C", ["team-b"], "InvalidSource", "invalid entries 'Team_C': expected"),
         ("team-b,-x", ["team-b"], "InvalidSource", "'-x'"),
         ("a.b,team-b", ["team-b"], "InvalidSource", "'a.b'"),
         ("*", [], "InvalidSource", "'*'"),

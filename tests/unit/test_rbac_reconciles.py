@@ -26,8 +26,8 @@ FROM_BOB = Key("RoleBinding", "alice", "allow-bob-kubeflow-edit")
 WELL = ("True", "2 objects are in place")
 FOREIGN = "exists and is not managed by profiles-controller; rename or delete it"
 NOT_ENABLED = (
-    f"annotation {ALLOW_FROM} lets nobody in: this platform has not enabled"
-    " cross-namespace access; remove it, or ask the platform's operators"
+    f"annotation {ALLOW_FROM} has no effect: cross-namespace access is not enabled"
+    " on this platform; remove it, or contact the operators"
 )
 OPEN = {"cross_namespace_access": True}
 BOB = {ALLOW_FROM: "bob"}
