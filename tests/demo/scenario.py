@@ -34,7 +34,7 @@ class Result:
 
 def prepare(printer: Printer, folder: Path, cleanup: ExitStack) -> Environment:
     """A cluster with Kubeflow's objects, and a manager to start. `cleanup` stops both."""
-    controllers = registered.TOGETHER
+    controllers = registered.RUN_BY_ALL
     with printer.task("control plane") as task:
         plane = ControlPlane.start(folder / "control-plane")
         cleanup.callback(plane.stop)

@@ -12,7 +12,7 @@ import yaml
 from controllers.authz_policies import desired, names
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from controllers.profiles import parse_profile
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
 from tests.support.cluster.manager_process import Launcher, ManagerProcess
@@ -91,7 +91,7 @@ def test_a_new_tenant_gets_what_is_desired_and_istios_crd_keeps_it_so(
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/mesh-new"))
     manifests = desired.desired(profile, desired.Facts(), AuthzPoliciesSettings()).objects
-    for expected in inputs.bodies(manifests, profile, component="authz-policies"):
+    for expected in builders.bodies(manifests, profile, component="authz-policies"):
         found = find(control_plane, "mesh-new", expected["metadata"]["name"])
         assert found["spec"] == expected["spec"]
         assert expected["metadata"].items() <= found["metadata"].items()
@@ -110,14 +110,14 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 def test_istios_crds_accept_what_is_rendered_and_change_nothing_of_it(
     control_plane: ControlPlane, version: str, case: str
 ) -> None:
-    profile = inputs.profile("default")
+    profile = builders.profile("default")
     settings = AuthzPoliciesSettings.model_validate(SETTINGS[case])
     subjects = (("User", JOHN), ("Group", "analysts"))
     known = desired.Facts(bindings=(("b", desired.Binding(role="edit", subjects=subjects)),))
     manifests = desired.desired(profile, known, settings).objects
 
     assert len(manifests) == 2
-    for body in inputs.bodies(manifests, profile, component="authz-policies"):
+    for body in builders.bodies(manifests, profile, component="authz-policies"):
         sent = {**body, "apiVersion": f"security.istio.io/{version}"}
         where = f"{path('default', version=version)}?dryRun=All&fieldValidation=Strict"
         assert control_plane.request("POST", where, sent)["spec"] == body["spec"]
@@ -244,7 +244,7 @@ def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_othe
     after = {one: find(control_plane, "mesh-older", one) for one in BOTH}
     whole = parse_profile(profile)
     wanted = desired.desired(whole, desired.Facts(), AuthzPoliciesSettings()).objects
-    for expected in inputs.bodies(wanted, whole, component="authz-policies"):
+    for expected in builders.bodies(wanted, whole, component="authz-policies"):
         name = expected["metadata"]["name"]
         found = after[name]
         assert found["metadata"]["uid"] == before[name]["metadata"]["uid"]

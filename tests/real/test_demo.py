@@ -75,7 +75,7 @@ def output(scratch: Path) -> str:
 
 def test_every_damaged_object_is_repaired_and_its_time_printed(output: str) -> None:
     # blob-csi has no storage account in the demo, so it creates no object.
-    for controller in (one for one in registered.TOGETHER if one.name != "blob-csi"):
+    for controller in (one for one in registered.RUN_BY_ALL if one.name != "blob-csi"):
         kinds = "|".join(own.kind for own in controller.default_owned())
         for what, outcome in (("deleted", "recreated"), ("label removed", "label restored")):
             line = rf"^\S+ +({kinds}) \S+ {what} +{outcome} +({DURATION})$"
@@ -90,7 +90,7 @@ def test_every_damaged_object_is_repaired_and_its_time_printed(output: str) -> N
 def test_the_table_has_every_profile_and_every_controller(output: str) -> None:
     table = output.partition("PROFILE")[2].partition("Simulated failures")[0]
 
-    for controller in registered.TOGETHER:
+    for controller in registered.RUN_BY_ALL:
         assert controller.name.partition("-")[0].upper() in table
     for tenant in tenants.TENANTS:
         row = rf"^{tenant.name} +(ready|failed|paused) "

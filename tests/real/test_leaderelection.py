@@ -201,7 +201,7 @@ def test_one_of_two_processes_leads_all_of_several_controllers(
     def leases(manager: ManagerProcess) -> float:
         return manager.total("leader_election_master_status")
 
-    every = len(registered.TOGETHER)
+    every = len(registered.RUN_BY_ALL)
     waiting.until(lambda: sum(leases(manager) for manager in both) == every, "every Lease is held")
 
     kubeflow.create_tenants(control_plane, ["led-together"])

@@ -9,7 +9,7 @@ from tests.support.controlplane import ControlPlane
 
 pytestmark = pytest.mark.xdist_group("probes")
 
-CONTROLLERS = {controller.name for controller in registered.TOGETHER}
+CONTROLLERS = {controller.name for controller in registered.RUN_BY_ALL}
 # A family's name (a counter's series end in _total), its type and its labels.
 FAMILIES = {
     "controller_runtime_reconcile": ("counter", {"controller", "result"}),

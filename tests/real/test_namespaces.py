@@ -10,7 +10,7 @@ from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = pytest.mark.xdist_group("namespaces")
 
-EVERY = {f"profiles-controller-{controller.name}" for controller in registered.TOGETHER}
+EVERY = {f"profiles-controller-{controller.name}" for controller in registered.RUN_BY_ALL}
 
 
 def warned_by(plane: ControlPlane, profile: str) -> set[str]:
@@ -43,7 +43,7 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
     waiting.until(
         lambda: all(
             "not controlled by Profile" in observe.message(control_plane, "kube-system", condition)
-            for condition in (one.condition for one in registered.TOGETHER)
+            for condition in (one.condition for one in registered.RUN_BY_ALL)
         ),
         "the conditions tell of it",
     )

@@ -11,7 +11,7 @@ import yaml
 from controllers.network import desired, names, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.rules import Group
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
 from tests.support.cluster.manager_process import Launcher, ManagerProcess
@@ -75,7 +75,7 @@ def expected(
     namespace: str, labels: Mapping[str, str] | None = None, **settings: Any
 ) -> dict[str, Json]:
     """Name -> spec of what a profile should have."""
-    profile = inputs.profile(namespace, labels=labels)
+    profile = builders.profile(namespace, labels=labels)
     manifests = desired.desired(
         profile, desired.Facts(), NetworkSettings.model_validate(settings)
     ).objects

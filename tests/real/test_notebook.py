@@ -10,7 +10,7 @@ import yaml
 from controllers.notebook import desired
 from controllers.notebook.config import NotebookSettings
 from controllers.profiles import parse_profile
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.audit import Audit
 from tests.support.cluster.manager_process import Launcher, ManagerProcess
@@ -77,7 +77,7 @@ def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
     found = tenant(control_plane, "notes-marked")
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/notes-marked"))
-    (expected,) = inputs.bodies(
+    (expected,) = builders.bodies(
         desired.desired(profile, None, NotebookSettings()).objects, profile, component="notebook"
     )
     assert found["spec"] == expected["spec"]

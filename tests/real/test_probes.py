@@ -178,7 +178,7 @@ def test_an_unreachable_api_server_is_retried_and_logged(
     launcher: Launcher, cable: TCPProxy, tmp_path: Path
 ) -> None:
     watched = subscriptions.subscriptions(
-        [(one, registered.settings(one)) for one in registered.TOGETHER]
+        [(one, registered.sample_settings(one)) for one in registered.RUN_BY_ALL]
     )
     kinds = {"Profile", *(name.partition(" ")[0] for name in watched)}
     cable.cut()

@@ -123,7 +123,7 @@ def test_a_deleted_profile_takes_its_objects_and_its_series_along(
     observe.tenant(control_plane, "leaver")
     series = "profiles_controller_profile_condition"
     observe.wait_for_all_conditions(control_plane, "leaver")
-    assert len(manager.series(series, profile="leaver")) == len(registered.TOGETHER)
+    assert len(manager.series(series, profile="leaver")) == len(registered.RUN_BY_ALL)
 
     kubeflow.delete_profile(control_plane, "leaver")
 
@@ -144,7 +144,7 @@ def test_a_profile_being_deleted_is_left_alone(
     seen = manager.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
     waiting.until(
-        lambda: manager.total("workqueue_adds_total") >= seen + len(registered.TOGETHER),
+        lambda: manager.total("workqueue_adds_total") >= seen + len(registered.RUN_BY_ALL),
         "every controller knows of it",
     )
 

@@ -14,7 +14,7 @@ from controllers.limitranges.config import LimitRangesSettings
 from controllers.manifests import Body
 from controllers.quotas import desired as quotas
 from controllers.quotas.config import QuotasSettings
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.controlplane import ControlPlane, StatusError
 
 PATHS = {"ResourceQuota": "resourcequotas", "LimitRange": "limitranges"}
@@ -127,7 +127,7 @@ def test_the_server_returns_a_quota_unchanged(
 ) -> None:
     labels = {f"quotas.statcan.gc.ca/{name}": text for name, text in labels.items()}
     (manifest,) = quotas.desired(
-        inputs.profile(labels=labels),
+        builders.profile(labels=labels),
         quotas.Facts(),
         QuotasSettings.model_validate({"hard": hard}),
     ).objects
@@ -151,7 +151,7 @@ def test_the_server_returns_a_limit_range_unchanged(
 ) -> None:
     label = {"limitranges.statcan.gc.ca/default.memory": "1024Mi"}
     (manifest,) = limits.desired(
-        inputs.profile(labels=label), None, LimitRangesSettings.model_validate(settings)
+        builders.profile(labels=label), None, LimitRangesSettings.model_validate(settings)
     ).objects
     spec = manifest.content["spec"]
     assert store(control_plane, "LimitRange", spec) == spec

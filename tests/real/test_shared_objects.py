@@ -14,7 +14,7 @@ from controllers.runtime.commands import oneshot
 from controllers.runtime.controller import AnyController, Shared, always
 from controllers.runtime.objects import shared
 from controllers.runtime.options import Connection, Options
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.cluster import kubeflow, observe, service_account
 from tests.support.controlplane import ControlPlane, Json
 
@@ -45,7 +45,7 @@ def controller(tenant: str, *items: Mapping[str, str]) -> AnyController:
         paths=("imagePullSecrets",),
         owner="Kubeflow",
     )
-    made = live_objects.controller(NAME, owned=(), desired=desired)
+    made = builders.controller(NAME, owned=(), desired=desired)
     return dataclasses.replace(made, shared=always(declared))
 
 
@@ -67,7 +67,7 @@ async def reconcile(
 ) -> tuple[str, Mapping[str, int]]:
     """Reconciles every profile once; the result and the counts of the tenant's changes."""
     summary = await oneshot.run_once(
-        [(controller(tenant, *items), live_objects.Settings())],
+        [(controller(tenant, *items), builders.Settings())],
         Connection(kubeconfig=kubeconfig),
         Options(listen=None),
     )

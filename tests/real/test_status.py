@@ -105,7 +105,7 @@ def test_a_reconciled_profile_is_ready_for_every_controller(
     code, rows, stderr = status(reader, "shown")
 
     assert (code, stderr) == (0, "")
-    assert {name for _, name in rows} == {one.name for one in registered.TOGETHER}
+    assert {name for _, name in rows} == {one.name for one in registered.RUN_BY_ALL}
     for (_, name), row in rows.items():
         assert row["state"] == "Ready", row
         assert row["drift"] == ([] if name in WITH_DRIFT else None), row
@@ -123,7 +123,7 @@ def test_without_names_all_profiles_and_installed_controllers_are_shown(
 
     assert code == 0
     assert {profile for profile, _ in rows} >= {"one-of-all", "another-of-all"}
-    assert {name for _, name in rows} == {one.name for one in registered.TOGETHER}
+    assert {name for _, name in rows} == {one.name for one in registered.RUN_BY_ALL}
 
 
 def test_since_is_when_the_conditions_last_changed(
@@ -254,7 +254,7 @@ def test_permissions_of_a_variant_suffice_for_its_own_rows(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     kubeflow.create_tenants(control_plane, ["from-within-gitea"])
-    settings = registered.settings(registry.load("gitea"))
+    settings = registered.sample_settings(registry.load("gitea"))
     own = launcher.identity("status-of-gitea", "gitea", gitea=settings)
 
     code, rows, stderr = status(own, "from-within-gitea", "--only", "gitea-unclassified")
@@ -289,7 +289,7 @@ def test_the_default_kubeconfig_of_kubectl_is_used(
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[:3] == ["PROFILE", "CONTROLLER", "STATE"]
-    assert f"1 profile: {len(registered.TOGETHER)} Ready" in done.stdout
+    assert f"1 profile: {len(registered.RUN_BY_ALL)} Ready" in done.stdout
 
 
 def test_watch_prints_changes(

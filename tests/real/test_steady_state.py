@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("quiet")
 RESYNC_MINUTES = "0.03"
 TENANTS = [f"quiet-{number:02}" for number in range(20)]
 OWNED = sorted(
-    {own.kind for controller in registered.TOGETHER for own in controller.default_owned()}
+    {own.kind for controller in registered.RUN_BY_ALL for own in controller.default_owned()}
 )
 EVENTS = "/api/v1/namespaces/default/events"
 
@@ -40,7 +40,7 @@ def versions(plane: ControlPlane, prefix: str, *besides: str) -> dict[str, str]:
 
 def wait_for_resyncs(manager: ManagerProcess, profiles: int) -> None:
     """Waits until every controller has reconciled each profile twice."""
-    observe.wait_for_reconciles(manager, 2 * len(registered.TOGETHER) * profiles)
+    observe.wait_for_reconciles(manager, 2 * len(registered.RUN_BY_ALL) * profiles)
 
 
 def test_the_steady_state_sends_no_request_other_than_watches(

@@ -16,7 +16,7 @@ from controllers.runtime.apply.changeset import Action, ApplyError
 from controllers.runtime.cache.informer import Callbacks, new_informers
 from controllers.runtime.controller import Owned
 from controllers.runtime.workqueue import Priority
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -51,10 +51,8 @@ class Bench:
         self.informers = new_informers(
             [
                 (
-                    live_objects.controller(
-                        owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)]
-                    ),
-                    live_objects.Settings(),
+                    builders.controller(owned=[Owned(kind=kind) for kind in (*KINDS, *VOLUMES)]),
+                    builders.Settings(),
                 )
             ],
             self.cluster,
@@ -81,7 +79,7 @@ class Bench:
         owned = {kind: self.informers[kind] for kind in (*KINDS, *VOLUMES)}
         changes, wants = apply_plan.plan(
             manifests,
-            profile=live_objects.profile(),
+            profile=builders.profile(),
             component="samples",
             stores={kind: one.store for kind, one in owned.items()},
         )
@@ -97,7 +95,7 @@ class Bench:
 
     def put(self, kind: str = "ConfigMap", name: str = "settings", **fields: Any) -> Body:
         """As `specimens.object_body`, by somebody else; nobody is woken by it in this test."""
-        body = live_objects.object_body(kind, name, **fields)
+        body = builders.object_body(kind, name, **fields)
         del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
         return self.cluster.objects.put(body)
 
@@ -130,12 +128,12 @@ async def bench() -> AsyncIterator[Bench]:
 
 def binding(name: str = "view") -> Manifest:
     content = {"roleRef": ROLE | {"name": name}, "subjects": []}
-    return live_objects.manifest("RoleBinding", "binding", content=content)
+    return builders.manifest("RoleBinding", "binding", content=content)
 
 
 def service(**spec: Any) -> Manifest:
-    content = {"spec": {**live_objects.merged_content()["spec"], **spec}}
-    return live_objects.manifest("Service", "web", content=content)
+    content = {"spec": {**builders.partial_service()["spec"], **spec}}
+    return builders.manifest("Service", "web", content=content)
 
 
 # Create
@@ -143,7 +141,7 @@ def service(**spec: Any) -> Manifest:
 
 async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
     assert ["ConfigMap alice/settings create"] == await bench.bring(
-        live_objects.manifest(labels={"tier": "low"}, annotations={"note": "a"})
+        builders.manifest(labels={"tier": "low"}, annotations={"note": "a"})
     )
     (request,) = bench.cluster.writes()
 
@@ -157,9 +155,9 @@ async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
             "metadata": {
                 "name": "settings",
                 "namespace": "alice",
-                "labels": {"tier": "low", **live_objects.marks()},
+                "labels": {"tier": "low", **builders.managed_labels()},
                 "annotations": {"note": "a"},
-                "ownerReferences": [live_objects.profile_reference()],
+                "ownerReferences": [builders.profile_reference()],
             },
             "data": {"key": "value"},
         },
@@ -168,20 +166,20 @@ async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
 
 
 async def test_what_is_in_place_costs_no_request(bench: Bench) -> None:
-    await bench.bring(live_objects.manifest())
+    await bench.bring(builders.manifest())
     bench.cluster.requests.clear()
 
-    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(live_objects.manifest())
+    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(builders.manifest())
     assert [] == bench.cluster.requests
 
 
 async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(bench: Bench) -> None:
     before = await bench.arranged(labels={"theirs": "yes"}, data={"old": "1"})
 
-    assert ["ConfigMap alice/settings adopt"] == await bench.bring(live_objects.manifest())
+    assert ["ConfigMap alice/settings adopt"] == await bench.bring(builders.manifest())
     after = bench.cluster.objects.read(KEY)
     assert before["metadata"]["uid"] == after["metadata"]["uid"]
-    assert {"theirs": "yes", **live_objects.marks()} == after["metadata"]["labels"]
+    assert {"theirs": "yes", **builders.managed_labels()} == after["metadata"]["labels"]
     assert {"key": "value"} == after["data"]
     assert [
         "POST ConfigMap alice/settings",
@@ -192,7 +190,7 @@ async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(ben
 
 @pytest.mark.parametrize(
     "owners",
-    [(), (live_objects.profile_reference("bob", "uid-bob"),), ({"kind": "Job", "uid": "uid-job"},)],
+    [(), (builders.profile_reference("bob", "uid-bob"),), ({"kind": "Job", "uid": "uid-job"},)],
     ids=["nobodys", "another_profiles", "a_jobs"],
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -200,7 +198,7 @@ async def test_a_create_that_meets_a_foreign_object_is_refused_and_leaves_it(
     bench: Bench, kind: str, owners: Sequence[Body]
 ) -> None:
     manifest = {
-        "ConfigMap": live_objects.manifest(),
+        "ConfigMap": builders.manifest(),
         "RoleBinding": binding(),
         "Service": service(),
     }[kind]
@@ -215,17 +213,17 @@ async def test_what_is_adoptable_and_nobodys_is_taken_over(bench: Bench) -> None
     await bench.arranged(labels={}, owners=(), data={"old": "1"})
 
     assert ["ConfigMap alice/settings adopt"] == await bench.bring(
-        live_objects.manifest(adoptable=True)
+        builders.manifest(adoptable=True)
     )
     metadata = bench.cluster.objects.read(KEY)["metadata"]
-    assert [live_objects.profile_reference()] == metadata["ownerReferences"]
+    assert [builders.profile_reference()] == metadata["ownerReferences"]
 
 
 async def test_a_create_only_object_without_our_labels_gets_them_and_keeps_its_content(
     bench: Bench,
 ) -> None:
     await bench.arranged(labels={}, data={"mine": "1"})
-    manifest = live_objects.manifest(create_only=True)
+    manifest = builders.manifest(create_only=True)
 
     assert ["ConfigMap alice/settings adopt"] == await bench.bring(manifest)
     assert {"mine": "1"} == bench.cluster.objects.read(KEY)["data"]
@@ -236,7 +234,7 @@ async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench)
     bench.cluster.fail_next(Failure.LOST_AFTER, is_write)
     bench.cluster.pause_watches()
     with pytest.raises(ApplyError):
-        await bench.bring(live_objects.manifest())
+        await bench.bring(builders.manifest())
     assert ["ConfigMap alice/settings unchanged"] == await _again(bench)
 
     assert 1 == len(bench.cluster.objects.all_of("ConfigMap"))
@@ -244,7 +242,7 @@ async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench)
 
 async def _again(bench: Bench) -> list[str]:
     """A second try, while the watch has told nothing yet."""
-    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    task = asyncio.create_task(bench.bring(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
     return await task
@@ -256,7 +254,7 @@ async def _again(bench: Bench) -> list[str]:
 async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
     before = await bench.arranged(data={"key": "edited", "more": "1"})
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(live_objects.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.bring(builders.manifest())
     assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
     sent = bench.cluster.writes()[0].body
     assert sent is not None
@@ -266,9 +264,11 @@ async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
 
 
 async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench) -> None:
-    before = await bench.arranged(told=True, labels={**live_objects.marks(), "their": "1"}, data={})
+    before = await bench.arranged(
+        told=True, labels={**builders.managed_labels(), "their": "1"}, data={}
+    )
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(live_objects.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.bring(builders.manifest())
     assert ["PUT ConfigMap alice/settings"] == bench.requests()
     sent = bench.cluster.writes()[0].body
     assert sent is not None
@@ -279,10 +279,10 @@ async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench)
 
 async def test_an_event_is_good_for_one_update(bench: Bench) -> None:
     await bench.arranged(told=True, data={"key": "edited"})
-    await bench.bring(live_objects.manifest())
+    await bench.bring(builders.manifest())
     bench.cluster.requests.clear()
 
-    assert await bench.bring(live_objects.manifest(content={"data": {"key": "another"}}))
+    assert await bench.bring(builders.manifest(content={"data": {"key": "another"}}))
     assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
 
 
@@ -296,7 +296,7 @@ async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
         bench.cluster.objects.delete(KEY)
     else:
         bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
-    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    task = asyncio.create_task(bench.bring(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
     await task
@@ -333,35 +333,35 @@ async def test_a_storm_of_edits_keeps_the_latest_bodies_only(bench: Bench) -> No
 async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -> None:
     other = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "uid-pod"}
     body = await bench.arranged(
-        labels={**live_objects.marks(), "theirs": "yes"},
+        labels={**builders.managed_labels(), "theirs": "yes"},
         annotations={"theirs": "yes", "note": "old"},
-        owners=[other, live_objects.profile_reference()],
+        owners=[other, builders.profile_reference()],
         data={"key": "edited"},
         immutable=None,
     )
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(finalizers=["a/b"]))
     await bench.quiet()
-    await bench.bring(live_objects.manifest(annotations={"note": "new"}))
+    await bench.bring(builders.manifest(annotations={"note": "new"}))
     metadata = bench.cluster.objects.read(KEY)["metadata"]
 
     assert body["metadata"]["uid"] == metadata["uid"]
-    assert {**live_objects.marks(), "theirs": "yes"} == metadata["labels"]
+    assert {**builders.managed_labels(), "theirs": "yes"} == metadata["labels"]
     assert {"theirs": "yes", "note": "new"} == metadata["annotations"]
-    assert [other, live_objects.profile_reference()] == metadata["ownerReferences"]
+    assert [other, builders.profile_reference()] == metadata["ownerReferences"]
     assert ["a/b"] == metadata["finalizers"]
 
 
 async def test_a_barred_annotation_goes_and_others_stay(bench: Bench) -> None:
     await bench.arranged(annotations={"theirs": "yes", "role": "admin"}, data={"key": "value"})
 
-    assert await bench.bring(live_objects.manifest(stripped_annotations=("user", "role")))
+    assert await bench.bring(builders.manifest(stripped_annotations=("user", "role")))
     assert bench.cluster.objects.read(KEY)["metadata"]["annotations"] == {"theirs": "yes"}
     assert [str(one) for one in bench.cluster.writes()] == ["PUT ConfigMap alice/settings"]
 
 
 async def test_a_field_that_we_do_not_state_goes(bench: Bench) -> None:
     await bench.arranged(data={"key": "value"}, binaryData={"more": "AA=="})
-    await bench.bring(live_objects.manifest())
+    await bench.bring(builders.manifest())
 
     assert "binaryData" not in bench.cluster.objects.read(KEY)
 
@@ -370,7 +370,7 @@ async def test_a_conflict_is_read_again_and_written_over_what_is_there_now(bench
     await bench.arranged(data={"key": "edited"})
     bench.cluster.fail_next(Failure.CONFLICT, puts)
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(live_objects.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.bring(builders.manifest())
     assert [
         "GET ConfigMap alice/settings",
         "PUT ConfigMap alice/settings",
@@ -388,7 +388,7 @@ async def test_an_edit_between_read_and_write_is_not_lost(bench: Bench) -> None:
         return False
 
     bench.cluster.fail_next(Failure.INTERNAL_ERROR, edit)
-    await bench.bring(live_objects.manifest())
+    await bench.bring(builders.manifest())
 
     assert "1" == bench.cluster.objects.read(KEY)["metadata"]["labels"]["new"]
     assert 2 == len(bench.cluster.writes())
@@ -400,15 +400,15 @@ async def test_what_keeps_changing_is_left_for_later(bench: Bench) -> None:
         bench.cluster.fail_next(Failure.CONFLICT, puts)
 
     with pytest.raises(ApplyError, match="modified concurrently"):
-        await bench.bring(live_objects.manifest())
+        await bench.bring(builders.manifest())
 
 
 async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench) -> None:
     await bench.arranged(data={"key": "edited"})
     bench.cluster.pause_watches()
-    bob = live_objects.profile_reference("bob", "uid-bob")
+    bob = builders.profile_reference("bob", "uid-bob")
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(ownerReferences=[bob]))
-    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    task = asyncio.create_task(bench.bring(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
 
@@ -422,7 +422,7 @@ async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None
     await bench.arranged(data={"key": "edited"})
     bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
-    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    task = asyncio.create_task(bench.bring(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
 
@@ -623,7 +623,7 @@ async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
         text = f"POST ConfigMap alice/{name}"
         bench.cluster.fail_next(Failure.INTERNAL_ERROR, functools.partial(is_request, text))
     with pytest.raises(ApplyError) as caught:
-        await bench.bring(*(live_objects.manifest(name=name) for name in "abcd"))
+        await bench.bring(*(builders.manifest(name=name) for name in "abcd"))
 
     assert (
         "ConfigMap alice/a create: 500 InternalError: induced;"
@@ -643,7 +643,7 @@ async def test_writes_of_one_profile_go_side_by_side_where_asked(
 ) -> None:
     bench.cluster.latency = 1.0
     began = virtual_time.now()
-    manifests = [live_objects.manifest(name=name) for name in "abc"]
+    manifests = [builders.manifest(name=name) for name in "abc"]
     await bench.bring(*manifests, at_once=at_once)
 
     assert seconds == pytest.approx(virtual_time.now() - began, abs=0.3)
@@ -655,8 +655,8 @@ async def test_what_is_in_no_namespace_is_written_first(
     at_once: bool,  # noqa: FBT001
 ) -> None:
     bench.cluster.latency = 1.0
-    claim = live_objects.manifest("PersistentVolumeClaim", "data")
-    volume = live_objects.manifest("PersistentVolume", "alice-data", namespace="")
+    claim = builders.manifest("PersistentVolumeClaim", "data")
+    volume = builders.manifest("PersistentVolume", "alice-data", namespace="")
     changes = await bench.bring(claim, volume, at_once=at_once)
 
     written = [request.kind for request in bench.cluster.writes()]
@@ -669,7 +669,7 @@ async def test_what_is_in_no_namespace_is_written_first(
 
 async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> None:
     bench.informers["ConfigMap"].reflector.version = "v1beta1"
-    await bench.bring(live_objects.manifest())
+    await bench.bring(builders.manifest())
     (request,) = bench.cluster.writes()
 
     assert "/api/v1beta1/namespaces/alice/configmaps" == request.path
@@ -679,7 +679,7 @@ async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> 
 
 async def test_a_cancellation_is_not_swallowed(bench: Bench) -> None:
     bench.cluster.latency = 100.0
-    task = asyncio.create_task(bench.bring(live_objects.manifest()))
+    task = asyncio.create_task(bench.bring(builders.manifest()))
     await virtual_time.turns()
     task.cancel()
 

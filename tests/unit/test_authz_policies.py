@@ -14,12 +14,12 @@ from controllers.findings import Finding, Severity
 from controllers.manifests import Body, Manifest
 from controllers.profiles import Owner, Profile
 from controllers.runtime.apply.changeset import Change
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cluster import kubeflow
 from tests.support.istio.authorization import Request, is_allowed
 
 SETTINGS = AuthzPoliciesSettings()
-JANE, JOHN = "jane@example.ca", "john@example.ca"
+JANE, JOHN = "jane.doe@example.ca", "john@example.ca"
 
 
 def facts(*subjects: tuple[str, str], role: str = "edit") -> Facts:
@@ -35,13 +35,13 @@ def facts(*subjects: tuple[str, str], role: str = "edit") -> Facts:
 def specs(
     known: Facts, settings: AuthzPoliciesSettings = SETTINGS, owner: Owner | None = None
 ) -> dict[str, Any]:
-    profile = Profile(name="team-a", uid="uid", owner=owner or Owner(name=JANE))
+    profile = Profile(name="alice", uid="uid", owner=owner or Owner(name=JANE))
     wanted = desired.desired(profile, known, settings).objects
     return {one.name: one.content["spec"] for one in wanted}
 
 
 def found(known: Facts, owner: Owner | None = None) -> Sequence[Finding]:
-    profile = Profile(name="team-a", uid="uid", owner=owner or Owner(name=JANE))
+    profile = Profile(name="alice", uid="uid", owner=owner or Owner(name=JANE))
     return desired.desired(profile, known, SETTINGS).findings
 
 
@@ -74,11 +74,11 @@ CONTRIBUTORS = facts(("User", JOHN), ("Group", "analysts"))
 def test_the_policies_are_as_their_golden_file(
     name: str, known: Facts, settings: Mapping[str, Any]
 ) -> None:
-    profile = inputs.profile()
+    profile = builders.profile()
     manifests = desired.desired(
         profile, known, AuthzPoliciesSettings.model_validate(settings)
     ).objects
-    assert inputs.golden("authz-policies", name) == inputs.bodies(
+    assert builders.golden("authz-policies", name) == builders.bodies(
         manifests, profile, component="authz-policies"
     )
 
@@ -113,11 +113,11 @@ def test_an_access_policy_always_has_rules_as_none_would_admit_nobody() -> None:
     )
     (rule,) = specs(Facts(), bare, Owner(name=""))[names.OWNER_ACCESS]["rules"]
 
-    assert {"from": [{"source": {"namespaces": ["team-a"]}}]} == rule
+    assert {"from": [{"source": {"namespaces": ["alice"]}}]} == rule
 
 
 def test_only_the_access_policy_is_adopted_from_nobody() -> None:
-    wanted = desired.desired(inputs.profile(), Facts(), SETTINGS).objects
+    wanted = desired.desired(builders.profile(), Facts(), SETTINGS).objects
 
     assert [names.OWNER_ACCESS] == [one.name for one in wanted if one.adoptable]
 
@@ -152,7 +152,7 @@ def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, 
 @pytest.mark.parametrize(
     ("owner", "said"),
     [
-        (Owner(name="*"), "spec.owner of Profile team-a: User is excluded"),
+        (Owner(name="*"), "spec.owner of Profile alice: User is excluded"),
         (Owner(name=""), "the name is empty"),
         (Owner(kind="ServiceAccount", name="bot"), "ServiceAccount with namespace"),
         (Owner(kind="Robot", name="bot"), "Robot is excluded"),
@@ -175,7 +175,7 @@ def test_whose_role_is_not_admitted_is_no_finding() -> None:
 
 def test_without_the_access_policy_nobody_is_left_out_of_it() -> None:
     settings = AuthzPoliciesSettings(owner_access=False)
-    assert desired.desired(inputs.profile(owner="*"), Facts(), settings).findings == []
+    assert desired.desired(builders.profile(owner="*"), Facts(), settings).findings == []
 
 
 def test_who_writes_bindings_cannot_fill_the_events() -> None:
@@ -228,7 +228,7 @@ def test_whatever_groups_are_bound_those_first_or_last_in_the_header_come_in(
 
 
 def binding(**metadata: Any) -> Body:
-    body = kubeflow.contributor_binding("team-a", JOHN)
+    body = kubeflow.contributor_binding("alice", JOHN)
     return {**body, "metadata": {**body["metadata"], **metadata}}
 
 
@@ -257,7 +257,7 @@ def test_of_all_bindings_only_those_with_a_role_are_remembered(
 
 def test_the_watch_maps_a_binding_to_the_profile_of_its_namespace() -> None:
     (watch,) = controller.CONTROLLER.watches(SETTINGS)
-    assert ["team-a"] == list(watch.map(binding()))
+    assert ["alice"] == list(watch.map(binding()))
 
 
 class FakeCache:
@@ -267,7 +267,7 @@ class FakeCache:
         raise NotImplementedError(kind, namespace, name)
 
     def list(self, kind: str, namespace: str) -> Mapping[str, Binding]:
-        assert (kind, namespace) == ("RoleBinding", "team-a")
+        assert (kind, namespace) == ("RoleBinding", "alice")
         one = Binding(role="edit", subjects=(("User", JOHN),))
         return {"b": one, "a": one}
 
@@ -279,7 +279,7 @@ class FakeCache:
 
 
 async def test_contributors_are_read_from_the_cache_in_the_order_of_their_bindings() -> None:
-    facts = await controller.observe(inputs.profile(), FakeCache(), SETTINGS, None)
+    facts = await controller.observe(builders.profile(), FakeCache(), SETTINGS, None)
 
     assert ["a", "b"] == [name for name, _ in facts.bindings]
 

@@ -14,9 +14,9 @@ from tests.support.istio.authorization import Policy, Request, is_allowed
 GATEWAY, PIPELINES_UI, CULLER = (
     kubeflow.GATEWAY, kubeflow.PIPELINES_UI, kubeflow.NOTEBOOK_CONTROLLER,
 )  # fmt: skip
-NEIGHBOUR = "cluster.local/ns/team-b/sa/default-editor"
-OWN_POD = "cluster.local/ns/team-a/sa/default-editor"
-IMPOSTOR = "cluster.local/ns/team-b/sa/istio-ingressgateway-service-account"
+NEIGHBOUR = "cluster.local/ns/bob/sa/default-editor"
+OWN_POD = "cluster.local/ns/alice/sa/default-editor"
+IMPOSTOR = "cluster.local/ns/bob/sa/istio-ingressgateway-service-account"
 
 OWNER, EDITOR, ADMIN, VIEWER, STRANGER = (
     f"{name}@example.ca" for name in ("owner", "editor", "admin", "viewer", "stranger")
@@ -29,13 +29,13 @@ CONTRIBUTORS = (
 )
 PROTECTED = {"data.statcan.gc.ca/classification": "protected-b", "notebook-name": "nb"}
 UNCLASSIFIED = {"data.statcan.gc.ca/classification": "unclassified", "notebook-name": "nb"}
-LAB = "/notebook/team-a/nb"
+LAB = "/notebook/alice/nb"
 
 
 def policies(
     *contributors: tuple[str, str, str], owner: Owner | None = None, **settings: Any
 ) -> list[Policy]:
-    profile = Profile(name="team-a", uid="u", owner=owner or Owner(name=OWNER))
+    profile = Profile(name="alice", uid="u", owner=owner or Owner(name=OWNER))
     bindings = tuple(
         (f"b-{number}", Binding(role=role, subjects=((kind, name),)))
         for number, (name, role, kind) in enumerate(contributors)
@@ -138,7 +138,7 @@ TRANSFERS = [
     ("GET", f"{LAB}/files/a|b[1].csv", True),
     ("GET", f"{LAB}/nbconvert/html/work.ipynb", True),
     ("GET", f"{LAB}/nbconvert/pdf/a=b.ipynb", True),
-    ("GET", "/notebook/team-a/another/files/data.csv", True),
+    ("GET", "/notebook/alice/another/files/data.csv", True),
     ("POST", "/upload", True),
     ("GET", "/export", True),
     ("GET", "/export/data.csv", True),
@@ -150,7 +150,7 @@ TRANSFERS = [
     ("POST", f"{LAB}/api/kernels", False),
     ("GET", f"{LAB}/rstudio/", False),
     ("GET", f"{LAB}/rstudio/exports", False),
-    ("GET", "/notebook/team-b/nb/files/data.csv", False),
+    ("GET", "/notebook/bob/nb/files/data.csv", False),
     ("GET", "/static/app.js?v=1", False),
     ("POST", "/uploads", False),
 ]
@@ -273,9 +273,9 @@ def test_a_waypoint_cannot_tell_pods_apart_and_blocks_transfers_for_all() -> Non
 
 def theirs(*contributors: tuple[str, str]) -> list[Policy]:
     """The specs of its profile-controller's policy of the owner, and of kfam's of contributors."""
-    profile = kubeflow.profile_manifest("team-a", owner=OWNER)
-    owners = kubeflow.owner_policy({**profile, "metadata": {"name": "team-a", "uid": "u"}})
-    twins = [kubeflow.contributor_policy("team-a", name, role) for name, role in contributors]
+    profile = kubeflow.profile_manifest("alice", owner=OWNER)
+    owners = kubeflow.owner_policy({**profile, "metadata": {"name": "alice", "uid": "u"}})
+    twins = [kubeflow.contributor_policy("alice", name, role) for name, role in contributors]
     return [dict(one["spec"]) for one in (owners, *twins)]
 
 

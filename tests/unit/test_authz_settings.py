@@ -12,7 +12,7 @@ from controllers.authz_policies import desired, rules
 from controllers.authz_policies.config import AuthzPoliciesSettings
 from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cli import config
 from tests.support.istio.authorization import Request, is_allowed, path_matches, text_matches
 
@@ -45,7 +45,7 @@ def test_paths_as_istio_takes_them_are_taken(path: str) -> None:
     ],
 )  # fmt: skip
 def test_paths_that_istio_refuses_or_reads_otherwise_are_refused(path: str) -> None:
-    said = inputs.refusals(AuthzPoliciesSettings, {"open_paths": ["/fine", path]})
+    said = builders.validation_errors(AuthzPoliciesSettings, {"open_paths": ["/fine", path]})
 
     assert ["open_paths 1"] == list(said)
     assert repr(path) in said["open_paths 1"]
@@ -75,13 +75,13 @@ def test_a_service_account_in_one_trust_domain_or_in_any_is_trusted(principal: s
 def test_a_principal_that_is_more_than_one_service_account_is_refused(
     name: str, principal: str
 ) -> None:
-    said = inputs.refusals(AuthzPoliciesSettings, {name: [principal]})
+    said = builders.validation_errors(AuthzPoliciesSettings, {name: [principal]})
 
     assert f"{principal!r} is not one service account: expected" in said[f"{name} 0"]
 
 
 def test_to_trust_nobody_must_be_said_twice() -> None:
-    said = inputs.refusals(AuthzPoliciesSettings, {"trusted_principals": []})
+    said = builders.validation_errors(AuthzPoliciesSettings, {"trusted_principals": []})
 
     assert "expected the gateway's principal, or insecure_any_principal: true" in str(said)
     AuthzPoliciesSettings(trusted_principals=(), insecure_any_principal=True)
@@ -108,7 +108,7 @@ def test_to_trust_nobody_must_be_said_twice() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_by_its_place(settings: dict[str, Any], where: str) -> None:
-    assert [where] == list(inputs.refusals(AuthzPoliciesSettings, settings))
+    assert [where] == list(builders.validation_errors(AuthzPoliciesSettings, settings))
 
 
 def test_all_wrong_values_are_named_at_once() -> None:
@@ -124,7 +124,7 @@ def test_all_wrong_values_are_named_at_once() -> None:
         "open_paths 0",
         "open_paths 1",
         "blocked_operations 0 paths 0",
-    } == set(inputs.refusals(AuthzPoliciesSettings, wrong))
+    } == set(builders.validation_errors(AuthzPoliciesSettings, wrong))
 
 
 def test_the_defaults_are_those_of_the_specification() -> None:
@@ -145,7 +145,7 @@ def test_the_defaults_are_those_of_the_specification() -> None:
 
 
 PIECES = ("/", "/", "a", "*", "**", "{*}", "{**}", "<ns>", "?", "#", "=", " ", "é", "{", "}", "%2F")
-ENDS = ("", "/", "x", "/x", "/a/b", "team-a")
+ENDS = ("", "/", "x", "/x", "/a/b", "alice")
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=7).map("".join))
@@ -156,7 +156,7 @@ def test_a_path_that_is_taken_means_to_istio_what_it_looks_like(path: str) -> No
         AuthzPoliciesSettings(open_paths=(path,))
     except ValidationError:
         return
-    path = path.replace(rules.NAMESPACE, "team-a")
+    path = path.replace(rules.NAMESPACE, "alice")
     template = "{" in path
     for text in ENDS[2:] if template else ENDS:
         rest, one = (text.strip("/"), text.strip("/").partition("/")[0])
@@ -215,11 +215,11 @@ def test_whatever_is_configured_is_refused_or_admits_nobody_unnamed(given_value:
         settings = AuthzPoliciesSettings.model_validate(given_value)
     except ValidationError:
         return
-    manifests = desired.desired(inputs.profile(), desired.Facts(), settings).objects
+    manifests = desired.desired(builders.profile(), desired.Facts(), settings).objects
     policies = [one.content["spec"] for one in manifests]
     # No pod of another tenant, unless who configured it says so.
     open_to_all = not settings.owner_access or "/elsewhere" in settings.open_paths
-    stranger = Request(principal="cluster.local/ns/team-b/sa/default-editor", path="/elsewhere")
+    stranger = Request(principal="cluster.local/ns/bob/sa/default-editor", path="/elsewhere")
     assert is_allowed(policies, stranger) is open_to_all
 
 

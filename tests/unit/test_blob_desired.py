@@ -14,6 +14,7 @@ from controllers.blob_csi.grants.parse import Bucket
 from controllers.blob_csi.grants.sources import Origin, Source
 from controllers.findings import Severity
 from controllers.manifests import Body, Key
+from tests.support import builders
 from tests.support.azure.builders import (
     ALICE,
     EXTERNAL,
@@ -31,13 +32,12 @@ from tests.support.azure.builders import (
     pruned,
     settings_with,
 )
-from tests.support.builders import inputs
 
 
 @pytest.mark.parametrize(
     ("name", "profile", "settings", "facts"),
     [
-        ("platform", inputs.profile("jane--doe"), PLATFORM, Facts()),
+        ("platform", builders.profile("jane--doe"), PLATFORM, Facts()),
         (
             "shared",
             ALICE,
@@ -58,7 +58,7 @@ def test_volumes_and_claims_match_the_golden_file(
     name: str, profile: Any, settings: BlobCsiSettings, facts: Facts
 ) -> None:
     manifests = desired.desired(profile, facts, settings).objects
-    assert inputs.golden("blob-csi", name) == inputs.bodies(
+    assert builders.golden("blob-csi", name) == builders.bodies(
         manifests, profile, component="blob-csi"
     )
 
@@ -321,7 +321,7 @@ def test_a_name_that_is_too_long_affects_its_volume_only() -> None:
 def test_a_volume_of_another_owner_with_the_desired_name_is_unchanged(case: str) -> None:
     facts, bodies = in_sync(facts_with(LAB))
     if case == "another profile's":
-        bodies[0]["metadata"]["ownerReferences"][0]["uid"] = "uid-of-bob"
+        bodies[0]["metadata"]["ownerReferences"][0]["uid"] = "uid-bob"
     else:
         bodies[0]["spec"]["csi"]["driver"] = "nfs.csi.k8s.io"
     facts = observed(facts, bodies[:1])

@@ -18,8 +18,8 @@ from controllers.blob_csi.accounts.ownership import (
 from controllers.blob_csi.accounts.retention import RetentionState
 from controllers.blob_csi.accounts.secrets import AccountKey, InvalidSecret
 from controllers.blob_csi.facts import Unavailable
+from tests.support import builders
 from tests.support.azure import key_of
-from tests.support.builders import inputs, live_objects
 
 OWNER = ContainerOwner(profile="a-b", uid="uid-1", owner="jane", cluster="here")
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -156,12 +156,12 @@ def test_metadata_may_have_the_profile_alone() -> None:
 
 def test_the_digests_of_owners_differ_and_contain_no_name() -> None:
     jane, eve = (
-        ownership.owner_digest(live_objects.profile(owner=name))
-        for name in ("jane@example.ca", "eve@example.ca")
+        ownership.owner_digest(builders.profile(owner=name))
+        for name in ("jane.doe@example.ca", "eve@example.ca")
     )
     assert jane != eve
     assert "jane" not in jane
-    assert jane == ownership.owner_digest(live_objects.profile("b", owner="jane@example.ca"))
+    assert jane == ownership.owner_digest(builders.profile("b", owner="jane.doe@example.ca"))
 
 
 def test_name_conflicts_are_the_other_profiles_with_the_same_container_name() -> None:
@@ -227,7 +227,7 @@ def test_an_invalid_time_restarts_the_delay() -> None:
 
 
 def secret(**data: str) -> dict[str, Any]:
-    return inputs.secret_body("azure-secret", names.AZURE_NAMESPACE, data)
+    return builders.secret_body("azure-secret", names.AZURE_NAMESPACE, data)
 
 
 def test_a_secret_holds_an_account_and_its_key() -> None:

@@ -22,8 +22,8 @@ from controllers.profiles import Profile
 from controllers.runtime import AnyController, ExternalFactory, ProfileGone
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
+from tests.support import builders
 from tests.support.azure.builders import PV, PVC, SETTINGS
-from tests.support.builders import live_objects
 from tests.support.fakes import FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -121,7 +121,7 @@ def tenants(*listed: Mapping[str, Any], names: tuple[str, ...] = ("alice", "bob"
 
 def config_map(**lists: Any) -> Body:
     data = {f"fdi-{key}.json": json.dumps(lists.get(key, [])) for key in KEYS}
-    return live_objects.object_body(
+    return builders.object_body(
         CONFIG_MAP.kind, CONFIG_MAP.name, CONFIG_MAP.namespace, labels={}, owners=[], data=data
     )
 
@@ -148,7 +148,7 @@ def unprotect(cluster: FakeCluster, key: Key) -> None:
 
 def pod(**spec: Any) -> Body:
     claim = {"name": "v", "persistentVolumeClaim": {"claimName": PVC}}
-    return live_objects.object_body(
+    return builders.object_body(
         POD.kind, POD.name, POD.namespace, labels={}, owners=[], uid="uid-pod",
         spec={"nodeName": "node", "volumes": [claim], **spec}, status={"phase": "Running"},
     )  # fmt: skip
@@ -335,7 +335,7 @@ async def test_a_changed_secret_reconciles_all_profiles() -> None:
     async with running(cluster, accounts, instances=[STANDARD]) as process:
         accounts.calls.clear()
         data = {"azurestorageaccountname": "Z29vZA==", "azurestorageaccountkey": "a2V5"}
-        secret = live_objects.object_body(
+        secret = builders.object_body(
             "Secret", "azure-secret", "azure-blob-csi-system", labels={}, owners=[], data=data
         )
         cluster.objects.put(secret)
@@ -360,7 +360,7 @@ async def test_a_restart_and_the_steady_state_write_nothing() -> None:
 
 async def test_no_claim_is_created_for_a_volume_of_another_owner() -> None:
     cluster = harness.tenants("alice")
-    theirs = live_objects.object_body(
+    theirs = builders.object_body(
         "PersistentVolume", "alice-standard", "", labels={}, owners=[],
         spec={"csi": {"driver": "nfs.csi.k8s.io"}},
     )  # fmt: skip

@@ -15,7 +15,7 @@ from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.grants.sources import Origin, Source
 from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.sources import Inputs, resolve
-from tests.support.builders import inputs as builders_inputs
+from tests.support import builders
 
 ENTRY = {
     "name": "standard",
@@ -261,7 +261,7 @@ def test_inconsistent_settings_are_rejected() -> None:
     ids = {"spn_client_ids": {"a-sp": "1"}}
     (fault,) = faults({"A_SP_AZURE_STORAGE_SPN_CLIENTID": "2"}, ids)
     assert "A_SP has two client ids" in fault
-    assert builders_inputs.refusals(BlobCsiSettings, {"config_map": ""})
+    assert builders.validation_errors(BlobCsiSettings, {"config_map": ""})
 
 
 def test_the_url_of_an_account_follows_from_its_name_unless_it_is_set() -> None:

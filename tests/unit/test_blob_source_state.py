@@ -12,8 +12,8 @@ from controllers.blob_csi.facts import Facts
 from controllers.blob_csi.grants.parse import DocumentError, parse_gateway, parse_list
 from controllers.blob_csi.grants.sources import Source
 from controllers.blob_csi.grants.state import SourceHealth, SourceState, affected_namespaces
+from tests.support import builders
 from tests.support.azure.builders import GATEWAY, INTERNAL, SHARED, bucket
-from tests.support.builders import inputs
 
 PEOPLE = ("alice", "bob", "carol")
 ODD_VALUES: list[Any] = [
@@ -84,7 +84,7 @@ def test_any_documents_change_the_volumes_of_the_affected_namespaces_only(
             continue
         affected = state.update(body, buckets) if buckets is not None else ()
         for name in PEOPLE:
-            profile = inputs.profile(name)
+            profile = builders.profile(name)
             old, new = (
                 desired.decide(profile, Facts(buckets={granted: buckets or ()}), SETTINGS)
                 for buckets in (before, state.buckets)

@@ -8,7 +8,7 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.profiles import Profile
 from controllers.runtime.controller import AnyController, CacheReader, Watch
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import FakeCluster, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -32,17 +32,17 @@ def watching(observed: dict[str, Mapping[str, Any]]) -> AnyController:
         observed[profile.name] = cache.list_for_profile("PersistentVolume", profile.name)
 
     watched = Watch(kind="PersistentVolume", transform=transform_volume, map=map_volume)
-    return live_objects.controller(watches=[watched], observe=observe)
+    return builders.controller(watches=[watched], observe=observe)
 
 
 def put(cluster: FakeCluster, name: str, for_: str | None, phase: str | None = "Bound") -> None:
     spec = {"for": for_, "phase": phase}
-    body = live_objects.object_body(VOLUME.kind, name, "", uid=f"uid-{name}", labels={}, owners=[])
+    body = builders.object_body(VOLUME.kind, name, "", uid=f"uid-{name}", labels={}, owners=[])
     cluster.objects.put({**body, "spec": spec})
 
 
 def running(observed: dict[str, Mapping[str, Any]], cluster: FakeCluster) -> Any:
-    return harness.running((watching(observed), live_objects.Settings()), cluster=cluster)
+    return harness.running((watching(observed), builders.Settings()), cluster=cluster)
 
 
 async def test_each_profile_observes_the_objects_that_map_to_it() -> None:

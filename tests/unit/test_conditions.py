@@ -18,7 +18,7 @@ from controllers.runtime.status.conditions import (
     MAX_MESSAGE,
     ConditionWriter,
 )
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, Request, virtual_time
 from tests.support.fakes.object_tracker import ObjectChange
 
@@ -42,7 +42,7 @@ class Setup:
     def __init__(self, *, follow: bool = True, **profile: Any) -> None:
         self.cluster = FakeCluster()
         self.profiles = ProfileStore(Shard(), lambda _name, _profile: None)
-        stored = self.cluster.objects.put(live_objects.profile_body(version=0, **profile))
+        stored = self.cluster.objects.put(builders.profile_body(version=0, **profile))
         self.profiles.upsert(parse_profile(stored))
         if follow:
             self.cluster.objects.listeners.append(self.follow)
@@ -268,7 +268,7 @@ async def test_a_new_profile_of_the_same_name_does_not_receive_old_conditions(
 ) -> None:
     setup = working(follow=False)
     setup.cluster.objects.delete(KEY)
-    setup.cluster.objects.put(live_objects.profile_body(uid="uid-new", version=0))
+    setup.cluster.objects.put(builders.profile_body(uid="uid-new", version=0))
     setup.writer.set("alice", ready())
     await setup.wrote(1)
     await asyncio.sleep(10.0)
@@ -290,7 +290,7 @@ async def test_a_terminating_profile_is_not_written(working: Make) -> None:
 
 async def test_the_path_has_the_version_in_which_the_profile_was_read(working: Make) -> None:
     setup = working()
-    body = {**live_objects.profile_body(version=999), "apiVersion": "kubeflow.org/v1beta1"}
+    body = {**builders.profile_body(version=999), "apiVersion": "kubeflow.org/v1beta1"}
     setup.profiles.upsert(parse_profile(body))
     setup.writer.set("alice", ready())
     await setup.wrote(1)

@@ -15,12 +15,12 @@ from controllers.runtime.status.events import (
     Event,
     EventRecorder,
 )
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, virtual_time
 
 pytestmark = pytest.mark.virtual_time
 
-ALICE = live_objects.profile()
+ALICE = builders.profile()
 CREATED = Event(controller="samples", reason="Reconciled", message="ConfigMap alice/a create")
 REFUSED = Event(controller="samples", reason="Refused", message="not ours", warning=True)
 
@@ -130,8 +130,8 @@ async def test_the_same_event_is_counted_after_a_restart(
     "other",
     [
         (ALICE, CREATED),
-        (live_objects.profile("bob", uid="uid-bob"), REFUSED),
-        (live_objects.profile(uid="uid-new"), REFUSED),
+        (builders.profile("bob", uid="uid-bob"), REFUSED),
+        (builders.profile(uid="uid-new"), REFUSED),
         (ALICE, Event(controller="others", reason="Refused", message="not ours", warning=True)),
     ],
     ids=["another_event", "another_profile", "a_new_profile_of_the_name", "another_controller"],
@@ -171,7 +171,7 @@ async def test_long_messages_with_the_same_beginning_are_different_events(
 async def test_the_name_of_an_event_is_never_too_long(
     cluster: FakeCluster, recorder: EventRecorder
 ) -> None:
-    recorder.record(live_objects.profile("p" * 253), REFUSED)
+    recorder.record(builders.profile("p" * 253), REFUSED)
     await recorder.flush()
 
     assert len(stored(cluster)[0]["metadata"]["name"]) <= 253

@@ -8,7 +8,8 @@ import pytest
 
 from controllers.manifests import Key
 from controllers.runtime import rbac
-from tests.support.builders import kubeflow_objects, live_objects
+from tests.support import builders
+from tests.support.builders import kubeflow_objects
 from tests.support.example.pull_secrets import names
 from tests.support.example.pull_secrets.config import PullSecretsSettings
 from tests.support.example.pull_secrets.controller import CONTROLLER
@@ -30,7 +31,7 @@ def cluster(**labels: str) -> FakeCluster:
     for body in kubeflow_objects.bodies():
         found.objects.put(body)
     found.objects.put(
-        live_objects.object_body(
+        builders.object_body(
             SOURCE.kind,
             SOURCE.name,
             SOURCE.namespace,

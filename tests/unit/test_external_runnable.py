@@ -20,7 +20,7 @@ from controllers.runtime.controller import (
 )
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -79,23 +79,23 @@ def controller(reader: Reader, **fields: Any) -> AnyController:
         object=(POLICY[1], POLICY[2]),
     )
     owned = fields.pop("owned", [Owned(kind="LimitRange")])
-    return live_objects.controller(
+    return builders.controller(
         owned=owned,
         watches=[watched],
         observe=observe,
-        external=live_objects.external(reader),
+        external=builders.external(reader),
         **fields,
     )
 
 
 def running(reader: Reader, cluster: FakeCluster, **fields: Any) -> Any:
-    settings = live_objects.Settings(manifests=lambda _profile: [])
+    settings = builders.Settings(manifests=lambda _profile: [])
     assembly = (controller(reader, **fields.pop("controller", {})), settings)
     return harness.running(assembly, cluster=cluster, **fields)
 
 
 def policy(for_: str, key: Key = POLICY) -> Body:
-    return live_objects.object_body(
+    return builders.object_body(
         key.kind, key.name, key.namespace, labels={}, owners=[], uid=f"uid-{key}",
         data={"for": for_},
     )  # fmt: skip
@@ -144,7 +144,7 @@ async def test_nothing_else_of_the_kind_is_listed_or_watched() -> None:
 async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("alice"))
-    ours = live_objects.object_body()
+    ours = builders.object_body()
     cluster.objects.put(ours)
     declared: dict[str, Any] = {"owned": [Owned(kind="ConfigMap")]}
     async with running(reader, cluster, controller=declared) as process:
@@ -158,13 +158,13 @@ def test_only_that_object_may_be_read() -> None:
     other = Watch(
         kind="ConfigMap", transform=lambda _body: None, map=no_profiles, object=("x", "another")
     )
-    rules = rbac.rules(live_objects.controller(owned=[], watches=[*one.watches(None), other]))
+    rules = rbac.rules(builders.controller(owned=[], watches=[*one.watches(None), other]))
     assert [(("list", "watch"), ("another", "policy"))] == [
         (rule.verbs, rule.names) for rule in rules if "configmaps" in rule.resources
     ]
 
     every = Watch(kind="ConfigMap", transform=lambda _body: None, map=no_profiles)
-    rules = rbac.rules(live_objects.controller(owned=[], watches=[other, every]))
+    rules = rbac.rules(builders.controller(owned=[], watches=[other, every]))
     assert [()] == [rule.names for rule in rules if "configmaps" in rule.resources]
 
 

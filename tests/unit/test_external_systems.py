@@ -21,7 +21,7 @@ from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.reconcile.result import outcome_of_error
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -61,7 +61,7 @@ def controller(system: System, **fields: Any) -> AnyController:
     ) -> Exception | None:
         return external.error
 
-    return live_objects.controller(
+    return builders.controller(
         observe=observe,
         error=lambda _profile, error, _settings: error,
         external=ExternalFactory(connect=connect, collect_garbage=collect_garbage),
@@ -70,7 +70,7 @@ def controller(system: System, **fields: Any) -> AnyController:
 
 
 def running(system: System, options: Options | None = None, **fields: Any) -> Any:
-    assembly = (controller(system, **fields), live_objects.Settings())
+    assembly = (controller(system, **fields), builders.Settings())
     return harness.running(assembly, options=options)
 
 
@@ -115,7 +115,7 @@ async def test_gather_is_told_who_else_there_is() -> None:
     ) -> None:
         seen.append(cache.profiles)
 
-    assembly = (live_objects.controller(observe=observe), live_objects.Settings())
+    assembly = (builders.controller(observe=observe), builders.Settings())
     async with harness.running(assembly, cluster=harness.tenants("alice", "bob")):
         assert {frozenset({"alice", "bob"})} == set(seen)
 
@@ -189,15 +189,15 @@ async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
 ) -> None:
     kind = dataclasses.replace(KINDS["LimitRange"], optional=True)
     monkeypatch.setattr("controllers.runtime.cache.informer.KINDS", {**KINDS, "LimitRange": kind})
-    limits = live_objects.manifest("LimitRange", "limits", content={"spec": {"limits": []}})
-    settings = live_objects.Settings(manifests=lambda _profile: [live_objects.manifest(), limits])
+    limits = builders.manifest("LimitRange", "limits", content={"spec": {"limits": []}})
+    settings = builders.Settings(manifests=lambda _profile: [builders.manifest(), limits])
     owned = (
         Owned(kind="ConfigMap"),
         Owned(kind="LimitRange", optional=True),
     )
     cluster = harness.tenants()
     cluster.unserved.add(("LimitRange", "v1"))
-    assembly = (live_objects.controller(owned=owned), settings)
+    assembly = (builders.controller(owned=owned), settings)
     async with harness.running(assembly, cluster=cluster) as process:
         assert ("True", "ConfigMap settings is in place") == process.conditions()["SamplesReady"]
 

@@ -7,7 +7,7 @@ import pytest
 from controllers.manifests import Body, Key
 from controllers.runtime.client.client import APPLY_PATCH, MERGE_PATCH
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, harness
 from tests.support.fakes import patch as patching
 from tests.support.fakes.request import selects
@@ -19,7 +19,7 @@ KEY = Key("ConfigMap", "alice", "settings")
 
 
 def new(name: str = "settings", **fields: Any) -> Body:
-    body = live_objects.object_body(name=name, **fields)
+    body = builders.object_body(name=name, **fields)
     del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
     return body
 
@@ -92,7 +92,7 @@ async def test_status_is_written_by_itself() -> None:
     body = await cluster.write("PATCH", path, {"status": None}, content_type=MERGE_PATCH)
 
     assert status == body["status"]
-    assert live_objects.OWNER == body["spec"]["owner"]["name"]
+    assert builders.OWNER == body["spec"]["owner"]["name"]
 
 
 @pytest.mark.parametrize(

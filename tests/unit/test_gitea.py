@@ -14,11 +14,11 @@ from controllers.gitea.postgres import accounts
 from controllers.gitea.postgres.accounts import DatabaseCredentials
 from controllers.manifests import Body, Manifest
 from controllers.profiles import parse_bool
-from tests.support.builders import inputs
+from tests.support import builders
 
 LABEL = "sourcecontrol.statcan.gc.ca/enabled"
-CREDENTIALS = DatabaseCredentials(user="gitea_team_a", password="p" * 43)
-APPLICATION = desired.ObservedApplication(destination="team-a")
+CREDENTIALS = DatabaseCredentials(user="gitea_alice", password="p" * 43)
+APPLICATION = desired.ObservedApplication(destination="alice")
 KINDS = ("Application", "Secret", "ConfigMap", "ServiceEntry", "VirtualService")
 
 
@@ -42,7 +42,7 @@ def facts(**changes: Any) -> desired.Facts:
 def desired_manifests(
     label: str | None = "true", observed: desired.Facts | None = None, **changes: Any
 ) -> Sequence[Manifest]:
-    profile = inputs.profile(labels={} if label is None else {LABEL: label})
+    profile = builders.profile(labels={} if label is None else {LABEL: label})
     return desired.desired(profile, observed or facts(), settings(**changes)).objects
 
 
@@ -52,14 +52,14 @@ def kinds(manifests: Sequence[Manifest]) -> list[str]:
 
 def bodies(manifests: Sequence[Manifest], classification: str) -> list[Body]:
     component = f"gitea-{classification}"
-    return inputs.bodies(manifests, inputs.profile(), component=component)
+    return builders.bodies(manifests, builders.profile(), component=component)
 
 
 @pytest.mark.parametrize("classification", names.CLASSIFICATIONS)
 def test_the_objects_match_the_golden_file(classification: str) -> None:
     manifests = desired_manifests(classification=classification)
 
-    assert inputs.golden("gitea", classification) == bodies(manifests, classification)
+    assert builders.golden("gitea", classification) == bodies(manifests, classification)
 
 
 def test_protected_b_has_no_virtual_service() -> None:
@@ -126,7 +126,7 @@ def test_every_true_boolean_opts_in(text: str) -> None:
 
 @given(st.text(max_size=63))
 def test_every_label_value_returns_objects_and_an_invalid_one_a_finding(text: str) -> None:
-    profile = inputs.profile(labels={LABEL: text})
+    profile = builders.profile(labels={LABEL: text})
     manifests = desired.desired(profile, facts(), settings()).objects
     findings = desired.desired(profile, facts(), settings()).findings
 
@@ -147,7 +147,7 @@ def test_a_profile_that_never_opted_in_gets_no_object_and_no_legacy_virtual_serv
 
 def test_keep_removes_no_object_and_reports_opted_out() -> None:
     observed = facts(application=APPLICATION)
-    profile = inputs.profile()
+    profile = builders.profile()
     manifests = desired_manifests(None, observed)
 
     assert sorted(KINDS) == kinds(manifests)
@@ -163,10 +163,10 @@ def test_the_finalizer_of_the_application_is_corrected_before_its_removal(
     before: bool,  # noqa: FBT001
 ) -> None:
     observed = facts(
-        application=desired.ObservedApplication(destination="team-a", has_finalizer=before)
+        application=desired.ObservedApplication(destination="alice", has_finalizer=before)
     )
     ready = facts(
-        application=desired.ObservedApplication(destination="team-a", has_finalizer=not before)
+        application=desired.ObservedApplication(destination="alice", has_finalizer=not before)
     )
     (application,) = (
         one
@@ -176,8 +176,8 @@ def test_the_finalizer_of_the_application_is_corrected_before_its_removal(
 
     assert {names.FINALIZER: not before} == application.finalizers
     assert "Application" not in kinds(desired_manifests("false", ready, opt_out=opt_out))
-    assert desired.finalizer_is_wrong(inputs.profile(), observed, settings(opt_out=opt_out))
-    assert not desired.finalizer_is_wrong(inputs.profile(), ready, settings(opt_out=opt_out))
+    assert desired.finalizer_is_wrong(builders.profile(), observed, settings(opt_out=opt_out))
+    assert not desired.finalizer_is_wrong(builders.profile(), ready, settings(opt_out=opt_out))
 
 
 def test_stop_retains_the_secret_and_detach_all_objects_that_gitea_needs() -> None:
@@ -195,7 +195,7 @@ def test_an_invalid_label_does_not_stop_gitea() -> None:
 
 
 def test_an_application_is_adopted_only_if_it_deploys_to_the_profile() -> None:
-    for destination, adoptable in (("team-a", True), ("team-b", False)):
+    for destination, adoptable in (("alice", True), ("bob", False)):
         observed = facts(application=desired.ObservedApplication(destination=destination))
         assert adoptable is desired_manifests(observed=observed)[0].adoptable
 

@@ -12,7 +12,7 @@ from controllers.manifests import Body, Key
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.options import Options
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import virtual_time
 from tests.support.gitea.fakes import (
     ALL_KEYS,
@@ -130,15 +130,15 @@ async def test_a_database_conflict_is_reported_as_a_warning_event() -> None:
     [
         lambda body: body["metadata"].update(annotations={PAUSED_ANNOTATION: "true"}),
         lambda body: body["metadata"].update(
-            ownerReferences=[live_objects.profile_reference("bob", "uid-bob")]
+            ownerReferences=[builders.profile_reference("bob", "uid-bob")]
         ),
         lambda body: body["metadata"].update(
-            ownerReferences=[live_objects.profile_reference("alice", "uid-before")]
+            ownerReferences=[builders.profile_reference("alice", "uid-before")]
         ),
         lambda body: body["metadata"].update(
             deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["example.ca/finalizer"]
         ),
-        lambda body: body["metadata"].update(labels=live_objects.marks("pipelines")),
+        lambda body: body["metadata"].update(labels=builders.managed_labels("pipelines")),
     ],
     ids=[
         "paused",
@@ -163,7 +163,7 @@ async def test_no_password_is_created_for_a_secret_that_may_not_be_written(
 # Adoption
 
 
-@pytest.mark.parametrize("owners", [[], [live_objects.profile_reference()]])
+@pytest.mark.parametrize("owners", [[], [builders.profile_reference()]])
 async def test_the_secret_of_the_older_suite_retains_its_password(owners: Sequence[Body]) -> None:
     cluster = cluster_with_profiles()
     credentials = DatabaseCredentials(user="gitea_alice@postgres", password="odd; but it works #1")
@@ -181,7 +181,7 @@ async def test_an_application_without_owner_is_adopted_if_it_deploys_to_the_prof
 ) -> None:
     cluster = cluster_with_profiles()
     spec = {"project": "old", "destination": {"namespace": destination}}
-    body = live_objects.object_body(
+    body = builders.object_body(
         "Application", APPLICATION.name, ARGOCD_NAMESPACE, labels={}, owners=[], spec=spec
     )
     uid = cluster.objects.put(body)["metadata"]["uid"]
@@ -195,7 +195,7 @@ async def test_an_application_without_owner_is_adopted_if_it_deploys_to_the_prof
 async def test_a_legacy_virtual_service_of_a_profile_that_never_opted_in_is_removed() -> None:
     cluster = cluster_with_profiles(None)
     cluster.objects.put(
-        live_objects.object_body("VirtualService", VIRTUAL_SERVICE.name, labels={}, spec={})
+        builders.object_body("VirtualService", VIRTUAL_SERVICE.name, labels={}, spec={})
     )
     async with running(cluster=cluster) as process:
         assert [] == existing(cluster)

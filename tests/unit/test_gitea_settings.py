@@ -12,7 +12,7 @@ from controllers.gitea.postgres import servers
 from controllers.runtime.options import Options
 from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.sources import Inputs, resolve
-from tests.support.builders import inputs
+from tests.support import builders
 
 # As StatCan's installation sets them.
 EXISTING = {
@@ -157,7 +157,7 @@ def test_a_request_to_postgres_ends_before_the_worker_is_reported_as_hung() -> N
 
 def test_unknown_settings_are_refused() -> None:
     data: dict[str, Any] = {name: EXISTING[f"GITEA_{name.upper()}"] for name in REQUIRED}
-    assert {"unknown"} == set(inputs.refusals(GiteaSettings, {**data, "unknown": 1}))
+    assert {"unknown"} == set(builders.validation_errors(GiteaSettings, {**data, "unknown": 1}))
 
 
 def test_loading_the_controller_does_not_import_the_driver() -> None:

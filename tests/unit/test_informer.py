@@ -16,7 +16,7 @@ from controllers.runtime.cache.subscriptions import subscriptions
 from controllers.runtime.controller import AnyController, Owned, Watch, by_namespace, no_profiles
 from controllers.runtime.errors import ApiError
 from controllers.runtime.workqueue import Priority
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -25,7 +25,7 @@ KEY = Key("ConfigMap", "alice", "settings")
 VALUE = {"data": {"key": "value"}}
 EDITED = {"data": {"key": "edited"}}
 
-SETTINGS = live_objects.Settings()
+SETTINGS = builders.Settings()
 
 
 class Cache:
@@ -40,11 +40,11 @@ class Cache:
         self.cluster = cluster or FakeCluster()
         for name in ("alice", "bob"):
             if self.cluster.objects.get(Key("Namespace", "", name)) is None:
-                self.cluster.objects.put(live_objects.namespace_body(name, uid=f"uid-{name}"))
+                self.cluster.objects.put(builders.namespace_body(name, uid=f"uid-{name}"))
         self.enqueued: list[tuple[str, str | None]] = []
         self.recoveries = 0
         self.informers = new_informers(
-            [(one, SETTINGS) for one in controllers or (live_objects.controller(),)],
+            [(one, SETTINGS) for one in controllers or (builders.controller(),)],
             self.cluster,
             Callbacks(enqueue=self._enqueue, recovered=self._recovered),
             clock=virtual_time.now,
@@ -87,8 +87,8 @@ class Cache:
         return self.informers[kind]
 
     def put(self, **fields: Any) -> Body:
-        """Store a `live_objects.object_body`; the cluster sets its UID and resourceVersion."""
-        body = live_objects.object_body(**fields)
+        """Store a `builders.object_body`; the cluster sets its UID and resourceVersion."""
+        body = builders.object_body(**fields)
         del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
         return self.cluster.objects.put(body)
 
@@ -226,8 +226,8 @@ async def test_a_list_whose_pages_expire_is_repeated(new_cache: Make) -> None:
 async def test_the_server_selects_objects_by_the_labels_of_the_controllers(
     new_cache: Make,
 ) -> None:
-    cache = new_cache(live_objects.controller("one"), live_objects.controller("other"))
-    cache.put(name="ours", labels=live_objects.marks("one"))
+    cache = new_cache(builders.controller("one"), builders.controller("other"))
+    cache.put(name="ours", labels=builders.managed_labels("one"))
     cache.put(name="foreign", labels={})
     cache.start()
     await cache.synced()
@@ -246,7 +246,7 @@ async def test_legacy_objects_are_listed_without_a_selector_and_others_are_not_c
     new_cache: Make,
 ) -> None:
     legacy = Owned(kind="ConfigMap", adopt_legacy=lambda metadata: metadata["name"] == "older")
-    cache = new_cache(live_objects.controller(owned=[legacy]))
+    cache = new_cache(builders.controller(owned=[legacy]))
     cache.put(name="older", labels={})
     cache.put(name="foreign", labels={})
     cache.put(name="ours")
@@ -263,7 +263,7 @@ async def test_only_one_name_is_listed_where_no_other_is_needed(new_cache: Make)
         kind="ConfigMap", transform=lambda body: body["metadata"]["name"], map=no_profiles
     )
     named = Owned(kind="ConfigMap", names=("named",))
-    cache = new_cache(live_objects.controller(owned=[named], watches=[watched]))
+    cache = new_cache(builders.controller(owned=[named], watches=[watched]))
     cache.put(name="named")
     cache.put(name="another")
     cache.start()
@@ -279,7 +279,7 @@ def test_every_name_is_listed_where_a_controller_needs_another_or_any() -> None:
         return subscriptions([(one, SETTINGS) for one in controllers])["ConfigMap"].name
 
     one, same, other, any_name, both = (
-        live_objects.controller(called, owned=[Owned(kind="ConfigMap", names=names)])
+        builders.controller(called, owned=[Owned(kind="ConfigMap", names=names)])
         for called, names in (
             ("one", ("a",)),
             ("same", ("a",)),
@@ -289,7 +289,7 @@ def test_every_name_is_listed_where_a_controller_needs_another_or_any() -> None:
         )
     )
     watched = Watch(kind="ConfigMap", transform=lambda _body: None, map=no_profiles)
-    watcher = live_objects.controller("watcher", owned=[], watches=[watched])
+    watcher = builders.controller("watcher", owned=[], watches=[watched])
 
     assert ["a", "a"] == [name(one), name(one, same)]
     assert [""] * 4 == [name(one, each) for each in (other, any_name, both, watcher)]
@@ -297,7 +297,7 @@ def test_every_name_is_listed_where_a_controller_needs_another_or_any() -> None:
 
 
 def test_two_controllers_share_the_informers_of_their_kinds_and_of_namespaces() -> None:
-    found = subscriptions([(live_objects.controller(name), SETTINGS) for name in ("one", "other")])
+    found = subscriptions([(builders.controller(name), SETTINGS) for name in ("one", "other")])
 
     assert ["ConfigMap", "Namespace"] == sorted(found)
     assert ["one", "other"] == sorted(found["ConfigMap"].owners)
@@ -332,9 +332,7 @@ CHANGES: dict[str, Callable[[Body], Any]] = {
 async def test_an_edit_enqueues_the_profile_for_the_controller_of_the_object(
     new_cache: Make, change: str
 ) -> None:
-    cache = await synced_cache(
-        new_cache, live_objects.controller(), live_objects.controller("others")
-    )
+    cache = await synced_cache(new_cache, builders.controller(), builders.controller("others"))
     cache.cluster.objects.edit(KEY, CHANGES[change])
     await cache.quiet()
 
@@ -368,7 +366,7 @@ async def test_a_change_of_status_enqueues_nothing(new_cache: Make) -> None:
 
 async def test_an_object_that_moves_to_another_profile_enqueues_both(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
-    bob = live_objects.profile_reference("bob", "uid-bob")
+    bob = builders.profile_reference("bob", "uid-bob")
     cache.cluster.objects.edit(KEY, lambda body: body["metadata"].update(ownerReferences=[bob]))
     await cache.quiet()
 
@@ -377,7 +375,7 @@ async def test_an_object_that_moves_to_another_profile_enqueues_both(new_cache: 
 
 async def test_a_namespace_enqueues_its_profile_for_every_controller(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.objects.put(live_objects.namespace_body("carol", uid="uid-carol"))
+    cache.cluster.objects.put(builders.namespace_body("carol", uid="uid-carol"))
     await cache.quiet()
     assert [("carol", None)] == cache.enqueued
 
@@ -394,7 +392,7 @@ def watcher(name: str = "samples") -> AnyController:
         transform=lambda body: (body.get("data") or {}).get("word"),
         map=by_namespace,
     )
-    return live_objects.controller(name, owned=[], watches=[watch])
+    return builders.controller(name, owned=[], watches=[watch])
 
 
 async def test_a_watched_object_enqueues_only_when_its_transformed_value_changes(
@@ -435,7 +433,7 @@ async def test_a_watched_object_enqueues_when_it_is_deleted_or_its_value_is_gone
 
 
 async def test_a_watched_object_does_not_enqueue_for_the_owner_of_its_kind(new_cache: Make) -> None:
-    cache = await synced_cache(new_cache, live_objects.controller("owner"), watcher("reader"))
+    cache = await synced_cache(new_cache, builders.controller("owner"), watcher("reader"))
     cache.put(name="words", labels={}, owners=[], data={"word": "a"})
     await cache.quiet()
 
@@ -445,9 +443,7 @@ async def test_a_watched_object_does_not_enqueue_for_the_owner_of_its_kind(new_c
 async def test_objects_of_another_shard_are_not_cached(new_cache: Make) -> None:
     cache = new_cache(in_shard=lambda uid: uid == "uid-bob")
     cache.put(name="alices")
-    cache.put(
-        name="bobs", namespace="bob", owners=[live_objects.profile_reference("bob", "uid-bob")]
-    )
+    cache.put(name="bobs", namespace="bob", owners=[builders.profile_reference("bob", "uid-bob")])
     cache.start()
     await cache.synced()
 
@@ -464,9 +460,7 @@ async def test_objects_are_found_by_the_uid_of_their_profile_in_any_namespace(
 ) -> None:
     cache = await synced_cache(new_cache)
     cache.put(name="elsewhere", namespace="bob")
-    cache.put(
-        name="bobs", namespace="bob", owners=[live_objects.profile_reference("bob", "uid-bob")]
-    )
+    cache.put(name="bobs", namespace="bob", owners=[builders.profile_reference("bob", "uid-bob")])
     await cache.quiet()
     informer = cache["ConfigMap"]
 
@@ -495,7 +489,7 @@ async def test_objects_are_counted_by_controller(new_cache: Make) -> None:
 
 
 def expect(cache: Cache, content: dict[str, Any]) -> None:
-    digest = live_objects.record(**content).digest
+    digest = builders.cached_object(**content).digest
     cache["ConfigMap"].expect("alice", "settings", PendingWrite(digest, "uid-alice", "samples"))
 
 
@@ -716,7 +710,7 @@ async def test_an_interrupted_watch_continues_and_misses_nothing(new_cache: Make
     cache = await synced_cache(new_cache)
     cache.cluster.break_watches()
     cache.put(**EDITED)
-    cache.cluster.objects.put(live_objects.namespace_body("carol", uid="uid-carol"))
+    cache.cluster.objects.put(builders.namespace_body("carol", uid="uid-carol"))
     await cache.quiet()
 
     assert {("alice", "samples"), ("carol", None)} == set(cache.enqueued)
@@ -725,7 +719,7 @@ async def test_an_interrupted_watch_continues_and_misses_nothing(new_cache: Make
 
 async def test_a_bookmark_advances_the_watch_and_enqueues_nothing(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.objects.put(live_objects.profile_body(version=0))
+    cache.cluster.objects.put(builders.profile_body(version=0))
     cache.cluster.send_bookmarks()
     await cache.quiet()
     cache.cluster.compact()
@@ -751,9 +745,7 @@ async def test_an_expired_watch_lists_again_and_enqueues_what_changed(
     else:
         cache.cluster.expire_watches()
     cache.cluster.objects.delete(KEY)
-    cache.put(
-        name="new", namespace="bob", owners=[live_objects.profile_reference("bob", "uid-bob")]
-    )
+    cache.put(name="new", namespace="bob", owners=[builders.profile_reference("bob", "uid-bob")])
     cache.cluster.compact()
     await cache.quiet()
 
@@ -773,14 +765,14 @@ async def test_objects_written_during_a_relist_are_kept(new_cache: Make) -> None
     cache.put(name="second")
     await cache.quiet()
     cache.enqueued.clear()
-    cache.cluster.objects.put(live_objects.profile_body(version=0))
+    cache.cluster.objects.put(builders.profile_body(version=0))
     cache.cluster.compact()
     cache.cluster.break_watches()
     await virtual_time.until(lambda: cache.cluster.lists_in_progress, "the list is in progress")
     informer.expect(
         "alice",
         "third",
-        PendingWrite(live_objects.record(data={"key": "value"}).digest, "uid-alice", "samples"),
+        PendingWrite(builders.cached_object(data={"key": "value"}).digest, "uid-alice", "samples"),
     )
     informer.settle("alice", "third", cache.put(name="third", **VALUE))
     await cache.quiet()
@@ -864,9 +856,9 @@ async def test_a_kind_that_is_not_served_is_listed_once_it_is(new_cache: Make) -
 
 async def test_a_kind_is_listed_in_the_first_served_version(new_cache: Make) -> None:
     profiles = Watch(kind="Profile", transform=lambda _body: 1, map=no_profiles)
-    cache = new_cache(live_objects.controller(watches=[profiles]))
+    cache = new_cache(builders.controller(watches=[profiles]))
     cache.cluster.unserved.add(("Profile", "v1"))
-    cache.cluster.objects.put(live_objects.profile_body(version=0))
+    cache.cluster.objects.put(builders.profile_body(version=0))
     cache.start()
     await cache.synced()
 
@@ -878,8 +870,8 @@ async def test_a_kind_that_moves_to_another_version_is_listed_in_it(
     new_cache: Make,
 ) -> None:
     profiles = Watch(kind="Profile", transform=lambda _body: 1, map=no_profiles)
-    cache = new_cache(live_objects.controller(watches=[profiles]))
-    cache.cluster.objects.put(live_objects.profile_body(version=0))
+    cache = new_cache(builders.controller(watches=[profiles]))
+    cache.cluster.objects.put(builders.profile_body(version=0))
     cache.start()
     await cache.synced()
     cache.cluster.unserved.add(("Profile", "v1"))

@@ -6,7 +6,7 @@ import pytest
 
 from controllers.manifests import Body, Key, Manifest
 from controllers.runtime.controller import Owned
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import FakeCluster, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -24,7 +24,7 @@ NAMESPACE = {
 
 
 def handed_down(kind: str = "ConfigMap", **content: Any) -> Body:
-    return live_objects.object_body(
+    return builders.object_body(
         kind, labels={}, annotations={**THEIRS, "kept": "yes"}, owners=[NAMESPACE], **content
     )
 
@@ -35,8 +35,8 @@ async def brought(
     """The cluster, the conditions and the object after a controller that wants it has run."""
     cluster = harness.tenants()
     cluster.objects.put(body)
-    controller = live_objects.controller(owned=[Owned(kind=manifest.kind)])
-    settings = live_objects.Settings(manifests=lambda _profile: [manifest])
+    controller = builders.controller(owned=[Owned(kind=manifest.kind)])
+    settings = builders.Settings(manifests=lambda _profile: [manifest])
     async with harness.running((controller, settings), cluster=cluster) as process:
         cluster.requests.clear()
         await process.resynced()
@@ -47,16 +47,16 @@ def assert_taken(cluster: FakeCluster, before: Body, after: Body) -> None:
     assert [] == cluster.written()
     metadata = after["metadata"]
     assert before["metadata"]["uid"] == metadata["uid"]
-    assert [live_objects.profile_reference()] == metadata["ownerReferences"]
+    assert [builders.profile_reference()] == metadata["ownerReferences"]
     assert {"kept": "yes"} == metadata["annotations"]
-    assert live_objects.marks() == metadata["labels"]
+    assert builders.managed_labels() == metadata["labels"]
 
 
 async def test_an_exact_object_is_taken_over_and_brought_into_shape() -> None:
     before = handed_down(data={"key": "theirs"})
 
     cluster, conditions, after = await brought(
-        before, live_objects.manifest(adopt_from_namespace=INHERITED)
+        before, builders.manifest(adopt_from_namespace=INHERITED)
     )
 
     assert_taken(cluster, before, after)
@@ -67,7 +67,7 @@ async def test_an_exact_object_is_taken_over_and_brought_into_shape() -> None:
 async def test_a_create_only_object_is_taken_over_as_it_is() -> None:
     before = handed_down(data={"key": "theirs"})
 
-    manifest = live_objects.manifest(adopt_from_namespace=INHERITED, create_only=True)
+    manifest = builders.manifest(adopt_from_namespace=INHERITED, create_only=True)
     cluster, _, after = await brought(before, manifest)
 
     assert_taken(cluster, before, after)
@@ -78,8 +78,8 @@ async def test_a_merged_object_loses_its_owner_and_keeps_what_others_stated() ->
     spec = {"selector": {"app": "theirs"}, "clusterIP": "10.0.0.9"}
     before = handed_down("Service", spec=spec)
 
-    manifest = live_objects.manifest(
-        "Service", adopt_from_namespace=INHERITED, content=live_objects.merged_content()
+    manifest = builders.manifest(
+        "Service", adopt_from_namespace=INHERITED, content=builders.partial_service()
     )
     cluster, _, after = await brought(before, manifest)
 
@@ -91,9 +91,9 @@ async def test_a_merged_object_loses_its_owner_and_keeps_what_others_stated() ->
 @pytest.mark.parametrize("kind", ["ConfigMap", "Service"])
 async def test_who_does_not_inherit_refuses_it(kind: str) -> None:
     before = handed_down(kind)
-    content = {"data": {"key": "value"}} if kind == "ConfigMap" else live_objects.merged_content()
+    content = {"data": {"key": "value"}} if kind == "ConfigMap" else builders.partial_service()
 
-    _, conditions, after = await brought(before, live_objects.manifest(kind, content=content))
+    _, conditions, after = await brought(before, builders.manifest(kind, content=content))
 
     assert before["metadata"]["ownerReferences"] == after["metadata"]["ownerReferences"]
     assert ["False"] == [status for status, _ in conditions.values()]
@@ -108,7 +108,7 @@ async def test_only_what_the_own_namespace_controls_is_inherited(change: Body) -
     before["metadata"]["ownerReferences"] = [{**NAMESPACE, **change}]
 
     cluster, conditions, after = await brought(
-        before, live_objects.manifest(adopt_from_namespace=INHERITED)
+        before, builders.manifest(adopt_from_namespace=INHERITED)
     )
 
     assert before["metadata"]["ownerReferences"] == after["metadata"]["ownerReferences"]

@@ -4,7 +4,7 @@ import pytest
 
 from controllers.limitranges import rules
 from controllers.limitranges.config import DEFAULT, LimitRangesSettings
-from tests.support.builders import inputs
+from tests.support import builders
 
 
 def limits(**settings: object) -> LimitRangesSettings:
@@ -29,7 +29,7 @@ def test_a_table_is_merged_over_the_default_and_null_drops_a_key() -> None:
 
 
 def test_all_wrong_settings_of_limitranges_are_named_at_once() -> None:
-    said = inputs.refusals(
+    said = builders.validation_errors(
         LimitRangesSettings,
         {
             "default": {"cpu": "x", "pods": "1"},
@@ -95,7 +95,7 @@ def test_amounts_that_contradict_each_other_are_refused_as_the_api_server_does(
     if said is None:
         LimitRangesSettings.model_validate(settings)
         return
-    (message,) = inputs.refusals(LimitRangesSettings, settings).values()
+    (message,) = builders.validation_errors(LimitRangesSettings, settings).values()
     assert said in message
     assert "expected" in message
 

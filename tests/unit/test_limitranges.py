@@ -9,7 +9,7 @@ from controllers.findings import Finding, Severity
 from controllers.limitranges import controller, desired
 from controllers.limitranges.config import LimitRangesSettings
 from controllers.profiles import Profile
-from tests.support.builders import inputs
+from tests.support import builders
 
 PREFIX = "limitranges.statcan.gc.ca"
 SETTINGS = LimitRangesSettings()
@@ -20,7 +20,7 @@ BOUNDED = LimitRangesSettings.model_validate(
 
 def labelled(labels: dict[str, str]) -> Profile:
     """A profile with labels by their names after the prefix."""
-    return inputs.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
+    return builders.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
 
 
 def item(labels: dict[str, str], settings: LimitRangesSettings = SETTINGS) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def test_the_limit_range_is_as_its_golden_file(
 ) -> None:
     profile = labelled(labels)
     manifests = desired.desired(profile, None, LimitRangesSettings.model_validate(settings)).objects
-    assert inputs.golden("limitranges", name) == inputs.bodies(
+    assert builders.golden("limitranges", name) == builders.bodies(
         manifests, profile, component="limitranges"
     )
 
@@ -223,7 +223,7 @@ def test_a_label_that_overrides_nothing_is_noticed(name: str) -> None:
 def test_without_any_amount_there_is_no_limit_range() -> None:
     nothing = {"cpu": None, "memory": None}
     settings = LimitRangesSettings.model_validate({"default": nothing, "default_request": nothing})
-    assert desired.desired(inputs.profile(), None, settings).objects == []
+    assert desired.desired(builders.profile(), None, settings).objects == []
 
 
 def test_the_older_suites_limit_range_is_taken_over_by_its_name() -> None:

@@ -10,7 +10,7 @@ from controllers.profiles import Profile
 from controllers.runtime.controller import AnyController, CacheReader
 from controllers.runtime.manager.healthz import Check
 from controllers.runtime.options import Options
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -21,8 +21,8 @@ def errors(checks: Sequence[Check]) -> dict[str, str]:
     return {one.name: one.error for one in checks if one.error and one.name != "profiles"}
 
 
-def sample(name: str = "samples") -> tuple[AnyController, live_objects.Settings]:
-    return live_objects.controller(name), live_objects.Settings()
+def sample(name: str = "samples") -> tuple[AnyController, builders.Settings]:
+    return builders.controller(name), builders.Settings()
 
 
 async def test_a_process_is_ready_once_every_list_is_complete() -> None:
@@ -59,9 +59,9 @@ async def test_a_hanging_reconcile_fails_livez() -> None:
         await asyncio.sleep(1000.0)
 
     options = Options(listen=None, hang_timeout=300.0)
-    controller = live_objects.controller(observe=observe)
+    controller = builders.controller(observe=observe)
     async with harness.running(
-        (controller, live_objects.Settings()), options=options, settle=False
+        (controller, builders.Settings()), options=options, settle=False
     ) as process:
         heartbeat = asyncio.create_task(process.health.heartbeat())
         await asyncio.sleep(299.0)
@@ -115,10 +115,10 @@ async def test_a_namespace_enqueues_its_profile_for_every_controller() -> None:
 async def test_an_object_without_a_profile_enqueues_nothing() -> None:
     async with harness.running(sample()) as process:
         process.cluster.requests.clear()
-        process.cluster.objects.put(live_objects.namespace_body("stranger", uid="uid-stranger"))
-        body = live_objects.object_body(
+        process.cluster.objects.put(builders.namespace_body("stranger", uid="uid-stranger"))
+        body = builders.object_body(
             namespace="stranger",
-            owners=[live_objects.profile_reference("stranger", "uid-stranger")],
+            owners=[builders.profile_reference("stranger", "uid-stranger")],
         )
         process.cluster.objects.put(body)
         await process.settled()

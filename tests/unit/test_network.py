@@ -14,7 +14,7 @@ from controllers.network import controller, desired, names, templates
 from controllers.network.config import NetworkSettings
 from controllers.network.rules import Group
 from controllers.profiles import Profile, parse_bool
-from tests.support.builders import inputs
+from tests.support import builders
 
 SETTINGS = NetworkSettings()
 NOTHING = desired.Facts()
@@ -80,7 +80,7 @@ CONFIGURED: dict[str, Any] = {
 
 
 def wanted(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> Sequence[Manifest]:
-    return desired.desired(inputs.profile(labels=labels), NOTHING, settings).objects
+    return desired.desired(builders.profile(labels=labels), NOTHING, settings).objects
 
 
 def named(labels: dict[str, str], settings: NetworkSettings = SETTINGS) -> set[str]:
@@ -124,9 +124,11 @@ def group(which: Group) -> set[str]:
 def test_the_policies_are_as_their_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
-    profile = inputs.profile(labels=labels)
+    profile = builders.profile(labels=labels)
     manifests = desired.desired(profile, NOTHING, NetworkSettings.model_validate(settings)).objects
-    assert inputs.golden("network", name) == inputs.bodies(manifests, profile, component="network")
+    assert builders.golden("network", name) == builders.bodies(
+        manifests, profile, component="network"
+    )
 
 
 # What every boolean of a label may be
@@ -156,7 +158,7 @@ def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, te
     others = {key: value for key, value in ENTITLING.items() if key != label}
     assert named(others) == named({**others, label: text})
     (finding,) = desired.desired(
-        inputs.profile(labels={**others, label: text}), NOTHING, SETTINGS
+        builders.profile(labels={**others, label: text}), NOTHING, SETTINGS
     ).findings
     assert finding.severity is Severity.PROBLEM
     assert finding.reason == "InvalidBoolean"
@@ -174,7 +176,7 @@ def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str
     found = named(labels)
     assert named({}) <= found
     refused = {label for label in LABELS if label in labels and parse_bool(labels[label]) is None}
-    said = desired.desired(inputs.profile(labels=labels), NOTHING, SETTINGS).findings
+    said = desired.desired(builders.profile(labels=labels), NOTHING, SETTINGS).findings
     assert len(refused) == len(said)
     for label in refused:
         assert not group(LABELS[label]) & found
@@ -299,7 +301,7 @@ def test_the_api_servers_own_endpoints_are_read_as_a_rule(
 
 def test_the_api_servers_endpoints_are_a_rule_more_of_that_policy_alone() -> None:
     facts = desired.Facts(api_server=controller.transform(endpoints("172.18.0.2")))
-    profile = inputs.profile()
+    profile = builders.profile()
     plain, found = (
         {one.name: one for one in desired.desired(profile, known, SETTINGS).objects}
         for known in (NOTHING, facts)
@@ -317,5 +319,7 @@ def test_the_api_servers_endpoints_do_not_count_where_the_settings_say_so() -> N
     exact = NetworkSettings(discover_api_server=False)
     without = NetworkSettings(policies={"allow-api-server-egress": False})
 
-    assert wanted({}) == desired.desired(inputs.profile(labels={}), facts, exact).objects
-    assert wanted({}, without) == desired.desired(inputs.profile(labels={}), facts, without).objects
+    assert wanted({}) == desired.desired(builders.profile(labels={}), facts, exact).objects
+    assert (
+        wanted({}, without) == desired.desired(builders.profile(labels={}), facts, without).objects
+    )

@@ -17,7 +17,7 @@ from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
 from profiles_controller.config.settings import LaunchSettings
 from profiles_controller.config.sources import Inputs
-from tests.support.builders import inputs as builders_inputs
+from tests.support import builders
 
 PLAIN = {"metadata": {"name": "further"}, "spec": {"podSelector": {}}}
 ENTITLED = {
@@ -35,13 +35,13 @@ def network(**settings: object) -> NetworkSettings:
 
 def made(labels: Mapping[str, str] | None = None, /, **settings: object) -> dict[str, Any]:
     """Name -> spec of the policies of a profile with these labels."""
-    profile = builders_inputs.profile(labels=dict(labels or {}))
+    profile = builders.profile(labels=dict(labels or {}))
     manifests = desired.desired(profile, desired.Facts(), network(**settings)).objects
     return {one.name: one.content["spec"] for one in manifests}
 
 
 def refused(**settings: object) -> dict[str, str]:
-    return builders_inputs.refusals(NetworkSettings, settings)
+    return builders.validation_errors(NetworkSettings, settings)
 
 
 # Switches
@@ -104,7 +104,7 @@ def test_an_entry_changes_one_name_and_null_leaves_its_default() -> None:
 @pytest.mark.parametrize("name", sorted(templates.read("peers")))
 def test_every_peer_is_configuration(name: str) -> None:
     settings: dict[str, Any] = {"driver_mode": "central", "artifacts_proxy_enabled": True}
-    profile = builders_inputs.profile(labels=ENTITLED)
+    profile = builders.profile(labels=ENTITLED)
     before, after = (
         desired.desired(profile, desired.Facts(), network(**settings, peers=peers)).objects
         for peers in ({}, {name: ["203.0.113.0/24"]})
@@ -301,9 +301,7 @@ def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object)
         settings = network(**{table: given_value})
     except ValidationError:
         return
-    assert isinstance(
-        desired.desired(builders_inputs.profile(), desired.Facts(), settings).objects, list
-    )
+    assert isinstance(desired.desired(builders.profile(), desired.Facts(), settings).objects, list)
 
 
 # Through the command line's layers

@@ -270,7 +270,7 @@ def test_pipelines_alone_reach_the_api_server_where_it_says_that_it_is(blocks: B
 
 
 def test_the_internet_has_pods_in_it_where_their_addresses_are_not_private() -> None:
-    pod = Pod(namespace=Namespace(name="team-b"), address="100.64.0.9")
+    pod = Pod(namespace=Namespace(name="bob"), address="100.64.0.9")
     excepted = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"]
     for peers, expected in (
         ({}, True),
@@ -290,7 +290,7 @@ def test_a_further_policy_adds_what_it_allows_and_knows_the_namespace() -> None:
     net = example_cluster.network(Blocks.OUTSIDE, settings={"extra_policies": [manifest]})
     friend, stranger = (
         Pod(namespace=Namespace(name="shared", labels={"tenant": name}), address="10.9.9.9")
-        for name in ("team-a", "team-b")
+        for name in ("alice", "bob")
     )
     assert net.allows_ingress(friend, ENDS["workload"], Port(8080))
     assert not net.allows_ingress(friend, ENDS["workload"], Port(8081))

@@ -6,7 +6,7 @@ import pytest
 
 from controllers.notebook import controller, desired
 from controllers.notebook.config import NotebookSettings
-from tests.support.builders import inputs
+from tests.support import builders
 
 LEVEL = {"labels": {"example.ca/level": 2}}
 
@@ -14,7 +14,7 @@ LEVEL = {"labels": {"example.ca/level": 2}}
 def wanted(**settings: object) -> list[dict[str, Any]]:
     """The specs."""
     parsed = NotebookSettings.model_validate(settings)
-    manifests = desired.desired(inputs.profile(), None, parsed).objects
+    manifests = desired.desired(builders.profile(), None, parsed).objects
     return [manifest.content["spec"] for manifest in manifests]
 
 
@@ -34,19 +34,19 @@ def wanted(**settings: object) -> list[dict[str, Any]]:
     ],
 )
 def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, Any]) -> None:
-    profile = inputs.profile()
+    profile = builders.profile()
     manifests = desired.desired(profile, None, NotebookSettings.model_validate(settings)).objects
-    assert inputs.golden("notebook", name) == inputs.bodies(
+    assert builders.golden("notebook", name) == builders.bodies(
         manifests, profile, component="notebook"
     )
 
 
 def test_every_profile_gets_the_same_whatever_it_is_labelled() -> None:
     settings = NotebookSettings()
-    labelled = inputs.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
+    labelled = builders.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
     assert (
         desired.desired(labelled, None, settings).objects
-        == desired.desired(inputs.profile(), None, settings).objects
+        == desired.desired(builders.profile(), None, settings).objects
     )
 
 
@@ -57,7 +57,7 @@ def test_switched_off_there_is_no_pod_default() -> None:
 def test_what_one_profile_gets_is_not_shared_with_another() -> None:
     settings = NotebookSettings()
     (one,), (other,) = (
-        desired.desired(inputs.profile(name), None, settings).objects for name in ("a", "b")
+        desired.desired(builders.profile(name), None, settings).objects for name in ("a", "b")
     )
     one.content["spec"]["labels"]["x"] = "y"
     assert "x" not in other.content["spec"]["labels"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from controllers.notebook.config import NotebookSettings
-from tests.support.builders import inputs
+from tests.support import builders
 
 CLASSIFICATION = "data.statcan.gc.ca/classification"
 
@@ -48,7 +48,7 @@ def test_the_switch_is_read_as_all_switches_are(text: object) -> None:
 
 
 def test_all_wrong_settings_of_notebook_are_named_at_once() -> None:
-    said = inputs.refusals(
+    said = builders.validation_errors(
         NotebookSettings,
         {
             "protected_b": "perhaps",
@@ -92,7 +92,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
 def test_a_wrong_setting_is_refused_with_what_would_be_right(
     given_settings: dict[str, object], said: str
 ) -> None:
-    (message,) = inputs.refusals(NotebookSettings, given_settings).values()
+    (message,) = builders.validation_errors(NotebookSettings, given_settings).values()
     assert said in message
     assert "expected" in message
 

@@ -14,7 +14,7 @@ from controllers.limitranges.config import LimitRangesSettings
 from controllers.profiles import Profile
 from controllers.quotas import desired as quotas
 from controllers.quotas.config import DEFAULT_HARD, QuotasSettings
-from tests.support.builders import inputs
+from tests.support import builders
 
 QUOTAS = QuotasSettings()
 LIMITS = LimitRangesSettings.model_validate(
@@ -49,7 +49,7 @@ def labels_of(*known: str) -> st.SearchStrategy[dict[str, str]]:
 
 
 def labelled(prefix: str, labels: Mapping[str, str]) -> Profile:
-    return inputs.profile(labels={f"{prefix}/{name}": text for name, text in labels.items()})
+    return builders.profile(labels={f"{prefix}/{name}": text for name, text in labels.items()})
 
 
 def by_name(prefix: str, findings: Sequence[Finding]) -> dict[str, Finding]:

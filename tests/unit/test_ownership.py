@@ -8,7 +8,7 @@ from controllers.runtime.apply import namespace
 from controllers.runtime.apply.namespace import NamespaceOwnership
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.builders import live_objects
+from tests.support import builders
 
 DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
@@ -16,15 +16,15 @@ DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 def standing(
     *, adopted: bool = False, metadata: dict[str, Any] | None = None
 ) -> NamespaceOwnership:
-    body = live_objects.namespace_body()
+    body = builders.namespace_body()
     body["metadata"] |= {"uid": "uid-namespace", "resourceVersion": "5", **(metadata or {})}
     record = cached_object.from_body(KINDS["Namespace"], body)
-    return namespace.ownership_of(live_objects.profile(), record, adopted=adopted)
+    return namespace.ownership_of(builders.profile(), record, adopted=adopted)
 
 
 def test_a_namespace_that_is_not_there_is_absent() -> None:
     assert NamespaceOwnership.NOT_FOUND is namespace.ownership_of(
-        live_objects.profile(), None, adopted=True
+        builders.profile(), None, adopted=True
     )
 
 
@@ -38,15 +38,13 @@ def test_an_owned_namespace_on_its_way_out_is_terminating() -> None:
 
 FOREIGN: dict[str, dict[str, Any]] = {
     "nobodys": {"ownerReferences": []},
-    "of_another_profile": {"ownerReferences": [live_objects.profile_reference("bob", "uid-bob")]},
-    "of_an_earlier_profile": {
-        "ownerReferences": [live_objects.profile_reference(uid="uid-before")]
-    },
+    "of_another_profile": {"ownerReferences": [builders.profile_reference("bob", "uid-bob")]},
+    "of_an_earlier_profile": {"ownerReferences": [builders.profile_reference(uid="uid-before")]},
     "owned_but_not_controlled": {
-        "ownerReferences": [live_objects.profile_reference() | {"controller": False}]
+        "ownerReferences": [builders.profile_reference() | {"controller": False}]
     },
     "of_another_kind_with_that_uid": {
-        "ownerReferences": [live_objects.profile_reference() | {"apiVersion": "example.ca/v1"}]
+        "ownerReferences": [builders.profile_reference() | {"apiVersion": "example.ca/v1"}]
     },
     "foreign_and_on_its_way_out": {"ownerReferences": [], **DELETING},
 }
@@ -58,7 +56,7 @@ def test_a_namespace_that_the_profile_does_not_control_is_foreign(case: str) -> 
 
 
 def test_a_namespace_of_v1beta1s_profile_is_owned() -> None:
-    reference = live_objects.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
+    reference = builders.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
 
     assert NamespaceOwnership.OWNED is standing(metadata={"ownerReferences": [reference]})
 
@@ -72,7 +70,7 @@ NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
     "no_owner": {"annotations": {}},
     "no_label": {"labels": {}},
     "another_label": {"labels": {"app.kubernetes.io/part-of": "something-else"}},
-    "another_controller": {"ownerReferences": [live_objects.profile_reference("bob", "uid-bob")]},
+    "another_controller": {"ownerReferences": [builders.profile_reference("bob", "uid-bob")]},
 }
 
 
@@ -84,17 +82,17 @@ def test_everything_must_fit_before_a_namespace_is_adopted(case: str) -> None:
 
 
 def test_a_profile_without_an_owner_adopts_nothing() -> None:
-    body = live_objects.namespace_body(owned=False)
+    body = builders.namespace_body(owned=False)
     body["metadata"] |= {"uid": "u", "resourceVersion": "5", "annotations": {"owner": ""}}
     record = cached_object.from_body(KINDS["Namespace"], body)
 
     assert NamespaceOwnership.FOREIGN is namespace.ownership_of(
-        live_objects.profile(owner=""), record, adopted=True
+        builders.profile(owner=""), record, adopted=True
     )
 
 
 def test_the_message_names_profile_namespace_uid_and_what_to_do() -> None:
-    message = namespace.not_owned_message(live_objects.profile())
+    message = namespace.not_owned_message(builders.profile())
 
     for words in ("namespace alice", "Profile alice", "uid-alice", "rename the Profile"):
         assert words in message

@@ -21,9 +21,10 @@ from controllers.runtime.controller import (
     always,
     no_profiles,
 )
-from tests.support.builders import live_objects, registered
+from tests.support import builders
+from tests.support.builders import registered
 
-PLAIN = live_objects.controller("one")
+PLAIN = builders.controller("one")
 GOLDEN = Path(__file__).parent / "golden" / "permissions"
 
 
@@ -41,7 +42,7 @@ def test_no_controller_may_do_everything(controller: AnyController) -> None:
     handed_on = [
         rule
         for manifest in controller.desired(
-            live_objects.profile(), controller.facts, registered.settings(controller)
+            builders.profile(), controller.facts, registered.sample_settings(controller)
         ).objects
         for rule in manifest.content.get("rules", ())
         if manifest.kind == "Role"
@@ -56,13 +57,13 @@ def verbs(rules: tuple[Rule, ...], resource: str) -> list[tuple[str, ...]]:
 
 
 def test_a_merge_kind_is_patched_and_never_replaced() -> None:
-    rules = rbac.rules(live_objects.controller(owned=[Owned(kind="Service")]))
+    rules = rbac.rules(builders.controller(owned=[Owned(kind="Service")]))
 
     assert [("get", "list", "watch", "create", "patch", "delete")] == verbs(rules, "services")
 
 
 def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> None:
-    rules = rbac.rules(live_objects.controller(owned=[Owned(kind="Secret", names=("one",))]))
+    rules = rbac.rules(builders.controller(owned=[Owned(kind="Secret", names=("one",))]))
     found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
 
     rest = ("get", "list", "watch", "update", "delete")
@@ -71,7 +72,7 @@ def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> No
 
 def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
     owned = [Owned(kind="Secret", names=("one", "two"))]
-    rules = rbac.rules(live_objects.controller(owned=owned))
+    rules = rbac.rules(builders.controller(owned=owned))
     found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
 
     assert [
@@ -82,7 +83,7 @@ def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
 
 def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
     one, other, any_name = (
-        live_objects.controller(name, owned=[Owned(kind="Secret", names=names)])
+        builders.controller(name, owned=[Owned(kind="Secret", names=names)])
         for name, names in (("one", ("one",)), ("other", ("other",)), ("any", ()))
     )
 
@@ -101,14 +102,14 @@ def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
 
 def test_a_kind_that_is_only_watched_is_only_read() -> None:
     watched = Watch(kind="Secret", transform=lambda _body: None, map=no_profiles)
-    rules = rbac.rules(live_objects.controller(watches=[watched]))
+    rules = rbac.rules(builders.controller(watches=[watched]))
 
     assert [("list", "watch")] == verbs(rules, "secrets")
 
 
 def test_a_kind_that_is_owned_and_watched_has_one_rule() -> None:
     watched = Watch(kind="ConfigMap", transform=lambda _body: None, map=no_profiles)
-    rules = rbac.rules(live_objects.controller(watches=[watched]))
+    rules = rbac.rules(builders.controller(watches=[watched]))
 
     assert 1 == len(verbs(rules, "configmaps"))
 
@@ -128,7 +129,7 @@ def test_a_single_object_of_an_owned_kind_may_be_watched(
         object=("platform", "theirs"),
     )
     rules = rbac.rules(
-        live_objects.controller(owned=[Owned(kind="Secret", names=names)], watches=[watch])
+        builders.controller(owned=[Owned(kind="Secret", names=names)], watches=[watch])
     )
 
     found = [rule for rule in rules if "secrets" in rule.resources]
@@ -143,7 +144,7 @@ def test_a_kind_that_is_only_updated_is_never_created_or_deleted(
     kind: str, names: tuple[str, ...]
 ) -> None:
     owned = [Owned(kind=kind, names=names, update_only=True)]
-    rules = rbac.rules(live_objects.controller(owned=owned))
+    rules = rbac.rules(builders.controller(owned=owned))
 
     found = {verb for rule in rules if f"{kind.lower()}s" in rule.resources for verb in rule.verbs}
     write = "update" if kind == "Secret" else "patch"
@@ -152,7 +153,7 @@ def test_a_kind_that_is_only_updated_is_never_created_or_deleted(
 
 def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
     rule = Rule(groups=("",), resources=("secrets",), verbs=("get",), names=("root",))
-    role = rbac.cluster_role([live_objects.controller(access=Access(rules=(rule,)))], "samples")
+    role = rbac.cluster_role([builders.controller(access=Access(rules=(rule,)))], "samples")
 
     assert {
         "apiGroups": [""],
@@ -191,7 +192,7 @@ def secrets(objects: ObjectsFromSetting) -> Watch:
 
 
 CONFIGURED = dataclasses.replace(
-    live_objects.controller("one"),
+    builders.controller("one"),
     settings=Settings,
     watches=always(
         secrets(ObjectsFromSetting(setting="parts", key="secret")),
@@ -236,7 +237,7 @@ def test_rules_follow_the_settings_and_without_any_the_defaults(
 @pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
 def test_rules_follow_from_settings_that_there_are(controller: AnyController) -> None:
     named = {one.setting for one in controller.access.by_settings}
-    settings = registered.settings(controller)
+    settings = registered.sample_settings(controller)
     for watch in controller.watches(settings):
         if isinstance(watch.object, ObjectsFromSetting):
             named |= {watch.object.setting, *watch.object.while_set}
@@ -245,7 +246,7 @@ def test_rules_follow_from_settings_that_there_are(controller: AnyController) ->
 
 
 def test_what_several_controllers_need_is_said_once() -> None:
-    one, other = live_objects.controller("one"), live_objects.controller("other")
+    one, other = builders.controller("one"), builders.controller("other")
     role = rbac.cluster_role([one, other], "all")
 
     assert rbac.cluster_role([one], "all") == role

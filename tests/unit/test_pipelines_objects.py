@@ -14,9 +14,9 @@ from controllers.pipelines import controller, desired, names, observe
 from controllers.pipelines.config import PipelinesSettings
 from controllers.pipelines.objectstore.spec import Credentials, OldObjects
 from controllers.runtime import rbac
-from tests.support.builders import inputs, live_objects
+from tests.support import builders
 
-KEY = Credentials(access_key="access-of-team-a", secret_key="secret-of-team-a")
+KEY = Credentials(access_key="access-of-alice", secret_key="secret-of-alice")
 FACTS = desired.Facts(key=KEY)
 TAG = {"kfp_version": "2.17.0"}
 CENTRAL: dict[str, Any] = {
@@ -52,7 +52,7 @@ def settings(**values: Any) -> PipelinesSettings:
 
 
 def wanted(facts: desired.Facts = FACTS, **values: Any) -> Sequence[Manifest]:
-    return desired.desired(inputs.profile(), facts, settings(**values)).objects
+    return desired.desired(builders.profile(), facts, settings(**values)).objects
 
 
 def named(manifests: Sequence[Manifest]) -> set[tuple[str, str]]:
@@ -61,11 +61,11 @@ def named(manifests: Sequence[Manifest]) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_objects_are_those_of_the_golden_file(case: str) -> None:
-    bodies = inputs.bodies(
-        wanted(**CASES[case]), inputs.profile(), component=controller.CONTROLLER.name
+    bodies = builders.bodies(
+        wanted(**CASES[case]), builders.profile(), component=controller.CONTROLLER.name
     )
 
-    assert bodies == inputs.golden("pipelines", case)
+    assert bodies == builders.golden("pipelines", case)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -133,7 +133,7 @@ def test_no_secret_key_is_in_the_repr_of_facts_or_cached_secrets() -> None:
         key=Credentials(access_key="a", secret_key="hidden"), version="1"
     )
 
-    assert "of-team-a" not in repr(FACTS)
+    assert "of-alice" not in repr(FACTS)
     assert "hidden" not in repr(content)
 
 
@@ -142,7 +142,7 @@ def test_no_secret_key_is_in_the_repr_of_facts_or_cached_secrets() -> None:
 
 def test_the_annotation_has_precedence_over_the_setting() -> None:
     annotations = {names.OLD_OBJECTS_ANNOTATION: "archive", names.KEY_GENERATION_ANNOTATION: "2"}
-    profile = inputs.profile(annotations=annotations)
+    profile = builders.profile(annotations=annotations)
 
     spec, findings = observe.account_spec(profile, settings(old_objects="purge"))
 
@@ -151,7 +151,7 @@ def test_the_annotation_has_precedence_over_the_setting() -> None:
 
 
 def test_the_annotation_refuse_overrides_the_setting() -> None:
-    profile = inputs.profile(annotations={names.OLD_OBJECTS_ANNOTATION: "refuse"})
+    profile = builders.profile(annotations={names.OLD_OBJECTS_ANNOTATION: "refuse"})
 
     spec, _ = observe.account_spec(profile, settings(old_objects="purge"))
 
@@ -160,7 +160,7 @@ def test_the_annotation_refuse_overrides_the_setting() -> None:
 
 @given(said=st.text())
 def test_an_invalid_annotation_is_reported_and_ignored(said: str) -> None:
-    profile = inputs.profile(annotations={names.OLD_OBJECTS_ANNOTATION: said})
+    profile = builders.profile(annotations={names.OLD_OBJECTS_ANNOTATION: said})
 
     spec, findings = observe.account_spec(profile, settings())
 
@@ -176,8 +176,8 @@ def test_an_invalid_annotation_is_reported_and_ignored(said: str) -> None:
 
 def secret(**fields: Any) -> dict[str, Any]:
     data = {key: base64.b64encode(b"abc").decode() for key in (names.ACCESS_KEY, names.SECRET_KEY)}
-    fields = {"labels": live_objects.marks("pipelines"), "data": data, **fields}
-    return live_objects.object_body("Secret", fields.pop("name", names.SECRET), **fields)
+    fields = {"labels": builders.managed_labels("pipelines"), "data": data, **fields}
+    return builders.object_body("Secret", fields.pop("name", names.SECRET), **fields)
 
 
 def test_nothing_is_cached_of_other_secrets() -> None:

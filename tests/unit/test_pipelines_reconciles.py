@@ -20,7 +20,7 @@ from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.controller import ExternalFactory
 from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import FakeCluster, harness, virtual_time
 from tests.support.objectstore.in_memory import MemoryStore
 
@@ -249,7 +249,7 @@ async def test_a_tenant_that_gets_no_key_loses_only_the_secret() -> None:
 async def test_no_key_is_created_for_a_secret_of_another_owner() -> None:
     cluster, store = tenants(), MemoryStore()
     theirs = cluster.objects.put(
-        live_objects.object_body("Secret", names.SECRET, labels={}, owners=[], data={"a": "YQ=="})
+        builders.object_body("Secret", names.SECRET, labels={}, owners=[], data={"a": "YQ=="})
     )
     async with running(store, cluster) as process:
         assert store.calls == []
@@ -264,11 +264,11 @@ async def test_no_key_is_created_for_a_secret_of_another_owner() -> None:
 
 BLOCKED: dict[str, tuple[dict[str, Any], str]] = {
     "controlled_by_another_profile": (
-        {"owners": [live_objects.profile_reference("bob", "uid-bob")]},
+        {"owners": [builders.profile_reference("bob", "uid-bob")]},
         "belongs to Profile bob",
     ),
     "of_an_earlier_profile": (
-        {"owners": [live_objects.profile_reference("alice", "uid-before")]},
+        {"owners": [builders.profile_reference("alice", "uid-before")]},
         "belongs to an earlier Profile",
     ),
     "being_deleted": ({"deleting": True}, "is being deleted"),
@@ -278,7 +278,7 @@ BLOCKED: dict[str, tuple[dict[str, Any], str]] = {
         "belongs to another owner",
     ),
     "of_another_controller": (
-        {"labels": live_objects.marks("notebook")},
+        {"labels": builders.managed_labels("notebook")},
         "controller notebook",
     ),
 }
@@ -288,8 +288,8 @@ BLOCKED: dict[str, tuple[dict[str, Any], str]] = {
 async def test_no_key_is_created_for_a_secret_that_the_plan_would_not_write(case: str) -> None:
     fields, reason = BLOCKED[case]
     cluster, store = tenants(), MemoryStore()
-    fields = {"labels": live_objects.marks("pipelines"), **fields}
-    body = live_objects.object_body("Secret", names.SECRET, data={"a": "YQ=="}, **fields)
+    fields = {"labels": builders.managed_labels("pipelines"), **fields}
+    body = builders.object_body("Secret", names.SECRET, data={"a": "YQ=="}, **fields)
     before = cluster.objects.put(body)
     async with running(store, cluster) as process:
         assert store.calls == []
@@ -325,10 +325,8 @@ async def test_a_key_is_created_for_a_secret_that_the_plan_would_write(
     fields: dict[str, Any],
 ) -> None:
     cluster, store = tenants(), MemoryStore()
-    fields = {"labels": live_objects.marks("pipelines"), **fields}
-    cluster.objects.put(
-        live_objects.object_body("Secret", names.SECRET, data={"a": "YQ=="}, **fields)
-    )
+    fields = {"labels": builders.managed_labels("pipelines"), **fields}
+    cluster.objects.put(builders.object_body("Secret", names.SECRET, data={"a": "YQ=="}, **fields))
     async with running(store, cluster):
         assert store.created == 1
         assert held(cluster) == ("key-1", "hidden-1")
@@ -336,10 +334,10 @@ async def test_a_key_is_created_for_a_secret_that_the_plan_would_write(
 
 async def test_a_key_is_created_as_soon_as_the_secret_can_be_written() -> None:
     cluster, store = tenants(), MemoryStore()
-    paused = live_objects.object_body(
+    paused = builders.object_body(
         "Secret",
         names.SECRET,
-        labels=live_objects.marks("pipelines"),
+        labels=builders.managed_labels("pipelines"),
         annotations={PAUSED_ANNOTATION: "true"},
     )
     cluster.objects.put(paused)
@@ -389,7 +387,7 @@ async def test_after_a_change_of_mode_only_the_objects_of_the_new_one_exist(
     before: str, after: str
 ) -> None:
     cluster, store = tenants(), MemoryStore()
-    bystander = live_objects.object_body("RoleBinding", "default-editor", uid="b", labels={})
+    bystander = builders.object_body("RoleBinding", "default-editor", uid="b", labels={})
     cluster.objects.put(bystander)
     for mode in (before, after):
         settings, objects = MODES[mode]
@@ -425,7 +423,7 @@ def made_by_metacontroller(kind: str, name: str, **content: Any) -> Body:
     annotations = dict.fromkeys(names.METACONTROLLER_ANNOTATIONS, "{}")
     uid = f"uid-{kind}-{name}"
     fields = {"labels": {}, "annotations": annotations, "owners": [reference], **content}
-    return live_objects.object_body(kind, name, uid=uid, **fields)
+    return builders.object_body(kind, name, uid=uid, **fields)
 
 
 async def test_objects_of_metacontroller_are_adopted_in_place() -> None:
@@ -455,7 +453,7 @@ async def test_objects_of_metacontroller_are_adopted_in_place() -> None:
             key = Key(body["kind"], "alice", body["metadata"]["name"])
             after = cluster.objects.read(key)
             assert after["metadata"]["uid"] == body["metadata"]["uid"]
-            assert after["metadata"]["ownerReferences"] == [live_objects.profile_reference()]
+            assert after["metadata"]["ownerReferences"] == [builders.profile_reference()]
             assert not set(names.METACONTROLLER_ANNOTATIONS) & set(
                 after["metadata"].get("annotations") or {}
             )

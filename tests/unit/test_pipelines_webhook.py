@@ -26,7 +26,7 @@ from controllers.pipelines.webhook import protocol, server
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.listen import listen
 from tests.bench import procfs
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cluster import manager_process, waiting
 from tests.support.controlplane import ports
 
@@ -35,7 +35,7 @@ STATIC = {"minio_access_key": "minio", "minio_secret_key": "minio123"}
 SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",
-    "metadata": {"name": names.SECRET, "namespace": "team-a", "uid": "u"},
+    "metadata": {"name": names.SECRET, "namespace": "alice", "uid": "u"},
     "data": {"accesskey": "YQ==", "secretkey": "Yg==", "theirs": "Yw=="},
 }
 V1_KINDS = (
@@ -107,7 +107,7 @@ async def served(store: Store | None = None, **settings: Any) -> AsyncIterator[C
         yield Client(session, port)
 
 
-def asked(name: str = "team-a", seen: Any = None, *, secret: bool = True) -> dict[str, Any]:
+def asked(name: str = "alice", seen: Any = None, *, secret: bool = True) -> dict[str, Any]:
     secrets: dict[str, Any] = {"Secret.v1": {f"{name}/{names.SECRET}": SECRET} if secret else {}}
     return {
         "object": {"metadata": {"name": name, "labels": ENABLED}},
@@ -145,14 +145,14 @@ async def test_a_new_secret_is_first_and_no_object_has_our_labels() -> None:
     assert named(reply["attachments"]) == [("Secret", names.SECRET), *CONFIG_MAPS]
     assert base64.b64decode(first["data"]["accesskey"]) == b"key-1"
     for one in reply["attachments"]:
-        assert one["metadata"]["namespace"] == "team-a"
+        assert one["metadata"]["namespace"] == "alice"
         assert not {"ownerReferences", "labels"} & set(one["metadata"])
 
 
 @pytest.mark.parametrize("proxy", [True, False])
 async def test_ready_follows_from_the_number_of_objects(*, proxy: bool) -> None:
     seen = {
-        "Secret.v1": {f"team-a/{names.SECRET}": SECRET},
+        "Secret.v1": {f"alice/{names.SECRET}": SECRET},
         "ConfigMap.v1": {"a": 1, "b": 2, "c": 3},
         "Deployment.apps/v1": {"a": {}} if proxy else {},
         "Service.v1": {"a": {}} if proxy else {},
@@ -213,7 +213,7 @@ async def test_concurrent_requests_get_the_same_key_and_so_do_later_ones() -> No
         replies = await asyncio.gather(*(client.post(asked(secret=False)) for _ in range(50)))
         replies.append(await client.post(asked(secret=False)))
 
-    assert store.issued == ["team-a"]
+    assert store.issued == ["alice"]
     assert len({json.dumps(reply["attachments"][0]) for _, reply in replies}) == 1
 
 
@@ -222,13 +222,13 @@ async def test_each_namespace_gets_its_own_key_and_after_its_secret_is_deleted_a
     async with served(store) as client:
         for request in (
             asked(secret=False),
-            asked("team-b", secret=False),
+            asked("bob", secret=False),
             asked(),
             asked(secret=False),
         ):
             await client.post(request)
 
-    assert store.issued == ["team-a", "team-b", "team-a"]
+    assert store.issued == ["alice", "bob", "alice"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_the_children_of_v1_are_those_of_the_golden_file(root: str | None) -> No
     )
 
     name = "older-with-root" if root else "older"
-    assert reply["children"] == inputs.golden("pipelines", name)
+    assert reply["children"] == builders.golden("pipelines", name)
 
 
 def test_v1_uses_the_configured_images_and_tags() -> None:
@@ -407,7 +407,7 @@ async def test_an_object_that_is_nested_too_deeply_is_400() -> None:
     for _ in range(300):
         deep = {"in": deep}
     secret = {**SECRET, "data": deep}
-    seen = {"Secret.v1": {f"team-a/{names.SECRET}": secret}}
+    seen = {"Secret.v1": {f"alice/{names.SECRET}": secret}}
     store = Store()
     async with served(store) as client:
         code, reply = await client.post(asked(seen=seen))
@@ -459,7 +459,7 @@ async def test_probes_and_metrics_are_on_the_same_port() -> None:
 
 async def test_a_large_namespace_is_valid() -> None:
     async with served() as client:
-        large = {f"team-a/{n}": {"data": {"x": "y" * 1000}} for n in range(5000)}
+        large = {f"alice/{n}": {"data": {"x": "y" * 1000}} for n in range(5000)}
         assert (await client.post(asked(seen={"ConfigMap.v1": large})))[0] == 200
 
 

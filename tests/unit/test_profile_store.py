@@ -7,7 +7,7 @@ import pytest
 from controllers.profiles import Condition, Profile
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.options import Shard
-from tests.support.builders import live_objects
+from tests.support import builders
 
 
 class Store:
@@ -21,7 +21,7 @@ class Store:
         self.changes.append((name, profile is not None))
 
     def upsert(self, name: str = "alice", **fields: Any) -> None:
-        self.profiles.upsert(live_objects.profile(name, **fields))
+        self.profiles.upsert(builders.profile(name, **fields))
 
 
 def test_a_new_profile_is_reported() -> None:
@@ -206,7 +206,7 @@ def test_a_status_written_by_this_process_is_stored_before_its_event() -> None:
     store = Store()
     store.upsert(labels={"a": "b"})
     written = [{"type": "A", "status": "True", "message": "m"}]
-    store.profiles.update_status(live_objects.profile(version=12, conditions=written))
+    store.profiles.update_status(builders.profile(version=12, conditions=written))
     store.upsert(version=11, labels={"a": "old"})
     profile = store.profiles.get("alice")
 
@@ -222,7 +222,7 @@ def test_a_status_written_by_this_process_is_stored_before_its_event() -> None:
 def test_labels_in_the_response_to_a_status_write_are_reported_with_their_event() -> None:
     store = Store()
     store.upsert(version=10)
-    store.profiles.update_status(live_objects.profile(version=12, labels={"a": "new"}))
+    store.profiles.update_status(builders.profile(version=12, labels={"a": "new"}))
     store.upsert(version=11, labels={"a": "new"})
     store.upsert(version=12, labels={"a": "new"})
     profile = store.profiles.get("alice")
@@ -237,9 +237,7 @@ def test_an_older_response_or_one_of_another_profile_is_ignored(response: dict[s
     store = Store()
     store.upsert(version=10)
     store.profiles.update_status(
-        live_objects.profile(
-            conditions=[{"type": "A", "status": "True", "message": ""}], **response
-        )
+        builders.profile(conditions=[{"type": "A", "status": "True", "message": ""}], **response)
     )
     profile = store.profiles.get("alice")
 
@@ -249,7 +247,7 @@ def test_an_older_response_or_one_of_another_profile_is_ignored(response: dict[s
 
 def test_the_status_of_a_deleted_profile_is_not_stored() -> None:
     store = Store()
-    store.profiles.update_status(live_objects.profile(version=12))
+    store.profiles.update_status(builders.profile(version=12))
 
     assert 0 == len(store.profiles)
 

@@ -8,11 +8,11 @@ from hypothesis import strategies
 
 from controllers import profiles
 from controllers.profiles import PAUSED_ANNOTATION, Condition, Owner
-from tests.support.builders import live_objects
+from tests.support import builders
 
 
 def test_every_field_of_a_profile_is_parsed() -> None:
-    body = live_objects.profile_body(labels={"a": "b"}, annotations={"c": "d"})
+    body = builders.profile_body(labels={"a": "b"}, annotations={"c": "d"})
     body["spec"]["owner"] = {
         "kind": "ServiceAccount",
         "name": "robot",
@@ -40,7 +40,7 @@ def test_every_field_of_a_profile_is_parsed() -> None:
 @pytest.mark.parametrize("empty", [{}, None])
 @pytest.mark.parametrize("field", ["spec", "status"])
 def test_missing_and_null_fields_are_empty(field: str, empty: Any) -> None:
-    profile = profiles.parse_profile({**live_objects.profile_body(), field: empty})
+    profile = profiles.parse_profile({**builders.profile_body(), field: empty})
 
     assert "alice" == profile.name
 
@@ -78,16 +78,16 @@ def test_conditions_are_parsed_in_order_and_invalid_ones_are_dropped() -> None:
 
 
 def test_profiles_that_differ_in_status_only_are_equal() -> None:
-    other = live_objects.profile(version=99, conditions=[{"type": "A"}])
+    other = builders.profile(version=99, conditions=[{"type": "A"}])
 
-    assert live_objects.profile() == other
-    assert live_objects.profile() != live_objects.profile(labels={"a": "b"})
+    assert builders.profile() == other
+    assert builders.profile() != builders.profile(labels={"a": "b"})
 
 
 def test_the_last_applied_annotation_of_kubectl_is_ignored() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
 
-    assert {} == live_objects.profile(annotations=annotations).annotations
+    assert {} == builders.profile(annotations=annotations).annotations
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
@@ -118,7 +118,7 @@ PAUSES = {
 
 @pytest.mark.parametrize("text", PAUSES)
 def test_the_pause_annotation_names_all_or_some_controllers(text: str) -> None:
-    profile = live_objects.profile(annotations={PAUSED_ANNOTATION: text})
+    profile = builders.profile(annotations={PAUSED_ANNOTATION: text})
     paused = PAUSES[text]
 
     assert paused == profiles.paused_controllers(profile)
@@ -127,4 +127,4 @@ def test_the_pause_annotation_names_all_or_some_controllers(text: str) -> None:
 
 @hypothesis.given(text=strategies.text())
 def test_no_value_of_the_pause_annotation_raises(text: str) -> None:
-    profiles.paused_controllers(live_objects.profile(annotations={PAUSED_ANNOTATION: text}))
+    profiles.paused_controllers(builders.profile(annotations={PAUSED_ANNOTATION: text}))

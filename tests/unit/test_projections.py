@@ -10,7 +10,7 @@ from controllers.manifests import COMPONENT_LABEL, MANAGED_BY_LABEL
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.objects import cached_object, compare
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.builders import live_objects
+from tests.support import builders
 
 QUOTA, POLICY = KINDS["ResourceQuota"], KINDS["NetworkPolicy"]
 SECRET, BINDING, SERVICE = KINDS["Secret"], KINDS["RoleBinding"], KINDS["Service"]
@@ -173,16 +173,18 @@ def test_only_the_immutable_part_is_fixed() -> None:
 
 
 def test_a_record_knows_its_controller_by_both_labels() -> None:
-    assert "samples" == live_objects.record().component
-    assert live_objects.record(labels={COMPONENT_LABEL: "samples"}).component is None
+    assert "samples" == builders.cached_object().component
+    assert builders.cached_object(labels={COMPONENT_LABEL: "samples"}).component is None
     assert (
-        live_objects.record(labels=live_objects.marks() | {MANAGED_BY_LABEL: "helm"}).component
+        builders.cached_object(
+            labels=builders.managed_labels() | {MANAGED_BY_LABEL: "helm"}
+        ).component
         is None
     )
 
 
 def test_a_record_knows_the_profile_that_controls_the_object() -> None:
-    record = live_objects.record()
+    record = builders.cached_object()
 
     assert ("uid-alice", "alice", True) == (record.owner_uid, record.owner_name, record.has_owner)
 
@@ -199,7 +201,7 @@ def test_a_record_knows_the_profile_that_controls_the_object() -> None:
 def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
     reference: dict[str, Any],
 ) -> None:
-    record = live_objects.record(owners=[live_objects.profile_reference() | reference])
+    record = builders.cached_object(owners=[builders.profile_reference() | reference])
 
     assert ("", "", True) == (record.owner_uid, record.owner_name, record.has_owner)
 
@@ -209,13 +211,15 @@ def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
     [("true", True), (" T ", True), ("1", True), ("false", False), ("", False), ("quotas", False)],
 )
 def test_an_object_is_paused_by_a_true_annotation_only(text: str, paused: bool) -> None:  # noqa: FBT001
-    assert paused is live_objects.record(annotations={PAUSED_ANNOTATION: text}).paused
+    assert paused is builders.cached_object(annotations={PAUSED_ANNOTATION: text}).paused
 
 
 def test_records_are_the_same_when_only_version_and_status_differ() -> None:
-    before = live_objects.record(data={"key": "value"}, version=1)
+    before = builders.cached_object(data={"key": "value"}, version=1)
 
-    assert before.equivalent(live_objects.record(data={"key": "value"}, version=2, status={"a": 1}))
+    assert before.equivalent(
+        builders.cached_object(data={"key": "value"}, version=2, status={"a": 1})
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,9 +235,9 @@ def test_records_are_the_same_when_only_version_and_status_differ() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_records_differ_by_everything_that_a_plan_reads(change: dict[str, Any]) -> None:
-    before = live_objects.record(data={"key": "value"})
+    before = builders.cached_object(data={"key": "value"})
 
-    assert not before.equivalent(live_objects.record(**{"data": {"key": "value"}, **change}))
+    assert not before.equivalent(builders.cached_object(**{"data": {"key": "value"}, **change}))
 
 
 def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None:
@@ -259,11 +263,11 @@ def test_including_no_labels_is_always_true() -> None:
 
 
 def test_an_exact_kind_is_remembered_by_digest_and_a_merge_kind_by_content() -> None:
-    exact = live_objects.record("ConfigMap", data={"key": "value"})
-    merge = live_objects.record("Service", **live_objects.merged_content())
+    exact = builders.cached_object("ConfigMap", data={"key": "value"})
+    merge = builders.cached_object("Service", **builders.partial_service())
 
     assert (16, None) == (len(exact.digest), exact.content)
-    assert (b"", live_objects.merged_content()) == (merge.digest, merge.content)
+    assert (b"", builders.partial_service()) == (merge.digest, merge.content)
 
 
 def test_only_the_kinds_own_fields_are_content() -> None:

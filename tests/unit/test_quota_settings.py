@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from controllers import resource_names
 from controllers.limitranges.config import LimitRangesSettings
 from controllers.quotas.config import DEFAULT_HARD, DEFAULT_LABELS, QuotasSettings
-from tests.support.builders import inputs
+from tests.support import builders
 
 
 def quotas(**settings: object) -> QuotasSettings:
@@ -70,7 +70,7 @@ def test_a_default_key_can_go_together_with_its_label() -> None:
 
 
 def test_all_wrong_settings_of_quotas_are_named_at_once() -> None:
-    said = inputs.refusals(
+    said = builders.validation_errors(
         QuotasSettings,
         {
             "hard": {
@@ -123,13 +123,13 @@ def test_all_wrong_settings_of_quotas_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["a" * 64, "", "-a", "a/b", "a b", "é"])
 def test_a_short_name_that_no_label_can_have_is_refused(name: str) -> None:
-    said = inputs.refusals(QuotasSettings, {"labels": {"requests.nvidia.com/gpu": name}})
+    said = builders.validation_errors(QuotasSettings, {"labels": {"requests.nvidia.com/gpu": name}})
     assert said.keys() == {"labels requests.nvidia.com/gpu"}
 
 
 def test_two_resources_cannot_share_a_short_name() -> None:
     labels = {"requests.amd.com/gpu": "gpu"}
-    said = inputs.refusals(
+    said = builders.validation_errors(
         QuotasSettings, {"hard": {"requests.amd.com/gpu": "1"}, "labels": labels}
     )
     assert said == {
@@ -144,14 +144,14 @@ def test_two_resources_cannot_share_a_short_name() -> None:
 @pytest.mark.parametrize("table", [5, "foo", [], True])
 def test_what_is_no_table_is_refused(model: type[BaseModel], table: object) -> None:
     first, second, *_ = model.model_fields
-    said = inputs.refusals(model, {first: table, second: table})
+    said = builders.validation_errors(model, {first: table, second: table})
     assert said.keys() == {first, second}
     assert all("expected a mapping" in text for text in said.values())
 
 
 @pytest.mark.parametrize("model", [QuotasSettings, LimitRangesSettings])
 def test_what_is_no_mapping_of_settings_is_refused(model: type[BaseModel]) -> None:
-    assert inputs.refusals(model, "foo").keys() == {""}
+    assert builders.validation_errors(model, "foo").keys() == {""}
 
 
 def test_the_schema_tells_that_numbers_and_null_are_taken() -> None:

@@ -10,7 +10,7 @@ from controllers.profiles import Profile
 from controllers.quotas import controller, desired
 from controllers.quotas.config import DEFAULT_HARD, QuotasSettings
 from controllers.runtime.apply.changeset import Change
-from tests.support.builders import inputs
+from tests.support import builders
 
 PREFIX = "quotas.statcan.gc.ca"
 SETTINGS = QuotasSettings()
@@ -31,7 +31,7 @@ LABELS = {
 
 def labelled(labels: dict[str, str]) -> Profile:
     """A profile with labels by their names after the prefix."""
-    return inputs.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
+    return builders.profile(labels={f"{PREFIX}/{name}": text for name, text in labels.items()})
 
 
 def hard(labels: dict[str, str], facts: desired.Facts = NO_FACTS) -> dict[str, str]:
@@ -66,7 +66,9 @@ def test_the_quota_is_as_its_golden_file(
 ) -> None:
     profile = labelled(labels)
     manifests = desired.desired(profile, NO_FACTS, settings).objects
-    assert inputs.golden("quotas", name) == inputs.bodies(manifests, profile, component="quotas")
+    assert builders.golden("quotas", name) == builders.bodies(
+        manifests, profile, component="quotas"
+    )
 
 
 @pytest.mark.parametrize(("key", "name"), LABELS.items())
@@ -131,7 +133,7 @@ def test_a_label_that_overrides_nothing_is_noticed_and_the_likely_name_comes_fir
 
 def test_labels_of_others_are_no_overrides() -> None:
     labels = {"app": "x", "quotas.statcan.gc.ca": "x", "quotas.statcan.gc.ca.org/pods": "x"}
-    profile = inputs.profile(labels=labels)
+    profile = builders.profile(labels=labels)
     assert desired.desired(profile, NO_FACTS, SETTINGS).findings == []
 
 
@@ -143,7 +145,7 @@ def test_quantities_are_stated_as_the_api_server_returns_them() -> None:
 
 def test_without_a_key_there_is_no_quota() -> None:
     settings = QuotasSettings.model_validate({"hard": dict.fromkeys(DEFAULT_HARD)})
-    profile = inputs.profile(labels={f"{PREFIX}/pods": "7"})
+    profile = builders.profile(labels={f"{PREFIX}/pods": "7"})
     assert desired.desired(profile, NO_FACTS, settings).objects == []
     (finding,) = desired.desired(profile, NO_FACTS, settings).findings
     assert finding.reason == "UnknownQuota"
@@ -199,12 +201,12 @@ def test_kubeflows_own_quota_is_not_mentioned_where_nobody_asked_for_more() -> N
 @pytest.mark.parametrize(
     ("body", "kept"),
     [
-        (inputs.resource_quota(hard={"pods": "50", "cpu": 8}), {"pods": "50", "cpu": "8"}),
-        (inputs.resource_quota(), {}),
-        (inputs.resource_quota(hard=None), {}),
-        (inputs.resource_quota(hard={"pods": "5"}, scopes=["BestEffort"]), {}),
-        (inputs.resource_quota(hard={"pods": "5"}, scopeSelector={"a": 1}), {}),
-        (inputs.resource_quota("quotas", hard={"pods": "50"}), None),
+        (builders.resource_quota(hard={"pods": "50", "cpu": 8}), {"pods": "50", "cpu": "8"}),
+        (builders.resource_quota(), {}),
+        (builders.resource_quota(hard=None), {}),
+        (builders.resource_quota(hard={"pods": "5"}, scopes=["BestEffort"]), {}),
+        (builders.resource_quota(hard={"pods": "5"}, scopeSelector={"a": 1}), {}),
+        (builders.resource_quota("quotas", hard={"pods": "50"}), None),
     ],
 )
 def test_of_all_quotas_only_kubeflows_is_remembered(
@@ -215,7 +217,7 @@ def test_of_all_quotas_only_kubeflows_is_remembered(
 
 def test_the_watch_maps_a_quota_to_the_profile_of_its_namespace() -> None:
     (watch,) = controller.CONTROLLER.watches(SETTINGS)
-    assert list(watch.map(inputs.resource_quota(namespace="team-b"))) == ["team-b"]
+    assert list(watch.map(builders.resource_quota(namespace="bob"))) == ["bob"]
 
 
 class FakeCache:
@@ -226,7 +228,7 @@ class FakeCache:
 
     def get(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
         asked = (kind, namespace, name)
-        return self.hard if asked == ("ResourceQuota", "team-a", "kf-resource-quota") else None
+        return self.hard if asked == ("ResourceQuota", "alice", "kf-resource-quota") else None
 
     def list(self, kind: str, namespace: str) -> dict[str, dict[str, str]]:
         raise NotImplementedError(kind, namespace)
@@ -240,7 +242,7 @@ class FakeCache:
 
 @pytest.mark.parametrize("remembered", [{"pods": "5"}, {}, None])
 async def test_kubeflows_quota_is_read_from_the_cache(remembered: dict[str, str] | None) -> None:
-    facts = await controller.observe(inputs.profile(), FakeCache(remembered), SETTINGS, None)
+    facts = await controller.observe(builders.profile(), FakeCache(remembered), SETTINGS, None)
     assert facts == desired.Facts(kubeflow_hard=remembered or {})
 
 

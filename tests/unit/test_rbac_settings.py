@@ -16,7 +16,7 @@ from controllers.rbac.config import DEFAULT_VERBS, PipelineRole, RbacSettings
 from controllers.runtime import rbac as runtime_rbac
 from profiles_controller.config.errors import InvalidSettingsError
 from profiles_controller.config.load import Loader
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.cli import config
 from tests.support.cli.run import call
 
@@ -148,14 +148,14 @@ def test_a_group_without_a_resource_left_is_none() -> None:
 def test_a_wrong_value_is_named_with_what_would_be_right(
     given: dict[str, Any], where: str, said: str
 ) -> None:
-    refusals = inputs.refusals(RbacSettings, given)
+    refusals = builders.validation_errors(RbacSettings, given)
     assert set(refusals) == {where}
     assert said in refusals[where]
 
 
 def test_the_owner_cannot_be_bound_to_a_role_without_rules() -> None:
     given = {"ml_pipeline": "Role", "pipeline_verbs": dict.fromkeys(DEFAULT_VERBS)}
-    (said,) = inputs.refusals(RbacSettings, given).values()
+    (said,) = builders.validation_errors(RbacSettings, given).values()
     assert "leaves no rule for that Role: expected" in said
 
 
@@ -248,7 +248,7 @@ def test_whatever_is_configured_is_refused_or_within_the_controllers_own_rights(
         settings = RbacSettings.model_validate(given_value)
     except ValidationError:
         return
-    profile = inputs.profile(annotations={"rbac.statcan.gc.ca/allow-from": "team-b"})
+    profile = builders.profile(annotations={"rbac.statcan.gc.ca/allow-from": "bob"})
     manifests = desired.desired(profile, None, settings).objects
     rights: set[tuple[str, ...]] = set().union(*map(granted, manifests))
     for right in rights:

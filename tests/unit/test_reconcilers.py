@@ -24,7 +24,7 @@ from controllers.runtime.controller import (
 from controllers.runtime.errors import ApiError, Terminal, Waiting
 from controllers.runtime.options import Options, Shard
 from controllers.runtime.reconcile.result import REFUSED_RETRY_SECONDS
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -46,7 +46,7 @@ def relabel(labels: Mapping[str, str], body: Body) -> None:
 
 
 def sample(**fields: Any) -> tuple[AnyController, Any]:
-    return live_objects.controller(**fields), live_objects.Settings()
+    return builders.controller(**fields), builders.Settings()
 
 
 def finding(*findings: Finding) -> Callable[..., Sequence[Finding]]:
@@ -71,10 +71,10 @@ async def test_what_is_in_place_is_ready() -> None:
 async def test_several_objects_are_counted_and_the_sentence_stays_the_same() -> None:
     def manifests(profile: Profile) -> list[Manifest]:
         names = profile.labels.get("names", "a-b").split("-")
-        return [live_objects.manifest(name=name) for name in names]
+        return [builders.manifest(name=name) for name in names]
 
     async with harness.running(
-        (live_objects.controller(), live_objects.Settings(manifests=manifests))
+        (builders.controller(), builders.Settings(manifests=manifests))
     ) as process:
         assert {"SamplesReady": ("True", "2 objects are in place")} == process.conditions()
         process.cluster.objects.edit(PROFILE, functools.partial(relabel, {"names": "c-d"}))
@@ -102,7 +102,7 @@ async def test_a_notice_leaves_the_condition_as_it_is() -> None:
 @pytest.mark.parametrize("findings", [(), (PROBLEM,), (NOTICE,)], ids=["alone", "bad", "noted"])
 async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Finding]) -> None:
     cluster = harness.tenants()
-    cluster.objects.put(live_objects.object_body(labels={}, owners=[]))
+    cluster.objects.put(builders.object_body(labels={}, owners=[]))
     async with harness.running(sample(findings=finding(*findings)), cluster=cluster) as process:
         refused = (
             "ConfigMap alice/settings refused"
@@ -117,7 +117,7 @@ async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Fi
 
 async def test_an_object_in_the_way_is_looked_for_again() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(live_objects.object_body(labels={}, owners=[]))
+    cluster.objects.put(builders.object_body(labels={}, owners=[]))
     async with harness.running(sample(), cluster=cluster) as process:
         cluster.objects.delete(KEY)
         began = virtual_time.now()
@@ -132,7 +132,7 @@ async def test_an_object_in_the_way_is_looked_for_again() -> None:
 
 async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(live_objects.object_body(deleting=True))
+    cluster.objects.put(builders.object_body(deleting=True))
     async with harness.running(sample(), cluster=cluster) as process:
         status, message = process.conditions()["SamplesReady"]
         assert "False" == status
@@ -145,11 +145,11 @@ async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None
 
 async def test_a_namespace_that_comes_later_is_waited_for_in_silence() -> None:
     cluster = FakeCluster()
-    cluster.objects.put(live_objects.profile_body(version=0))
+    cluster.objects.put(builders.profile_body(version=0))
     async with harness.running(sample(), cluster=cluster) as process:
         assert {"SamplesReady": ("False", "namespace alice does not exist")} == process.conditions()
         assert [] == process.events()
-        cluster.objects.put(live_objects.namespace_body())
+        cluster.objects.put(builders.namespace_body())
         await process.settled()
 
         assert "True" == process.conditions()["SamplesReady"][0]
@@ -158,9 +158,9 @@ async def test_a_namespace_that_comes_later_is_waited_for_in_silence() -> None:
 async def test_a_namespace_that_comes_soon_costs_no_condition() -> None:
     cluster = FakeCluster()
     async with harness.running(sample(), cluster=cluster) as process:
-        cluster.objects.put(live_objects.profile_body(version=0))
+        cluster.objects.put(builders.profile_body(version=0))
         await asyncio.sleep(1.0)
-        cluster.objects.put(live_objects.namespace_body())
+        cluster.objects.put(builders.namespace_body())
         await process.settled()
 
         assert 1 == process.cluster.written().count("PATCH Profile alice status")
@@ -169,7 +169,7 @@ async def test_a_namespace_that_comes_soon_costs_no_condition() -> None:
 
 async def test_a_namespace_that_is_not_the_profiles_is_said_to_its_owner() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(live_objects.namespace_body(owned=False))
+    cluster.objects.put(builders.namespace_body(owned=False))
     async with harness.running(sample(), cluster=cluster) as process:
         assert [("Warning", "NamespaceNotOwned")] == [one[:2] for one in process.events()]
         assert "False" == process.conditions()["SamplesReady"][0]
@@ -177,7 +177,7 @@ async def test_a_namespace_that_is_not_the_profiles_is_said_to_its_owner() -> No
 
 async def test_an_adopted_namespace_is_served_where_the_operator_lets_it() -> None:
     cluster = harness.tenants()
-    cluster.objects.put(live_objects.namespace_body(owned=False))
+    cluster.objects.put(builders.namespace_body(owned=False))
     options = Options(listen=None, adopted_namespaces=True)
     async with harness.running(sample(), cluster=cluster, options=options) as process:
         assert [CREATED] == process.events()
@@ -190,7 +190,7 @@ async def test_a_namespace_that_is_made_again_is_filled_again() -> None:
         objects.delete(NAMESPACE)
         await process.settled()
         assert "False" == process.conditions()["SamplesReady"][0]
-        objects.put(live_objects.namespace_body())
+        objects.put(builders.namespace_body())
         await process.settled()
 
         assert objects.get(KEY) is not None
@@ -201,9 +201,9 @@ async def test_a_profile_that_is_made_again_is_a_new_one() -> None:
     async with harness.running(sample()) as process:
         objects = process.cluster.objects
         objects.delete(PROFILE)
-        objects.put(live_objects.profile_body(uid="uid-new", version=0))
+        objects.put(builders.profile_body(uid="uid-new", version=0))
         objects.delete(NAMESPACE)
-        objects.put(live_objects.namespace_body(uid="uid-new"))
+        objects.put(builders.namespace_body(uid="uid-new"))
         await process.settled()
         status, message = process.conditions()["SamplesReady"]
         assert ("False", True) == (status, "belongs to an earlier Profile" in message)
@@ -217,10 +217,10 @@ async def test_a_profile_that_is_made_again_is_a_new_one() -> None:
 
 async def test_a_label_that_changes_is_acted_upon() -> None:
     def manifests(profile: Profile) -> list[Manifest]:
-        return [live_objects.manifest(content={"data": dict(profile.labels)})]
+        return [builders.manifest(content={"data": dict(profile.labels)})]
 
     async with harness.running(
-        (live_objects.controller(), live_objects.Settings(manifests=manifests))
+        (builders.controller(), builders.Settings(manifests=manifests))
     ) as process:
         for labels in ({"a": "1"}, {"a": "2"}, {}):
             process.cluster.objects.edit(PROFILE, functools.partial(relabel, labels))
@@ -257,7 +257,7 @@ async def test_a_mistake_of_ours_stops_nobody_else() -> None:
     def desired(profile: Profile, _facts: object, _settings: object) -> Desired:
         if profile.name == "alice":
             raise KeyError("spec")
-        return Desired(objects=[live_objects.manifest(namespace=profile.namespace)])
+        return Desired(objects=[builders.manifest(namespace=profile.namespace)])
 
     cluster = FakeCluster()
     for name in ("alice", "bob"):
@@ -272,10 +272,10 @@ async def test_a_mistake_of_ours_stops_nobody_else() -> None:
 
 async def test_a_manifest_for_another_namespace_writes_nothing_at_all() -> None:
     def manifests(_profile: Profile) -> list[Manifest]:
-        return [live_objects.manifest(), live_objects.manifest(namespace="kube-system")]
+        return [builders.manifest(), builders.manifest(namespace="kube-system")]
 
     async with harness.running(
-        (live_objects.controller(), live_objects.Settings(manifests=manifests)), settle=False
+        (builders.controller(), builders.Settings(manifests=manifests)), settle=False
     ) as process:
         await virtual_time.until(process.conditions, "it is told", seconds=60.0)
         _, message = process.conditions()["SamplesReady"]
@@ -384,7 +384,7 @@ async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_other
     ) as process:
         assert [None, {}] == seen[-1]
         for name, data in (("token", {"word": "a"}), ("more", {"word": "b"}), ("other", {})):
-            body = live_objects.object_body("Secret", name, labels={}, owners=[], data=data)
+            body = builders.object_body("Secret", name, labels={}, owners=[], data=data)
             cluster.objects.put(body)
         await process.settled()
 
@@ -412,7 +412,7 @@ async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controll
         for data, woken in (({"word": "a"}, ["alice", "bob"]), ({"word": "a", "x": "y"}, [])):
             seen.clear()
             cluster.objects.put(
-                live_objects.object_body(
+                builders.object_body(
                     "Secret", "shared", "platform", labels={}, owners=[], data=data
                 )
             )
@@ -427,9 +427,9 @@ async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controll
 async def test_two_controllers_of_one_kind_leave_each_others_objects() -> None:
     def wanting(name: str) -> tuple[AnyController, Any]:
         def manifests(profile: Profile) -> list[Manifest]:
-            return [live_objects.manifest(name=name, namespace=profile.namespace)]
+            return [builders.manifest(name=name, namespace=profile.namespace)]
 
-        return live_objects.controller(name), live_objects.Settings(manifests=manifests)
+        return builders.controller(name), builders.Settings(manifests=manifests)
 
     async with harness.running(wanting("one"), wanting("other")) as process:
         await process.resynced()
@@ -445,14 +445,14 @@ async def test_one_controllers_older_objects_are_not_anothers_to_prune() -> None
         return bool(metadata["name"] == "older")
 
     def manifests(profile: Profile) -> list[Manifest]:
-        return [live_objects.manifest(name="older", namespace=profile.namespace, create_only=True)]
+        return [builders.manifest(name="older", namespace=profile.namespace, create_only=True)]
 
-    one = live_objects.controller("one", owned=[Owned(kind="ConfigMap", adopt_legacy=legacy)])
+    one = builders.controller("one", owned=[Owned(kind="ConfigMap", adopt_legacy=legacy)])
     cluster = harness.tenants()
-    older = cluster.objects.put(live_objects.object_body(name="older", labels={}))
+    older = cluster.objects.put(builders.object_body(name="older", labels={}))
     async with harness.running(
-        (one, live_objects.Settings(manifests=manifests)),
-        (live_objects.controller("other"), live_objects.Settings()),
+        (one, builders.Settings(manifests=manifests)),
+        (builders.controller("other"), builders.Settings()),
         cluster=cluster,
     ):
         found = cluster.objects.read(Key("ConfigMap", "alice", "older"))
@@ -496,10 +496,10 @@ async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() ->
     cluster = harness.tenants()
     cluster.unserved |= {("AuthorizationPolicy", "v1"), ("AuthorizationPolicy", "v1beta1")}
     key = Key("AuthorizationPolicy", "alice", "meshed")
-    settings = live_objects.Settings(
-        manifests=lambda _profile: [live_objects.manifest(key.kind, key.name, content={"spec": {}})]
+    settings = builders.Settings(
+        manifests=lambda _profile: [builders.manifest(key.kind, key.name, content={"spec": {}})]
     )
-    meshed = live_objects.controller("meshed", owned=[Owned(kind=key.kind)])
+    meshed = builders.controller("meshed", owned=[Owned(kind=key.kind)])
     async with harness.running((meshed, settings), sample(), cluster=cluster) as process:
         told = "AuthorizationPolicy: the cluster serves no authorizationpolicies.security.istio.io"
         status, message = process.conditions()["MeshedReady"]
@@ -521,10 +521,10 @@ async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_o
     cluster = harness.tenants()
     cluster.unserved.add(("AuthorizationPolicy", "v1"))
     key = Key("AuthorizationPolicy", "alice", "meshed")
-    settings = live_objects.Settings(
-        manifests=lambda _profile: [live_objects.manifest(key.kind, key.name, content={"spec": {}})]
+    settings = builders.Settings(
+        manifests=lambda _profile: [builders.manifest(key.kind, key.name, content={"spec": {}})]
     )
-    meshed = live_objects.controller("meshed", owned=[Owned(kind=key.kind)])
+    meshed = builders.controller("meshed", owned=[Owned(kind=key.kind)])
     async with harness.running((meshed, settings), cluster=cluster) as process:
         assert [("Normal", "Reconciled")] == [event[:2] for event in process.events()]
         (written,) = cluster.writes(but=("Event", "Profile"))

@@ -13,13 +13,13 @@ from controllers.runtime.apply.changeset import Action
 from controllers.runtime.objects import cached_object
 from controllers.runtime.objects.cached_object import CachedObject
 from controllers.runtime.objects.kinds import KINDS
-from tests.support.builders import live_objects
+from tests.support import builders
 
 DATA = {"data": {"key": "value"}}
 EDITED = {"data": {"key": "edited"}}
 SOMEBODY = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "uid-web"}
-BOB = live_objects.profile_reference("bob", "uid-bob")
-EARLIER_ALICE = live_objects.profile_reference("alice", "uid-before")
+BOB = builders.profile_reference("bob", "uid-bob")
+EARLIER_ALICE = builders.profile_reference("alice", "uid-before")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def planned(
     """Each change as text, the unchanged ones included."""
     changes, _ = apply_plan.plan(
         manifests,
-        profile=live_objects.profile(),
+        profile=builders.profile(),
         component=component,
         stores={kind: Memory(records)},
         namespaces=namespaces,
@@ -67,7 +67,7 @@ def planned(
 def test_the_label_of_a_controller_that_never_wrote_it_is_put_right(
     managers: Sequence[str], action: Action
 ) -> None:
-    body = live_objects.object_body("ConfigMap", labels=live_objects.marks("others"))
+    body = builders.object_body("ConfigMap", labels=builders.managed_labels("others"))
     body["metadata"]["managedFields"] = [{"manager": one} for one in managers]
     record = cached_object.from_body(KINDS["ConfigMap"], body)
 
@@ -80,7 +80,7 @@ def judged(
     record: CachedObject | None, kind: str = "ConfigMap", **manifest: Any
 ) -> tuple[Action, str]:
     wanted = apply_plan.desired_object(
-        live_objects.manifest(kind, **manifest), live_objects.profile(), "samples"
+        builders.manifest(kind, **manifest), builders.profile(), "samples"
     )
     change = apply_plan.decide(wanted, record)
     return change.action, change.detail
@@ -110,7 +110,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
         "belongs to an earlier Profile",
     ),
     "of_another_controller": (
-        DATA | {"labels": live_objects.marks("others")},
+        DATA | {"labels": builders.managed_labels("others")},
         {},
         Action.REFUSED,
         "is managed by controller others",
@@ -162,13 +162,13 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
         "belongs to Profile bob",
     ),
     "a_label_of_ours_changed": (
-        DATA | {"labels": live_objects.marks() | {"tier": "low"}},
+        DATA | {"labels": builders.managed_labels() | {"tier": "low"}},
         {"labels": {"tier": "high"}},
         Action.UPDATE,
         "",
     ),
     "a_label_of_others_added": (
-        DATA | {"labels": live_objects.marks() | {"theirs": "yes"}},
+        DATA | {"labels": builders.managed_labels() | {"theirs": "yes"}},
         {},
         Action.UNCHANGED,
         "",
@@ -186,7 +186,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], Action, str]] = {
 @pytest.mark.parametrize("case", RULES)
 def test_the_first_rule_that_speaks_decides(case: str) -> None:
     there, wanted, action, words = RULES[case]
-    found, detail = judged(live_objects.record(**there), **wanted)
+    found, detail = judged(builders.cached_object(**there), **wanted)
 
     assert action is found
     assert words in detail
@@ -196,9 +196,9 @@ def test_the_first_rule_that_speaks_decides(case: str) -> None:
 @pytest.mark.parametrize("case", RULES)
 def test_a_write_is_blocked_exactly_where_the_plan_gives_a_reason_not_to_write(case: str) -> None:
     there, wanted, action, words = RULES[case]
-    record = live_objects.record(**there)
+    record = builders.cached_object(**there)
     want = apply_plan.desired_object(
-        live_objects.manifest("ConfigMap", **wanted), live_objects.profile(), "samples"
+        builders.manifest("ConfigMap", **wanted), builders.profile(), "samples"
     )
 
     blocked = apply_plan.blocked_write(want, record)
@@ -210,7 +210,7 @@ def test_a_write_is_blocked_exactly_where_the_plan_gives_a_reason_not_to_write(c
 
 
 def test_an_object_that_does_not_exist_may_be_written() -> None:
-    want = apply_plan.desired_object(live_objects.manifest(), live_objects.profile(), "samples")
+    want = apply_plan.desired_object(builders.manifest(), builders.profile(), "samples")
 
     assert apply_plan.blocked_write(want, None) is None
 
@@ -218,12 +218,12 @@ def test_an_object_that_does_not_exist_may_be_written() -> None:
 def test_a_component_that_names_no_controller_is_put_right() -> None:
     siblings = ("samples", "others")
     wanted = apply_plan.desired_object(
-        live_objects.manifest("ConfigMap"), live_objects.profile(), "samples", siblings
+        builders.manifest("ConfigMap"), builders.profile(), "samples", siblings
     )
     actions = []
     for component in ("others", "nonsense"):
-        there: dict[str, Any] = DATA | {"labels": live_objects.marks(component)}
-        actions.append(apply_plan.decide(wanted, live_objects.record(**there)).action)
+        there: dict[str, Any] = DATA | {"labels": builders.managed_labels(component)}
+        actions.append(apply_plan.decide(wanted, builders.cached_object(**there)).action)
 
     assert [Action.REFUSED, Action.UPDATE] == actions
 
@@ -234,7 +234,7 @@ def test_what_is_missing_is_created() -> None:
 
 def test_an_immutable_field_that_differs_is_made_anew() -> None:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
-    there = live_objects.record("RoleBinding", roleRef=role | {"name": "edit"}, subjects=[])
+    there = builders.cached_object("RoleBinding", roleRef=role | {"name": "edit"}, subjects=[])
     content = {"roleRef": role, "subjects": []}
 
     assert (Action.RECREATE, "roleRef is immutable") == judged(
@@ -243,8 +243,8 @@ def test_an_immutable_field_that_differs_is_made_anew() -> None:
 
 
 def test_a_merge_kind_is_compared_on_the_fields_that_we_state() -> None:
-    spec = live_objects.merged_content()["spec"]
-    there = live_objects.record("Service", spec=spec | {"clusterIP": "10.0.0.1"})
+    spec = builders.partial_service()["spec"]
+    there = builders.cached_object("Service", spec=spec | {"clusterIP": "10.0.0.1"})
 
     assert (Action.UNCHANGED, "") == judged(there, "Service", content={"spec": spec})
     assert (Action.UPDATE, "") == judged(
@@ -253,7 +253,7 @@ def test_a_merge_kind_is_compared_on_the_fields_that_we_state() -> None:
 
 
 def test_a_field_that_is_null_is_not_wanted() -> None:
-    there = live_objects.record(data={"key": "value"})
+    there = builders.cached_object(data={"key": "value"})
 
     assert (Action.UNCHANGED, "") == judged(there, content={**DATA, "immutable": None})
 
@@ -261,22 +261,22 @@ def test_a_field_that_is_null_is_not_wanted() -> None:
 def test_a_barred_annotation_is_out_of_shape_and_others_are_not() -> None:
     barred = ("user", "role")
     annotations = {"note": "theirs", "role": "admin"}
-    there = live_objects.record(data={"key": "value"}, annotations=annotations)
+    there = builders.cached_object(data={"key": "value"}, annotations=annotations)
 
     assert judged(there, stripped_annotations=barred) == (Action.UPDATE, "")
     assert judged(there, stripped_annotations=("user",)) == (Action.UNCHANGED, "")
 
 
 def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None:
-    stale = live_objects.record(name="stale")
+    stale = builders.cached_object(name="stale")
 
     assert [
         "ConfigMap alice/b create",
         "ConfigMap alice/a create",
         "ConfigMap alice/stale prune (no longer desired)",
     ] == planned(
-        live_objects.manifest(name="b"),
-        live_objects.manifest(name="a"),
+        builders.manifest(name="b"),
+        builders.manifest(name="a"),
         records=[("alice", "stale", stale)],
     )
 
@@ -284,7 +284,7 @@ def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None
 @pytest.mark.parametrize(
     "there",
     [
-        pytest.param({"labels": live_objects.marks("others")}, id="of_another_controller"),
+        pytest.param({"labels": builders.managed_labels("others")}, id="of_another_controller"),
         pytest.param({"labels": {}}, id="only_watched"),
         pytest.param({"labels": {}, "legacy": ("others",)}, id="legacy_of_another_controller"),
         pytest.param({"labels": {COMPONENT_LABEL: "samples"}}, id="half_marked"),
@@ -294,11 +294,13 @@ def test_changes_come_in_the_order_of_the_desired_state_and_prune_last() -> None
     ],
 )
 def test_what_is_not_ours_to_delete_is_not_pruned(there: dict[str, Any]) -> None:
-    assert [] == planned(records=[("alice", "there", live_objects.record(name="there", **there))])
+    assert [] == planned(
+        records=[("alice", "there", builders.cached_object(name="there", **there))]
+    )
 
 
 def test_an_older_suites_object_that_is_no_longer_wanted_is_pruned() -> None:
-    there = live_objects.record(name="there", labels={}, legacy=("samples",))
+    there = builders.cached_object(name="there", labels={}, legacy=("samples",))
 
     assert ["ConfigMap alice/there prune (no longer desired)"] == planned(
         records=[("alice", "there", there)]
@@ -306,7 +308,7 @@ def test_an_older_suites_object_that_is_no_longer_wanted_is_pruned() -> None:
 
 
 def test_a_paused_object_is_not_pruned() -> None:
-    there = live_objects.record(name="there", annotations={PAUSED_ANNOTATION: "true"})
+    there = builders.cached_object(name="there", annotations={PAUSED_ANNOTATION: "true"})
 
     assert ["ConfigMap alice/there unchanged (paused by its annotation)"] == planned(
         records=[("alice", "there", there)]
@@ -314,11 +316,11 @@ def test_a_paused_object_is_not_pruned() -> None:
 
 
 def test_an_owned_object_in_another_namespace_is_left_alone() -> None:
-    assert [] == planned(records=[("kube-system", "there", live_objects.record(name="there"))])
+    assert [] == planned(records=[("kube-system", "there", builders.cached_object(name="there"))])
 
 
 def test_an_owned_object_in_a_namespace_that_is_allowed_besides_is_pruned() -> None:
-    there = ("argocd", "there", live_objects.record(name="there", namespace="argocd"))
+    there = ("argocd", "there", builders.cached_object(name="there", namespace="argocd"))
 
     assert ["ConfigMap argocd/there prune (no longer desired)"] == planned(
         records=[there], namespaces=["argocd"]
@@ -327,10 +329,10 @@ def test_an_owned_object_in_a_namespace_that_is_allowed_besides_is_pruned() -> N
 
 def test_a_manifest_for_another_namespace_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="ConfigMap bob/settings is outside the namespace of"):
-        planned(live_objects.manifest(namespace="bob"))
+        planned(builders.manifest(namespace="bob"))
 
 
 def test_a_cluster_scoped_manifest_is_within_reach() -> None:
     assert ["Namespace extra create"] == planned(
-        live_objects.manifest("Namespace", "extra", ""), kind="Namespace"
+        builders.manifest("Namespace", "extra", ""), kind="Namespace"
     )

@@ -44,20 +44,20 @@ def test_names_aliases_and_conditions_are_used_once() -> None:
             *(f"{controller.name}-{variant}" for variant in controller.variants.names),
         )
     ]
-    conditions = [controller.condition for controller in registered.as_they_run()]
+    conditions = [controller.condition for controller in registered.running_controllers()]
     assert len(set(names)) == len(names)
     assert len(set(conditions)) == len(conditions)
 
 
 def test_every_kind_that_a_controller_names_is_in_the_table_of_kinds() -> None:
-    for controller in registered.as_they_run():
-        owned = {each.kind for each in controller.owned(registered.settings(controller))}
-        watched = {each.kind for each in controller.watches(registered.settings(controller))}
+    for controller in registered.running_controllers():
+        owned = {each.kind for each in controller.owned(registered.sample_settings(controller))}
+        watched = {each.kind for each in controller.watches(registered.sample_settings(controller))}
         assert owned | watched <= KINDS.keys()
 
 
 def test_every_controller_that_all_runs_needs_no_settings() -> None:
-    for controller in registered.TOGETHER:
+    for controller in registered.RUN_BY_ALL:
         assert controller.settings()
 
 
@@ -72,8 +72,10 @@ def test_the_samples_of_settings_are_of_those_that_have_no_default() -> None:
 
 def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
     """The ClusterRole can be printed before it is known which variant will run."""
-    for controller, variant in zip(registry.controllers(), registered.as_they_run(), strict=True):
-        chosen = registered.settings(controller)
+    for controller, variant in zip(
+        registry.controllers(), registered.running_controllers(), strict=True
+    ):
+        chosen = registered.sample_settings(controller)
         assert rbac.rules(controller, chosen) == rbac.rules(variant, chosen)
 
 

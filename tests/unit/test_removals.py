@@ -11,7 +11,7 @@ from controllers.runtime import rbac
 from controllers.runtime.controller import AnyController, CacheReader, Owned, Watch, by_namespace
 from controllers.runtime.errors import Waiting
 from controllers.runtime.options import Options
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import Failure, FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -40,7 +40,7 @@ class Plan:
         def delete(_profile: Profile, stage: Collection[Key], _settings: object) -> Any:
             return stage
 
-        return live_objects.controller(
+        return builders.controller(
             owned=[Owned(kind="ConfigMap"), Owned(kind="PersistentVolumeClaim")],
             watches=[
                 Watch(kind="Pod", transform=lambda _body: True, map=by_namespace, deletable=True),
@@ -52,7 +52,7 @@ class Plan:
         )
 
     def running(self, cluster: FakeCluster, **fields: Any) -> Any:
-        assembly = (self.controller(), live_objects.Settings())
+        assembly = (self.controller(), builders.Settings())
         return harness.running(assembly, cluster=cluster, **fields)
 
 
@@ -61,7 +61,7 @@ def tenant() -> FakeCluster:
     cluster = harness.tenants()
     for key in (CLAIM, POD):
         cluster.objects.put(
-            live_objects.object_body(*key_parts(key), uid=f"uid-{key.kind}", labels={}, owners=[])
+            builders.object_body(*key_parts(key), uid=f"uid-{key.kind}", labels={}, owners=[])
         )
     return cluster
 
@@ -140,7 +140,7 @@ async def test_a_dry_run_removes_nothing() -> None:
         assert [] == cluster.written()
 
 
-@pytest.mark.parametrize("key", [Key("Pod", "bob", "notebook-0"), live_objects.manifest().key])
+@pytest.mark.parametrize("key", [Key("Pod", "bob", "notebook-0"), builders.manifest().key])
 async def test_what_is_wanted_or_in_anothers_namespace_is_never_removed(key: Key) -> None:
     cluster = tenant()
     plan = Plan([POD])

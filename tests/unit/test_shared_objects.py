@@ -16,7 +16,8 @@ from controllers.runtime.controller import AnyController, Owned, Shared, always
 from controllers.runtime.objects import shared
 from controllers.runtime.objects.kinds import KINDS
 from controllers.runtime.options import Options
-from tests.support.builders import kubeflow_objects, live_objects
+from tests.support import builders
+from tests.support.builders import kubeflow_objects
 from tests.support.fakes import Failure, FakeCluster, harness, virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -52,7 +53,7 @@ class Additions:
 
 
 def controller(additions: Additions, **fields: Any) -> AnyController:
-    made = live_objects.controller(owned=(), desired=additions.desired)
+    made = builders.controller(owned=(), desired=additions.desired)
     return dataclasses.replace(made, **{"shared": always(DECLARED), **fields})
 
 
@@ -67,7 +68,7 @@ def tenants(**content: Any) -> FakeCluster:
 
 def running(additions: Additions, cluster: FakeCluster, **fields: Any) -> Any:
     made = controller(additions, **fields.pop("controller", {}))
-    return harness.running((made, live_objects.Settings()), cluster=cluster, **fields)
+    return harness.running((made, builders.Settings()), cluster=cluster, **fields)
 
 
 def editor(cluster: FakeCluster) -> Body:
@@ -274,7 +275,7 @@ async def test_labels_of_a_controller_do_not_make_the_object_its_own() -> None:
     cluster, additions = tenants(), Additions(OURS)
 
     def label(body: Body) -> None:
-        body["metadata"]["labels"] = live_objects.marks("samples")
+        body["metadata"]["labels"] = builders.managed_labels("samples")
 
     cluster.objects.edit(EDITOR, label)
     owned = always(Owned(kind="ServiceAccount", names=("agent",)))
@@ -307,7 +308,7 @@ WRONG: Mapping[str, Callable[[Additions], Desired]] = {
         ]
     ),
     "use Desired.additions": lambda _: Desired(
-        objects=[live_objects.manifest("ServiceAccount", "default-editor")]
+        objects=[builders.manifest("ServiceAccount", "default-editor")]
     ),
 }
 
@@ -371,16 +372,16 @@ def test_only_the_shared_object_is_listed_where_no_other_is_needed(
     owned: tuple[Owned, ...], expected: Mapping[str, str]
 ) -> None:
     made = controller(Additions(), owned=always(*owned))
-    found = subscriptions([(made, live_objects.Settings())])[EDITOR.kind]
+    found = subscriptions([(made, builders.Settings())])[EDITOR.kind]
 
     assert expected == found.selectors(KINDS[EDITOR.kind])
 
 
 async def test_the_runner_catches_a_controller_that_owns_an_object_of_kubeflow() -> None:
     """Owned in the ordinary way, the object would be deleted after an opt-out."""
-    made = live_objects.controller(owned=[Owned(kind="ServiceAccount")])
-    manifest = live_objects.manifest("ServiceAccount", "default-editor")
-    settings = live_objects.Settings(manifests=lambda _profile: [manifest])
+    made = builders.controller(owned=[Owned(kind="ServiceAccount")])
+    manifest = builders.manifest("ServiceAccount", "default-editor")
+    settings = builders.Settings(manifests=lambda _profile: [manifest])
 
     with pytest.raises(AssertionError, match=r"declare it in Controller\.shared"):
         async with harness.running((made, settings), cluster=tenants()):

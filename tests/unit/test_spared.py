@@ -7,7 +7,7 @@ import pytest
 from controllers.manifests import Key
 from controllers.profiles import Profile
 from controllers.runtime.controller import AnyController
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import harness
 
 pytestmark = pytest.mark.virtual_time
@@ -20,16 +20,14 @@ def sparing(keys: Collection[Key]) -> AnyController:
     def retain(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
         return keys
 
-    return live_objects.controller(retain=retain)
+    return builders.controller(retain=retain)
 
 
 async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more() -> None:
     cluster = harness.tenants()
-    stale = cluster.objects.put(live_objects.object_body("ConfigMap", STALE.name))
+    stale = cluster.objects.put(builders.object_body("ConfigMap", STALE.name))
     keys = {STALE, MISSING}
-    async with harness.running(
-        (sparing(keys), live_objects.Settings()), cluster=cluster
-    ) as process:
+    async with harness.running((sparing(keys), builders.Settings()), cluster=cluster) as process:
         assert stale == cluster.objects.read(STALE)
         assert MISSING.name not in {
             one["metadata"]["name"] for one in cluster.objects.all_of("ConfigMap")
@@ -45,9 +43,9 @@ async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more(
 
 async def test_what_is_wanted_is_kept_in_shape_although_it_is_spared() -> None:
     cluster = harness.tenants()
-    wanted = live_objects.manifest().key
+    wanted = builders.manifest().key
     controller = sparing({wanted})
-    async with harness.running((controller, live_objects.Settings()), cluster=cluster) as process:
+    async with harness.running((controller, builders.Settings()), cluster=cluster) as process:
         made = cluster.objects.read(wanted)
         cluster.objects.edit(wanted, lambda body: body.pop("data", None))
         await process.settled()

@@ -25,14 +25,14 @@ from controllers.runtime.errors import ApiError, UnreachableError
 from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import FakeCluster, harness, virtual_time
 from tests.support.fakes.request import Failure, Request
 
 pytestmark = pytest.mark.virtual_time
 
-SAMPLES = live_objects.controller()
-SETTINGS = live_objects.Settings()
+SAMPLES = builders.controller()
+SETTINGS = builders.Settings()
 CREATED = "2026-01-01T00:00:00Z"
 CHANGED = "2026-02-03T04:05:06Z"
 GOOD = {"type": "SamplesReady", "status": "True", "message": "ConfigMap settings is in place"}
@@ -98,7 +98,7 @@ async def status_of(cluster: FakeCluster, requested: StatusRequest | None = None
 
 async def test_a_profile_is_ready_since_its_conditions_last_changed() -> None:
     cluster = tenant(GOOD)
-    cluster.objects.put(live_objects.object_body(data={"key": "value"}))
+    cluster.objects.put(builders.object_body(data={"key": "value"}))
 
     found = await status_of(cluster)
 
@@ -110,7 +110,7 @@ async def test_a_profile_is_ready_since_its_conditions_last_changed() -> None:
 
 async def test_an_edited_object_is_drift_although_the_condition_is_true() -> None:
     cluster = tenant(GOOD)
-    cluster.objects.put(live_objects.object_body(data={"key": "another"}))
+    cluster.objects.put(builders.object_body(data={"key": "another"}))
 
     found = await status_of(cluster)
 
@@ -172,7 +172,7 @@ async def test_a_profile_without_a_condition_of_an_installed_controller_is_unkno
 
 
 async def test_a_controller_without_conditions_and_objects_is_not_installed() -> None:
-    other = live_objects.controller("others", owned=(Owned(kind="Secret"),))
+    other = builders.controller("others", owned=(Owned(kind="Secret"),))
 
     found = await report(tenant(GOOD), request(SAMPLES, other))
     requested = request(SAMPLES, other, expected=frozenset({"samples", "others"}))
@@ -187,7 +187,7 @@ async def test_a_controller_without_conditions_and_objects_is_not_installed() ->
 
 async def test_a_controller_with_objects_only_is_installed() -> None:
     cluster = tenant()
-    cluster.objects.put(live_objects.object_body())
+    cluster.objects.put(builders.object_body())
 
     assert (await status_of(cluster)).state is ProfileState.UNKNOWN
 
@@ -201,7 +201,7 @@ async def test_profiles_without_any_status_are_not_ready() -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scoped(live_objects.Settings):
+class Scoped(builders.Settings):
     scope: str = ""
 
 
@@ -209,12 +209,12 @@ BOTH = Variants(setting="scope", names=("open", "closed"))
 
 
 async def test_each_variant_has_its_own_status() -> None:
-    forge = live_objects.controller(
+    forge = builders.controller(
         "forge", settings=Scoped, variants=BOTH, command=Command(standalone=True)
     )
     cluster = tenant({"type": "ForgeOpenReady", "status": "True", "message": "well"})
-    labels = live_objects.marks("forge-closed")
-    cluster.objects.put(live_objects.object_body(name="closed", labels=labels))
+    labels = builders.managed_labels("forge-closed")
+    cluster.objects.put(builders.object_body(name="closed", labels=labels))
 
     found = await report(cluster, request(forge))
 
@@ -229,12 +229,12 @@ async def test_one_variant_is_listed_by_the_names_of_its_objects() -> None:
     def owned(settings: Scoped) -> list[Owned]:
         return [Owned(kind="Secret", names=(f"account-{settings.scope}",))]
 
-    forge = live_objects.controller("forge", settings=Scoped, variants=BOTH)
+    forge = builders.controller("forge", settings=Scoped, variants=BOTH)
     forge = dataclasses.replace(forge, owned=owned)
     cluster = tenant()
     for name in names:
-        labels = live_objects.marks(f"forge-{name.partition('-')[2]}")
-        cluster.objects.put(live_objects.object_body("Secret", name, uid=name, labels=labels))
+        labels = builders.managed_labels(f"forge-{name.partition('-')[2]}")
+        cluster.objects.put(builders.object_body("Secret", name, uid=name, labels=labels))
 
     found = await status_of(cluster, request(forge, expected=frozenset({"forge-open"})))
 
@@ -244,7 +244,7 @@ async def test_one_variant_is_listed_by_the_names_of_its_objects() -> None:
 
 
 async def test_a_variant_is_paused_by_the_name_of_its_controller() -> None:
-    forge = live_objects.controller(
+    forge = builders.controller(
         "forge", settings=Scoped, variants=Variants(setting="scope", names=("open",))
     )
     cluster = tenant({"type": "ForgeOpenReady", "status": "Unknown", "message": "paused"})
@@ -260,7 +260,7 @@ async def test_no_external_system_is_called() -> None:
     def connect(_settings: object, *, dry_run: bool) -> External | None:
         raise AssertionError(f"connected, dry_run={dry_run}")
 
-    external = live_objects.controller(external=ExternalFactory(connect=connect))
+    external = builders.controller(external=ExternalFactory(connect=connect))
     found = await status_of(tenant(GOOD), request(external))
 
     assert (found.objects, found.drift) == ({}, None)
@@ -268,7 +268,7 @@ async def test_no_external_system_is_called() -> None:
 
 
 async def test_a_kind_without_permission_affects_only_the_controllers_that_need_it() -> None:
-    other = live_objects.controller("others", owned=(Owned(kind="Secret"),))
+    other = builders.controller("others", owned=(Owned(kind="Secret"),))
     cluster = tenant(GOOD, {"type": "OthersReady", "status": "True", "message": "well"})
     refusal = ApiError(code=403, reason="Forbidden", message='cannot list resource "secrets"')
     refuse(cluster, "Secret", refusal)
@@ -308,9 +308,9 @@ async def test_drift_of_a_profile_without_a_namespace_is_unknown() -> None:
 
 async def test_objects_of_another_profile_are_not_counted() -> None:
     cluster = tenant(GOOD)
-    owners = [live_objects.profile_reference("alice", "uid-of-an-earlier-alice")]
-    cluster.objects.put(live_objects.object_body(owners=owners))
-    cluster.objects.put(live_objects.object_body(name="foreign", uid="uid-2", labels={}))
+    owners = [builders.profile_reference("alice", "uid-of-an-earlier-alice")]
+    cluster.objects.put(builders.object_body(owners=owners))
+    cluster.objects.put(builders.object_body(name="foreign", uid="uid-2", labels={}))
 
     assert (await status_of(cluster)).objects == {}
 
@@ -327,7 +327,7 @@ async def test_only_the_named_profiles_are_reported() -> None:
 
 async def test_later_reports_contain_changes() -> None:
     cluster = tenant(GOOD)
-    cluster.objects.put(live_objects.object_body(data={"key": "value"}))
+    cluster.objects.put(builders.object_body(data={"key": "value"}))
     async with reporting(cluster) as found:
         first = await anext(found)
         cluster.objects.delete(Key("ConfigMap", "alice", "settings"))

@@ -13,7 +13,7 @@ from controllers.runtime.controller import Access, AnyController, Command, Owned
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from profiles_controller.config.load import ALL, component_names, select_controllers
-from tests.support.builders import live_objects
+from tests.support import builders
 from tests.support.fakes import harness
 
 pytestmark = pytest.mark.virtual_time
@@ -26,8 +26,8 @@ def running(*manifests: Manifest, before: Sequence[Body] = (), **fields: Any) ->
     cluster = harness.tenants(annotations=fields.pop("annotations", None))
     for body in before:
         cluster.objects.put(body)
-    settings = live_objects.Settings(manifests=lambda _profile: manifests)
-    made = dataclasses.replace(live_objects.controller(), **fields)
+    settings = builders.Settings(manifests=lambda _profile: manifests)
+    made = dataclasses.replace(builders.controller(), **fields)
     return harness.running((made, settings), cluster=cluster)
 
 
@@ -36,7 +36,7 @@ def finalizers(process: harness.Harness) -> list[str]:
 
 
 async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
-    async with running(live_objects.manifest(finalizers={HOLD: True})) as process:
+    async with running(builders.manifest(finalizers={HOLD: True})) as process:
         assert [HOLD] == finalizers(process)
 
         process.cluster.objects.edit(KEY, lambda body: body["metadata"].pop("finalizers"))
@@ -45,9 +45,9 @@ async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
 
 
 async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
-    there = live_objects.object_body(data={"key": "value"})
+    there = builders.object_body(data={"key": "value"})
     there["metadata"]["finalizers"] = ["example.ca/theirs", HOLD]
-    async with running(live_objects.manifest(finalizers={HOLD: False}), before=[there]) as process:
+    async with running(builders.manifest(finalizers={HOLD: False}), before=[there]) as process:
         assert ["example.ca/theirs"] == finalizers(process)
 
         process.cluster.requests.clear()
@@ -56,11 +56,11 @@ async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
 
 
 async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() -> None:
-    wanted = live_objects.manifest(update_only=True)
+    wanted = builders.manifest(update_only=True)
     async with running(wanted) as process:
         assert process.cluster.objects.get(KEY) is None
         assert ("True", "0 objects are in place") == process.conditions()["SamplesReady"]
-    async with running(wanted, before=[live_objects.object_body(data={"key": "other"})]) as process:
+    async with running(wanted, before=[builders.object_body(data={"key": "other"})]) as process:
         assert {"key": "value"} == process.cluster.objects.read(KEY)["data"]
 
         process.cluster.objects.delete(KEY)
@@ -69,18 +69,18 @@ async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() ->
 
 
 def test_what_is_wanted_where_present_is_not_rendered() -> None:
-    manifests = [live_objects.manifest(update_only=True), live_objects.manifest(name="other")]
-    settings = live_objects.Settings(manifests=lambda _profile: manifests)
+    manifests = [builders.manifest(update_only=True), builders.manifest(name="other")]
+    settings = builders.Settings(manifests=lambda _profile: manifests)
 
-    (body,) = render(live_objects.controller(), settings, live_objects.profile())
+    (body,) = render(builders.controller(), settings, builders.profile())
     assert "other" == body["metadata"]["name"]
 
 
 async def test_a_declared_namespace_is_written_to_and_pruned() -> None:
-    elsewhere = live_objects.manifest(namespace="platform")
-    stale = live_objects.object_body(name="stale", namespace="platform")
+    elsewhere = builders.manifest(namespace="platform")
+    stale = builders.object_body(name="stale", namespace="platform")
     access: Access[Any] = Access(namespaces=lambda _settings: ("platform",))
-    platform = live_objects.namespace_body("platform", owned=False)
+    platform = builders.namespace_body("platform", owned=False)
     async with running(elsewhere, before=[platform, stale], access=access) as process:
         assert process.cluster.objects.get(elsewhere.key) is not None
         assert process.cluster.objects.get(Key("ConfigMap", "platform", "stale")) is None
@@ -95,7 +95,7 @@ class Outside:
 
 
 async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() -> None:
-    async with running(external=live_objects.external(Outside())) as process:
+    async with running(external=builders.external(Outside())) as process:
         (check,) = (
             one for one in process.health.readyz() if one.name == "external/samples/database"
         )
@@ -104,12 +104,12 @@ async def test_an_external_system_that_fails_is_reported_and_fails_no_probe() ->
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Lettered(live_objects.Settings):
+class Lettered(builders.Settings):
     letter: str = "b"
 
 
 def varied() -> AnyController:
-    return live_objects.controller(
+    return builders.controller(
         variants=Variants(setting="letter", names=("a", "b")), command=Command(standalone=True)
     )
 
@@ -130,7 +130,7 @@ async def test_a_variant_has_its_own_condition_and_is_paused_by_either_name() ->
 
 
 async def test_variants_leave_each_others_objects_alone() -> None:
-    theirs = live_objects.object_body(name="theirs", labels=live_objects.marks("samples-a"))
+    theirs = builders.object_body(name="theirs", labels=builders.managed_labels("samples-a"))
     cluster = harness.tenants()
     cluster.objects.put(theirs)
     settings = Lettered()
@@ -142,7 +142,7 @@ async def test_variants_leave_each_others_objects_alone() -> None:
 
 
 def test_a_standalone_controller_is_selected_by_its_name_only() -> None:
-    registry = (varied(), live_objects.controller("others", owned=(Owned(kind="Secret"),)))
+    registry = (varied(), builders.controller("others", owned=(Owned(kind="Secret"),)))
 
     assert ["others"] == [one.name for one in select_controllers(registry, [ALL])]
     assert ["samples"] == [one.name for one in select_controllers(registry, ["samples"])]

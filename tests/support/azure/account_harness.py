@@ -13,8 +13,8 @@ from controllers.blob_csi.config import BlobCsiSettings
 from controllers.blob_csi.facts import Unavailable
 from controllers.blob_csi.volumes import ObservedVolume
 from controllers.profiles import Owner, Profile
+from tests.support import builders
 from tests.support.azure import Azurite, key_of
-from tests.support.builders import inputs
 
 T = TypeVar("T")
 JANE = "jane@example.ca"
@@ -78,7 +78,7 @@ class AccountHarness:
 
     def profile(self, name: str, *, owner: str = JANE, **fields: Any) -> Profile:
         """Create a Profile, which replaces an earlier one with this name."""
-        profile = inputs.profile(name, **fields)
+        profile = builders.profile(name, **fields)
         uid = f"uid-{next(_numbers)}"
         self.profiles[name] = dataclasses.replace(profile, uid=uid, owner=Owner(name=owner))
         return self.profiles[name]

@@ -11,9 +11,9 @@ from controllers.blob_csi.facts import Facts
 from controllers.blob_csi.grants.parse import Bucket, Buckets
 from controllers.blob_csi.grants.sources import Origin, Source
 from controllers.manifests import Body, Manifest
-from tests.support.builders import inputs
+from tests.support import builders
 
-ALICE = inputs.profile("alice")
+ALICE = builders.profile("alice")
 INTERNAL = Source("unclassified", Origin.INTERNAL)
 EXTERNAL = Source("unclassified", Origin.EXTERNAL)
 GATEWAY = Source("unclassified", Origin.GATEWAY)
@@ -60,7 +60,7 @@ def facts_with(*buckets: Bucket, source: Source = INTERNAL, **fields: Any) -> Fa
 
 def stored(manifests: Iterable[Manifest], *, uid: str = ALICE.uid) -> list[Body]:
     """The objects as the API server and the volume binder return them."""
-    bodies = inputs.bodies(manifests, dataclasses.replace(ALICE, uid=uid), component="blob-csi")
+    bodies = builders.bodies(manifests, dataclasses.replace(ALICE, uid=uid), component="blob-csi")
     for body in bodies:
         body["status"] = {"phase": "Bound"}
     return bodies

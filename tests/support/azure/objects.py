@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from controllers.blob_csi.config import BlobCsiSettings
+from tests.support import builders
 from tests.support.azure import ACCOUNTS, Azurite, key_of
 from tests.support.azure.account_harness import instance
-from tests.support.builders import inputs
 from tests.support.cluster import kubeflow, observe, service_account, waiting
 from tests.support.cluster.manager_process import Launcher, ManagerProcess
 from tests.support.controlplane import ControlPlane, Json
@@ -72,7 +72,7 @@ def install(plane: ControlPlane) -> None:
 
 def write_secret(plane: ControlPlane, name: str, account: str, key: str) -> None:
     texts = {"azurestorageaccountname": account, "azurestorageaccountkey": key}
-    plane.apply(inputs.secret_body(name, SYSTEM_NAMESPACE, texts))
+    plane.apply(builders.secret_body(name, SYSTEM_NAMESPACE, texts))
 
 
 def bucket(name: str, readers: Iterable[str], writers: Iterable[str] = ()) -> Json:

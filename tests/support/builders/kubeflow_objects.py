@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from controllers.manifests import COMPONENT_LABEL, Body, Key
-from tests.support.builders import live_objects
+from tests.support import builders
 
 NAMES = {
     "ServiceAccount": ("default-editor", "default-viewer"),
@@ -12,7 +12,7 @@ NAMES = {
     "AuthorizationPolicy": ("ns-owner-access-istio",),
 }
 """By kind. Kubeflow's profile-controller creates them; the Profile controls all of them."""
-ANNOTATIONS = {"user": live_objects.OWNER, "role": "admin"}
+ANNOTATIONS = {"user": builders.OWNER, "role": "admin"}
 
 
 def keys(namespace: str = "alice") -> set[Key]:
@@ -22,14 +22,14 @@ def keys(namespace: str = "alice") -> set[Key]:
 def bodies(name: str = "alice", uid: str = "uid-alice") -> Iterator[Body]:
     """The objects of one profile, controlled by it, without labels."""
     for key in sorted(keys(name)):
-        yield live_objects.object_body(
+        yield builders.object_body(
             key.kind,
             key.name,
             name,
             uid=f"uid-{key}",
             labels={},
             annotations=ANNOTATIONS if key.kind == "RoleBinding" else {},
-            owners=[live_objects.profile_reference(name, uid)],
+            owners=[builders.profile_reference(name, uid)],
         )
 
 

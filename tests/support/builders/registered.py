@@ -1,4 +1,4 @@
-"""The controllers of the registry as tests run them: with settings, and one as its variant."""
+"""The controllers of the registry, with sample settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,20 +14,33 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
         "argocd_source_repo_url": "https://git.example.ca/manifests.git",
     },
 }
-"""What has no default, by the names of the controllers that need it."""
+"""Settings without a default, by controller."""
 SECRETS: Mapping[str, Mapping[str, str]] = {"gitea": {"psql_admin_passwd": "a-sample-password"}}
-"""The same of what belongs into no file."""
-TOGETHER = tuple(one for one in registry.controllers() if not one.command.standalone)
-"""Those that `all` runs."""
+"""Secret settings without a default, by controller."""
+RUN_BY_ALL = tuple(one for one in registry.controllers() if not one.command.standalone)
+"""The controllers that `all` runs."""
+OPT_IN_LABELS: Mapping[str, str] = {
+    "sourcecontrol.statcan.gc.ca/enabled": "true",
+    "s3.statcan.gc.ca/enabled": "true",
+    "state.aaw.statcan.gc.ca/exists-non-cloud-main-user": "false",
+}
+"""Labels by which a Profile opts in to the objects of some controllers."""
 
 
-def settings(controller: AnyController) -> Any:
-    """The defaults, and samples of what has none."""
+def required_settings(controller: AnyController) -> Mapping[str, Any]:
+    """Samples of the settings that the controller requires."""
     name = controller.variants.of or controller.name
-    fields = {**REQUIRED.get(name, {}), **SECRETS.get(name, {})}
-    return controller.settings.model_validate(fields)
+    return {**REQUIRED.get(name, {}), **SECRETS.get(name, {})}
 
 
-def as_they_run() -> list[AnyController]:
-    """Every controller, by these settings the variant that a process runs."""
-    return [controller.for_settings(settings(controller)) for controller in registry.controllers()]
+def sample_settings(controller: AnyController) -> Any:
+    """The default settings, with samples of those that are required."""
+    return controller.settings.model_validate(required_settings(controller))
+
+
+def running_controllers() -> list[AnyController]:
+    """Every controller with its sample settings, as the variant that they choose."""
+    return [
+        controller.for_settings(sample_settings(controller))
+        for controller in registry.controllers()
+    ]

@@ -85,7 +85,7 @@ def wait_ready(plane: ControlPlane, profile: str, seconds: float = waiting.PATIE
 
 def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
     """Returns once every controller that `all` runs has a condition on the Profile."""
-    types = {controller.condition for controller in registered.TOGETHER}
+    types = {controller.condition for controller in registered.RUN_BY_ALL}
     waiting.until(
         lambda: types <= conditions(plane, profile).keys(),
         f"every controller has told of {profile}",

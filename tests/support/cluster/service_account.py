@@ -40,7 +40,7 @@ def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:
     `settings` has those that are not the defaults, by controller.
     """
     by_name = registry.by_name()
-    chosen = [by_name[each] for each in controllers] or registered.TOGETHER
+    chosen = [by_name[each] for each in controllers] or registered.RUN_BY_ALL
     return rbac.cluster_role(chosen, name, settings)
 
 

@@ -1,7 +1,6 @@
 """The Client protocol over a store in memory: pages, watches, failures, and a note of it all."""
 
 import asyncio
-import copy
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -15,7 +14,7 @@ from typing import Any
 from controllers.manifests import Body, Key
 from controllers.runtime.client.client import APPLY_PATCH, JSON, ResourceVersions
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests.support.fakes.object_tracker import ObjectChange, Objects
+from tests.support.fakes.object_tracker import ObjectChange, Objects, copied
 from tests.support.fakes.request import (
     Failure,
     Request,
@@ -153,7 +152,7 @@ class FakeCluster:
         request = Request(
             method=method,
             path=path,
-            body=copy.deepcopy(body),
+            body=copied(body),
             query=dict(query or {}),
             content_type=content_type,
         )
@@ -250,7 +249,7 @@ class FakeCluster:
         ]
 
     def _change(self, request: Request) -> Body:
-        target, body = request.target, copy.deepcopy(request.body or {})
+        target, body = request.target, copied(request.body or {})
         match request.method:
             case "POST":
                 key = Key(target.kind.name, target.namespace, body["metadata"]["name"])

@@ -18,7 +18,8 @@ from controllers.runtime.manager.manager import Manager
 from controllers.runtime.options import Options
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import Report
-from tests.support.builders import kubeflow_objects, live_objects
+from tests.support import builders
+from tests.support.builders import kubeflow_objects
 from tests.support.fakes import FakeCluster, virtual_time
 from tests.support.fakes.object_tracker import ObjectChange
 
@@ -142,8 +143,8 @@ def tenants(*names: str, **profile: Any) -> FakeCluster:
 
 def put_tenant(cluster: FakeCluster, name: str = "alice", **profile: Any) -> Body:
     """A Profile and the namespace that it controls; the Profile as it is stored."""
-    stored = cluster.objects.put(live_objects.profile_body(name, version=0, **profile))
-    cluster.objects.put(live_objects.namespace_body(name, uid=stored["metadata"]["uid"]))
+    stored = cluster.objects.put(builders.profile_body(name, version=0, **profile))
+    cluster.objects.put(builders.namespace_body(name, uid=stored["metadata"]["uid"]))
     return stored
 
 

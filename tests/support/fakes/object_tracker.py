@@ -1,9 +1,10 @@
 """The objects on the server: uid, resourceVersion, finalizers, preconditions. No network here."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+import orjson
 
 from controllers.manifests import Body, Key
 from controllers.runtime.errors import ApiError
@@ -11,6 +12,7 @@ from controllers.runtime.objects.kinds import KINDS
 from tests.support.fakes import patch as patching
 from tests.support.fakes.request import conflict, not_found
 
+T = TypeVar("T")
 EPOCH = "2026-01-01T00:00:00Z"
 _SERVERS = ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp")
 """What no client can change."""
@@ -40,7 +42,7 @@ class Objects:
 
     def get(self, key: Key) -> Body | None:
         """A copy, or None."""
-        return copy.deepcopy(self._objects.get(key))
+        return copied(self._objects.get(key))
 
     def read(self, key: Key) -> Body:
         """A copy. Raises ApiError 404."""
@@ -52,7 +54,7 @@ class Objects:
     def all_of(self, kind: str, namespace: str = "") -> list[Body]:
         """Copies of all objects of a kind, of one namespace where one is named, sorted."""
         return [
-            copy.deepcopy(body)
+            copied(body)
             for key, body in sorted(self._objects.items())
             if key.kind == kind and namespace in ("", key.namespace)
         ]
@@ -63,7 +65,7 @@ class Objects:
         if key in self._objects:
             raise ApiError(code=409, reason="AlreadyExists", message=f"{key} already exists")
         self._must_take_objects(key.namespace)
-        body = copy.deepcopy(body)
+        body = copied(body)
         body.pop("status", None)
         if body["metadata"].get("resourceVersion"):
             raise ApiError(code=400, reason="BadRequest", message="resourceVersion on create")
@@ -75,7 +77,7 @@ class Objects:
     def replace(self, key: Key, body: Body, subresource: str = "") -> Body:
         live = self.read(key)
         self._check(key, live, body["metadata"])
-        return self._store_over(key, live, copy.deepcopy(body), subresource)
+        return self._store_over(key, live, copied(body), subresource)
 
     def patch(self, key: Key, patch: Body, subresource: str = "") -> Body:
         live = self.read(key)
@@ -84,7 +86,7 @@ class Objects:
 
     def apply(self, key: Key, stated: Body, manager: str) -> Body:
         live = self.get(key)
-        stated = copy.deepcopy(stated)
+        stated = copied(stated)
         uid = stated["metadata"].pop("uid", "")
         if live is None and uid:
             raise conflict(f"{key}: uid mismatch: {uid} was named, and nothing is there")
@@ -123,21 +125,21 @@ class Objects:
         """Stores and remembers; nothing happens where nothing differs. The object as stored."""
         before = self._objects.get(key)
         if after is not None and before == after:
-            return copy.deepcopy(after)
-        after = copy.deepcopy(after)
+            return copied(after)
+        after = copied(after)
         self.version += 1
         if after is None or _finalized(after):
             self._objects.pop(key, None)
             for applied in [one for one in self._applied if one[0] == key]:
                 del self._applied[applied]
-            gone = copy.deepcopy(after or before or {})
+            gone = copied(after or before or {})
             gone["metadata"]["resourceVersion"] = str(self.version)
             self._happened(ObjectChange(version=self.version, key=key, before=gone, after=None))
-            return copy.deepcopy(gone)
+            return copied(gone)
         after["metadata"]["resourceVersion"] = str(self.version)
         self._objects[key] = after
         self._happened(ObjectChange(version=self.version, key=key, before=before, after=after))
-        return copy.deepcopy(after)
+        return copied(after)
 
     def _new_uid(self) -> str:
         self._uids += 1
@@ -177,6 +179,12 @@ class Objects:
                 message=f"namespace {namespace} is being terminated",
                 causes=["NamespaceTerminating"],
             )
+
+
+def copied(body: T) -> T:
+    """A copy, as if the object had been sent. It must be JSON."""
+    copy: T = orjson.loads(orjson.dumps(body))
+    return copy
 
 
 def key_of(body: Body) -> Key:

@@ -14,7 +14,8 @@ from controllers.runtime import AnyController, ExternalFactory, ProfileGone
 from controllers.runtime.external.errors import ExternalError
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
-from tests.support.builders import live_objects, registered
+from tests.support import builders
+from tests.support.builders import registered
 from tests.support.fakes import FakeCluster, harness
 
 LABEL = "sourcecontrol.statcan.gc.ca/enabled"
@@ -73,7 +74,7 @@ def controller(server: FakeDatabaseServer, chosen: GiteaSettings) -> AnyControll
 
 def cluster_with_profiles(label: str | None = "true") -> FakeCluster:
     cluster = harness.tenants(labels={} if label is None else {LABEL: label})
-    cluster.objects.put(live_objects.namespace_body(ARGOCD_NAMESPACE, owned=False))
+    cluster.objects.put(builders.namespace_body(ARGOCD_NAMESPACE, owned=False))
     return cluster
 
 
@@ -101,7 +102,7 @@ def secret_body(credentials: DatabaseCredentials, **fields: Any) -> Body:
         credentials, database="gitea_alice", host="h:1", ssl_mode="require"
     )
     data = {"database": base64.b64encode(text.encode()).decode()}
-    return live_objects.object_body("Secret", SECRET.name, type="Opaque", data=data, **fields)
+    return builders.object_body("Secret", SECRET.name, type="Opaque", data=data, **fields)
 
 
 def set_label(cluster: FakeCluster, text: str | None) -> None:

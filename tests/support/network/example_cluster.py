@@ -12,7 +12,7 @@ from typing import Any
 from controllers.manifests import Body
 from controllers.network import desired
 from controllers.network.config import NetworkSettings
-from tests.support.builders import inputs
+from tests.support import builders
 from tests.support.network.evaluate import Blocks, End, Namespace, Network, Outside, Pod, Port
 
 NOTHING = desired.Facts()
@@ -70,7 +70,7 @@ _PLATFORM: Mapping[str, tuple[Namespace, Mapping[str, str]]] = {
     "cloud-main": (Namespace(name="cloud-main-system"), {"app": "anything"}),
     "dns": (Namespace(name="kube-system"), {"k8s-app": "kube-dns"}),
 }
-TENANTS = {"": "team-a", "other/": "team-b"}
+TENANTS = {"": "alice", "other/": "bob"}
 """What the names of a tenant's pods begin with, and its namespace."""
 
 
@@ -116,7 +116,7 @@ def specs(
     tenant: str, labels: Mapping[str, str], settings: NetworkSettings, facts: desired.Facts
 ) -> Iterator[Body]:
     """The specs of one profile's policies."""
-    profile = inputs.profile(tenant, labels=labels)
+    profile = builders.profile(tenant, labels=labels)
     for manifest in desired.desired(profile, facts, settings).objects:
         yield manifest.content["spec"]
 
