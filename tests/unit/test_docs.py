@@ -1,4 +1,4 @@
-"""The documents say what the code does: links, names, tables and examples are held against it."""
+"""The documents agree with the code: links, names, tables and examples."""
 
 import ast
 import dataclasses
@@ -43,7 +43,7 @@ CONTROLLERS = markdown.read("docs/controllers.md")
 OPERATIONS = markdown.read("docs/operations.md")
 RUNBOOK = markdown.read("docs/runbook.md")
 GUIDE = markdown.read("docs/adding-a-controller.md")
-# Those that speak of the program's own options and variables, and of no other program's.
+# Documents whose options and variables are all of this program.
 OF_THE_PROGRAM = (ARCHITECTURE, CONTROLLERS, OPERATIONS, markdown.read("CHANGELOG.md"))
 
 FIELDS = LaunchAllSettings.model_fields | CommonSettings.model_fields
@@ -59,7 +59,7 @@ each_controller = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize("document", EVERYTHING, ids=lambda document: document.name)
-def test_every_link_leads_somewhere(document: Document) -> None:
+def test_every_link_has_a_target(document: Document) -> None:
     for link in document.links:
         where, _, anchor = link.partition("#")
         target = (document.path.parent / where).resolve() if where else document.path
@@ -70,7 +70,7 @@ def test_every_link_leads_somewhere(document: Document) -> None:
 
 
 @each_controller
-def test_a_controller_is_in_every_list_of_controllers(controller: AnyController) -> None:
+def test_every_list_of_controllers_is_complete(controller: AnyController) -> None:
     readme, changelog = markdown.read("README.md"), markdown.read("CHANGELOG.md")
 
     assert CONTROLLERS.section(controller.name).text
@@ -83,8 +83,8 @@ def test_a_controller_is_in_every_list_of_controllers(controller: AnyController)
         assert f"`{condition}`" in ARCHITECTURE.section("Conditions").text
 
 
-def test_what_each_controller_takes_over_is_told() -> None:
-    told = OPERATIONS.section("Taking over from an older suite").prose
+def test_the_documents_list_every_controller_that_adopts_objects() -> None:
+    documented = OPERATIONS.section("Taking over from an older suite").prose
 
     legacies = {
         each.name
@@ -92,10 +92,10 @@ def test_what_each_controller_takes_over_is_told() -> None:
         if any(one.adopt_legacy for one in each.default_owned())
     }
     assert legacies
-    assert legacies <= set(re.findall(r"^\| (\S+) \|", told, re.MULTILINE))
+    assert legacies <= set(re.findall(r"^\| (\S+) \|", documented, re.MULTILINE))
 
 
-def test_every_module_of_base_and_process_is_in_the_architecture() -> None:
+def test_the_architecture_lists_every_module_of_base_and_process() -> None:
     folders = ("controllers", "controllers/runtime", "cmd/profiles_controller")
     modules = {
         str(path.relative_to(markdown.ROOT))
@@ -108,7 +108,7 @@ def test_every_module_of_base_and_process_is_in_the_architecture() -> None:
     assert {each for each in modules if not Path(each).stem.startswith("__")} == set(named)
 
 
-def test_a_reconcile_is_followed_through_at_most_eight_files() -> None:
+def test_the_architecture_follows_a_reconcile_through_at_most_eight_files() -> None:
     walk = ARCHITECTURE.section("One reconcile in eight files").text
     steps = re.findall(
         r"^\d+\. \[`[\w/.]+`\]\(\.\./([\w/]+\.py)\): (.*?)(?=^\d|\Z)",
@@ -123,57 +123,57 @@ def test_a_reconcile_is_followed_through_at_most_eight_files() -> None:
             assert name in source or name in ("quotas", "create"), f"{name} is not in {path}"
 
 
-def test_every_reason_is_explained() -> None:
-    told = RUNBOOK.section("Reasons and events").text
+def test_the_runbook_explains_every_reason() -> None:
+    documented = RUNBOOK.section("Reasons and events").text
 
     paths = (markdown.ROOT / "controllers").rglob("*.py")
     unexplained = {
         reason
         for path in paths
         for reason in reasons(ast.parse(path.read_text(encoding="utf-8")))
-        if f"`{reason}`" not in told
+        if f"`{reason}`" not in documented
     }
     assert unexplained == set()
 
 
-def test_the_runbook_has_the_reasons_of_every_controllers_own_table() -> None:
-    told = cell_reasons(RUNBOOK.section("Reasons and events"))
+def test_the_runbook_has_the_reasons_of_every_controller() -> None:
+    documented = cell_reasons(RUNBOOK.section("Reasons and events"))
 
     titles = re.findall(r"^### (When .* is not well|What .* says)$", CONTROLLERS.text, re.MULTILINE)
     own = {title: cell_reasons(CONTROLLERS.section(title)) for title in titles}
     assert len(own) == len(CONTROLLERS.text.split("\n## ")) - 2  # all but the title's and "for all"
     assert all(own.values())
-    assert set().union(*own.values()) <= told
+    assert set().union(*own.values()) <= documented
 
 
-def test_the_runbook_explains_no_reason_that_nothing_gives() -> None:
+def test_the_runbook_explains_only_reasons_of_the_code() -> None:
     code = "".join(
         path.read_text(encoding="utf-8") for path in (markdown.ROOT / "controllers").rglob("*.py")
     )
 
-    told = cell_reasons(RUNBOOK.section("Reasons and events"))
-    assert {reason for reason in told if f'"{reason}"' not in code} == set()
+    documented = cell_reasons(RUNBOOK.section("Reasons and events"))
+    assert {reason for reason in documented if f'"{reason}"' not in code} == set()
 
 
-def test_the_runbook_knows_every_condition() -> None:
-    told = {cells[0] for cells in RUNBOOK.section("Conditions").rows()}
+def test_the_runbook_lists_every_condition() -> None:
+    documented = {cells[0] for cells in RUNBOOK.section("Conditions").rows()}
 
     running = [
         dataclasses.replace(each, name=name)
         for each in registry.controllers()
         for name in status_report.component_names(each)
     ]
-    assert {each.condition for each in running} <= told
+    assert {each.condition for each in running} <= documented
 
 
 def cell_reasons(section: Document) -> set[str]:
-    """The reasons in the first cells of its tables."""
+    """Return the reasons in the first cells of its tables."""
     firsts = re.findall(r"^\| (`[A-Z].*?) \|", section.prose, re.MULTILINE)
     return {word for cell in firsts for word in re.findall(r"`([A-Z][A-Za-z]+)`", cell)}
 
 
 def reasons(tree: ast.Module) -> Iterator[str]:
-    """The reasons of conditions and events that a module states."""
+    """Yield the reasons of conditions and events in a module."""
     constants = {
         target.id: node.value
         for node in tree.body
@@ -196,8 +196,8 @@ def reasons(tree: ast.Module) -> Iterator[str]:
 # Settings
 
 
-def test_the_table_of_settings_is_that_of_the_program() -> None:
-    told = {
+def test_the_table_of_settings_equals_the_settings_of_the_program() -> None:
+    documented = {
         cells[0].partition(",")[0]: f"[env: {cells[1]} | default: {cells[2]}]"
         for cells in OPERATIONS.section("Settings").rows()
     }
@@ -207,11 +207,11 @@ def test_the_table_of_settings_is_that_of_the_program() -> None:
         flag = flags.flag_of(field)
         assert flag
         expected[flags.flag_name(name)] = cli_options.sources_and_default(name, field, flag, PREFIX)
-    assert expected == told
+    assert expected == documented
 
 
 @pytest.mark.parametrize("document", OF_THE_PROGRAM, ids=lambda document: document.name)
-def test_options_and_variables_that_are_named_exist(document: Document) -> None:
+def test_options_and_variables_in_the_documents_exist(document: Document) -> None:
     options = {flags.flag_name(name) for name in (*FIELDS, app.WEBHOOK)} | {
         *re.findall(r"--[a-z][-a-z]+", call("status", "--help").stdout)
     }
@@ -230,14 +230,14 @@ def test_options_and_variables_that_are_named_exist(document: Document) -> None:
 
 
 @each_controller
-def test_every_setting_of_a_controller_is_in_its_section(controller: AnyController) -> None:
+def test_the_section_of_a_controller_lists_every_setting(controller: AnyController) -> None:
     rows = {tuple(cells[:2]) for cells in CONTROLLERS.section(controller.name).rows()}
 
     prefix = env_prefix(controller.name)
     assert {(name, prefix + name.upper()) for name in controller.settings.model_fields} <= rows
 
 
-def test_the_table_of_quotas_is_that_of_the_defaults() -> None:
+def test_the_table_of_quotas_equals_the_defaults() -> None:
     rows = {tuple(cells) for cells in CONTROLLERS.section("quotas").rows()}
 
     labels = {key: DEFAULT_LABELS.get(key, key) for key in DEFAULT_HARD}
@@ -247,14 +247,14 @@ def test_the_table_of_quotas_is_that_of_the_defaults() -> None:
     } <= rows
 
 
-def test_the_tables_of_network_are_those_of_its_folder() -> None:
+def test_the_tables_of_network_equal_its_policies() -> None:
     rows = list(CONTROLLERS.section("network").rows())
 
     policies = {name for group in Group for name in templates.read(group.value)}
     assert policies <= {cells[0] for cells in rows}
-    told = {cells[0]: cells[2] for cells in rows if len(cells) == 3}
+    documented = {cells[0]: cells[2] for cells in rows if len(cells) == 3}
     for name, ports in templates.read("ports").items():
-        assert told[name] == (ports if isinstance(ports, str) else ", ".join(map(str, ports)))
+        assert documented[name] == (ports if isinstance(ports, str) else ", ".join(map(str, ports)))
     assert {cells[0] for cells in rows} >= templates.read("peers").keys()
     assert all(f"`{name}`" in CONTROLLERS.section("network").text for name in network_names.RETIRED)
 
@@ -265,10 +265,10 @@ def test_the_tables_of_network_are_those_of_its_folder() -> None:
 def load(
     tmp_path: Path, text: str = "", environment: Mapping[str, str] | None = None
 ) -> LoadedConfig:
-    """What the program makes of a settings file and variables, in a pod, with all controllers.
+    """Load a settings file and variables as the program does in a pod, with all controllers.
 
-    Where neither says anything of a controller that has settings without a default, it is given
-    samples of these; and always of secrets, which belong into no file.
+    A controller with required settings gets samples of them if neither has any of its settings.
+    Secrets are always set, because they must not be in a file.
     """
     given, sections = dict(environment or {}), yaml.safe_load(text) or {}
     for name, own in registered.REQUIRED.items():
@@ -309,7 +309,7 @@ def variables_by_setting(controller: AnyController) -> dict[str, tuple[str, ...]
 
 
 def secrets_of(controller: AnyController) -> set[str]:
-    """The settings that belong into no file, and so into no example of one."""
+    """Return the settings that must not be in a file, and so in no example of one."""
     fields = controller.settings.model_fields
     return {name for name, field in fields.items() if "SecretStr" in str(field.annotation)}
 
@@ -320,10 +320,10 @@ def secrets_of(controller: AnyController) -> set[str]:
         (document, text)
         for document in EVERYTHING
         for text in document.examples("yaml")
-        if "kind: Application" not in text  # shown to Argo CD's own schema in tests/real
+        if "kind: Application" not in text  # tests/real validates it by Argo CD's schema
     ],
 )
-def test_every_example_in_yaml_is_right(document: Document, text: str, tmp_path: Path) -> None:
+def test_every_example_in_yaml_is_valid(document: Document, text: str, tmp_path: Path) -> None:
     assert document.name
     body = yaml.safe_load(text)
     if body.get("kind") != "Profile":
@@ -337,7 +337,7 @@ def test_every_example_in_yaml_is_right(document: Document, text: str, tmp_path:
 
 
 @each_controller
-def test_the_example_in_yaml_names_every_setting_that_is_no_secret(
+def test_the_example_in_yaml_has_every_setting_except_secrets(
     controller: AnyController,
 ) -> None:
     named = yaml.safe_load(example_in_yaml(controller))[controller.name]
@@ -346,7 +346,7 @@ def test_the_example_in_yaml_names_every_setting_that_is_no_secret(
 
 
 @each_controller
-def test_the_example_in_variables_names_every_setting(controller: AnyController) -> None:
+def test_the_example_in_variables_has_every_setting(controller: AnyController) -> None:
     given = example_in_variables(controller).keys()
 
     known = variables_by_setting(controller)
@@ -356,7 +356,7 @@ def test_the_example_in_variables_names_every_setting(controller: AnyController)
 
 
 @each_controller
-def test_the_example_in_variables_says_what_the_one_in_yaml_says(
+def test_the_examples_in_variables_and_in_yaml_are_equal(
     controller: AnyController, tmp_path: Path
 ) -> None:
     variables = example_in_variables(controller)
@@ -396,7 +396,7 @@ class Outside:
 
 
 def exported() -> dict[str, tuple[str, frozenset[str]]]:
-    """Every metric after one of everything has happened: its type and its labels."""
+    """Return type and labels of every metric, after each was observed once."""
     metrics = Metrics()
     metrics.register_queue("quotas", WorkQueue(clock=lambda: 0.0))
     metrics.register_informers({"ResourceQuota": Informer()})
@@ -418,16 +418,16 @@ def exported() -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def test_the_table_of_metrics_is_what_is_exported() -> None:
-    told = {
+def test_the_table_of_metrics_equals_the_exported_metrics() -> None:
+    documented = {
         name: (kind, frozenset(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)|none", "", labels))))
         for name, kind, labels in ARCHITECTURE.section("Metrics").rows()
     }
 
-    assert exported() == told
+    assert exported() == documented
 
 
-def test_no_alert_goes_by_a_success_alone_that_may_never_have_been() -> None:
+def test_no_alert_depends_on_the_last_success_alone() -> None:
     rows = OPERATIONS.section("Probes and metrics").rows()
     alerts = [when for when, *_ in rows if "last_success" in when]
 
@@ -435,7 +435,7 @@ def test_no_alert_goes_by_a_success_alone_that_may_never_have_been() -> None:
     assert all("profile_condition" in when for when in alerts)
 
 
-def test_a_metric_that_is_named_anywhere_is_exported() -> None:
+def test_every_metric_in_the_documents_is_exported() -> None:
     documents = [each for each in EVERYTHING if each.name != "docs/renames.md"]  # old names, too
     named = {name for document in documents for name in METRIC.findall(document.text)}
 
@@ -445,7 +445,7 @@ def test_a_metric_that_is_named_anywhere_is_exported() -> None:
 # The guide
 
 
-def test_the_guides_code_is_that_of_the_example() -> None:
+def test_the_code_in_the_guide_equals_the_example() -> None:
     quoted = [text.split("\n", 1) for text in GUIDE.examples("python")]
 
     for first, rest in quoted:
@@ -453,7 +453,7 @@ def test_the_guides_code_is_that_of_the_example() -> None:
         assert rest in (markdown.ROOT / path).read_text(encoding="utf-8"), path
 
 
-def test_the_guides_folder_is_that_of_the_example() -> None:
+def test_the_folder_in_the_guide_equals_the_example() -> None:
     (tree,) = (text for text in GUIDE.examples("") if "├" in text)
     folder, *lines = tree.splitlines()
 
@@ -461,14 +461,14 @@ def test_the_guides_folder_is_that_of_the_example() -> None:
     assert expected == {line.split()[1] for line in lines}
 
 
-def test_the_files_that_the_guide_names_are_there() -> None:
+def test_the_files_in_the_guide_exist() -> None:
     named = set(re.findall(r"`((?:controllers|docs|tests)/[\w/.-]+)`", GUIDE.prose))
 
     assert named
     assert {name for name in named if not (markdown.ROOT / name).exists()} == set()
 
 
-def test_the_functions_that_the_guide_says_the_example_calls_are_called_there() -> None:
+def test_the_example_calls_the_functions_in_the_guide() -> None:
     path = markdown.ROOT / "tests/support/example/pull_secrets/desired.py"
 
     named = re.findall(r"`profiles\.(\w+)`", GUIDE.prose)

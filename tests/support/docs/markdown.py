@@ -1,4 +1,4 @@
-"""Markdown as the tests of the documents read it: links, headings, tables, examples."""
+"""Parses Markdown documents: links, headings, tables, examples."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _HEADING = re.compile(r"^(?P<level>#+) (?P<title>.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Document:
-    """One file, or a section of it."""
+    """A file, or a section of it."""
 
     path: Path
     text: str
@@ -32,22 +32,22 @@ class Document:
 
     @property
     def links(self) -> list[str]:
-        """The targets within the repository."""
+        """The link targets within the repository."""
         targets = [match["target"] for match in _LINK.finditer(self.prose)]
         return [target for target in targets if "://" not in target]
 
     @property
     def anchors(self) -> set[str]:
-        """What a link into the document can name, as GitHub makes it of headings."""
+        """The anchors that GitHub derives from headings."""
         return {_slug(match["title"]) for match in _HEADING.finditer(self.prose)}
 
     def examples(self, language: str) -> list[str]:
-        """The fenced blocks of a language."""
+        """Return the fenced blocks of a language."""
         found = _FENCE.finditer(self.text)
         return [match["text"] for match in found if match["language"] == language]
 
     def section(self, title: str) -> "Document":
-        """From the heading of this title to the next of its level or higher."""
+        """Return the section with this title, up to the next heading of its level or higher."""
         headings = list(_HEADING.finditer(self._unfenced()))
         for number, match in enumerate(headings):
             if match["title"] == title:
@@ -58,25 +58,25 @@ class Document:
         raise AssertionError(f"{self.name} has no section {title!r}")
 
     def rows(self) -> Iterator[list[str]]:
-        """The rows of all tables, without headings; cells without their backticks."""
+        """Yield the rows of all tables, without headings; cells without backticks."""
         for line in self.prose.splitlines():
             cells = [cell.strip().replace("`", "") for cell in line.strip("| ").split(" | ")]
             if line.startswith("| `") and len(cells) > 1:
                 yield cells
 
     def _unfenced(self) -> str:
-        """The text with fenced blocks blanked out, so that positions stay."""
+        """Return the text with fenced blocks replaced by spaces, so that positions stay."""
         return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), self.text)
 
 
 def read(name: str) -> Document:
-    """A document by its path in the repository."""
+    """Read a document by its path in the repository."""
     path = ROOT / name
     return Document(path, path.read_text(encoding="utf-8"))
 
 
 def everything() -> list[Document]:
-    """All documents of the repository."""
+    """Read all documents of the repository."""
     paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     return [read(str(path.relative_to(ROOT))) for path in sorted(paths)]
 
