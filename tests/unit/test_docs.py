@@ -139,7 +139,7 @@ def test_the_runbook_explains_every_reason() -> None:
 def test_the_runbook_has_the_reasons_of_every_controller() -> None:
     documented = cell_reasons(RUNBOOK.section("Reasons and events"))
 
-    titles = re.findall(r"^### (When .* is not well|What .* says)$", CONTROLLERS.text, re.MULTILINE)
+    titles = re.findall(r"^### (Troubleshooting .*)$", CONTROLLERS.text, re.MULTILINE)
     own = {title: cell_reasons(CONTROLLERS.section(title)) for title in titles}
     assert len(own) == len(CONTROLLERS.text.split("\n## ")) - 2  # all but the title's and "for all"
     assert all(own.values())
