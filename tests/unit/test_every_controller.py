@@ -2,18 +2,22 @@
 
 The checks of `test_reconcile_tables.py` hold for two generated rows of every controller, too.
 
+The example of docs/adding-a-controller.md is covered as well: its one owned kind has one name, and
+it shares an object.
+
 Each runs over the cluster in memory with its default settings and the facts that it declares.
 `tests/support/builders/registered.py` has settings for those that need some.
 """
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from controllers.manifests import Body, Key, Manifest, to_body
+from controllers.desired import Desired
+from controllers.manifests import Addition, Body, Key, Manifest, to_body
 from controllers.profiles import PAUSED_ANNOTATION, Profile
 from controllers.runtime.apply.changeset import WRITES
 from controllers.runtime.controller import AnyController
@@ -21,12 +25,13 @@ from controllers.runtime.objects.kinds import KINDS, Mode
 from controllers.runtime.options import Options
 from tests.support import builders
 from tests.support.builders import kubeflow_objects, registered
+from tests.support.example.pull_secrets.controller import CONTROLLER as EXAMPLE
 from tests.support.fakes import Failure, FakeCluster, Request, harness, virtual_time
 
 pytestmark = [
     pytest.mark.virtual_time,
     pytest.mark.parametrize(
-        "controller", registered.running_controllers(), ids=lambda one: str(one.name)
+        "controller", [*registered.running_controllers(), EXAMPLE], ids=lambda one: str(one.name)
     ),
 ]
 
@@ -41,6 +46,13 @@ def tenants(controller: AnyController, *names: str, **fields: Any) -> FakeCluste
         harness.put_tenant(
             cluster, name, **{"labels": registered.OPT_IN_LABELS, "uid": f"uid-{name}", **fields}
         )
+    shared = {
+        one.kind: one.names for one in controller.shared(registered.sample_settings(controller))
+    }
+    for name in names or ("alice",):
+        for body in kubeflow_objects.bodies(name, f"uid-{name}"):
+            if body["metadata"]["name"] in shared.get(body["kind"], ()):
+                cluster.objects.put(body)
     for place in controller.access.namespaces(registered.sample_settings(controller)):
         cluster.objects.put(builders.namespace_body(place, owned=False))
     return cluster
@@ -59,8 +71,23 @@ def wanted(controller: AnyController, whose: Profile | None = None) -> list[Mani
     return [one for one in manifests if not one.update_only]
 
 
-def first_kind(controller: AnyController) -> str:
-    return controller.owned(registered.sample_settings(controller))[0].kind
+def additions(controller: AnyController) -> Sequence[Addition]:
+    settings = registered.sample_settings(controller)
+    return controller.desired(profile(), controller.facts, settings).additions
+
+
+def put_stale(controller: AnyController, cluster: FakeCluster) -> None:
+    """An object of the controller that is no longer desired, if its informers list another name."""
+    for own in controller.owned(registered.sample_settings(controller)):
+        if len(own.names) != 1:
+            namespace = "alice" if KINDS[own.kind].namespaced else ""
+            labels = builders.managed_labels(controller.name)
+            cluster.objects.put(builders.object_body(own.kind, "stale", namespace, labels=labels))
+            return
+
+
+def desiring_nothing(controller: AnyController) -> AnyController:
+    return dataclasses.replace(controller, desired=lambda *_: Desired())
 
 
 def bodies(controller: AnyController) -> Iterator[tuple[Manifest, Body]]:
@@ -78,12 +105,13 @@ def bodies(controller: AnyController) -> Iterator[tuple[Manifest, Body]]:
 
 
 def emptied(body: Body) -> None:
-    """Somebody takes the content out, where the kind lets one change it; else our labels."""
+    """Somebody removes the mutable content, or our labels where the kind has none."""
     kind = KINDS[body["kind"]]
-    if kind.immutable or kind.mode is Mode.APPLY or not kind.content:
+    fields = [field for field in kind.content if field not in kind.immutable]
+    if kind.mode is Mode.APPLY or not fields:
         body["metadata"]["labels"] = {}
         return
-    for field in kind.content:
+    for field in fields:
         body.pop(field, None)
 
 
@@ -123,7 +151,8 @@ async def test_the_sample_profile_wants_something_and_everything_of_it_within_re
 ) -> None:
     manifests = wanted(controller)
 
-    assert manifests, "add the label that opts in to this controller to registered.OPT_IN_LABELS"
+    opted_in = manifests or additions(controller)
+    assert opted_in, "add the label that opts in to this controller to registered.OPT_IN_LABELS"
     assert {own.kind for own in controller.owned(registered.sample_settings(controller))} >= {
         one.kind for one in manifests
     }
@@ -133,7 +162,8 @@ async def test_the_sample_profile_wants_something_and_everything_of_it_within_re
 async def test_a_new_tenant_gets_exactly_what_is_desired(controller: AnyController) -> None:
     async with running(controller) as process:
         assert in_shape(controller) == state(controller, process.cluster)
-        assert len(wanted(controller)) == len(process.cluster.writes(but=TOLD))
+        expected = len(wanted(controller)) + len(additions(controller))
+        assert expected == len(process.cluster.writes(but=TOLD))
         assert ["True"] == [status for status, _ in process.conditions().values()]
         assert [("Normal", "Reconciled")] == [event[:2] for event in process.events()]
 
@@ -143,9 +173,9 @@ async def test_a_dry_run_plans_the_same_and_writes_nothing(controller: AnyContro
     async with running(controller, options=options) as process:
         report = await process.reconcile(controller.name)
 
-        assert {one.key for one in wanted(controller)} == {
-            change.key for change in report.changes.with_action(*WRITES)
-        }
+        assert {one.key for one in wanted(controller)} | {
+            one.key for one in additions(controller)
+        } == {change.key for change in report.changes.with_action(*WRITES)}
         assert [] == process.cluster.written()
 
 
@@ -243,20 +273,39 @@ async def test_the_objects_of_kubeflow_stay_as_they_are(controller: AnyControlle
         assert not kubeflow_objects.owned_by_a_controller(cluster.objects.read(key))
 
 
-async def test_what_is_no_longer_wanted_goes_and_nothing_else(controller: AnyController) -> None:
+async def test_what_was_added_to_objects_of_others_is_taken_back(
+    controller: AnyController,
+) -> None:
     cluster = tenants(controller)
-    kind = first_kind(controller)
-    namespace = "alice" if KINDS[kind].namespaced else ""
-    stale = builders.object_body(
-        kind, "stale", namespace, labels=builders.managed_labels(controller.name)
-    )
-    bobs = builders.object_body(kind, "bobs", namespace, uid="uid-b", owners=[BOB], labels={})
-    for body in (stale, bobs):
-        cluster.objects.put(body)
+    keys = [addition.key for addition in additions(controller)]
+    before = {key: cluster.objects.read(key) for key in keys}
+    async with running(controller, cluster):
+        assert all(before[key] != cluster.objects.read(key) for key in keys)
+    async with running(desiring_nothing(controller), cluster):
+        for key, body in before.items():
+            after = cluster.objects.read(key)
+            after["metadata"]["resourceVersion"] = body["metadata"]["resourceVersion"]
+            assert body == after
+
+
+async def test_what_is_no_longer_desired_is_pruned_and_nothing_else(
+    controller: AnyController,
+) -> None:
+    cluster = tenants(controller)
+    put_stale(controller, cluster)
+    for own in controller.owned(registered.sample_settings(controller)):
+        namespace = "alice" if KINDS[own.kind].namespaced else ""
+        cluster.objects.put(
+            builders.object_body(
+                own.kind, "bobs", namespace, uid=f"uid-{own.kind}", owners=[BOB], labels={}
+            )
+        )
     async with running(controller, cluster):
         names = {key.name for key in state(controller, cluster)}
-
     assert {"bobs", *(one.name for one in wanted(controller))} == names
+
+    async with running(desiring_nothing(controller), cluster):
+        assert {"bobs"} == {key.name for key in state(controller, cluster)}
 
 
 NO_WRITES: Mapping[str, Callable[[FakeCluster], Any]] = {
@@ -288,13 +337,9 @@ def _terminate(body: Body) -> None:
 
 @pytest.mark.parametrize("case", NO_WRITES)
 async def test_nothing_is_written_when(controller: AnyController, case: str) -> None:
+    """Neither what is missing nor what is no longer desired."""
     cluster = tenants(controller)
-    kind = first_kind(controller)
-    namespace = "alice" if KINDS[kind].namespaced else ""
-    stale = builders.object_body(
-        kind, "stale", namespace, labels=builders.managed_labels(controller.name)
-    )
-    cluster.objects.put(stale)
+    put_stale(controller, cluster)
     NO_WRITES[case](cluster)
     async with running(controller, cluster) as process:
         await process.resynced()
