@@ -36,6 +36,7 @@ from tests.support.builders import registered
 from tests.support.cli.run import call
 from tests.support.docs import markdown
 from tests.support.docs.markdown import Document
+from tests.support.parts.catalog import PARTS
 
 EVERYTHING = markdown.everything()
 ARCHITECTURE = markdown.read("docs/architecture.md")
@@ -474,3 +475,18 @@ def test_the_example_calls_the_functions_in_the_guide() -> None:
     named = re.findall(r"`profiles\.(\w+)`", GUIDE.prose)
     assert named
     assert [name for name in named if f"{name}(" not in path.read_text(encoding="utf-8")] == []
+
+
+# Testing
+
+TESTING = markdown.read("docs/testing.md")
+
+
+def test_the_testing_page_has_one_row_for_each_real_server_test() -> None:
+    rows = [row[0] for row in TESTING.section("Real-server tests").rows()]
+
+    assert rows == sorted(path.name for path in (markdown.ROOT / "tests/real").glob("test_*.py"))
+
+
+def test_the_testing_page_has_one_row_for_each_part() -> None:
+    assert [row[0] for row in TESTING.section("Parts").rows()] == list(PARTS)
