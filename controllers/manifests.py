@@ -73,8 +73,9 @@ class Manifest:
 class Addition:
     """Items and fields that one object of another owner should have.
 
-    The object is patched and never created, adopted, labelled or deleted. What somebody else had
-    added before stays theirs. What the controller added is removed when it is no longer desired.
+    The object is patched and never created, adopted, labelled or deleted. An item that
+    another client added first is never removed. Items that the controller added are removed when
+    they are no longer desired.
     """
 
     kind: str
@@ -92,7 +93,7 @@ class Addition:
 
 
 def object_labels(manifest: Manifest, component: str) -> dict[str, str]:
-    """Return the labels of the stored object: those of the manifest and the two of its owner."""
+    """Return the labels of the stored object: those of the manifest and two of the controller."""
     return {**manifest.labels, MANAGED_BY_LABEL: MANAGED_BY, COMPONENT_LABEL: component}
 
 

@@ -1,6 +1,6 @@
 """`python -m helm.conversions FILE`: convert a values file of StatCan's older chart.
 
-The new values are printed on standard output, and what a person must check on standard error.
+It prints the new values on standard output, and warnings to check on standard error.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _RESYNC_VARIABLE = "REQUEUE_TIME"
 
 
 class Conversion:
-    """Converts one values file: ``values`` are the new ones, ``remarks`` are for a person."""
+    """Converts one values file into ``values``, with ``warnings`` about what to check."""
 
     def __init__(self, older: Mapping[str, Any]) -> None:
-        """``older`` is not modified."""
+        """Convert ``older``, the values of the older chart, which are not modified."""
         self._older = older
         self.values: Values = {}
-        self.remarks: list[str] = []
+        self.warnings: list[str] = []
         self._controller_of = {
             variable: one["name"]
             for one in yaml.safe_load(declarations.PATH.read_text(encoding="utf-8"))["controllers"]
@@ -52,7 +52,7 @@ class Conversion:
                 self.values[key] = self._older[key]
         for key in _POD_KEYS:
             if self._older.get(key):
-                self._put("defaults", key, value=self._older[key])
+                self._set("defaults", key, value=self._older[key])
         self._image(self._older.get("image") or {})
         self._environment(self._older.get("extraEnv") or [])
         self._replicas(self._older.get("replicaCount") or {})
@@ -60,10 +60,10 @@ class Conversion:
         self._accounts(self._older.get("serviceAccount") or {})
         known = {*_UNCHANGED_KEYS, *_POD_KEYS, "image", "extraEnv", "replicaCount", "components"}
         for key in self._older.keys() - known - {"serviceAccount"}:
-            self.remarks.append(f"{key} is omitted: it is not a value of the older chart")
+            self.warnings.append(f"{key} is omitted: it is not a value of the older chart")
         return self.values
 
-    def _put(self, *path: str, value: Any) -> None:
+    def _set(self, *path: str, value: Any) -> None:
         parent = self.values
         for key in path[:-1]:
             parent = parent.setdefault(key, {})
@@ -73,86 +73,86 @@ class Conversion:
         for key, value in image.items():
             host, slash, rest = str(value).partition("/")
             if key == "repository" and slash and ("." in host or ":" in host):
-                self._put("image", "registry", value=host)
-                self._put("image", "repository", value=rest)
+                self._set("image", "registry", value=host)
+                self._set("image", "repository", value=rest)
             else:
-                self._put("image", key, value=value)
+                self._set("image", key, value=value)
 
     def _environment(self, variables: Sequence[Mapping[str, Any]]) -> None:
         others = [dict(one) for one in variables if one.get("name") != _RESYNC_VARIABLE]
         if others:
-            self._put("defaults", "env", value=others)
+            self._set("defaults", "env", value=others)
         for one in variables:
             if one.get("name") == _RESYNC_VARIABLE:
-                self._put("defaults", "resyncMinutes", value=float(one["value"]))
+                self._set("defaults", "resyncMinutes", value=float(one["value"]))
 
     def _replicas(self, counts: Mapping[str, int]) -> None:
-        """Convert replica counts; a missing count has the default of the older chart."""
+        """Convert replica counts. A missing count is the default of the older chart."""
         if counts.get("default", 1) > 0:
-            self._put("defaults", "replicas", value=counts.get("default", 1))
+            self._set("defaults", "replicas", value=counts.get("default", 1))
         else:
             for name in DEFAULT_CONTROLLERS:
-                self._put("controllers", name, "enabled", value=False)
+                self._set("controllers", name, "enabled", value=False)
         self._enable(counts.get("blobcsi", 1), "controllers", "blob-csi")
         for older, variant in _INSTANCES.items():
             if counts.get(older, 0) > 0:
-                self._put("controllers", "gitea", "enabled", value=True)
+                self._set("controllers", "gitea", "enabled", value=True)
             self._enable(counts.get(older, 0), "controllers", "gitea", "instances", variant)
         for name in _WITHOUT_SUCCESSOR:
             if counts.get(name, 0) > 0:
-                self.remarks.append(f"replicaCount.{name} is omitted: it has no successor yet")
+                self.warnings.append(f"replicaCount.{name} is omitted: it has no successor yet")
 
     def _enable(self, count: int, *path: str) -> None:
         if count > 0:
-            self._put(*path, "enabled", value=True)
-            self._put(*path, "replicas", value=count)
+            self._set(*path, "enabled", value=True)
+            self._set(*path, "replicas", value=count)
 
     def _components(self, components: Mapping[str, Any]) -> None:
         for name, given in components.items():
             content = given or {}
             if name == "rbac" and content.get("supportGroups"):
                 groups = content["supportGroups"]
-                self._put("controllers", "rbac", "settings", "supportGroups", value=groups)
+                self._set("controllers", "rbac", "settings", "supportGroups", value=groups)
             elif name in _COMPONENTS:
                 path = ("controllers", "gitea", "instances", _COMPONENTS[name])
                 self._variables(content, *path)
             elif name == "blobcsi":
                 self._blob_csi(content)
             elif name != "rbac":
-                self.remarks.append(f"components.{name} is omitted: it has no successor yet")
+                self.warnings.append(f"components.{name} is omitted: it has no successor yet")
 
     def _variables(self, content: Mapping[str, Any], *path: str) -> None:
         for key in ("env", "envFrom"):
             if content.get(key):
-                self._put(*path, key, value=content[key])
+                self._set(*path, key, value=content[key])
 
     def _blob_csi(self, content: Mapping[str, Any]) -> None:
         path = ("controllers", "blob-csi")
         if content.get("config"):
             instances = blob_csi_instances.parse(str(content["config"]))
-            self._put(*path, "settings", "instances", value=instances)
+            self._set(*path, "settings", "instances", value=instances)
         variables = []
         for one in content.get("env") or []:
             name = str(one.get("name"))
             if self._controller_of.get(name) == "blob-csi" and "value" in one:
                 setting = name.removeprefix("BLOB_CSI_").lower()
-                self._put(*path, "settings", setting, value=one["value"])
+                self._set(*path, "settings", setting, value=one["value"])
             else:
                 variables.append(one)
         self._variables({**content, "env": variables}, *path)
         if content.get("envFrom"):
-            accounts = "storage accounts of shared buckets and CONFIG_MAP"
-            self.remarks.append(
-                f"components.blobcsi.envFrom: move {accounts} from it to"
-                " controllers.blob-csi.settings, because the ClusterRole depends on them"
+            self.warnings.append(
+                "components.blobcsi.envFrom: move the storage accounts of shared buckets and"
+                " CONFIG_MAP to controllers.blob-csi.settings, because the ClusterRole depends"
+                " on them"
             )
 
     def _accounts(self, account: Mapping[str, Any]) -> None:
         for key in ("create", "annotations"):
             if key in account:
-                self._put("serviceAccount", key, value=account[key])
+                self._set("serviceAccount", key, value=account[key])
         if account.get("name"):
-            self.remarks.append(
+            self.warnings.append(
                 "serviceAccount.name is omitted: each controller has its own ServiceAccount"
                 " (controllers.<name>.serviceAccountName)"
             )
@@ -170,8 +170,8 @@ def main(arguments: Sequence[str]) -> int:
     except (config_yaml.DocumentError, ValueError) as error:
         typer.echo(f"{arguments[0]} cannot be converted: {error}", err=True)
         return 2
-    for remark in conversion.remarks:
-        typer.echo(f"check: {remark}", err=True)
+    for warning in conversion.warnings:
+        typer.echo(f"check: {warning}", err=True)
     typer.echo(config_yaml.dump([values]), nl=False)
     return 0
 

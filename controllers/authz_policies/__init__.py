@@ -1,1 +1,1 @@
-"""Istio AuthorizationPolicies for each profile namespace: who may reach what runs in it."""
+"""AuthorizationPolicies for each profile namespace: access to its workloads, blocked requests."""

@@ -11,36 +11,37 @@ from controllers import config_tables, resource_names
 from controllers.authz_policies import rules
 
 
-def _method_refusal(text: str) -> str | None:
+def _method_error(text: str) -> str | None:
     if re.fullmatch(r"[A-Z]+", text):
         return None
     return f"{text!r} is not a valid method: expected upper case, such as GET"
 
 
-def _role_refusal(text: str) -> str | None:
+def _role_error(text: str) -> str | None:
     if re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", text):
         return None
     return f"{text!r} is not a valid role: expected a value of the annotation role, such as edit"
 
 
-def _waypoint_refusal(text: str) -> str | None:
+def _waypoint_error(text: str) -> str | None:
     if not text or resource_names.is_dns_subdomain(text):
         return None
     return (
-        f"{text!r} is not a valid name of a Gateway: expected a name such as waypoint, or nothing"
+        f"{text!r} is not a valid name of a Gateway: expected a name such as waypoint,"
+        " or an empty text"
     )
 
 
-def _prefix_refusal(text: str) -> str | None:
+def _prefix_error(text: str) -> str | None:
     if not text.startswith("*"):
         return None
     return f"{text!r} starts with *, which would allow every user: expected a text without *"
 
 
-Path = Annotated[str, config_tables.validator(rules.path_refusal)]
-Principal = Annotated[str, config_tables.validator(rules.principal_refusal)]
-Header = Annotated[str, config_tables.validator(rules.header_refusal)]
-Method = Annotated[str, config_tables.validator(_method_refusal)]
+Path = Annotated[str, config_tables.validator(rules.path_error)]
+Principal = Annotated[str, config_tables.validator(rules.principal_error)]
+Header = Annotated[str, config_tables.validator(rules.header_error)]
+Method = Annotated[str, config_tables.validator(_method_error)]
 
 
 class Operation(BaseModel):
@@ -53,7 +54,7 @@ class Operation(BaseModel):
 
     @field_validator("methods", "paths")
     @classmethod
-    def _some(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+    def _not_empty(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         if values:
             return values
         raise ValueError("the list is empty, which Istio rejects: expected at least one item")
@@ -99,16 +100,16 @@ class AuthzPoliciesSettings(BaseModel):
     )
     user_header: Header = Field(
         default="kubeflow-userid",
-        description="header with the name of the user, set by the gateway",
+        description="header with the user name, set by the gateway",
     )
-    user_prefix: Annotated[str, config_tables.validator(_prefix_refusal)] = Field(
-        default="", description="prefix of the name of the user in that header"
+    user_prefix: Annotated[str, config_tables.validator(_prefix_error)] = Field(
+        default="", description="prefix of the user name in that header"
     )
     groups_header: Header = Field(
         default="kubeflow-groups",
         description="header with the groups of the user, set by the gateway",
     )
-    contributor_roles: tuple[Annotated[str, config_tables.validator(_role_refusal)], ...] = Field(
+    contributor_roles: tuple[Annotated[str, config_tables.validator(_role_error)], ...] = Field(
         default=("admin", "edit"),
         description="values of the annotation role of RoleBindings whose subjects get access",
     )
@@ -138,16 +139,18 @@ class AuthzPoliciesSettings(BaseModel):
     blocked_operations: tuple[Operation, ...] = Field(
         default=BLOCKED, description="requests that the policy denies; <ns> is the namespace"
     )
-    block_rewritten: bool = Field(default=True, description="deny blocked_rewritten_operations too")
+    block_rewritten: bool = Field(
+        default=True, description="also deny blocked_rewritten_operations"
+    )
     blocked_rewritten_operations: tuple[Operation, ...] = Field(
         default=BLOCKED_REWRITTEN,
-        description="requests to deny where paths arrive without /notebook/<ns>/<name>",
+        description="requests to deny on pods that receive paths without /notebook/<ns>/<name>",
     )
     block_unmatchable: bool = Field(
         default=True,
         description="deny paths that no template can match, such as those with * or =",
     )
-    waypoint: Annotated[str, config_tables.validator(_waypoint_refusal)] = Field(
+    waypoint: Annotated[str, config_tables.validator(_waypoint_error)] = Field(
         default="",
         description="Gateway that enforces the policies in each namespace of an ambient mesh",
     )

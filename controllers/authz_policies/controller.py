@@ -20,8 +20,8 @@ from controllers.runtime import (
 def transform(body: Body) -> desired.Binding | None:
     """Return the users and groups of a RoleBinding with a role annotation, None for all others.
 
-    A binding that is being deleted admits nobody. Kubeflow's own binding of the owner is left out:
-    the Profile decides who the owner is, and Kubeflow may update the binding later.
+    A binding that is being deleted admits nobody. Kubeflow's own binding of the owner is excluded:
+    the Profile names the owner, and Kubeflow may update the binding later.
     """
     metadata = body["metadata"]
     role = (metadata.get("annotations") or {}).get(names.ROLE_ANNOTATION)
@@ -47,7 +47,7 @@ async def observe(
 
 CONTROLLER = Controller(
     name="authz-policies",
-    summary="Istio AuthorizationPolicies: who may reach a namespace's workloads, what is blocked",
+    summary="Istio AuthorizationPolicies: access to the workloads of a namespace, blocked requests",
     settings=AuthzPoliciesSettings,
     facts=desired.Facts(),
     observe=observe,

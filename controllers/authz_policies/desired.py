@@ -16,7 +16,7 @@ from controllers.profiles import Profile
 EXCLUDED = "SubjectExcluded"
 
 _MAX_FINDINGS = 10
-"""Users who may write RoleBindings decide how many are wrong, and each finding is an event."""
+"""Maximum number of findings: each is an event, and users may write any number of RoleBindings."""
 
 Spec = dict[str, Any]
 
@@ -35,9 +35,9 @@ class Subject:
         """Why a policy cannot contain it, or None."""
         match self.kind:
             case "User":
-                return rules.name_refusal(self.name)
+                return rules.name_error(self.name)
             case "Group":
-                return rules.group_refusal(self.name)
+                return rules.group_error(self.name)
             case _:
                 return (
                     "no header contains it: expected a User, Group or ServiceAccount with namespace"
@@ -69,7 +69,7 @@ def desired(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> 
 
 
 def _objects(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> list[Manifest]:
-    """Return up to two policies: what protected-b notebooks block, and who is admitted."""
+    """Return up to two policies: blocked requests to protected-b notebooks, and access."""
     manifests = []
     if settings.block_transfer and (blocked := _blocked(profile, settings)):
         manifests.append(_policy(profile, names.BLOCK_TRANSFER, blocked, settings))
@@ -118,7 +118,7 @@ def _policy(profile: Profile, name: str, spec: Spec, settings: AuthzPoliciesSett
 
 
 def _blocked(profile: Profile, settings: AuthzPoliciesSettings) -> Spec:
-    """Return the DENY policy; empty when the settings block nothing."""
+    """Return the spec of the DENY policy; empty when the settings block nothing."""
     blocked = list(settings.blocked_operations)
     if settings.block_rewritten:
         blocked += settings.blocked_rewritten_operations
@@ -158,7 +158,7 @@ def _unmatchable(blocked: Sequence[Operation]) -> Iterator[Spec]:
 
 
 def _access(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> Spec:
-    """Return the ALLOW policy: it admits a request that matches one of its rules."""
+    """Return the spec of the ALLOW policy, which admits a request that matches one of its rules."""
     subjects = [one for one in _subjects(profile, facts, settings) if not one.error]
     users = [settings.user_prefix + one.name for one in subjects if one.kind == "User"]
     groups = [
@@ -175,7 +175,7 @@ def _access(profile: Profile, facts: Facts, settings: AuthzPoliciesSettings) -> 
 
 
 def _header_rule(header: str, values: Sequence[str], settings: AuthzPoliciesSettings) -> list[Spec]:
-    """Return the rule for one of these values in the header, from a trusted caller."""
+    """Return the rule for requests of trusted callers with one of these values in the header."""
     if not values:
         return []
     rule: Spec = {}

@@ -26,21 +26,21 @@ def is_template(path: str) -> bool:
     return ONE in path or REST in path
 
 
-def path_refusal(path: str) -> str | None:
-    """Returns why Istio would reject or misread the path, or None."""
+def path_error(path: str) -> str | None:
+    """Return why Istio would reject the path or match other paths, or None."""
     if not _PATH.fullmatch(path) or "?" in path or "#" in path:
         return f"{path!r} is not a valid path: expected printable ASCII, without query or fragment"
     plain = path.replace(NAMESPACE, "ns")
     if is_template(plain):
-        return _template_refusal(path, plain)
+        return _template_error(path, plain)
     if "{" in plain or "}" in plain:
-        return f"{path!r} contains braces other than {ONE} and {REST}: expected those, or none"
+        return f"{path!r} contains braces other than {ONE} and {REST}: expected only these"
     if not plain.startswith(("/", "*")) or "*" in plain[1:-1] or plain.count("*") > 1:
         return f"{path!r} is not a valid path: expected /..., /...*, *... or a template"
     return None
 
 
-def _template_refusal(path: str, plain: str) -> str | None:
+def _template_error(path: str, plain: str) -> str | None:
     first, *segments = plain.split("/")
     if first or REST in segments[:-1]:
         return (
@@ -59,27 +59,27 @@ def _template_refusal(path: str, plain: str) -> str | None:
     return None
 
 
-def principal_refusal(principal: str) -> str | None:
-    """Returns why the principal is invalid or matches several service accounts, or None."""
+def principal_error(principal: str) -> str | None:
+    """Return why the principal is invalid or matches several service accounts, or None."""
     if _PRINCIPAL.fullmatch(principal):
         return None
     return (
         f"{principal!r} is not one service account: expected TRUST-DOMAIN/ns/NAMESPACE/sa/NAME,"
-        " with * for no more than the whole trust domain"
+        " where * may stand only for the whole trust domain"
     )
 
 
-def header_refusal(name: str) -> str | None:
-    """Returns why the text is not a header name of HTTP/2, or None."""
+def header_error(name: str) -> str | None:
+    """Return why the text is not a header name of HTTP/2, or None."""
     if _HEADER.fullmatch(name):
         return None
     return f"{name!r} is not a valid header: expected lower case, such as kubeflow-userid"
 
 
-def name_refusal(name: str) -> str | None:
+def name_error(name: str) -> str | None:
     """Return why a policy must not contain the name of a user or group, or None."""
     if not name:
-        return "the name is empty: expected the name that the gateway puts into the header"
+        return "the name is empty: expected the name that the gateway sets in the header"
     if name.startswith("*") or name.endswith("*"):
         return (
             f"{name!r} starts or ends with *, which would admit others: expected a name without *"
@@ -87,11 +87,14 @@ def name_refusal(name: str) -> str | None:
     return None
 
 
-def group_refusal(name: str) -> str | None:
-    """As ``name_refusal``; the header is a comma-separated list of groups."""
+def group_error(name: str) -> str | None:
+    """Return why a policy must not contain the group, or None.
+
+    Besides the rules of ``name_error``: the header is a comma-separated list of groups.
+    """
     if "," in name:
         return f"{name!r} contains a comma, which separates groups in the header: expected one name"
-    return name_refusal(name)
+    return name_error(name)
 
 
 def group_values(name: str) -> tuple[str, str, str]:

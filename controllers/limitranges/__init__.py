@@ -1,1 +1,1 @@
-"""One LimitRange for each profile namespace: what containers get that ask for nothing."""
+"""One LimitRange for each profile namespace: defaults for containers that set none."""

@@ -61,33 +61,33 @@ class LimitRangesSettings(BaseModel):
         problems = list(config_tables.unknown_problems(data, FIELDS))
         for setting in FIELDS:
             default = _DEFAULTS.get(setting, _NONE)
-            merged[setting], given[setting], wrong = config_tables.merge(
+            merged[setting], given[setting], errors = config_tables.merge(
                 default, data.get(setting, {}), setting
             )
-            problems += wrong
+            problems += errors
             problems += config_tables.amount_problems(
                 merged[setting], setting, resource_names.container_name_error
             )
-        # Invalid amounts cannot be compared: the rules apply to resources without a problem.
-        wrong_resources = {str(part) for each in problems for part in each["loc"][1:]}
-        problems += _conflicts(merged, given, wrong_resources)
+        # Invalid amounts cannot be compared: only resources without a problem are checked.
+        invalid_resources = {str(part) for each in problems for part in each["loc"][1:]}
+        problems += _conflicts(merged, given, invalid_resources)
         config_tables.raise_problems(cls.__name__, problems)
         return merged
 
     @cached_property
     def item(self) -> rules.Item:
-        """The tables by the names of the API's fields."""
+        """The amounts by the names of the API's fields."""
         return {field: getattr(self, setting) for setting, field in FIELDS.items()}
 
 
 def _conflicts(
     merged: Mapping[str, config_tables.Table],
     given: Mapping[str, Mapping[str, object]],
-    excepted: Collection[str],
+    excluded: Collection[str],
 ) -> Iterator[config_tables.Problem]:
     item = {field: merged[setting] for setting, field in FIELDS.items()}
     for resource in sorted({resource for table in merged.values() for resource in table}):
-        why = None if resource in excepted else rules.conflict(item, resource)
+        why = None if resource in excluded else rules.conflict(item, resource)
         if why:
             # The defaults are consistent: one of the given settings causes the conflict.
             where = next((each for each in FIELDS if resource in given[each]), "default")

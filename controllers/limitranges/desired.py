@@ -19,8 +19,8 @@ UNKNOWN = "UnknownLimit"
 # The fields of the item that labels override, and the prefix of the labels' names.
 _OVERRIDABLE = {"default": "default", "defaultRequest": "defaultrequest"}
 
-Slot = tuple[str, str]
-"""A field of the item and a resource."""
+LimitKey = tuple[str, str]
+"""A field of the item, and a resource."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def desired(profile: Profile, _facts: object, settings: LimitRangesSettings) -> 
 
 def _objects(profile: Profile, decision: _Decision) -> list[Manifest]:
     """Return the LimitRange; nothing when the settings have no resource."""
-    item = rules.completed(decision.item)
+    item = rules.with_defaults(decision.item)
     if not item:
         return []
     amounts = {
@@ -61,15 +61,15 @@ def _objects(profile: Profile, decision: _Decision) -> list[Manifest]:
 
 def _findings(decision: _Decision, settings: LimitRangesSettings) -> list[Finding]:
     """Return one finding for each label that is invalid or overrides nothing."""
-    slots = _slots(settings)
-    in_force = rules.completed(decision.item)
+    keys = _keys(settings)
+    in_force = rules.with_defaults(decision.item)
     found = []
     for name, error in decision.invalid.items():
-        field, resource = slots[name]
+        field, resource = keys[name]
         used = f"using {field}.{resource} {in_force[field][resource]}"
         found.append(overrides.invalid_label(_label(name), error, reason=INVALID, in_force=used))
     found += (
-        overrides.unknown_label(_label(name), name, reason=UNKNOWN, names=slots)
+        overrides.unknown_label(_label(name), name, reason=UNKNOWN, names=keys)
         for name in decision.unknown
     )
     return found
@@ -79,9 +79,9 @@ def _label(name: str) -> str:
     return f"{names.LABEL_PREFIX}/{name}"
 
 
-def _slots(settings: LimitRangesSettings) -> dict[str, Slot]:
-    """Return the slot that each label overrides: those in force whose resource fits in a label."""
-    in_force = rules.completed(settings.item)
+def _keys(settings: LimitRangesSettings) -> dict[str, LimitKey]:
+    """Return the key that each label overrides: those in force whose resource fits in a label."""
+    in_force = rules.with_defaults(settings.item)
     return {
         f"{start}.{resource}": (field, resource)
         for field, start in _OVERRIDABLE.items()
@@ -91,49 +91,51 @@ def _slots(settings: LimitRangesSettings) -> dict[str, Slot]:
 
 
 def _decide(profile: Profile, settings: LimitRangesSettings) -> _Decision:
-    slots = _slots(settings)
+    keys = _keys(settings)
     labels = overrides.parse(
         profile.labels,
         prefix=names.LABEL_PREFIX,
-        names={name: resource for name, (_, resource) in slots.items()},
+        names={name: resource for name, (_, resource) in keys.items()},
     )
     item, invalid = settings.item, dict(labels.invalid)
-    for resource in {slots[name][1]: None for name in labels.valid}:
+    for resource in {keys[name][1]: None for name in labels.valid}:
         given = {
-            slots[name]: text for name, text in labels.valid.items() if slots[name][1] == resource
+            keys[name]: text for name, text in labels.valid.items() if keys[name][1] == resource
         }
         applied, conflicts = _resolve(item, resource, given)
-        item = _with(item, applied)
-        invalid |= {name: conflicts[slot] for name, slot in slots.items() if slot in conflicts}
+        item = _override(item, applied)
+        invalid |= {name: conflicts[key] for name, key in keys.items() if key in conflicts}
     return _Decision(item=item, invalid=dict(sorted(invalid.items())), unknown=labels.unknown)
 
 
 def _resolve(
-    item: rules.Item, resource: str, given: Mapping[Slot, str]
-) -> tuple[Mapping[Slot, str], Mapping[Slot, str]]:
+    item: rules.Item, resource: str, given: Mapping[LimitKey, str]
+) -> tuple[Mapping[LimitKey, str], Mapping[LimitKey, str]]:
     """Return the overrides of one resource that are consistent, and why the others are not."""
-    applied: Mapping[Slot, str] = next(
-        choice for choice in _choices(given) if not rules.conflict(_with(item, choice), resource)
+    applied: Mapping[LimitKey, str] = next(
+        choice
+        for choice in _choices(given)
+        if not rules.conflict(_override(item, choice), resource)
     )
-    # Every other override conflicts with the applied ones: the largest consistent choice is taken.
+    # Every other override conflicts with the applied ones: the largest consistent choice applies.
     conflicts = {
-        slot: str(rules.conflict(_with(item, {**applied, slot: text}), resource))
-        for slot, text in given.items()
-        if slot not in applied
+        key: str(rules.conflict(_override(item, {**applied, key: text}), resource))
+        for key, text in given.items()
+        if key not in applied
     }
     return applied, conflicts
 
 
-def _choices(given: Mapping[Slot, str]) -> Iterator[Mapping[Slot, str]]:
+def _choices(given: Mapping[LimitKey, str]) -> Iterator[Mapping[LimitKey, str]]:
     """Yield the overrides to try: all, then the limit, then the request, then none."""
     yield given
     for field in _OVERRIDABLE:
-        yield {slot: text for slot, text in given.items() if slot[0] == field}
+        yield {key: text for key, text in given.items() if key[0] == field}
     yield {}
 
 
-def _with(item: rules.Item, amounts: Mapping[Slot, str]) -> rules.Item:
-    changed = dict(item)
+def _override(item: rules.Item, amounts: Mapping[LimitKey, str]) -> rules.Item:
+    overridden = dict(item)
     for (field, resource), text in amounts.items():
-        changed[field] = {**changed[field], resource: text}
-    return changed
+        overridden[field] = {**overridden[field], resource: text}
+    return overridden

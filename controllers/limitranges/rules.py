@@ -19,7 +19,7 @@ Item = Mapping[str, Mapping[str, str]]
 FIELDS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
 
 _ORDER = "expected min <= defaultRequest <= default <= max"
-# In this order, so that the most helpful of several reasons is reported.
+# The first violated pair is reported: the pairs with the most helpful messages come first.
 _ASCENDING = (
     ("min", "max"),
     ("default", "max"),
@@ -33,22 +33,22 @@ _MAX_IN_THOUSANDTHS = quantities.MAX_VALUE // 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Amounts:
-    """The amounts of one resource in a completed item."""
+    """The amounts of one resource in an item with defaults."""
 
     resource: str
     texts: Mapping[str, str]
     values: Mapping[str, Fraction]
 
-    def named(self, field: str) -> str:
+    def text(self, field: str) -> str:
         """Return the field with its amount: ``max.cpu 2``."""
         return f"{field}.{self.resource} {self.texts[field]}"
 
     def has(self, *fields: str) -> bool:
-        """Whether it has an amount in all these fields."""
+        """Whether the resource has an amount in all these fields."""
         return all(field in self.values for field in fields)
 
 
-def completed(item: Item) -> dict[str, dict[str, str]]:
+def with_defaults(item: Item) -> dict[str, dict[str, str]]:
     """Return the item with the values that the API server adds, without empty tables.
 
     The API server derives ``default`` from ``max``, and ``defaultRequest`` from ``default``, then
@@ -66,7 +66,7 @@ def conflict(item: Item, resource: str) -> str | None:
     Either the API server rejects the item, or admission would reject every container that uses its
     defaults. All amounts must be valid quantities.
     """
-    complete = completed(item)
+    complete = with_defaults(item)
     texts = {field: table[resource] for field, table in complete.items() if resource in table}
     values = {field: quantities.parse_amount(text) for field, text in texts.items()}
     amounts = _Amounts(resource=resource, texts=texts, values=values)
@@ -76,13 +76,13 @@ def conflict(item: Item, resource: str) -> str | None:
 def _bounds_are_crossed(amounts: _Amounts) -> str | None:
     for low, high in _ASCENDING:
         if amounts.has(low, high) and amounts.values[low] > amounts.values[high]:
-            return f"{amounts.named(low)} is above {amounts.named(high)}: {_ORDER}"
+            return f"{amounts.text(low)} is above {amounts.text(high)}: {_ORDER}"
     return None
 
 
 def _ratio_is_below_one(amounts: _Amounts) -> str | None:
     if amounts.has("maxLimitRequestRatio") and amounts.values["maxLimitRequestRatio"] < 1:
-        return f"{amounts.named('maxLimitRequestRatio')} is below 1: expected 1 or more"
+        return f"{amounts.text('maxLimitRequestRatio')} is below 1: expected 1 or more"
     return None
 
 
@@ -98,22 +98,22 @@ def _bounds_are_too_close_for_the_ratio(amounts: _Amounts) -> str | None:
         ratio, low, high = (math.ceil(value * 1000) for value in exact)
     if low and float(ratio) / scale > float(high) / float(low):
         return (
-            f"{amounts.named('maxLimitRequestRatio')} is above {amounts.named('max')} divided by"
-            f" {amounts.named('min')}: expected a ratio that the bounds allow"
+            f"{amounts.text('maxLimitRequestRatio')} is above {amounts.text('max')} divided by"
+            f" {amounts.text('min')}: expected a ratio that the bounds allow"
         )
     return None
 
 
-def _defaults_break_the_ratio(amounts: _Amounts) -> str | None:
+def _defaults_exceed_the_ratio(amounts: _Amounts) -> str | None:
     if not amounts.has("maxLimitRequestRatio", "default", "defaultRequest"):
         return None
     limit, request = amounts.values["default"], amounts.values["defaultRequest"]
     if 0 < limit <= request * amounts.values["maxLimitRequestRatio"]:
         return None
     return (
-        f"{amounts.named('default')} is not within {amounts.named('maxLimitRequestRatio')} times"
-        f" {amounts.named('defaultRequest')}: expected defaults above 0 that keep the ratio,"
-        " because otherwise no container without limits can start"
+        f"{amounts.text('default')} is not within {amounts.text('maxLimitRequestRatio')} times"
+        f" {amounts.text('defaultRequest')}: expected defaults above 0 within the ratio,"
+        " because otherwise a container without limits cannot start"
     )
 
 
@@ -125,8 +125,8 @@ def _limit_of_a_device_differs_from_its_request(amounts: _Amounts) -> str | None
     if amounts.values["default"] == amounts.values["defaultRequest"]:
         return None
     return (
-        f"{amounts.named('default')} differs from {amounts.named('defaultRequest')}: expected the"
-        " same amount, as huge pages and devices are not overcommitted"
+        f"{amounts.text('default')} differs from {amounts.text('defaultRequest')}: expected the"
+        " same amount, because huge pages and devices cannot be overcommitted"
     )
 
 
@@ -134,6 +134,6 @@ _PREDICATES: tuple[Callable[[_Amounts], str | None], ...] = (
     _bounds_are_crossed,
     _ratio_is_below_one,
     _bounds_are_too_close_for_the_ratio,
-    _defaults_break_the_ratio,
+    _defaults_exceed_the_ratio,
     _limit_of_a_device_differs_from_its_request,
 )

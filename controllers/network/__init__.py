@@ -1,1 +1,1 @@
-"""NetworkPolicies in every profile namespace: whom a tenant's pods may reach, and who them."""
+"""NetworkPolicies in each profile namespace, by the classification of the data."""

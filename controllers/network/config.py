@@ -40,7 +40,7 @@ _BOOLEAN: TypeAdapter[bool] = TypeAdapter(bool)
 
 
 class Policy(NamedTuple):
-    """A policy that is equal for all profiles or, with a manifest, specific to each."""
+    """A policy: the same for all profiles or, with ``manifest``, one for each namespace."""
 
     name: str
     content: Mapping[str, Any]
@@ -49,12 +49,12 @@ class Policy(NamedTuple):
     manifest: PolicyManifest | None = None
 
     def content_for(self, namespace: str) -> Mapping[str, Any]:
-        """The top-level fields of the object in one namespace."""
+        """Return the top-level fields of the object in one namespace."""
         return {"spec": self.manifest.spec_for(namespace)} if self.manifest else self.content
 
 
 class NetworkSettings(BaseModel):
-    """Enabled policies, and the peers and ports behind the names in their templates.
+    """Which policies are enabled, and the peers and ports that their templates name.
 
     Each table is merged into its default: an entry changes one name, null keeps its default.
     """
@@ -65,13 +65,13 @@ class NetworkSettings(BaseModel):
 
     policies: Mapping[str, bool] = Field(
         default={},
-        description="whether a policy is enabled, by its name; others have their default",
+        description="whether a policy is enabled, by policy name; others have their default",
     )
     peers: Mapping[str, Peers] = Field(
-        default={}, validate_default=True, description="peers or CIDRs, by a name of peers.yaml"
+        default={}, validate_default=True, description="peers or CIDRs, by name in peers.yaml"
     )
     ports: Mapping[str, Ports] = Field(
-        default={}, validate_default=True, description="ports, or any, by a name of ports.yaml"
+        default={}, validate_default=True, description="ports, or any, by name in ports.yaml"
     )
     extra_policies: tuple[PolicyManifest, ...] = Field(
         default=(), description="additional NetworkPolicies, as manifests without a namespace"
@@ -101,12 +101,12 @@ class NetworkSettings(BaseModel):
         extra, problems = manifests.read(() if given is None else given, where="extra_policies")
         problems += _name_problems(extra)
         known = (*_template_names(), *(one.metadata.name for one in extra))
-        policies, wrong = _enabled(data.get("policies"), known)
-        problems += wrong
+        policies, errors = _parse_switches(data.get("policies"), known)
+        problems += errors
         checked = {**data, "policies": policies, "extra_policies": tuple(extra)}
         for table in ("peers", "ports"):
-            checked[table], wrong = _merged(table, data.get(table))
-            problems += wrong
+            checked[table], errors = _merge(table, data.get(table))
+            problems += errors
         return config_tables.validate_together(cls.__name__, problems, lambda: handler(checked))
 
     @cached_property
@@ -123,7 +123,7 @@ class NetworkSettings(BaseModel):
             group: tuple(
                 Policy(name, {"spec": _spec(template, values)})
                 for name, template in templates.read(group.value).items()
-                if self._is_on(name)
+                if self._is_enabled(name)
             )
             for group in Group
         }
@@ -134,16 +134,16 @@ class NetworkSettings(BaseModel):
         return tuple(
             Policy(
                 one.metadata.name,
-                {"spec": one.spec_for("")} if not one.is_personal else {},
+                {"spec": one.spec_for("")} if not one.is_per_namespace else {},
                 one.metadata.labels,
                 one.metadata.annotations,
-                one if one.is_personal else None,
+                one if one.is_per_namespace else None,
             )
             for one in self.extra_policies
-            if self._is_on(one.metadata.name)
+            if self._is_enabled(one.metadata.name)
         )
 
-    def _is_on(self, name: str) -> bool:
+    def _is_enabled(self, name: str) -> bool:
         by_default = {
             names.OBJECT_STORE: self.pipelines_controller,
             names.DRIVER: self.driver_mode == "central",
@@ -154,7 +154,7 @@ class NetworkSettings(BaseModel):
 
 
 def _spec(template: Any, values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return Spec.model_validate(templates.filled(template, values)).completed()
+    return Spec.model_validate(templates.fill(template, values)).with_defaults()
 
 
 def _template_names() -> Iterable[str]:
@@ -173,12 +173,12 @@ def _name_problems(extra: Iterable[PolicyManifest]) -> Iterable[config_tables.Pr
         taken.add(name)
 
 
-def _enabled(
+def _parse_switches(
     given: object, known: Iterable[str]
 ) -> tuple[dict[str, bool], Iterable[config_tables.Problem]]:
-    found, problems = _entries(given, "policies", frozenset(known))
+    entries, problems = _entries(given, "policies", frozenset(known))
     switches: dict[str, bool] = {}
-    for name, value in found.items():
+    for name, value in entries.items():
         try:
             switches[name] = _BOOLEAN.validate_python(value)
         except ValidationError:
@@ -187,41 +187,41 @@ def _enabled(
     return switches, problems
 
 
-def _merged(table: str, given: object) -> tuple[dict[str, Any], list[config_tables.Problem]]:
-    """Returns the default with the given entries, parsed."""
+def _merge(table: str, given: object) -> tuple[dict[str, Any], list[config_tables.Problem]]:
+    """Return the default table with the given entries, parsed."""
     default = templates.read(table)
-    found, problems = _entries(given, table, default)
+    entries, problems = _entries(given, table, default)
     merged: dict[str, Any] = {}
-    for name, value in {**default, **found}.items():
+    for name, value in {**default, **entries}.items():
         if table == "ports" and value == ANY:
             merged[name] = ANY
         elif not isinstance(value, list | tuple) or not value:
-            found_instead = "the list is empty" if value in ([], ()) else f"{value!r} is not a list"
-            why = f"{found_instead}: {_EMPTY[table]}"
+            actual = "the list is empty" if value in ([], ()) else f"{value!r} is not a list"
+            why = f"{actual}: {_EMPTY[table]}"
             problems.append(config_tables.problem(why, value, table, name))
         else:
-            merged[name], wrong = _items(table, name, value)
-            problems += wrong
+            merged[name], errors = _parse_items(table, name, value)
+            problems += errors
     return merged, problems
 
 
-def _items(
+def _parse_items(
     table: str, name: str, given: Iterable[object]
 ) -> tuple[tuple[Any, ...], list[config_tables.Problem]]:
-    read: list[Any] = []
+    parsed: list[Any] = []
     problems: list[config_tables.Problem] = []
     for number, item in enumerate(given):
         try:
-            read.append(_ITEM[table].validate_python(item))
+            parsed.append(_ITEM[table].validate_python(item))
         except ValidationError as error:
             problems += manifests.problems_of(error, table, name, str(number))
-    return tuple(read), problems
+    return tuple(parsed), problems
 
 
 def _entries(
     given: object, table: str, known: Iterable[str]
 ) -> tuple[dict[str, object], list[config_tables.Problem]]:
-    """Returns the given entries by name, without those that are null."""
+    """Return the given entries by name, without null and unknown entries, and the problems."""
     if given is None or isinstance(given, Mapping):
         entries = {str(name): value for name, value in (given or {}).items() if value is not None}
     else:

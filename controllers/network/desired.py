@@ -1,7 +1,7 @@
 """The NetworkPolicies of a profile, and the findings about its labels. Pure.
 
-What does not depend on a profile is built once, with the settings (``NetworkSettings.by_group``),
-and shared between manifests.
+Content that does not depend on a profile is built once for the settings
+(``NetworkSettings.by_group``) and shared between manifests.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def desired(profile: Profile, facts: Facts, settings: NetworkSettings) -> Desire
 def _objects(profile: Profile, facts: Facts, settings: NetworkSettings) -> list[Manifest]:
     namespace, groups = profile.namespace, rules.groups_of(profile)
     policies = [
-        policy for group, found in settings.by_group.items() if group in groups for policy in found
+        policy
+        for group, members in settings.by_group.items()
+        if group in groups
+        for policy in members
     ]
     return [
         Manifest(

@@ -31,7 +31,7 @@ class Metadata(Part):
 
 
 class PolicyManifest(Part):
-    """A NetworkPolicy without a namespace; ``${namespace}`` in it is replaced by the profile's."""
+    """A NetworkPolicy. ``${namespace}`` in it is replaced by the profile's namespace."""
 
     api_version: Literal["networking.k8s.io/v1"] = Field(
         default="networking.k8s.io/v1", alias="apiVersion"
@@ -41,46 +41,46 @@ class PolicyManifest(Part):
     spec: Mapping[str, Any]
 
     @property
-    def is_personal(self) -> bool:
+    def is_per_namespace(self) -> bool:
         """Whether the policy differs between profiles."""
-        return bool(templates.addressed(self.spec, "") != self.spec)
+        return bool(templates.with_namespace(self.spec, "") != self.spec)
 
     def spec_for(self, namespace: str) -> dict[str, Any]:
-        """The spec in one namespace, as the API server returns it."""
-        return Spec.model_validate(templates.addressed(self.spec, namespace)).completed()
+        """Return the spec in one namespace, as the API server returns it."""
+        return Spec.model_validate(templates.with_namespace(self.spec, namespace)).with_defaults()
 
 
 def read(given: object, *, where: str) -> tuple[list[PolicyManifest], list[config_tables.Problem]]:
-    """Returns the manifests of a list, and all problems."""
+    """Return the manifests of a list, and all problems."""
     if not isinstance(given, list | tuple):
         why = f"{given!r} is not a list: expected manifests of NetworkPolicies"
         return [], [config_tables.problem(why, given, where)]
-    found: list[PolicyManifest] = []
+    parsed: list[PolicyManifest] = []
     problems: list[config_tables.Problem] = []
     for number, item in enumerate(given):
-        wrong = list(_problems_of_spec(item, where, str(number), "spec"))
+        errors = list(_problems_of_spec(item, where, str(number), "spec"))
         try:
-            found.append(PolicyManifest.model_validate(item))
+            parsed.append(PolicyManifest.model_validate(item))
         except ValidationError as error:
-            wrong = [*problems_of(error, where, str(number)), *wrong]
-        problems += wrong
-    return found, problems
+            errors = [*problems_of(error, where, str(number)), *errors]
+        problems += errors
+    return parsed, problems
 
 
 def _problems_of_spec(item: object, *where: str) -> Iterator[config_tables.Problem]:
-    """Yields the problems in the spec of a manifest."""
+    """Yield the problems in the spec of a manifest."""
     spec = item.get("spec") if isinstance(item, Mapping) else None
     if not isinstance(spec, Mapping):
         return
     try:
         # A spec that is valid with the longest possible name of a namespace is valid with all.
-        Spec.model_validate(templates.addressed(spec, _LONGEST_NAMESPACE))
+        Spec.model_validate(templates.with_namespace(spec, _LONGEST_NAMESPACE))
     except ValidationError as error:
         yield from problems_of(error, *where)
 
 
 def problems_of(error: ValidationError, *where: str) -> Iterator[config_tables.Problem]:
-    """Yields the problems of a validation error, at this place of the settings."""
+    """Yield the problems of a validation error; ``where`` is the path in the settings."""
     for each in error.errors(include_url=False):
         why = config_tables.message_of(each)
         if each["type"] == "extra_forbidden":

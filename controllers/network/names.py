@@ -55,7 +55,7 @@ RETIRED = frozenset(
         "unclassified-minio-egress",
     }
 )
-"""Policies that the older suite created once and removed later. One name is in use again."""
+"""Policies that the older suite created and later removed. ``DEFAULT_DENY`` is in use again."""
 
 _LEGACY = SAME_NAMES | RETIRED
 

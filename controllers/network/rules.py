@@ -27,7 +27,7 @@ class Entitlement(NamedTuple):
     label: str
     value: bool
 
-    def holds(self, profile: Profile) -> bool:
+    def applies_to(self, profile: Profile) -> bool:
         """Whether the label has the value; an invalid boolean counts as absent."""
         text = profile.labels.get(self.label)
         return text is not None and parse_bool(text) is self.value
@@ -43,8 +43,8 @@ ENTITLEMENTS = (
 
 def groups_of(profile: Profile) -> frozenset[Group]:
     """Return the groups of the profile."""
-    holding = (one.group for one in ENTITLEMENTS if one.holds(profile))
-    return COMMON_GROUPS.union(holding)
+    enabled = (one.group for one in ENTITLEMENTS if one.applies_to(profile))
+    return COMMON_GROUPS.union(enabled)
 
 
 def invalid_labels(profile: Profile) -> Iterator[tuple[str, str]]:

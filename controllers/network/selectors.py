@@ -1,7 +1,7 @@
 """Labels, selectors and address blocks as the API server accepts and returns them. Pure.
 
 The facts are those of ValidateNetworkPolicy and of label selectors in Kubernetes 1.36. The API
-server accepts what passes here.
+server accepts every value that is valid here.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def _value(text: str) -> str:
 
 
 def _cidr(text: str) -> str:
-    wrong = f"{text!r} is not a CIDR: expected ADDRESS/LENGTH, such as 10.0.0.0/8, without bits set"
-    wrong = f"{wrong} after the prefix"
+    expected = "ADDRESS/LENGTH, such as 10.0.0.0/8, without bits set after the prefix"
+    message = f"{text!r} is not a CIDR: expected {expected}"
     if not _HAS_LENGTH.search(text):
-        raise ValueError(wrong)
+        raise ValueError(message)
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
-        raise ValueError(wrong) from None
+        raise ValueError(message) from None
 
 
 LabelKey = Annotated[str, AfterValidator(_key)]
@@ -64,11 +64,11 @@ class Requirement(Part):
     values: tuple[LabelValue, ...] = ()
 
     @model_validator(mode="after")
-    def _values_suit_the_operator(self) -> Self:
+    def _values_match_the_operator(self) -> Self:
         if bool(self.values) is (self.operator in _IN):
             return self
-        some = "at least one value" if self.operator in _IN else "no values"
-        raise ValueError(f"expected {some} with operator {self.operator} of {self.key}")
+        expected = "at least one value" if self.operator in _IN else "no values"
+        raise ValueError(f"expected {expected} with operator {self.operator} of {self.key}")
 
 
 class Selector(Part):
@@ -90,7 +90,9 @@ class IPBlock(Part):
         for text in self.excepted:
             part = ipaddress.ip_network(text)
             if part.version != whole.version or part == whole or not _covers(whole, part):
-                raise ValueError(f"except {text} is not a part of {self.cidr}: expected one")
+                raise ValueError(
+                    f"except {text} is not a part of {self.cidr}: expected a smaller block"
+                )
         return self
 
 

@@ -35,7 +35,7 @@ class Port(Part):
     @classmethod
     def _read(cls, given: Any) -> Any:
         if isinstance(given, str):
-            return _parsed(given)
+            return _parse(given)
         if _is_number(given):
             return {"port": given}
         if isinstance(given, Mapping | Port):
@@ -55,13 +55,13 @@ class Port(Part):
         return f"{self.port}-{self.end_port}"
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     match = _PORT.fullmatch(text)
     if match is None or match["protocol"] not in (None, "TCP", "UDP", "SCTP"):
         raise _port_error(text)
     number, end, name, protocol = match.group("number", "end", "name", "protocol")
-    found: dict[str, Any] = {"port": int(number) if number else name, "protocol": protocol or "TCP"}
-    return {**found, "endPort": int(end)} if end else found
+    port: dict[str, Any] = {"port": int(number) if number else name, "protocol": protocol or "TCP"}
+    return {**port, "endPort": int(end)} if end else port
 
 
 def _is_number(value: object) -> bool:
@@ -69,9 +69,9 @@ def _is_number(value: object) -> bool:
 
 
 def _is_port_name(text: str) -> bool:
-    """As IsValidPortName: RFC 6335 service names."""
-    fits = re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?", text, re.ASCII)
-    return bool(fits) and "--" not in text and any(letter.isalpha() for letter in text)
+    """Whether the text is a service name of RFC 6335, as IsValidPortName of Kubernetes."""
+    match = re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?", text, re.ASCII)
+    return bool(match) and "--" not in text and any(letter.isalpha() for letter in text)
 
 
 def _port_error(value: object) -> ValueError:
@@ -95,7 +95,7 @@ class Peer(Part):
         raise ValueError(f"{given!r} is not a peer: {_PEER_ACCEPTS}")
 
     @model_validator(mode="after")
-    def _is_either(self) -> Self:
+    def _has_selectors_or_block(self) -> Self:
         selected = bool(self.pod_selector or self.namespace_selector)
         if selected is not (self.ip_block is not None):
             return self
@@ -124,7 +124,7 @@ def _none_as_empty(value: Any) -> Any:
 
 
 class Spec(Part):
-    """The spec. Without ``policyTypes`` they follow from the rules, as in the API server."""
+    """The spec. Missing ``policyTypes`` are derived from the rules, as in the API server."""
 
     pod_selector: Selector = Field(default=Selector(), alias="podSelector")
     policy_types: tuple[Direction, ...] = Field(default=(), alias="policyTypes")
@@ -137,7 +137,7 @@ class Spec(Part):
             return self
         raise ValueError("expected Ingress, Egress or both in policyTypes, each once")
 
-    def completed(self) -> dict[str, Any]:
+    def with_defaults(self) -> dict[str, Any]:
         """Return the spec as the API server does: with its defaults, without empty fields."""
         types = self.policy_types or ("Ingress", *(("Egress",) if self.egress else ()))
         return {**plain(self), "podSelector": plain(self.pod_selector), "policyTypes": [*types]}
@@ -148,12 +148,12 @@ def plain(part: Part) -> dict[str, Any]:
 
     Empty selectors and rules remain: an empty selector is not a missing one.
     """
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, field in type(part).model_fields.items():
         value = _plain_value(getattr(part, name))
         if value not in (None, {}, []) or isinstance(getattr(part, name), Part):
-            found[field.alias or name] = value
-    return found
+            fields[field.alias or name] = value
+    return fields
 
 
 def _plain_value(value: Any) -> Any:

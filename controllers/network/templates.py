@@ -1,4 +1,4 @@
-"""The policy templates of the folder ``policies``: parsed once, and filled with settings."""
+"""The policy templates in the folder ``policies``. They are parsed once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _WHOLE = re.compile(r"\$\{(peers|ports)\.([a-z0-9-]+)\}")
 def read(name: str) -> Mapping[str, Any]:
     """Return the content of ``policies/<name>.yaml``. It is shared and must not be modified."""
     file = resources.files(__package__).joinpath(FOLDER, f"{name}.yaml")
-    found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return MappingProxyType(found)
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return MappingProxyType(content)
 
 
-def filled(template: Any, tables: Mapping[str, Mapping[str, Any]]) -> Any:
+def fill(template: Any, tables: Mapping[str, Mapping[str, Any]]) -> Any:
     """Return the template with ``${table.entry}`` replaced by the entries of the tables.
 
     A field whose entry is None is omitted. Raises KeyError for a missing entry.
@@ -35,11 +35,11 @@ def filled(template: Any, tables: Mapping[str, Mapping[str, Any]]) -> Any:
         match = _WHOLE.fullmatch(template)
         return tables[match[1]][match[2]] if match else template
     if isinstance(template, list):
-        return [filled(item, tables) for item in template]
+        return [fill(item, tables) for item in template]
     if not isinstance(template, Mapping):
         return template
-    whole = {key: filled(value, tables) for key, value in template.items()}
-    return {key: value for key, value in whole.items() if value is not None}
+    filled = {key: fill(value, tables) for key, value in template.items()}
+    return {key: value for key, value in filled.items() if value is not None}
 
 
 def placeholders(template: Any) -> frozenset[tuple[str, str]]:
@@ -53,14 +53,15 @@ def placeholders(template: Any) -> frozenset[tuple[str, str]]:
     return frozenset().union(*map(placeholders, parts))
 
 
-def addressed(value: Any, namespace: str) -> Any:
+def with_namespace(value: Any, namespace: str) -> Any:
     """Return a copy with ``${namespace}`` replaced by the profile's namespace."""
     if isinstance(value, str):
         return value.replace(NAMESPACE, namespace)
     if isinstance(value, list):
-        return [addressed(item, namespace) for item in value]
+        return [with_namespace(item, namespace) for item in value]
     if isinstance(value, Mapping):
         return {
-            addressed(key, namespace): addressed(item, namespace) for key, item in value.items()
+            with_namespace(key, namespace): with_namespace(item, namespace)
+            for key, item in value.items()
         }
     return value

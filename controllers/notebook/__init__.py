@@ -1,1 +1,1 @@
-"""One PodDefault for each profile namespace: what a notebook for Protected B data is labelled."""
+"""One PodDefault for each profile namespace: it labels Protected B notebooks."""

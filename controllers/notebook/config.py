@@ -23,7 +23,7 @@ _VALUE = (
 
 
 class NotebookSettings(BaseModel):
-    """The PodDefault by which a user selects a Protected B notebook, and the labels of its pod.
+    """The PodDefault that users select for a Protected B notebook, and the labels that it adds.
 
     ``labels`` is merged into its default: an entry changes or adds one label, null removes one. At
     least one must remain.
@@ -61,32 +61,32 @@ class NotebookSettings(BaseModel):
 
 
 def _text_problems(data: Mapping[str, object]) -> Iterator[config_tables.Problem]:
-    for setting, refusal in _TEXTS.items():
+    for setting, check in _TEXTS.items():
         value = data.get(setting)
         if setting not in data:
             continue
         if not isinstance(value, str):
             yield config_tables.problem(f"{value!r} is not text: expected text", value, setting)
-        elif why := refusal(value):
+        elif why := check(value):
             yield config_tables.problem(f"{value!r} {why}", value, setting)
 
 
-def _name_refusal(text: str) -> str:
+def _name_error(text: str) -> str:
     return "" if resource_names.is_dns_subdomain(text) else _NAME
 
 
-def _description_refusal(text: str) -> str:
+def _description_error(text: str) -> str:
     return "" if text.strip() else "is empty: expected the text that users see in the form"
 
 
-def _selector_refusal(text: str) -> str:
+def _selector_error(text: str) -> str:
     return "" if resource_names.is_qualified_name(text) else _LABEL
 
 
 _TEXTS = {
-    "name": _name_refusal,
-    "description": _description_refusal,
-    "selector_label": _selector_refusal,
+    "name": _name_error,
+    "description": _description_error,
+    "selector_label": _selector_error,
 }
 
 

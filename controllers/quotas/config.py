@@ -55,8 +55,10 @@ class QuotasSettings(BaseModel):
         if not isinstance(data, Mapping):
             return data
         hard, _, problems = config_tables.merge(DEFAULT_HARD, data.get("hard", {}), "hard")
-        labels, given, wrong = config_tables.merge(DEFAULT_LABELS, data.get("labels", {}), "labels")
-        problems += wrong
+        labels, given, errors = config_tables.merge(
+            DEFAULT_LABELS, data.get("labels", {}), "labels"
+        )
+        problems += errors
         problems += config_tables.amount_problems(hard, "hard", resource_names.quota_name_error)
         problems += _label_problems(hard, labels, given)
         problems += config_tables.unknown_problems(data, cls.model_fields)
@@ -65,7 +67,7 @@ class QuotasSettings(BaseModel):
 
     @cached_property
     def label_names(self) -> Mapping[str, str]:
-        """The key of ``hard`` that each label overrides, by the label's name without prefix."""
+        """Label name without prefix -> the key of ``hard`` that the label overrides."""
         return {self.labels.get(key, key): key for key in self.hard}
 
 
@@ -76,20 +78,20 @@ def _label_problems(
         if key in given and key not in hard:
             why = f"{key!r} is not in hard: expected one of {', '.join(hard)}"
             yield config_tables.problem(why, name, "labels", key)
-    owners: dict[str, str] = {}
+    used_by: dict[str, str] = {}
     for key in hard:
         name = labels.get(key, key)
-        refusal = _label_refusal(key, name, short=key in labels, taken=owners.get(name))
-        owners.setdefault(name, key)
-        if refusal:
-            yield config_tables.problem(refusal, name, "labels", key)
+        error = _label_error(key, name, short=key in labels, taken_by=used_by.get(name))
+        used_by.setdefault(name, key)
+        if error:
+            yield config_tables.problem(error, name, "labels", key)
 
 
-def _label_refusal(key: str, name: str, *, short: bool, taken: str | None) -> str | None:
-    """Returns why no label of this name can override the key, or None."""
+def _label_error(key: str, name: str, *, short: bool, taken_by: str | None) -> str | None:
+    """Return why a label with this name cannot override the key, or None."""
     label = f"{names.LABEL_PREFIX}/{name}"
-    if taken is not None:
-        return f"{label!r} would override both {taken!r} and {key!r}: expected a different name"
+    if taken_by is not None:
+        return f"{label!r} would override both {taken_by!r} and {key!r}: expected a different name"
     if resource_names.is_name_part(name):
         return None
     what = (

@@ -109,7 +109,7 @@ def _limited(
 
 
 def _kubeflow_limit(key: str, facts: Facts) -> tuple[str, str] | None:
-    """Return key and amount of Kubeflow's lowest limit on the same resource."""
+    """Return the key and the amount of Kubeflow's lowest limit on the same resource."""
     same = _ALIASES.get(key, key)
     limits = [
         (value, limited, text)

@@ -1,1 +1,1 @@
-"""Who may do what in a profile's namespace: a Role for pipelines, and bindings."""
+"""A Role for pipelines, and RoleBindings, in each profile namespace."""

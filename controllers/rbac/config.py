@@ -65,11 +65,11 @@ class PipelineRole(StrEnum):
     ROLE = "Role"
     """The Role ``profile-pipelines`` of the namespace."""
     NONE = "none"
-    """None: there is no RoleBinding."""
+    """No role: the RoleBinding is not created."""
 
 
 def _entries(value: object) -> object:
-    """Returns the comma-separated parts of a text, as Go's flags do: quotes may contain a comma."""
+    """Return the parts of a comma-separated text. As in Go's flags, quotes may contain commas."""
     if isinstance(value, str):
         try:
             value = [part for line in csv.reader([value], skipinitialspace=True) for part in line]
@@ -81,11 +81,11 @@ def _entries(value: object) -> object:
     return tuple(part for part in parts if part != "")
 
 
-def _once(parts: tuple[str, ...]) -> tuple[str, ...]:
+def _without_duplicates(parts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def _some(verbs: Verbs) -> Verbs:
+def _not_empty(verbs: Verbs) -> Verbs:
     if not verbs:
         raise ValueError(
             "the list is empty: expected at least one verb, or null instead of the list"
@@ -93,13 +93,18 @@ def _some(verbs: Verbs) -> Verbs:
     return verbs
 
 
-Group = Annotated[str, config_tables.validator(rules.group_refusal)]
-Groups = Annotated[tuple[Group, ...], BeforeValidator(_entries), AfterValidator(_once)]
-ApiGroup = Annotated[str, config_tables.validator(rules.api_group_refusal)]
-Resource = Annotated[str, config_tables.validator(rules.resource_refusal)]
-Verb = Annotated[str, config_tables.validator(rules.verb_refusal)]
+Group = Annotated[str, config_tables.validator(rules.group_error)]
+Groups = Annotated[
+    tuple[Group, ...], BeforeValidator(_entries), AfterValidator(_without_duplicates)
+]
+ApiGroup = Annotated[str, config_tables.validator(rules.api_group_error)]
+Resource = Annotated[str, config_tables.validator(rules.resource_error)]
+Verb = Annotated[str, config_tables.validator(rules.verb_error)]
 VerbList = Annotated[
-    tuple[Verb, ...], BeforeValidator(_entries), AfterValidator(_once), AfterValidator(_some)
+    tuple[Verb, ...],
+    BeforeValidator(_entries),
+    AfterValidator(_without_duplicates),
+    AfterValidator(_not_empty),
 ]
 
 
@@ -109,7 +114,7 @@ class RbacSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     support_groups: Annotated[Groups, NoDecode] = Field(
-        default=(), description="Groups that the ClusterRole profile-support is bound to."
+        default=(), description="groups that the ClusterRole profile-support is bound to"
     )
     ml_pipeline: PipelineRole = Field(
         default=PipelineRole.CLUSTER_ROLE,
@@ -130,14 +135,14 @@ class RbacSettings(BaseModel):
     @field_validator("pipeline_verbs", mode="before")
     @classmethod
     def _merged(cls, given: Any) -> Any:
-        """Merges a table into the default; the type rejects a value that is not a table."""
+        """Merge a table into the default; the type rejects a value that is not a table."""
         if not isinstance(given, Mapping):
             return given
         merged: dict[Any, Any] = {group: dict(table) for group, table in DEFAULT_VERBS.items()}
         for group, table in given.items():
             if isinstance(table, Mapping):
-                whole = {**merged.get(group, {}), **table}
-                merged[group] = {key: verbs for key, verbs in whole.items() if verbs is not None}
+                combined = {**merged.get(group, {}), **table}
+                merged[group] = {key: verbs for key, verbs in combined.items() if verbs is not None}
             else:
                 merged[group] = table
         return {

@@ -23,14 +23,14 @@ def _bind(resource: str, role: str) -> tuple[Rule, ...]:
 
 CONTROLLER = Controller(
     name="rbac",
-    summary="A Role and bindings for each profile namespace: pipelines, support, other namespaces",
+    summary="Role and RoleBindings of each profile namespace: pipelines, support, other namespaces",
     settings=RbacSettings,
     facts=None,
     observe=no_facts,
     desired=desired.desired,
     owned=always(Owned(kind="Role"), Owned(kind="RoleBinding", adopt_legacy=names.is_legacy)),
-    # The rules of the Role that it writes, and `bind` on each role that it binds. The verb
-    # `escalate` would allow both for every Role in every namespace: these are the smaller rights.
+    # RBAC lets a client write only rules that it has itself, and bind only roles for which it has
+    # `bind` or all rules. The verb `escalate` would lift this for every Role in every namespace.
     access=Access(
         by_settings=(
             RulesFromSetting(setting="pipeline_verbs"),
@@ -43,7 +43,7 @@ CONTROLLER = Controller(
             RulesWhen(
                 setting="cross_namespace_access", rules=_bind("clusterroles", names.EDIT_ROLE)
             ),
-            # Needed although it has the Role's rules: the binding may be written before the Role.
+            # Needed beside the rules of the Role: the binding may be created before the Role.
             RulesWhen(
                 setting="ml_pipeline",
                 values=(PipelineRole.ROLE,),

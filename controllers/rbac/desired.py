@@ -19,7 +19,7 @@ REDUNDANT_SOURCE = "RedundantSource"
 NOT_ENABLED = "AccessNotEnabled"
 
 MAX_SOURCES = 100
-"""Namespaces of one annotation, which may be 256 KiB long; each costs an object."""
+"""Maximum number of namespaces in one annotation. Each of them gets a RoleBinding."""
 _MAX_QUOTED = 3
 _MAX_QUOTED_LENGTH = 70
 
@@ -32,11 +32,11 @@ def desired(profile: Profile, _facts: object, settings: RbacSettings) -> Desired
 
 
 def _objects(profile: Profile, settings: RbacSettings) -> list[Manifest]:
-    """Return the Role, and the bindings of owner, support groups and admitted namespaces."""
+    """Return the Role, and the RoleBindings of owner, support groups and listed namespaces."""
     manifests: list[Manifest] = []
     if settings.pipeline_verbs:
         manifests.append(_pipelines_role(profile, settings))
-    if settings.ml_pipeline is not PipelineRole.NONE and rules.owner_refusal(profile.owner) is None:
+    if settings.ml_pipeline is not PipelineRole.NONE and rules.owner_error(profile.owner) is None:
         manifests.append(_owners_binding(profile, settings))
     if settings.support_groups:
         groups = [_subject(rules.GROUP, group) for group in settings.support_groups]
@@ -47,9 +47,9 @@ def _objects(profile: Profile, settings: RbacSettings) -> list[Manifest]:
 
 
 def _findings(profile: Profile, settings: RbacSettings) -> list[Finding]:
-    """Return what is wrong with the owner and with the annotation that admits namespaces."""
+    """Return the findings about the owner and the annotation that lists namespaces."""
     found = []
-    error = rules.owner_refusal(profile.owner)
+    error = rules.owner_error(profile.owner)
     if error and settings.ml_pipeline is not PipelineRole.NONE:
         message = f"{error}; RoleBinding {names.ML_PIPELINE} is not created"
         found.append(Finding(reason=INVALID_OWNER, message=message))
@@ -98,7 +98,8 @@ def _binding(
         namespace=profile.namespace,
         name=name,
         content={"roleRef": role, "subjects": list(subjects)},
-        # With them kfam takes it for a contributor's binding; several subjects make kfam fail.
+        # kfam treats a RoleBinding with these annotations as a contributor's, and fails if it has
+        # several subjects.
         stripped_annotations=names.KFAM_ANNOTATIONS,
     )
 
@@ -156,7 +157,7 @@ def _annotation_findings(profile: Profile, settings: RbacSettings) -> Iterator[F
     if not settings.cross_namespace_access:
         if entries.sources or entries.invalid:
             why = "has no effect: cross-namespace access is not enabled on this platform"
-            yield _finding(NOT_ENABLED, f"{why}; remove it, or contact the operators")
+            yield _finding(NOT_ENABLED, f"{why}; remove it, or contact the platform's operators")
         return
     if entries.invalid:
         why = (
@@ -166,7 +167,9 @@ def _annotation_findings(profile: Profile, settings: RbacSettings) -> Iterator[F
         yield _finding(INVALID_SOURCE, f"{why} {rest}", Severity.PROBLEM)
     if len(entries.sources) > MAX_SOURCES:
         why = f"lists {len(entries.sources)} namespaces: expected at most {MAX_SOURCES}"
-        yield _finding(TOO_MANY_SOURCES, f"{why}; only the first ones apply", Severity.PROBLEM)
+        yield _finding(
+            TOO_MANY_SOURCES, f"{why}; only the first {MAX_SOURCES} apply", Severity.PROBLEM
+        )
     if entries.redundant:
         why = "expected other namespaces, each once; remove them"
         yield _finding(

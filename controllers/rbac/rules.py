@@ -29,8 +29,8 @@ def is_namespace(text: str) -> bool:
     return _NAMESPACE.fullmatch(text) is not None
 
 
-def group_refusal(name: str) -> str | None:
-    """Returns why a group cannot be a support group, or None."""
+def group_error(name: str) -> str | None:
+    """Return why a group cannot be a support group, or None."""
     if name in _BROAD_GROUPS:
         return (
             f"{name!r} would grant every user access to every profile: expected a group of people"
@@ -38,8 +38,8 @@ def group_refusal(name: str) -> str | None:
     return None
 
 
-def api_group_refusal(name: str) -> str | None:
-    """Returns why the Role cannot have rules for the API group, or None."""
+def api_group_error(name: str) -> str | None:
+    """Return why the Role cannot have rules for the API group, or None."""
     if name == names.API_GROUP:
         return f"{name!r} would let members grant permissions: expected a group such as argoproj.io"
     if resource_names.is_dns_subdomain(name) and "." in name:
@@ -47,8 +47,8 @@ def api_group_refusal(name: str) -> str | None:
     return f"{name!r} is not an API group: expected a name with a dot, such as argoproj.io"
 
 
-def resource_refusal(name: str) -> str | None:
-    """Returns why the Role cannot have rules for the resource, or None."""
+def resource_error(name: str) -> str | None:
+    """Return why the Role cannot have rules for the resource, or None."""
     if _RESOURCE.fullmatch(name):
         return None
     return (
@@ -57,14 +57,14 @@ def resource_refusal(name: str) -> str | None:
     )
 
 
-def verb_refusal(verb: str) -> str | None:
-    """Returns why a rule cannot have the verb, or None."""
+def verb_error(verb: str) -> str | None:
+    """Return why a rule cannot have the verb, or None."""
     if _VERB.fullmatch(verb):
         return None
     return f"{verb!r} is not a verb: expected letters, such as get or readArtifact, or *"
 
 
-def owner_refusal(owner: Owner) -> str | None:
+def owner_error(owner: Owner) -> str | None:
     """Return why the API server would reject the Profile's owner as a subject, or None."""
     for rule in _OWNER_RULES:
         if reason := rule(owner):
@@ -72,7 +72,7 @@ def owner_refusal(owner: Owner) -> str | None:
     return None
 
 
-def _has_no_name(owner: Owner) -> str | None:
+def _name_is_empty(owner: Owner) -> str | None:
     return None if owner.name else "spec.owner.name is empty: expected the name of a subject"
 
 
@@ -90,7 +90,7 @@ def _api_group_is_wrong(owner: Owner) -> str | None:
     return f"spec.owner.apiGroup of a {owner.kind} is {owner.api_group!r}: expected {valid}"
 
 
-def _account_is_no_name(owner: Owner) -> str | None:
+def _account_name_is_invalid(owner: Owner) -> str | None:
     if owner.kind != SERVICE_ACCOUNT or resource_names.is_dns_subdomain(owner.name):
         return None
     return (
@@ -100,8 +100,8 @@ def _account_is_no_name(owner: Owner) -> str | None:
 
 
 _OWNER_RULES: tuple[Callable[[Owner], str | None], ...] = (
-    _has_no_name,
+    _name_is_empty,
     _kind_is_unknown,
     _api_group_is_wrong,
-    _account_is_no_name,
+    _account_name_is_invalid,
 )

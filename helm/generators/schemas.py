@@ -1,4 +1,4 @@
-"""values.schema.json: it rejects unknown keys, and values of a wrong type where the type is simple.
+"""Generates values.schema.json, which rejects unknown keys and values of a wrong simple type.
 
 The process validates everything else when it starts, and reports all invalid settings together.
 """
@@ -66,12 +66,12 @@ def _is_secret(setting: Schema) -> bool:
 def _simple(setting: Schema, definitions: Mapping[str, Schema]) -> Schema:
     """Return the description, and the enum or the type if it is simple."""
     resolved = definitions.get(str(setting.get("$ref", "")).rpartition("/")[2], setting)
-    found: Schema = {"description": setting["description"]} if "description" in setting else {}
+    schema: Schema = {"description": setting["description"]} if "description" in setting else {}
     if "enum" in resolved:
-        found["enum"] = [*resolved["enum"], None]
+        schema["enum"] = [*resolved["enum"], None]
     elif resolved.get("type") in _SIMPLE_TYPES:
-        found["type"] = [resolved["type"], "null"]
-    return found
+        schema["type"] = [resolved["type"], "null"]
+    return schema
 
 
 def _strict(properties: Mapping[str, Schema], **keywords: Any) -> Schema:

@@ -200,4 +200,4 @@ def assert_same_verdict(plane: ControlPlane, resource: str, amounts: dict[str, s
     assert (stored is None) is (conflict is not None), f"{amounts}: {conflict}"
     if stored is not None:
         (returned,) = stored["limits"]
-        assert returned == {"type": "Container", **rules.completed(whole)}
+        assert returned == {"type": "Container", **rules.with_defaults(whole)}

@@ -132,7 +132,7 @@ def test_only_the_access_policy_is_adopted_from_nobody() -> None:
         ),
         ("User", "*@example.ca", "'*@example.ca' starts or ends with *"),
         ("User", "jane*", "'jane*' starts or ends with *"),
-        ("User", "", "the name is empty: expected the name that the gateway puts into the header"),
+        ("User", "", "the name is empty: expected the name that the gateway sets in the header"),
         ("Group", "*", "'*' starts or ends with *"),
         ("Group", "a,b", "'a,b' contains a comma, which separates groups"),
     ],

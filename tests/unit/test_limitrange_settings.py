@@ -107,7 +107,7 @@ def test_what_the_api_server_adds_is_stated() -> None:
         max={"cpu": "2", "memory": "2Gi"},
         min={"cpu": "1", "hugepages-2Mi": "2Mi"},
     ).item
-    assert rules.completed(item) == {
+    assert rules.with_defaults(item) == {
         "max": {"cpu": "2", "memory": "2Gi"},
         "min": {"cpu": "1", "hugepages-2Mi": "2Mi"},
         "default": {"cpu": "2", "memory": "1Gi"},

@@ -1,4 +1,4 @@
-"""A profile's manifests without a cluster: no client and no kopf is imported for it."""
+"""Renders the manifests of a profile without a cluster. Imports neither a client nor kopf."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from controllers.runtime.objects.kinds import KINDS
 
 
 def render(controller: AnyController, settings: Any, profile: Profile) -> list[Body]:
-    """The manifests of one profile as they would be created, without a cluster."""
+    """Return the manifests of one profile as the controller would create them."""
     return [
         to_body(
             manifest,

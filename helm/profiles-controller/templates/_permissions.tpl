@@ -65,7 +65,7 @@ computes them and their conditions (files/controllers.yaml). This template evalu
 {{- define "pc.setting" -}}
 {{- $value := .one.default }}
 {{- $settings := .settings }}
-{{- range .one.spellings }}
+{{- range .one.keys }}
   {{- if not (kindIs "invalid" (get $settings . | default nil)) }}{{ $value = get $settings . }}{{ end }}
   {{- if and (hasKey $settings .) (kindIs "bool" (get $settings .)) }}{{ $value = get $settings . }}{{ end }}
 {{- end }}

@@ -22,7 +22,7 @@ READY = ("True", "2 objects are in place")
 FOREIGN = "exists and is not managed by profiles-controller; rename or delete it"
 NOT_ENABLED = (
     f"annotation {ALLOW_FROM} has no effect: cross-namespace access is not enabled"
-    " on this platform; remove it, or contact the operators"
+    " on this platform; remove it, or contact the platform's operators"
 )
 OPEN = {"cross_namespace_access": True}
 BOB = {ALLOW_FROM: "bob"}
