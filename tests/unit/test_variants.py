@@ -9,7 +9,7 @@ import pytest
 from controllers.manifests import Body, Key, Manifest
 from controllers.profiles import PAUSED_ANNOTATION
 from controllers.runtime.apply.render import render
-from controllers.runtime.controller import Access, AnyController, Command, Owned, Variants
+from controllers.runtime.controller import Access, AnyController, Command, Owned, Variants, always
 from controllers.runtime.external.system import ComponentStatus
 from controllers.runtime.options import Options
 from profiles_controller.config.load import ALL, component_names, select_controllers
@@ -35,7 +35,7 @@ def finalizers(process: harness.Harness) -> list[str]:
     return list(process.cluster.objects.read(KEY)["metadata"].get("finalizers") or ())
 
 
-async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
+async def test_a_required_finalizer_is_added_and_added_again() -> None:
     async with running(builders.manifest(finalizers={HOLD: True})) as process:
         assert [HOLD] == finalizers(process)
 
@@ -44,7 +44,7 @@ async def test_a_finalizer_that_is_wanted_is_put_there_and_back() -> None:
         assert [HOLD] == finalizers(process)
 
 
-async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
+async def test_an_unwanted_finalizer_is_removed_and_others_stay() -> None:
     there = builders.object_body(data={"key": "value"})
     there["metadata"]["finalizers"] = ["example.ca/theirs", HOLD]
     async with running(builders.manifest(finalizers={HOLD: False}), before=[there]) as process:
@@ -55,7 +55,7 @@ async def test_a_finalizer_that_is_unwanted_goes_and_others_stay() -> None:
         assert [] == process.cluster.requests
 
 
-async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() -> None:
+async def test_an_update_only_object_is_updated_and_never_created() -> None:
     wanted = builders.manifest(update_only=True)
     async with running(wanted) as process:
         assert process.cluster.objects.get(KEY) is None
@@ -68,7 +68,25 @@ async def test_what_is_wanted_where_present_is_kept_in_shape_and_never_made() ->
         assert process.cluster.objects.get(KEY) is None
 
 
-def test_what_is_wanted_where_present_is_not_rendered() -> None:
+UPDATE_ONLY = always(Owned(kind="ConfigMap", update_only=True))
+
+
+async def test_an_update_only_kind_is_never_pruned() -> None:
+    stale = builders.object_body(name="stale")
+    async with running(before=[stale], owned=UPDATE_ONLY) as process:
+        assert process.cluster.objects.get(Key("ConfigMap", "alice", "stale")) is not None
+        assert [] == process.cluster.written(but=("Event", "Profile"))
+
+
+async def test_a_manifest_that_could_create_an_object_of_an_update_only_kind_is_an_error() -> None:
+    async with running(builders.manifest(), owned=UPDATE_ONLY) as process:
+        report = await process.reconcile("samples")
+
+        assert f"{KEY} is not update_only" in report.outcome.message
+        assert process.cluster.objects.get(KEY) is None
+
+
+def test_an_update_only_object_is_not_rendered() -> None:
     manifests = [builders.manifest(update_only=True), builders.manifest(name="other")]
     settings = builders.Settings(manifests=lambda _profile: manifests)
 

@@ -76,6 +76,7 @@ def plan(
     controllers: Collection[str] = (),
     retain: Collection[Key] = (),
     delete: Collection[Key] = (),
+    update_only: Collection[str] = (),
 ) -> tuple[ChangeSet, dict[Key, DesiredObject]]:
     """Return the changes after which the profile has exactly these manifests of this controller.
 
@@ -83,7 +84,8 @@ def plan(
 
     Only the profile's namespace, cluster-scoped objects and ``namespaces`` are planned. A manifest
     elsewhere raises ValueError, as does a key of ``delete`` outside the first two; an owned object
-    elsewhere is left alone.
+    elsewhere is left alone. Of the kinds ``update_only`` nothing is created or pruned: a manifest
+    that could create an object raises ValueError.
     """
     allowed = {profile.namespace, "", *namespaces}
     objects = {}
@@ -92,6 +94,10 @@ def plan(
         if manifest.namespace not in allowed:
             message = f"{manifest.key} is outside the namespace of profile {profile.name}"
             raise ValueError(message)
+        if manifest.kind in update_only and not manifest.update_only:
+            raise ValueError(
+                f"{manifest.key} is not update_only, but its kind is (Owned.update_only)"
+            )
         cached = stores[manifest.kind].get(manifest.namespace, manifest.name)
         if cached is None and manifest.update_only:
             continue
@@ -99,7 +105,8 @@ def plan(
         objects[manifest.key] = desired
         changes.append(decide(desired, cached))
     changes += _deletions(delete, stores, objects, {profile.namespace, ""})
-    changes += _prunes(profile, component, stores, {*objects, *retain, *delete}, allowed)
+    prunable = {kind: store for kind, store in stores.items() if kind not in update_only}
+    changes += _prunes(profile, component, prunable, {*objects, *retain, *delete}, allowed)
     return ChangeSet(tuple(changes)), objects
 
 

@@ -72,7 +72,10 @@ def _verdict(
     change = shared.update(state, desired.addition)
     if change.conflicts:
         paths = ", ".join(change.conflicts)
-        return Action.REFUSED, f"{paths} has a value of somebody else; remove it"
+        return (
+            Action.REFUSED,
+            f"{paths} has another value, which this controller did not set; remove it",
+        )
     if not shared.is_current(state, change):
         return Action.UPDATE, f"shared with {desired.declaration.owner}"
     return Action.UNCHANGED, ""

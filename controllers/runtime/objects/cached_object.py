@@ -173,7 +173,7 @@ def is_profile_reference(reference: Mapping[str, Any]) -> bool:
 
 
 def is_namespace_reference(reference: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    """Whether an owner reference says that the object's Namespace controls it."""
+    """Whether an owner reference makes the object's Namespace its controller."""
     return (
         reference.get("kind") == "Namespace"
         and reference.get("apiVersion") == "v1"

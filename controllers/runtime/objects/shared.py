@@ -2,7 +2,7 @@
 
 An annotation of the object records what the controller added, so that it later removes that and
 nothing else. A record counts only while the controller's field manager owns the annotation
-(``metadata.managedFields``): after an edit by somebody else nothing counts as added.
+(``metadata.managedFields``): after an edit by another manager nothing counts as added.
 """
 
 from __future__ import annotations

@@ -136,6 +136,7 @@ class Reconciler:
         deletable = {one.kind for one in self.watches if one.deletable}
         self._required = self._owned | {kind: context.informers[kind] for kind in shared}
         self._written = self._required | {kind: context.informers[kind] for kind in deletable}
+        self._update_only = {own.kind for own in self.owned if own.update_only}
         self._optional = {own.kind for own in self.owned if own.optional}
         self._concurrent, self._sequential = (
             Applier(
@@ -229,6 +230,7 @@ class Reconciler:
             controllers=context.controllers,
             retain={*desired.retain, *additions},
             delete=desired.delete,
+            update_only=self._update_only,
         )
         changes = ChangeSet((*changes, *self._plan_additions(additions)))
         findings = [*desired.findings, *pause_findings(profile, context.controllers)]
