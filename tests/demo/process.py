@@ -20,7 +20,7 @@ from tests.support.controlplane.ports import free
 NAME = "profiles-controller"
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
+FORWARDED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
 OK = 200
 LAST_LINES = 8
 
@@ -47,7 +47,7 @@ class ManagerProcess:
 
     def start(self) -> None:
         """Starts the process and returns at once. `wait_ready` waits for it."""
-        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment = {name: os.environ[name] for name in FORWARDED_VARIABLES if name in os.environ}
         environment |= NO_EXTERNAL_SYSTEMS
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

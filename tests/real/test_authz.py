@@ -41,12 +41,12 @@ def path(namespace: str, name: str = "", version: str = "v1") -> str:
 
 
 def find(plane: ControlPlane, namespace: str, name: str, version: str = "v1") -> Json:
-    """The policy; nothing when there is none."""
+    """The policy, or an empty dictionary when it does not exist."""
     return observe.find(plane, path(namespace, name, version)) or {}
 
 
 def wait_roles_ready(plane: ControlPlane, name: str) -> None:
-    waiting.until(lambda: observe.status(plane, name, CONDITION) == "True", f"{name} is in shape")
+    waiting.until(lambda: observe.status(plane, name, CONDITION) == "True", f"{name} is ready")
 
 
 def tenant(plane: ControlPlane, name: str) -> Json:
@@ -56,7 +56,7 @@ def tenant(plane: ControlPlane, name: str) -> Json:
 
 
 def older_block(profile: Json, name: str = names.BLOCK_TRANSFER) -> Json:
-    """What the older suite made against transfers: the Profile's, without labels."""
+    """The policy of the older suite against transfers: owned by the Profile, without labels."""
     upload = {"methods": ["POST"], "paths": ["/rstudio/upload*"]}
     return {
         "apiVersion": "security.istio.io/v1beta1",
@@ -70,8 +70,8 @@ def older_block(profile: Json, name: str = names.BLOCK_TRANSFER) -> Json:
     }
 
 
-def comes_in(plane: ControlPlane, namespace: str, email: str) -> bool:
-    """Whether our policy lets this user in through the gateway."""
+def has_access(plane: ControlPlane, namespace: str, email: str) -> bool:
+    """Whether the owner policy allows this user through the gateway."""
     spec = find(plane, namespace, names.OWNER_ACCESS)["spec"]
     request = Request(principal=GATEWAY, headers={"kubeflow-userid": email}, path="/a")
     return is_allowed([spec], request)
@@ -84,7 +84,7 @@ def seconds_until(check: Callable[[], bool], what: str) -> float:
 
 
 @pytest.mark.usefixtures("manager")
-def test_a_new_tenant_gets_what_is_desired_and_istios_crd_keeps_it_so(
+def test_a_new_tenant_gets_the_desired_policies_unchanged_by_istios_crd(
     control_plane: ControlPlane,
 ) -> None:
     tenant(control_plane, "mesh-new")
@@ -107,7 +107,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
 @pytest.mark.parametrize("case", SETTINGS)
-def test_istios_crds_accept_what_is_rendered_and_change_nothing_of_it(
+def test_istios_crds_accept_rendered_policies_without_changing_them(
     control_plane: ControlPlane, version: str, case: str
 ) -> None:
     profile = builders.profile("default")
@@ -137,34 +137,36 @@ def test_istios_crd_refuses_a_selector_beside_target_refs(control_plane: Control
 
 
 @pytest.mark.usefixtures("manager")
-def test_a_contributor_comes_in_within_a_second_and_is_out_as_fast(
+def test_a_contributor_gets_and_loses_access_within_a_second(
     control_plane: ControlPlane,
 ) -> None:
     """The median of the rounds is below a second, the slowest below five.
 
-    Other tests run beside it on the same cores, four on two in CI: a single round may have to wait
-    for them, and the median says what the suite takes.
+    Other tests run on the same cores at the same time, four on two in CI, and can delay a round.
+    The median excludes such delays.
     """
     tenant(control_plane, "mesh-shared")
     came, went = [], []
     for _ in range(ROUNDS):
         kubeflow.add_contributor(control_plane, "mesh-shared", JOHN)
         came.append(
-            seconds_until(lambda: comes_in(control_plane, "mesh-shared", JOHN), "John comes in")
+            seconds_until(lambda: has_access(control_plane, "mesh-shared", JOHN), "John has access")
         )
         kubeflow.remove_contributor(control_plane, "mesh-shared", JOHN)
         went.append(
-            seconds_until(lambda: not comes_in(control_plane, "mesh-shared", JOHN), "John is out")
+            seconds_until(
+                lambda: not has_access(control_plane, "mesh-shared", JOHN), "John has no access"
+            )
         )
 
     for seconds in (came, went):
         assert statistics.median(seconds) < TYPICAL_SECONDS
         assert max(seconds) < SLOWEST_SECONDS
-    assert comes_in(control_plane, "mesh-shared", kubeflow.OWNER)
+    assert has_access(control_plane, "mesh-shared", kubeflow.OWNER)
 
 
 @pytest.mark.usefixtures("manager")
-def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
+def test_a_role_without_access_is_denied_and_a_subject_with_a_star_is_reported(
     control_plane: ControlPlane,
 ) -> None:
     tenant(control_plane, "mesh-starred")
@@ -172,7 +174,8 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
     control_plane.apply(kubeflow.contributor_binding("mesh-starred", "*"))
 
     waiting.until(
-        lambda: observe.status(control_plane, "mesh-starred", CONDITION) == "False", "it is told"
+        lambda: observe.status(control_plane, "mesh-starred", CONDITION) == "False",
+        "it is reported",
     )
     assert "'*' has * at an end" in observe.message(control_plane, "mesh-starred", CONDITION)
     waiting.until(
@@ -180,8 +183,8 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
         "an event says so",
     )
     for email in ("view@example.ca", "anybody@example.ca"):
-        assert not comes_in(control_plane, "mesh-starred", email)
-    assert comes_in(control_plane, "mesh-starred", kubeflow.OWNER)
+        assert not has_access(control_plane, "mesh-starred", email)
+    assert has_access(control_plane, "mesh-starred", kubeflow.OWNER)
 
     binding = kubeflow.contributor_name("*", "edit")
     where = f"/apis/{kubeflow.RBAC}/v1/namespaces/mesh-starred/rolebindings/{binding}"
@@ -191,7 +194,7 @@ def test_a_role_that_is_not_admitted_stays_out_and_a_name_with_a_star_is_told(
 
 @pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize("name", BOTH)
-def test_what_is_edited_unmarked_or_deleted_is_put_right(
+def test_an_edited_unlabelled_or_deleted_policy_is_restored(
     control_plane: ControlPlane, name: str
 ) -> None:
     namespace = f"mesh-{name[:9]}"
@@ -210,11 +213,11 @@ def test_what_is_edited_unmarked_or_deleted_is_put_right(
         after = find(control_plane, namespace, name)["metadata"]
         assert after["uid"] == before["metadata"]["uid"]
     observe.delete(control_plane, path(namespace, name))
-    waiting.until(is_as_before, "it is made anew")
+    waiting.until(is_as_before, "it is created again")
 
 
 @pytest.mark.usefixtures("manager")
-def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_others_are_left(
+def test_policies_of_the_older_suite_are_adopted_and_others_are_not_changed(
     control_plane: ControlPlane,
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "mesh-older")
@@ -258,7 +261,7 @@ def test_the_older_suites_policies_are_adopted_one_without_an_owner_and_the_othe
         assert find(control_plane, "mesh-older", one) == before[one]
 
 
-def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
+def test_other_settings_delete_only_policies_that_are_no_longer_desired(
     control_plane: ControlPlane, manager: ManagerProcess, launcher: Launcher, tmp_path: Path
 ) -> None:
     kubeflow.create_tenant(control_plane, "mesh-changed")
@@ -269,19 +272,19 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     file.write_text(yaml.safe_dump({"authz-policies": settings}))
 
     assert manager.stop() == 0
-    inherited = kubeflow.create_tenant(control_plane, "mesh-inherited")
-    control_plane.apply(older_block(inherited), older_block(inherited, "block-transfer"))
-    unknown = find(control_plane, "mesh-inherited", "block-transfer")
+    legacy = kubeflow.create_tenant(control_plane, "mesh-legacy")
+    control_plane.apply(older_block(legacy), older_block(legacy, "block-transfer"))
+    unknown = find(control_plane, "mesh-legacy", "block-transfer")
     changed = launcher.start("authz-policies", "--config", str(file)).wait_ready()
     waiting.until(
         lambda: not find(control_plane, "mesh-changed", names.BLOCK_TRANSFER), "it is removed"
     )
     waiting.until(
-        lambda: not find(control_plane, "mesh-inherited", names.BLOCK_TRANSFER),
+        lambda: not find(control_plane, "mesh-legacy", names.BLOCK_TRANSFER),
         "the older suite's is removed",
     )
-    wait_roles_ready(control_plane, "mesh-inherited")
-    assert find(control_plane, "mesh-inherited", "block-transfer") == unknown
+    wait_roles_ready(control_plane, "mesh-legacy")
+    assert find(control_plane, "mesh-legacy", "block-transfer") == unknown
     waiting.until(
         lambda: "/ready" in str(find(control_plane, "mesh-changed", names.OWNER_ACCESS)),
         "the other one follows",
@@ -298,7 +301,7 @@ def test_the_steady_state_and_a_restart_write_nothing(
     kubeflow.create_tenant(control_plane, name)
     kubeflow.add_contributor(control_plane, name, JOHN)
     wait_roles_ready(control_plane, name)
-    waiting.until(lambda: comes_in(control_plane, name, JOHN), "John comes in")
+    waiting.until(lambda: has_access(control_plane, name, JOHN), "John has access")
     assert first.stop() == 0
     before = [find(control_plane, name, one)["metadata"]["resourceVersion"] for one in BOTH]
 
@@ -317,7 +320,7 @@ def test_the_steady_state_and_a_restart_write_nothing(
     assert second.stop() == 0
 
 
-def test_without_istio_it_waits_aloud_serves_the_others_and_starts_when_the_crd_appears(
+def test_without_istio_the_controller_reports_it_and_starts_when_the_crd_appears(
     fresh_launcher: Callable[..., Launcher],
 ) -> None:
     launcher = fresh_launcher(kubeflow_installed=False)
@@ -351,7 +354,7 @@ def test_without_istio_it_waits_aloud_serves_the_others_and_starts_when_the_crd_
         lambda: (
             find(plane, "mesh-less", names.OWNER_ACCESS, "v1beta1")["spec"]["action"] == "ALLOW"
         ),
-        "an edit is put right in the version that is served",
+        "an edit is reverted in the served version",
     )
     assert running.code is None
     assert running.stop() == 0

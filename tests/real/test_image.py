@@ -28,7 +28,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_it_holds_the_locked_requirements_and_the_suite_and_nothing_else(venv: Path) -> None:
+def test_the_image_contains_only_the_locked_requirements_and_the_package(venv: Path) -> None:
     lock = (markdown.ROOT / "requirements.lock").read_text()
     pinned = re.findall(r"^([\w.-]+)==(\S+)( ; \S.*)? \\$", lock, re.MULTILINE)
 
@@ -44,7 +44,7 @@ def test_it_holds_the_locked_requirements_and_the_suite_and_nothing_else(venv: P
     assert not list(venv.glob("bin/pip*"))
 
 
-def test_the_entry_point_answers(venv: Path) -> None:
+def test_the_entry_point_prints_its_help(venv: Path) -> None:
     done = subprocess.run(
         (venv / "bin" / "profiles-controller", "--help"),
         env=environment(), capture_output=True, text=True, check=True, timeout=60,
@@ -53,7 +53,7 @@ def test_the_entry_point_answers(venv: Path) -> None:
     assert "Kubernetes controllers over Kubeflow Profiles." in done.stdout
 
 
-def test_a_controller_of_it_keeps_a_tenant_in_shape(
+def test_a_controller_of_the_image_reconciles_a_tenant(
     venv: Path, control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     kubeflow.create_tenants(control_plane, ["imaged"])

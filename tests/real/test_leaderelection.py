@@ -24,7 +24,7 @@ HANDOVER_SECONDS = 2.0  # for the last renewal and the requests on a busy machin
 
 
 @pytest.fixture
-def cable(control_plane: ControlPlane) -> Iterator[TCPProxy]:
+def proxy(control_plane: ControlPlane) -> Iterator[TCPProxy]:
     with TCPProxy(control_plane) as made:
         yield made
 
@@ -148,14 +148,14 @@ def test_a_killed_leader_is_replaced_within_the_lease_duration(
 
 
 def test_a_disconnected_leader_ends_before_another_leads(
-    control_plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
+    control_plane: ControlPlane, launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(launcher.identity("quotas", "quotas"), tmp_path)
+    kubeconfig = proxy.kubeconfig(launcher.identity("quotas", "quotas"), tmp_path)
     first = candidate(launcher, "cut-off", duration=12, kubeconfig=kubeconfig).wait_ready()
     wait_leading(first)
     second = candidate(launcher, "next", duration=12).wait_ready()
 
-    cable.cut()
+    proxy.cut()
     code = first.wait()
 
     assert code == 1
@@ -174,7 +174,7 @@ def test_a_leader_survives_a_restart_of_the_api_server(
     plane = launcher.plane
     first = candidate(launcher, "steady", duration=60, deadline=50).wait_ready()
     wait_leading(first)
-    second = candidate(launcher, "spare", duration=60, deadline=50).wait_ready()
+    second = candidate(launcher, "standby", duration=60, deadline=50).wait_ready()
 
     plane.kill_apiserver()
     plane.start_apiserver()

@@ -1,4 +1,4 @@
-"""Merge kinds on a real API server: what others add stays, and what we state no longer goes."""
+"""Merged kinds on a real API server: list items of others stay, undesired fields are removed."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -89,7 +89,7 @@ def add_by_hand(plane: ControlPlane) -> None:
     observe.patch(plane, path(ACCOUNT), {"secrets": secrets, "imagePullSecrets": pulls})
 
 
-def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
+def test_list_items_of_other_writers_are_preserved(
     control_plane: ControlPlane,
     run: Callable[..., contextlib.AbstractContextManager[ManagerProcess]],
 ) -> None:
@@ -111,14 +111,14 @@ def test_what_others_add_to_lists_stays_and_is_written_over_by_nobody(
         observe.patch(plane, path(DEPLOYMENT), {"spec": {"template": {"spec": pod}}})
         waiting.until(
             lambda: container(plane)["image"].startswith("ghcr.io/kubeflow/kfp-frontend:"),
-            "what is ours is put right",
+            "the desired fields are restored",
         )
         values = {one["name"]: one.get("value") for one in container(plane)["env"]}
         assert values["FRONTEND_SERVER_NAMESPACE"] == TENANT
         assert values["HTTP_PROXY"] == "wrong"  # theirs
 
 
-def test_what_is_stated_no_longer_goes_although_others_added_to_the_object(
+def test_a_field_that_is_no_longer_desired_is_removed_from_an_object_with_other_writers(
     control_plane: ControlPlane,
     run: Callable[..., contextlib.AbstractContextManager[ManagerProcess]],
 ) -> None:
@@ -154,7 +154,9 @@ DEFINITIONS = {
 
 
 @pytest.mark.parametrize("kind", sorted(name for name, kind in KINDS.items() if kind.list_map_keys))
-def test_the_api_merges_by_key_what_the_table_says(control_plane: ControlPlane, kind: str) -> None:
+def test_the_api_server_has_the_list_map_keys_of_the_table(
+    control_plane: ControlPlane, kind: str
+) -> None:
     definitions = control_plane.request("GET", "/openapi/v2")["definitions"]
     assert KINDS[kind].mode is Mode.APPLY
     for where, keys in KINDS[kind].list_map_keys.items():

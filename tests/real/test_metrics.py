@@ -34,7 +34,7 @@ FAMILIES = {
 }
 
 
-def test_the_metrics_have_the_names_types_and_labels_that_dashboards_know(
+def test_the_metrics_have_the_names_types_and_labels_that_dashboards_use(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "measured")
@@ -53,7 +53,7 @@ def test_the_metrics_have_the_names_types_and_labels_that_dashboards_know(
     assert families["leader_election_master_status"].type == "gauge"
 
 
-def test_the_metrics_count_what_was_done(
+def test_the_metrics_count_the_changes(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     def changed(action: str) -> float:
@@ -80,7 +80,7 @@ def test_the_metrics_count_what_was_done(
     assert manager.total("workqueue_depth") == 0
 
 
-def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
+def test_each_profile_has_a_series_for_each_controller_until_it_is_deleted(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     kubeflow.create_tenants(control_plane, ["watched"], labels={"quotas.statcan.gc.ca/pods": "x"})
@@ -93,7 +93,7 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
         observe.wait_for_all_conditions(control_plane, name)
     condition = "profiles_controller_profile_condition"
     success = "profiles_controller_last_success_timestamp_seconds"
-    told = {
+    statuses = {
         (labels["controller"], labels["status"]): value
         for labels, value in manager.series(condition, profile="watched")
     }
@@ -102,14 +102,14 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_gone(
     kubeflow.delete_profile(control_plane, "watched")
 
     waiting.until(lambda: "watched" not in manager.page("/metrics"), "its series are gone")
-    assert {name for name, _ in told} == CONTROLLERS
-    assert told["quotas", "False"] == told["limitranges", "True"] == 1.0
+    assert {name for name, _ in statuses} == CONTROLLERS
+    assert statuses["quotas", "False"] == statuses["limitranges", "True"] == 1.0
     assert "quotas" not in successes
     assert "limitranges" in successes
     assert len(manager.series(condition, profile="neighbour")) == len(CONTROLLERS)
 
 
-def test_the_log_has_a_line_for_each_change_with_what_a_query_needs(
+def test_each_reconcile_with_changes_logs_a_line_with_the_fields_of_queries(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "written-down")
@@ -146,7 +146,7 @@ def test_changes_are_events_of_the_profile(
             for one in observe.events(control_plane, "announced")
             if one["reason"] == "Reconciled"
         ][:2],
-        "the changes are told",
+        "the changes are reported as events",
     )
 
     assert manager.is_ready()

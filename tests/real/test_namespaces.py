@@ -1,4 +1,4 @@
-"""Into which namespaces the suite writes, and into which it never does."""
+"""The namespaces that the suite writes to, and those that it never writes to."""
 
 import pytest
 
@@ -14,7 +14,7 @@ EVERY = {f"profiles-controller-{controller.name}" for controller in registered.R
 
 
 def warned_by(plane: ControlPlane, profile: str) -> set[str]:
-    """Who has said that the namespace is not the Profile's."""
+    """The controllers that reported that the Profile does not own the namespace."""
     events = observe.events(plane, profile, reason="NamespaceNotOwned")
     return {one["reportingComponent"] for one in events}
 
@@ -45,7 +45,7 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
             "not controlled by Profile" in observe.message(control_plane, "kube-system", condition)
             for condition in (one.condition for one in registered.RUN_BY_ALL)
         ),
-        "the conditions tell of it",
+        "the conditions report it",
     )
     observe.label(control_plane, "kube-system", pods="1")
     observe.label(control_plane, "honest", pods="1")
@@ -60,7 +60,7 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
     assert manager.is_ready()
 
 
-def test_a_terminating_namespace_is_benign(
+def test_a_terminating_namespace_causes_no_warning(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     profile = observe.tenant(control_plane, "closing")
@@ -86,7 +86,7 @@ def test_a_terminating_namespace_is_benign(
     kubeflow.create_namespace(control_plane, profile)
 
     observe.wait_ready(control_plane, "closing")
-    assert manager.troubles("closing") == []
+    assert manager.warnings_and_errors("closing") == []
     assert observe.events(control_plane, "closing", type="Warning") == []
 
 

@@ -125,28 +125,26 @@ def versions(plane: ControlPlane, namespace: str) -> dict[str, str]:
     return {name: one["metadata"]["resourceVersion"] for name, one in found.items()}
 
 
-def wait_told(plane: ControlPlane, name: str) -> None:
-    """Until the event is posted too, which comes after everything else."""
-    waiting.until(
-        lambda: observe.events(plane, name, reason="Reconciled"), f"{name}'s event is told"
-    )
+def wait_for_event(plane: ControlPlane, name: str) -> None:
+    """Waits for the event, the last request of a reconcile."""
+    waiting.until(lambda: observe.events(plane, name, reason="Reconciled"), f"{name} has an event")
 
 
 def wait_for_resyncs(manager: ManagerProcess, plane: ControlPlane) -> None:
-    """Until it has looked twice more at each profile, those of other tests included."""
+    """Waits for two more reconciles of each profile, including those of other tests."""
     observe.wait_for_reconciles(manager, 2 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
 @pytest.fixture
 def running(launcher: Launcher) -> Iterator[ManagerProcess]:
-    """One process with the default settings, for one story."""
+    """One process with the default settings, for one test."""
     manager = launcher.start("network", "--resync", RESYNC_MINUTES).wait_ready()
     yield manager
     assert manager.stop() == 0
 
 
 @pytest.mark.parametrize("settings", [{}, CONFIGURED], ids=["default", "configured"])
-def test_the_server_returns_each_policy_as_it_was_stated(
+def test_the_server_returns_each_policy_as_it_was_sent(
     control_plane: ControlPlane, settings: dict[str, Any]
 ) -> None:
     every = {**settings, "driver_mode": "central", "artifacts_proxy_enabled": True}
@@ -171,7 +169,7 @@ def refuses(plane: ControlPlane, spec: Json) -> bool:
 
 
 @pytest.mark.parametrize("cidr", CIDRS)
-def test_a_cidr_that_is_accepted_is_one_that_the_server_takes(
+def test_the_server_accepts_every_cidr_that_the_settings_accept(
     control_plane: ControlPlane, cidr: str
 ) -> None:
     try:
@@ -195,7 +193,7 @@ def test_a_port_is_refused_exactly_when_the_server_refuses_it(
         assert not refuses(control_plane, spec)
 
 
-def test_a_tenant_gets_its_policies_and_the_steady_state_is_silent(
+def test_a_tenant_gets_its_policies_and_the_steady_state_writes_nothing(
     control_plane: ControlPlane, launcher: Launcher, running: ManagerProcess
 ) -> None:
     kubeflow.create_tenants(control_plane, ["net-plain"])
@@ -204,20 +202,20 @@ def test_a_tenant_gets_its_policies_and_the_steady_state_is_silent(
     wait_ready(control_plane, "net-full", expected("net-full", OPT_INS))
     before = {name: versions(control_plane, name) for name in ("net-plain", "net-full")}
     for name in before:
-        wait_told(control_plane, name)
+        wait_for_event(control_plane, name)
     audit = Audit(control_plane, service_account.user("network"))
 
     wait_for_resyncs(running, control_plane)
     second = launcher.start("network", "--resync", RESYNC_MINUTES).wait_ready()
     wait_for_resyncs(second, control_plane)
 
-    # What other tests left behind may still be on its way into shape.
+    # Objects of other tests may still be reconciled.
     assert [] == [write for write in audit.writes() if any(name in write for name in before)]
     assert before == {name: versions(control_plane, name) for name in before}
     assert 0 == second.stop()
 
 
-def test_what_somebody_does_to_a_policy_is_put_right(
+def test_an_edited_or_deleted_policy_is_restored(
     control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     specs = expected("net-touched")
@@ -237,7 +235,7 @@ def test_what_somebody_does_to_a_policy_is_put_right(
     assert running.code is None
 
 
-def test_labels_give_and_take_policies_and_a_wrong_one_is_told(
+def test_labels_add_and_remove_policies_and_an_invalid_one_is_reported(
     control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     kubeflow.create_tenants(control_plane, ["net-labels"])
@@ -246,18 +244,21 @@ def test_labels_give_and_take_policies_and_a_wrong_one_is_told(
         observe.patch_labels(control_plane, "net-labels", {label: text})
         wait_ready(control_plane, "net-labels", expected("net-labels", {label: text}))
         observe.patch_labels(control_plane, "net-labels", {label: "maybe"})
-        told = f"label {label} is invalid: 'maybe' is not a boolean"
-        waiting.until(functools.partial(says, control_plane, "net-labels", told), "that is told")
+        message = f"label {label} is invalid: 'maybe' is not a boolean"
+        waiting.until(
+            functools.partial(says, control_plane, "net-labels", message),
+            "the condition has the message",
+        )
         found = {name: one["spec"] for name, one in policies(control_plane, "net-labels").items()}
         assert found == expected("net-labels")
         observe.patch_labels(control_plane, "net-labels", {label: None})
         wait_ready(control_plane, "net-labels", expected("net-labels"))
     reasons = {one["reason"] for one in observe.events(control_plane, "net-labels", type="Warning")}
     assert {"InvalidBoolean"} == reasons
-    assert [] == running.troubles("net-labels")
+    assert [] == running.warnings_and_errors("net-labels")
 
 
-def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
+def test_policies_of_the_older_suite_are_adopted_or_deleted_and_others_are_not_changed(
     control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "net-heir", labels={names.S3_LABEL: "true"})
@@ -268,18 +269,18 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
     unlabelled = ["theirs", "allow-istiod-egress-too"]
     control_plane.apply(
         *(policy(name, "net-heir", ownerReferences=owners) for name in (*older, *unlabelled)),
-        policy("nobodys", "net-heir"),
+        policy("unowned", "net-heir"),
     )
     before, versions_before = uids(control_plane, "net-heir"), versions(control_plane, "net-heir")
 
-    # Only now is it the Profile's namespace: the suite meets everything at once.
+    # The Profile owns the namespace from here on: all policies are reconciled at once.
     owner = {"metadata": {"ownerReferences": owners}}
     observe.patch(control_plane, "/api/v1/namespaces/net-heir", owner)
 
     specs = expected("net-heir", {names.S3_LABEL: "true"})
     wait_ready(control_plane, "net-heir", specs)
     after = uids(control_plane, "net-heir")
-    left = {*unlabelled, "nobodys"}
+    left = {*unlabelled, "unowned"}
     assert specs.keys() | left == after.keys()
     adopted = names.SAME_NAMES & specs.keys()
     assert len(adopted) == len(templates.read(Group.PROFILES.value)) + 1
@@ -288,10 +289,10 @@ def test_the_older_suites_policies_are_taken_over_or_pruned_and_others_left(
     }
     final = versions(control_plane, "net-heir")
     assert {versions_before[name] for name in left} == {final[name] for name in left}
-    assert 0 == len(running.troubles("net-heir"))
+    assert 0 == len(running.warnings_and_errors("net-heir"))
 
 
-def test_a_policy_of_nobody_under_our_name_is_refused_and_the_others_are_made(
+def test_an_unowned_policy_with_our_name_is_refused_and_the_others_are_created(
     control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "net-taken")
@@ -302,8 +303,10 @@ def test_a_policy_of_nobody_under_our_name_is_refused_and_the_others_are_made(
     owner = {"metadata": {"ownerReferences": owners}}
     observe.patch(control_plane, "/api/v1/namespaces/net-taken", owner)
 
-    told = "NetworkPolicy net-taken/vault-egress refused"
-    waiting.until(lambda: says(control_plane, "net-taken", told), "the refusal is told")
+    message = "NetworkPolicy net-taken/vault-egress refused"
+    waiting.until(
+        lambda: says(control_plane, "net-taken", message), "the condition reports the refusal"
+    )
     found = policies(control_plane, "net-taken")
     assert expected("net-taken").keys() == found.keys()
     assert version == found["vault-egress"]["metadata"]["resourceVersion"]
@@ -315,7 +318,7 @@ SLICE = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 
 @pytest.fixture
 def endpoints(control_plane: ControlPlane) -> Iterator[Json]:
-    """Where the API server says that it is; the one of the tests leaves that to them."""
+    """The EndpointSlice of the API server, which the control plane of the tests does not create."""
     metadata = {"name": "kubernetes", "namespace": "default"}
     where = {"addressType": "IPv4", "endpoints": [{"addresses": ["172.18.0.2", "172.18.0.3"]}]}
     port = {"name": "https", "port": 6443, "protocol": "TCP"}
@@ -326,10 +329,10 @@ def endpoints(control_plane: ControlPlane) -> Iterator[Json]:
 
 
 @pytest.mark.usefixtures("endpoints")
-def test_pipelines_reach_the_api_server_wherever_it_says_that_it_is(
+def test_pipelines_reach_the_api_server_at_its_endpoints(
     control_plane: ControlPlane, running: ManagerProcess
 ) -> None:
-    """With a right to read that one object alone."""
+    """The controller may read only that EndpointSlice."""
     kubeflow.create_tenants(control_plane, ["net-served"])
 
     def reached() -> list[str]:
@@ -345,14 +348,14 @@ def test_pipelines_reach_the_api_server_wherever_it_says_that_it_is(
     other = {"endpoints": [{"addresses": ["172.18.0.4"]}]}
     observe.patch(control_plane, f"{SLICE}/kubernetes", other)
     waits_for("172.18.0.4")
-    wait_told(control_plane, "net-served")
+    wait_for_event(control_plane, "net-served")
     before = versions(control_plane, "net-served")
     wait_for_resyncs(running, control_plane)
     assert before == versions(control_plane, "net-served")
-    assert [] == running.troubles("net-served")
+    assert [] == running.warnings_and_errors("net-served")
 
 
-def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
+def test_other_settings_delete_only_policies_that_are_no_longer_desired(
     control_plane: ControlPlane, launcher: Launcher, tmp_path: Path
 ) -> None:
     kubeflow.create_tenants(control_plane, ["net-set", "net-set-twin"], labels=OPT_INS)
@@ -381,7 +384,7 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     assert 0 == second.stop()
 
 
-def test_wrong_settings_end_the_process_with_all_of_them_named(
+def test_invalid_settings_end_the_process_and_all_are_named(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     wrong = settings_file(

@@ -38,7 +38,7 @@ def path(namespace: str, name: str = NAME) -> str:
 
 
 def find(plane: ControlPlane, namespace: str, name: str = NAME) -> Json:
-    """The object; nothing when there is none."""
+    """The object, or an empty dictionary when it does not exist."""
     return observe.find(plane, path(namespace, name)) or {}
 
 
@@ -48,7 +48,7 @@ def are_roles_ready(plane: ControlPlane, name: str) -> bool:
 
 def wait_roles_ready(plane: ControlPlane, name: str) -> Json:
     """The PodDefault of a profile that is ready."""
-    waiting.until(lambda: are_roles_ready(plane, name) and find(plane, name), f"{name} is in shape")
+    waiting.until(lambda: are_roles_ready(plane, name) and find(plane, name), f"{name} is ready")
     return find(plane, name)
 
 
@@ -59,7 +59,7 @@ def tenant(plane: ControlPlane, name: str) -> Json:
 
 
 def wait_for_resyncs(plane: ControlPlane, manager: ManagerProcess) -> None:
-    """Until it has looked thrice more at each profile, those of other tests included."""
+    """Waits for three more reconciles of each profile, including those of other tests."""
     observe.wait_for_reconciles(manager, 3 * len(plane.request("GET", kubeflow.PROFILES)["items"]))
 
 
@@ -73,7 +73,7 @@ def pod_default(namespace: str, name: str = NAME, **metadata: object) -> Json:
 
 
 @pytest.mark.usefixtures("manager")
-def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
+def test_a_new_tenant_gets_the_desired_pod_default(control_plane: ControlPlane) -> None:
     found = tenant(control_plane, "notes-marked")
 
     profile = parse_profile(control_plane.request("GET", f"{kubeflow.PROFILES}/notes-marked"))
@@ -98,9 +98,7 @@ def test_a_new_tenant_gets_what_is_desired(control_plane: ControlPlane) -> None:
         ("notes-unmarked", {"metadata": {"labels": None}}),
     ],
 )
-def test_an_edit_is_put_right_in_place(
-    control_plane: ControlPlane, name: str, change: Json
-) -> None:
+def test_an_edit_is_reverted_in_place(control_plane: ControlPlane, name: str, change: Json) -> None:
     before = tenant(control_plane, name)
 
     observe.patch(control_plane, path(name), change)
@@ -114,7 +112,7 @@ def test_an_edit_is_put_right_in_place(
 
 
 @pytest.mark.usefixtures("manager")
-def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None:
+def test_a_deleted_pod_default_is_created_again(control_plane: ControlPlane) -> None:
     before = tenant(control_plane, "notes-tidied")
 
     observe.delete(control_plane, path("notes-tidied"))
@@ -124,7 +122,7 @@ def test_a_deleted_pod_default_is_made_anew(control_plane: ControlPlane) -> None
 
 
 @pytest.mark.usefixtures("manager")
-def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
+def test_the_pod_default_of_the_older_suite_is_adopted_and_others_are_not_changed(
     control_plane: ControlPlane,
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "notes-bequeathed")
@@ -153,7 +151,7 @@ def test_the_older_suites_pod_default_is_adopted_and_others_are_left(
 
 
 @pytest.mark.usefixtures("manager")
-def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
+def test_a_pod_default_of_another_owner_is_reported_and_not_changed(
     control_plane: ControlPlane,
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "notes-claimed")
@@ -166,7 +164,7 @@ def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
     observe.patch(control_plane, "/api/v1/namespaces/notes-claimed", owned)
     (warning,) = waiting.until(
         lambda: observe.events(control_plane, "notes-claimed", reason="Refused"),
-        "a warning is told",
+        "a warning is reported",
     )
 
     assert "PodDefault notes-claimed/protected-b" in warning["message"]
@@ -177,12 +175,14 @@ def test_somebody_elses_pod_default_is_refused_aloud_and_untouched(
     wait_roles_ready(control_plane, "notes-claimed")
 
 
-def test_the_steady_state_makes_no_request_but_the_watches(
+def test_the_steady_state_sends_no_request_except_watches(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     before = tenant(control_plane, "notes-still")
-    told = functools.partial(observe.events, control_plane, "notes-still", reason="Reconciled")
-    waiting.until(told, "the event is told, which comes after everything else")
+    reconciled = functools.partial(
+        observe.events, control_plane, "notes-still", reason="Reconciled"
+    )
+    waiting.until(reconciled, "there is an event, the last request of a reconcile")
     wait_for_resyncs(control_plane, manager)
     audit = Audit(control_plane, service_account.user("notebook"))
 
@@ -193,13 +193,13 @@ def test_the_steady_state_makes_no_request_but_the_watches(
     assert find(control_plane, "notes-still") == before
 
 
-def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
+def test_other_settings_delete_only_pod_defaults_that_are_no_longer_desired(
     control_plane: ControlPlane, launcher: Launcher, manager: ManagerProcess, tmp_path: Path
 ) -> None:
     tenant(control_plane, "notes-renamed")
     control_plane.apply(pod_default("notes-renamed", "theirs"))
     theirs = find(control_plane, "notes-renamed", "theirs")
-    assert manager.stop() == 0  # two processes with different settings would quarrel for ever
+    assert manager.stop() == 0  # two processes with different settings would overwrite each other
     file = tmp_path / "config.yaml"
 
     file.write_text(yaml.safe_dump({"notebook": {"name": "secret-b", "labels": {"level": 2}}}))
@@ -221,7 +221,7 @@ def test_other_settings_remove_what_is_no_longer_wanted_and_nothing_else(
     assert find(control_plane, "notes-renamed", "theirs") == theirs
 
 
-def test_a_cluster_without_the_crd_is_waited_for_and_holds_up_nothing(
+def test_without_the_crd_the_controller_waits_and_does_not_delay_others(
     fresh_launcher: Callable[..., Launcher],
 ) -> None:
     launcher = fresh_launcher(kubeflow_installed=False)

@@ -1,4 +1,4 @@
-"""What becomes of owned objects that somebody touches: one process, a real API server."""
+"""Changes of others to owned objects: one process, a real API server."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.support.controlplane import ControlPlane, Json
 
 pytestmark = [pytest.mark.xdist_group("objects"), pytest.mark.usefixtures("manager")]
 
-MARKS = {
+LABELS = {
     "app.kubernetes.io/managed-by": "profiles-controller",
     "app.kubernetes.io/component": "quotas",
 }
@@ -33,7 +33,7 @@ def theirs(namespace: str, **metadata: Any) -> Json:
     }
 
 
-def test_an_edited_object_is_put_right_in_place(control_plane: ControlPlane) -> None:
+def test_an_edited_object_is_restored_in_place(control_plane: ControlPlane) -> None:
     observe.tenant(control_plane, "edited")
     before = quota(control_plane, "edited")
 
@@ -46,7 +46,7 @@ def test_an_edited_object_is_put_right_in_place(control_plane: ControlPlane) -> 
     assert uid(quota(control_plane, "edited")) == uid(before)
 
 
-def test_a_deleted_object_is_made_anew(control_plane: ControlPlane) -> None:
+def test_a_deleted_object_is_created_again(control_plane: ControlPlane) -> None:
     observe.tenant(control_plane, "emptied")
     before = observe.find(control_plane, observe.limits_path("emptied"))
 
@@ -66,7 +66,7 @@ def test_a_deleted_object_is_made_anew(control_plane: ControlPlane) -> None:
         ("disowned", {"ownerReferences": None}),
     ],
 )
-def test_a_mark_that_is_taken_away_is_put_back(
+def test_a_removed_label_or_owner_reference_is_restored(
     control_plane: ControlPlane, name: str, metadata: Json
 ) -> None:
     observe.tenant(control_plane, name)
@@ -78,14 +78,14 @@ def test_a_mark_that_is_taken_away_is_put_back(
         found: Json = quota(control_plane, name)["metadata"]
         owners = found.get("ownerReferences")
         assert owners == before["metadata"]["ownerReferences"]
-        assert found.get("labels") == MARKS
+        assert found.get("labels") == LABELS
         return True
 
     waiting.until(is_marked, "labels and owner reference are back")
     assert uid(quota(control_plane, name)) == uid(before)
 
 
-def test_what_others_added_survives_a_repair(control_plane: ControlPlane) -> None:
+def test_metadata_of_other_writers_is_preserved(control_plane: ControlPlane) -> None:
     observe.tenant(control_plane, "decorated")
     control_plane.apply(
         {
@@ -117,13 +117,13 @@ def test_what_others_added_survives_a_repair(control_plane: ControlPlane) -> Non
 
     waiting.until(
         lambda: quota(control_plane, "decorated")["spec"] == before["spec"],
-        "the quota is put right",
+        "the quota is restored",
     )
     after = quota(control_plane, "decorated")["metadata"]
     observe.patch(
         control_plane, observe.quota_path("decorated"), {"metadata": {"finalizers": None}}
     )
-    assert after["labels"] == MARKS | {"theirs": "label"}
+    assert after["labels"] == LABELS | {"theirs": "label"}
     assert after["annotations"] == {"theirs": "note"}
     assert after["finalizers"] == ["example.ca/theirs"]
     assert {one["name"]: one.get("controller", False) for one in after["ownerReferences"]} == {
@@ -132,7 +132,7 @@ def test_what_others_added_survives_a_repair(control_plane: ControlPlane) -> Non
     }
 
 
-def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
+def test_an_object_of_another_owner_with_our_name_is_reported_and_not_changed(
     control_plane: ControlPlane,
 ) -> None:
     profile = kubeflow.create_profile(control_plane, "occupied")
@@ -148,11 +148,11 @@ def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
     )
     waiting.until(lambda: observe.limits(control_plane, "occupied"), "the other object is made")
     (warning,) = waiting.until(
-        lambda: observe.events(control_plane, "occupied", reason="Refused"), "a warning is told"
+        lambda: observe.events(control_plane, "occupied", reason="Refused"), "a warning is reported"
     )
     waiting.until(
         lambda: "refused" in observe.message(control_plane, "occupied", "QuotasReady"),
-        "the condition tells of the refusal",
+        "the condition reports the refusal",
     )
 
     assert quota(control_plane, "occupied")["spec"] == before["spec"]
@@ -168,7 +168,9 @@ def test_anothers_object_under_our_name_is_refused_aloud_and_untouched(
     observe.wait_ready(control_plane, "occupied")
 
 
-def test_an_object_of_another_owner_is_never_taken(control_plane: ControlPlane) -> None:
+def test_an_object_with_another_controlling_owner_is_not_adopted(
+    control_plane: ControlPlane,
+) -> None:
     profile = kubeflow.create_profile(control_plane, "lodging")
     namespace = kubeflow.namespace_manifest(profile)
     owners = namespace["metadata"].pop("ownerReferences")
@@ -205,7 +207,7 @@ def test_an_object_of_another_owner_is_never_taken(control_plane: ControlPlane) 
     assert "belongs to another owner" in observe.message(control_plane, "lodging", "QuotasReady")
 
 
-def test_an_older_suites_objects_are_adopted_in_place(control_plane: ControlPlane) -> None:
+def test_objects_of_the_older_suite_are_adopted_in_place(control_plane: ControlPlane) -> None:
     profile = kubeflow.create_profile(control_plane, "inherited")
     namespace = kubeflow.namespace_manifest(profile)
     owners = namespace["metadata"].pop("ownerReferences")
@@ -225,7 +227,7 @@ def test_an_older_suites_objects_are_adopted_in_place(control_plane: ControlPlan
     observe.patch(control_plane, "/api/v1/namespaces/inherited", owner)
 
     waiting.until(
-        lambda: quota(control_plane, "inherited")["metadata"].get("labels") == MARKS,
+        lambda: quota(control_plane, "inherited")["metadata"].get("labels") == LABELS,
         "the quota bears our labels",
     )
     observe.wait_ready(control_plane, "inherited")

@@ -55,7 +55,7 @@ async def test_a_store_that_recovers_gets_few_requests_and_no_key_changes(
             else:
                 return
 
-    async with asyncio.timeout(waiting.PATIENCE + LONGEST_DELAY):
+    async with asyncio.timeout(waiting.TIMEOUT_SECONDS + LONGEST_DELAY):
         await asyncio.gather(*(again(number) for number in range(len(specs))))
     assert all(1 == len(own_seaweedfs.keys(one.namespace)) for one in specs)
 

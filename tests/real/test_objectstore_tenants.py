@@ -84,7 +84,7 @@ async def test_an_account_is_not_deleted_if_the_profile_exists_again(seaweedfs: 
 async def test_a_new_tenant_of_the_same_name_gets_no_key_until_it_is_decided(
     seaweedfs: SeaweedFS, *, collected: bool
 ) -> None:
-    tenant = await recreated(seaweedfs, "anew")
+    tenant = await recreated(seaweedfs, "recreated")
     if not collected:
         tenant.uid = "uid-1"
         await tenant.key(tenant.spec(OldObjects.ACCEPT))

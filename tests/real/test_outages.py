@@ -41,7 +41,7 @@ def launcher(plane: ControlPlane, tmp_path: Path) -> Iterator[Launcher]:
 
 
 @pytest.fixture
-def cable(plane: ControlPlane) -> Iterator[TCPProxy]:
+def proxy(plane: ControlPlane) -> Iterator[TCPProxy]:
     with TCPProxy(plane) as created:
         yield created
 
@@ -211,15 +211,15 @@ def test_changes_during_downtime_are_repaired_after_the_restart(
 
 
 def test_changes_during_a_lost_connection_are_repaired_after_it(
-    plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
+    plane: ControlPlane, launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
+    kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = start(launcher, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
 
-    cable.cut()
+    proxy.cut()
     change_everything(plane, 2)
-    cable.restore()
+    proxy.restore()
 
     wait_converged(plane)
     assert_repaired(plane, 2)
@@ -227,18 +227,18 @@ def test_changes_during_a_lost_connection_are_repaired_after_it(
 
 
 def test_an_expired_watch_lists_again(
-    plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
+    plane: ControlPlane, launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
+    kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = start(launcher, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
-    cable.cut()
+    proxy.cut()
     change_everything(plane, 3)
     compact(plane)
     restart(plane)  # its watch cache starts empty
     audit = Audit(plane, service_account.user("all"))
 
-    cable.restore()
+    proxy.restore()
 
     wait_converged(plane)
     assert_repaired(plane, 3)

@@ -1,4 +1,4 @@
-"""A person stops the suite's writes by an annotation, and lets them go on."""
+"""An annotation pauses and resumes the writes of the suite."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def wait_for_status(plane: ControlPlane, profile: str, condition: str, status: s
     )
 
 
-def test_a_paused_profile_is_left_alone_until_it_is_resumed(control_plane: ControlPlane) -> None:
+def test_a_paused_profile_is_not_changed_until_it_is_resumed(control_plane: ControlPlane) -> None:
     observe.tenant(control_plane, "resting")
     observe.tenant(control_plane, "working")
     pause(control_plane, "resting", "true")
@@ -37,7 +37,7 @@ def test_a_paused_profile_is_left_alone_until_it_is_resumed(control_plane: Contr
     assert resting == {}
 
 
-def test_a_list_of_names_pauses_those_controllers_alone(control_plane: ControlPlane) -> None:
+def test_a_list_of_names_pauses_only_those_controllers(control_plane: ControlPlane) -> None:
     observe.tenant(control_plane, "half-resting")
     pause(control_plane, "half-resting", "rbac, quotas")
     wait_for_status(control_plane, "half-resting", "QuotasReady", "Unknown")
@@ -66,6 +66,6 @@ def test_a_paused_object_keeps_its_edits(control_plane: ControlPlane) -> None:
     frozen = observe.hard(control_plane, "frozen")
     observe.annotate(control_plane, path, paused=None)
 
-    waiting.until(lambda: observe.hard(control_plane, "frozen")["pods"] == "100", "it is put right")
+    waiting.until(lambda: observe.hard(control_plane, "frozen")["pods"] == "100", "it is restored")
     assert (frozen["pods"], frozen["requests.nvidia.com/gpu"]) == ("1", "2")
     assert observe.hard(control_plane, "frozen")["requests.nvidia.com/gpu"] == "3"

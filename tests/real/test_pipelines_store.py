@@ -61,18 +61,18 @@ def test_once_reconciles_the_bucket_and_deletes_accounts_of_deleted_profiles(
     command = ("pipelines", "--once", "--kubeconfig", str(kubeconfig))
     given = namespaces.variables(seaweedfs, bucket)
 
-    done = manager_process.run(*command, seconds=waiting.PATIENCE, **given)
+    done = manager_process.run(*command, seconds=waiting.TIMEOUT_SECONDS, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, True), done.stderr
     policy = seaweedfs.s3().get_bucket_policy(Bucket=bucket)["Policy"]
     assert "KubeflowDenyOthers" in policy
 
     kubeflow.delete_profile(plane, name)
-    done = manager_process.run(*command, seconds=waiting.PATIENCE, **given)
+    done = manager_process.run(*command, seconds=waiting.TIMEOUT_SECONDS, **given)
     assert (done.returncode, name in seaweedfs.users()) == (0, False), done.stderr
 
     unreachable = f"http://127.0.0.1:{ports.free()}"
     changed = {**given, "S3_ENDPOINT_URL": unreachable, "AWS_ENDPOINT_URL": unreachable}
-    done = manager_process.run(*command, seconds=waiting.PATIENCE, **changed)
+    done = manager_process.run(*command, seconds=waiting.TIMEOUT_SECONDS, **changed)
     assert done.returncode == 3
     (row,) = (row for row in cells(done.stdout) if row[0] == "-")
     assert row[1:3] == ["pipelines", "failed"]
@@ -85,8 +85,8 @@ DECISIONS = ("accept", "archive", "purge")
 def test_a_recreated_profile_gets_no_key_to_old_objects_until_it_is_decided(
     control_plane: ControlPlane, launcher: Launcher, seaweedfs: SeaweedFS
 ) -> None:
-    plane, bucket = control_plane, seaweedfs.make_bucket("kfp-anew")
-    tenants = {f"kfp-anew-{decision}": decision for decision in DECISIONS}
+    plane, bucket = control_plane, seaweedfs.make_bucket("kfp-recreated")
+    tenants = {f"kfp-recreated-{decision}": decision for decision in DECISIONS}
     kubeflow.create_complete_tenants(plane, tenants)
     kubeconfig = launcher.identity("pipelines-store", "pipelines", pipelines=PipelinesSettings())
     given = namespaces.variables(seaweedfs, bucket)
@@ -114,9 +114,9 @@ def test_a_recreated_profile_gets_no_key_to_old_objects_until_it_is_decided(
     after = {name: wait_key(plane, seaweedfs, name) for name in tenants}
     assert not set(before.values()) & set(after.values())
     assert {name: left(seaweedfs, bucket, name) for name in tenants} == {
-        "kfp-anew-accept": (2, 0),
-        "kfp-anew-archive": (0, 2),
-        "kfp-anew-purge": (0, 0),
+        "kfp-recreated-accept": (2, 0),
+        "kfp-recreated-archive": (0, 2),
+        "kfp-recreated-purge": (0, 0),
     }
     manager.stop()
 

@@ -19,7 +19,7 @@ SHORT = "tests.support.cli.short_timeouts"
 
 
 @pytest.fixture
-def cable(control_plane: ControlPlane) -> Iterator[TCPProxy]:
+def proxy(control_plane: ControlPlane) -> Iterator[TCPProxy]:
     with TCPProxy(control_plane) as created:
         yield created
 
@@ -33,10 +33,10 @@ def contains(manager: ManagerProcess, path: str, *lines: str) -> bool:
 
 
 def test_readyz_passes_once_every_list_is_complete(
-    launcher: Launcher, cable: TCPProxy, tmp_path: Path
+    launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
-    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
-    cable.cut()
+    kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
+    proxy.cut()
     manager = launcher.start("all", kubeconfig=kubeconfig)
     waiting.until(lambda: manager.answers("/livez") == 200, "it serves probes")
     waiting.until(
@@ -51,7 +51,7 @@ def test_readyz_passes_once_every_list_is_complete(
     before = (manager.answers("/readyz"), manager.answers("/livez"))
     gauges = manager.series("profiles_controller_informer_synced")
 
-    cable.restore()
+    proxy.restore()
 
     manager.wait_ready()
     assert before == (503, 200)
@@ -71,14 +71,14 @@ def test_readyz_passes_once_every_list_is_complete(
 
 
 def test_readyz_fails_while_a_watch_is_down_for_too_long(
-    control_plane: ControlPlane, launcher: Launcher, cable: TCPProxy, tmp_path: Path
+    control_plane: ControlPlane, launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
     kubeflow.create_tenants(control_plane, ["watched"])
-    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
+    kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = launcher.start("quotas", kubeconfig=kubeconfig, module=SHORT).wait_ready()
     waiting.until(lambda: observe.hard(control_plane, "watched"), "the quota is created")
 
-    cable.cut()
+    proxy.cut()
     waiting.until(
         lambda: contains(
             manager, "/readyz", "informer/Namespace failed: watch down for", "profiles"
@@ -86,7 +86,7 @@ def test_readyz_fails_while_a_watch_is_down_for_too_long(
         "/readyz fails",
     )
     while_down = (manager.answers("/readyz"), manager.answers("/livez"))
-    cable.restore()
+    proxy.restore()
 
     manager.wait_ready()
     observe.label(control_plane, "watched", pods="4")
@@ -175,14 +175,14 @@ def test_a_port_in_use_is_an_error(launcher: Launcher) -> None:
 
 
 def test_an_unreachable_api_server_is_retried_and_logged(
-    launcher: Launcher, cable: TCPProxy, tmp_path: Path
+    launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
     watched = subscriptions.subscriptions(
         [(one, registered.sample_settings(one)) for one in registered.RUN_BY_ALL]
     )
     kinds = {"Profile", *(name.partition(" ")[0] for name in watched)}
-    cable.cut()
-    kubeconfig = cable.kubeconfig(launcher.identity("all"), tmp_path)
+    proxy.cut()
+    kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = launcher.start("all", kubeconfig=kubeconfig)
     waiting.until(
         lambda: (

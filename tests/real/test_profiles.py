@@ -1,4 +1,4 @@
-"""What becomes of a profile's objects when the Profile changes: one process, a real API server."""
+"""Effects of a changed Profile on its objects: one process, a real API server."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_profile_may_come_before_its_namespace(control_plane: ControlPlane) ->
     profile = kubeflow.create_profile(control_plane, "early-profile")
     waiting.until(
         lambda: observe.status(control_plane, "early-profile", "QuotasReady") == "False",
-        "the profile says what it waits for",
+        "the condition states what is missing",
     )
     message = observe.message(control_plane, "early-profile", "QuotasReady")
 
@@ -33,7 +33,7 @@ def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) ->
     profile = kubeflow.create_profile(control_plane, "early-namespace")
     waiting.until(
         lambda: observe.status(control_plane, "early-namespace", "LimitrangesReady") == "False",
-        "the namespace is nobody's yet",
+        "the namespace has no owner yet",
     )
 
     control_plane.apply(kubeflow.namespace_manifest(profile))
@@ -41,7 +41,7 @@ def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) ->
     observe.wait_ready(control_plane, "early-namespace")
 
 
-def test_a_namespace_made_anew_is_furnished_anew(control_plane: ControlPlane) -> None:
+def test_a_recreated_namespace_gets_its_objects_again(control_plane: ControlPlane) -> None:
     profile = observe.tenant(control_plane, "renewed", {"quotas.statcan.gc.ca/pods": "7"})
     before = control_plane.get("ResourceQuota", observe.QUOTA, "renewed")["metadata"]["uid"]
 
@@ -69,7 +69,7 @@ def test_another_owner_changes_neither_object(control_plane: ControlPlane) -> No
     assert observe.is_ready_profile(control_plane, "sold")
 
 
-def test_a_label_is_followed_as_it_is_added_changed_and_removed(
+def test_a_label_has_effect_when_it_is_added_changed_and_removed(
     control_plane: ControlPlane,
 ) -> None:
     observe.tenant(control_plane, "labelled")
@@ -91,7 +91,7 @@ def test_a_label_is_followed_as_it_is_added_changed_and_removed(
     assert observe.hard(control_plane, "labelled") == default
 
 
-def test_a_bad_label_leaves_the_other_keys_in_force(control_plane: ControlPlane) -> None:
+def test_an_invalid_label_does_not_affect_other_keys(control_plane: ControlPlane) -> None:
     observe.tenant(control_plane, "mistaken")
 
     observe.label(control_plane, "mistaken", pods="many", gpu="1")
@@ -102,7 +102,7 @@ def test_a_bad_label_leaves_the_other_keys_in_force(control_plane: ControlPlane)
     )
     message = observe.message(control_plane, "mistaken", "QuotasReady")
     warnings = waiting.until(
-        lambda: observe.events(control_plane, "mistaken", type="Warning"), "a warning is told"
+        lambda: observe.events(control_plane, "mistaken", type="Warning"), "a warning is reported"
     )
     hard = observe.hard(control_plane, "mistaken")
     assert "quotas.statcan.gc.ca/pods" in message
@@ -117,7 +117,7 @@ def test_a_bad_label_leaves_the_other_keys_in_force(control_plane: ControlPlane)
     assert observe.hard(control_plane, "mistaken")["pods"] == "9"
 
 
-def test_a_deleted_profile_takes_its_objects_and_its_series_along(
+def test_the_objects_and_series_of_a_deleted_profile_are_deleted(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "leaver")
@@ -133,10 +133,10 @@ def test_a_deleted_profile_takes_its_objects_and_its_series_along(
         seconds=observe.GONE_SECONDS,
     )
     waiting.until(lambda: not manager.series(series, profile="leaver"), "the series are gone")
-    assert not manager.troubles("leaver")
+    assert not manager.warnings_and_errors("leaver")
 
 
-def test_a_profile_being_deleted_is_left_alone(
+def test_a_profile_that_is_being_deleted_is_not_reconciled(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     observe.tenant(control_plane, "lingering")
@@ -145,7 +145,7 @@ def test_a_profile_being_deleted_is_left_alone(
     kubeflow.mark_deleted(control_plane, "lingering")
     waiting.until(
         lambda: manager.total("workqueue_adds_total") >= seen + len(registered.RUN_BY_ALL),
-        "every controller knows of it",
+        "every controller has enqueued it",
     )
 
     observe.delete(control_plane, observe.quota_path("lingering"))
@@ -156,7 +156,7 @@ def test_a_profile_being_deleted_is_left_alone(
     kubeflow.patch_profile(control_plane, "lingering", {"metadata": {"finalizers": None}})
 
 
-def test_a_client_of_v1beta1_is_served_alike(control_plane: ControlPlane) -> None:
+def test_a_profile_of_v1beta1_is_reconciled(control_plane: ControlPlane) -> None:
     manifest = kubeflow.profile_manifest("elder", labels={"quotas.statcan.gc.ca/pods": "5"})
     profile = control_plane.request(
         "POST", BETA, {**manifest, "apiVersion": "kubeflow.org/v1beta1"}
@@ -173,7 +173,9 @@ def test_a_client_of_v1beta1_is_served_alike(control_plane: ControlPlane) -> Non
     waiting.until(lambda: observe.hard(control_plane, "elder")["pods"] == "6", "the label is read")
 
 
-def test_what_others_wrote_on_a_profile_survives(control_plane: ControlPlane) -> None:
+def test_conditions_and_metadata_of_other_writers_are_preserved(
+    control_plane: ControlPlane,
+) -> None:
     (profile,) = kubeflow.create_tenants(
         control_plane, ["shared"], labels={"theirs": "label"}, annotations={"theirs": "note"}
     )

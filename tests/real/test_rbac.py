@@ -1,4 +1,4 @@
-"""Who may do what in a tenant's namespace, as the API server itself answers."""
+"""Permissions in a tenant's namespace, by SubjectAccessReviews of the API server."""
 
 import functools
 
@@ -28,7 +28,7 @@ def platform_roles(control_plane: ControlPlane) -> None:
 # Who may do what
 
 
-def test_each_gets_what_the_settings_give_and_loses_what_they_no_longer_give(
+def test_subjects_have_exactly_the_permissions_that_the_settings_grant(
     control_plane: ControlPlane, start: Start
 ) -> None:
     plane = control_plane
@@ -77,7 +77,7 @@ def test_each_gets_what_the_settings_give_and_loses_what_they_no_longer_give(
     assert roles.kfam_list(plane, "opened") == {OWNER.name: "admin", JOE.name: "edit"}
 
 
-def test_support_groups_come_by_flag_and_go_when_they_are_empty(
+def test_support_groups_are_bound_by_a_flag_and_unbound_when_it_is_empty(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     plane = control_plane
@@ -101,7 +101,7 @@ def test_support_groups_come_by_flag_and_go_when_they_are_empty(
     assert roles.binding(plane, "helped", "profile-support") == {}
 
 
-def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, start: Start) -> None:
+def test_a_new_owner_replaces_the_old_one(control_plane: ControlPlane, start: Start) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "new-owner")
     old, new = (
@@ -125,7 +125,7 @@ def test_a_new_owner_takes_the_place_of_the_old(control_plane: ControlPlane, sta
     roles.wait_roles_ready(plane, "new-owner")
 
 
-def test_another_role_means_another_binding(control_plane: ControlPlane, start: Start) -> None:
+def test_another_role_replaces_the_binding(control_plane: ControlPlane, start: Start) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "rebound")
     start("rbac", {})
@@ -148,7 +148,7 @@ def test_another_role_means_another_binding(control_plane: ControlPlane, start: 
 # Other namespaces
 
 
-def test_bad_entries_are_told_and_the_good_ones_follow_the_annotation(
+def test_invalid_entries_are_reported_and_valid_ones_follow_the_annotation(
     control_plane: ControlPlane, start: Start
 ) -> None:
     plane = control_plane
@@ -161,11 +161,12 @@ def test_bad_entries_are_told_and_the_good_ones_follow_the_annotation(
     roles.wait_for(enters["guest-a"])
     waiting.until(
         lambda: "'Guest_B'" in observe.message(plane, "hosting", roles.CONDITION),
-        "the entry is told",
+        "the entry is reported",
     )
     for reason in ("InvalidSource", "RedundantSource"):
         waiting.until(
-            functools.partial(observe.events, plane, "hosting", reason=reason), f"{reason} is told"
+            functools.partial(observe.events, plane, "hosting", reason=reason),
+            f"{reason} is reported",
         )
     assert observe.status(plane, "hosting", roles.CONDITION) == "False"
 
@@ -178,13 +179,15 @@ def test_bad_entries_are_told_and_the_good_ones_follow_the_annotation(
     roles.wait_for(enters["guest-c"], allowed=False)
 
 
-def test_nobody_is_let_in_where_the_platform_does_not_enable_it(
+def test_no_access_is_granted_unless_the_platform_enables_it(
     control_plane: ControlPlane, start: Start
 ) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "closed", annotations={ALLOW_FROM: "guest-a"})
     start("rbac", {})
-    waiting.until(lambda: observe.events(plane, "closed", reason="AccessNotEnabled"), "it is told")
+    waiting.until(
+        lambda: observe.events(plane, "closed", reason="AccessNotEnabled"), "it is reported"
+    )
     roles.wait_roles_ready(plane, "closed")
     enters = access.Permission(plane, access.editor("guest-a"), "list", "pods", namespace="closed")
     assert not enters()

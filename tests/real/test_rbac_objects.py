@@ -1,4 +1,4 @@
-"""What becomes of roles and bindings that others touch or left behind, and of rbac's own rights."""
+"""Roles and bindings that others changed or left, and the permissions of rbac itself."""
 
 import functools
 
@@ -21,10 +21,12 @@ def platform_roles(control_plane: ControlPlane) -> None:
     roles.install(control_plane)
 
 
-# What others do, and did before
+# Changes of others
 
 
-def test_what_somebody_adds_is_taken_away_again(control_plane: ControlPlane, start: Start) -> None:
+def test_subjects_and_rules_that_others_add_are_removed(
+    control_plane: ControlPlane, start: Start
+) -> None:
     plane = control_plane
     kubeflow.create_tenant(plane, "tampered")
     start("rbac", WIDE)
@@ -55,7 +57,7 @@ def test_what_somebody_adds_is_taken_away_again(control_plane: ControlPlane, sta
     assert roles.kfam_list(plane, "tampered") == {kubeflow.OWNER: "admin"}
 
 
-def test_a_binding_of_somebody_else_under_our_name_is_refused_and_untouched(
+def test_a_binding_of_another_owner_with_our_name_is_refused_and_not_changed(
     control_plane: ControlPlane, start: Start
 ) -> None:
     plane = control_plane
@@ -69,13 +71,13 @@ def test_a_binding_of_somebody_else_under_our_name_is_refused_and_untouched(
 
     waiting.until(
         lambda: "refused" in observe.message(plane, "squatted", roles.CONDITION),
-        "it is refused aloud",
+        "the refusal is reported",
     )
     assert roles.binding(plane, "squatted", "ml-pipeline") == before
     assert observe.find(plane, roles.path("squatted", "profile-pipelines", "roles")) is not None
 
 
-def test_the_older_suites_bindings_are_adopted_or_pruned_and_nothing_else_is_touched(
+def test_bindings_of_the_older_suite_are_adopted_or_deleted_and_others_are_not_changed(
     control_plane: ControlPlane, start: Start
 ) -> None:
     plane = control_plane
@@ -116,10 +118,10 @@ def test_the_older_suites_bindings_are_adopted_or_pruned_and_nothing_else_is_tou
         }
 
 
-# Rights, and the steady state
+# Permissions and the steady state
 
 
-def test_it_can_bind_what_it_is_set_to_bind_and_can_escalate_nothing(
+def test_the_controller_can_bind_only_configured_roles_and_cannot_escalate(
     control_plane: ControlPlane, start: Start
 ) -> None:
     start("rbac", WIDE)
@@ -143,7 +145,7 @@ def test_it_can_bind_what_it_is_set_to_bind_and_can_escalate_nothing(
     assert not access.Permission(control_plane, me, "get", "secrets", namespace="anywhere")()
 
 
-def test_rights_of_other_settings_are_told_and_cost_only_what_they_lack(
+def test_missing_permissions_are_reported_and_affect_only_the_objects_that_need_them(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     plane = control_plane
@@ -156,7 +158,7 @@ def test_rights_of_other_settings_are_told_and_cost_only_what_they_lack(
 
     waiting.until(
         lambda: "forbidden" in observe.message(plane, "outdated", roles.CONDITION),
-        "the condition names the missing right",
+        "the condition names the missing permission",
     )
     message = observe.message(plane, "outdated", roles.CONDITION)
     assert "RoleBinding outdated/profile-support create" in message
@@ -166,7 +168,7 @@ def test_rights_of_other_settings_are_told_and_cost_only_what_they_lack(
     assert manager.stop() == 0
 
 
-def test_the_steady_state_writes_nothing_and_a_restart_neither(
+def test_the_steady_state_and_a_restart_write_nothing(
     control_plane: ControlPlane, start: Start
 ) -> None:
     plane = control_plane

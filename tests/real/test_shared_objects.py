@@ -86,7 +86,7 @@ def without_record(body: Json) -> Json:
     return {**body, "metadata": metadata}
 
 
-async def test_an_item_is_added_to_the_list_and_taken_back_alone(
+async def test_only_the_item_that_was_added_is_removed(
     control_plane: ControlPlane, kubeconfig: Path
 ) -> None:
     tenant = "shared-list"
@@ -107,7 +107,7 @@ async def test_an_item_is_added_to_the_list_and_taken_back_alone(
     assert RECORD not in editor(control_plane, tenant)["metadata"].get("annotations", {})
 
 
-async def test_an_item_that_a_user_had_put_there_stays(
+async def test_an_item_that_a_user_added_first_is_preserved(
     control_plane: ControlPlane, kubeconfig: Path
 ) -> None:
     tenant = "shared-before"
@@ -120,7 +120,7 @@ async def test_an_item_that_a_user_had_put_there_stays(
         assert before == editor(control_plane, tenant)
 
 
-async def test_a_record_that_a_user_edits_takes_nothing_back(
+async def test_no_item_is_removed_after_a_user_edited_the_record(
     control_plane: ControlPlane, kubeconfig: Path
 ) -> None:
     """The API server's managed fields name the user as the author."""
@@ -141,7 +141,7 @@ async def test_a_record_that_a_user_edits_takes_nothing_back(
     assert [OURS, THEIRS] == editor(control_plane, tenant)["imagePullSecrets"]
 
 
-async def test_a_missing_object_is_waited_for_and_not_created(
+async def test_a_missing_object_is_not_created(
     control_plane: ControlPlane, kubeconfig: Path
 ) -> None:
     tenant = "shared-missing"

@@ -1,4 +1,4 @@
-"""Two processes, each with the rights of its one controller, on the same profiles."""
+"""Two processes, each with the permissions of its one controller, on the same profiles."""
 
 import functools
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("quiet")
 CONTROLLERS = ("quotas", "limitranges")
 
 
-def test_two_processes_that_write_conditions_at_once_lose_none(
+def test_two_processes_write_conditions_concurrently_without_loss(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     names = [f"contended-{number:02}" for number in range(40)]
@@ -38,7 +38,7 @@ def test_two_processes_that_write_conditions_at_once_lose_none(
     assert [manager.stop() for manager in both] == [0, 0]
 
 
-def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
+def test_a_missing_permission_is_reported_and_affects_no_other_object(
     control_plane: ControlPlane, launcher: Launcher
 ) -> None:
     role = service_account.cluster_role("quotas", "limitranges", name="suite-crippled")
@@ -54,10 +54,10 @@ def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
 
     waiting.until(
         lambda: "forbidden" in observe.message(control_plane, "crippled", "LimitrangesReady"),
-        "the condition names the missing right",
+        "the condition names the missing permission",
     )
     (warning,) = waiting.until(
-        lambda: observe.events(control_plane, "crippled", type="Warning"), "a warning is told"
+        lambda: observe.events(control_plane, "crippled", type="Warning"), "a warning is reported"
     )
     assert warning["reason"] == "Forbidden"
     assert 'cannot create resource "limitranges"' in warning["message"]
@@ -68,7 +68,7 @@ def test_a_right_that_is_missing_is_told_and_costs_nothing_else(
     manager.stop()
 
 
-def test_what_the_settings_no_longer_want_is_deleted(
+def test_an_object_that_is_no_longer_desired_is_deleted(
     control_plane: ControlPlane, launcher: Launcher, tmp_path: Path
 ) -> None:
     nothing = dict.fromkeys(("cpu", "memory"))

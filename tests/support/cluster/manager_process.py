@@ -1,4 +1,4 @@
-"""The suite as a process of its own, as an operator starts it, and what is seen of it outside."""
+"""The suite as a separate process, with its probes, metrics and log."""
 
 import contextlib
 import http.client
@@ -22,17 +22,17 @@ from tests.support.cluster.audit import Audit
 from tests.support.controlplane import ControlPlane, ports, processes
 
 HOST = "127.0.0.1"
-READY_SECONDS = waiting.PATIENCE
+READY_SECONDS = waiting.TIMEOUT_SECONDS
 STOP_SECONDS = 60.0
 PROGRAM = "profiles_controller"
 NO_EXTERNAL_SYSTEMS = {"PIPELINES_PROVIDER": "none", "BLOB_CSI_INSTANCES": "[]"}
-"""Where nothing else is said no store is asked: there is none."""
+"""Variables that disable the external systems, which most tests do not start."""
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Nothing of the tests' own environment but what a program needs to run at all."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, **variables}
+    """The variables that every program needs, without the rest of the tests' environment."""
+    required = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**required, **variables}
 
 
 def run(
@@ -50,7 +50,7 @@ def run(
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Whether a process accepts connections on the port."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), 5):
         return True
     return False
@@ -98,7 +98,7 @@ class ManagerProcess:
         return self
 
     def families(self) -> dict[str, Metric]:
-        """What a scrape gives, by the families' names (a counter's is without `_total`)."""
+        """The metric families of a scrape, by name (a counter's name has no `_total`)."""
         text = self.get("/metrics")[1]
         return {family.name: family for family in text_string_to_metric_families(text)}
 
@@ -132,8 +132,8 @@ class ManagerProcess:
         parsed = (json.loads(line) for line in self.text().splitlines() if line.startswith("{"))
         return [line for line in parsed if fields.items() <= line.items()]
 
-    def troubles(self, profile: str) -> list[dict[str, Any]]:
-        """What was logged of a profile beyond information."""
+    def warnings_and_errors(self, profile: str) -> list[dict[str, Any]]:
+        """The log lines of a profile with another level than info."""
         return [line for line in self.lines(profile=profile) if line["level"] != "info"]
 
     # Life
@@ -169,8 +169,8 @@ class ManagerProcess:
 class Launcher:
     """Starts suites against one control plane, and ends them; a context manager.
 
-    At its end no identity that it made may have been refused a request for want of a right. Only
-    an API server that was restarted is forgiven: it answers 403 until it has read its roles.
+    At its end it fails if the API server denied a request of one of its identities. With
+    `forgiving` it does not: a restarted API server responds with 403 until it has read its roles.
     """
 
     def __init__(self, plane: ControlPlane, workdir: Path, *, forgiving: bool = False) -> None:
@@ -184,7 +184,7 @@ class Launcher:
         self._audits: list[Audit] = []
 
     def identity(self, name: str, *controllers: str, **settings: Any) -> Path:
-        """The kubeconfig of `name`, with exactly the rights of these controllers (none: of all).
+        """The kubeconfig of `name`, with only the permissions of these controllers (none: of all).
 
         `settings` has those that are not the defaults, by controller.
         """
@@ -207,8 +207,7 @@ class Launcher:
         """A process that runs `controllers` (a name, or all), under an identity of that name.
 
         `variables` are its environment, and `program` what is started instead of the `module`.
-        It serves on a port of its own. Does not wait until it is
-        ready.
+        It serves on a port of its own. Does not wait until it is ready.
         """
         if kubeconfig is None:
             own = () if controllers == "all" else (controllers,)
@@ -237,7 +236,7 @@ class Launcher:
         self._end()
         for audit in self._audits:
             denied = audit.denied()
-            assert not denied, f"rights are missing: {sorted(set(denied))}"
+            assert not denied, f"permissions are missing: {sorted(set(denied))}"
 
     def _end(self) -> None:
         """All at once: SIGTERM, then SIGKILL for what does not end."""

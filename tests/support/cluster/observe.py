@@ -1,4 +1,4 @@
-"""What a story looks at and touches on a cluster: a tenant's two objects, conditions, events."""
+"""Reads and changes a tenant's objects, conditions and events on a cluster."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ MERGE_PATCH = "application/merge-patch+json"
 QUOTA = "quotas"
 LIMIT_RANGE = "default-container-limits"
 CONDITIONS = ("QuotasReady", "LimitrangesReady")
-GONE_SECONDS = waiting.PATIENCE
+GONE_SECONDS = waiting.TIMEOUT_SECONDS
 
 
 def quota_path(namespace: str) -> str:
@@ -58,29 +58,27 @@ def conditions(plane: ControlPlane, profile: str) -> dict[str, tuple[str, str]]:
 
 
 def status(plane: ControlPlane, profile: str, condition: str) -> str:
-    """`True`, `False`, `Unknown`, or nothing when the condition is not there."""
+    """`True`, `False`, `Unknown`, or an empty string when the Profile lacks the condition."""
     return conditions(plane, profile).get(condition, ("", ""))[0]
 
 
 def message(plane: ControlPlane, profile: str, condition: str) -> str:
-    """What the condition says; nothing when it is not there."""
+    """The message of the condition, or an empty string when the Profile does not have it."""
     return conditions(plane, profile).get(condition, ("", ""))[1]
 
 
 def is_ready_profile(plane: ControlPlane, profile: str) -> bool:
-    """Whether both objects are there and both conditions say so."""
-    told = conditions(plane, profile)
+    """Whether both objects exist and both conditions are True."""
+    found = conditions(plane, profile)
     return (
-        all(told.get(one, ("", ""))[0] == "True" for one in CONDITIONS)
+        all(found.get(one, ("", ""))[0] == "True" for one in CONDITIONS)
         and find(plane, quota_path(profile)) is not None
         and find(plane, limits_path(profile)) is not None
     )
 
 
-def wait_ready(plane: ControlPlane, profile: str, seconds: float = waiting.PATIENCE) -> None:
-    waiting.until(
-        lambda: is_ready_profile(plane, profile), f"{profile} is in shape", seconds=seconds
-    )
+def wait_ready(plane: ControlPlane, profile: str, seconds: float = waiting.TIMEOUT_SECONDS) -> None:
+    waiting.until(lambda: is_ready_profile(plane, profile), f"{profile} is ready", seconds=seconds)
 
 
 def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
@@ -88,12 +86,12 @@ def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
     types = {controller.condition for controller in registered.RUN_BY_ALL}
     waiting.until(
         lambda: types <= conditions(plane, profile).keys(),
-        f"every controller has told of {profile}",
+        f"every controller has a condition on {profile}",
     )
 
 
 def tenant(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> Json:
-    """A Profile with its bare namespace, already in shape."""
+    """A Profile with its bare namespace, after both conditions are True."""
     (profile,) = kubeflow.create_tenants(plane, [name], labels=labels)
     wait_ready(plane, name)
     return profile
@@ -151,7 +149,7 @@ def count(plane: ControlPlane, resource: str, selector: str = "") -> int:
 
 
 def add_condition(plane: ControlPlane, profile: str, condition: Json) -> None:
-    """Another writer's condition, written as everybody must: for the version that was read."""
+    """Adds a condition of another writer, with the resource version that was read."""
 
     def added() -> bool:
         body = plane.request("GET", f"{kubeflow.PROFILES}/{profile}")
@@ -169,8 +167,8 @@ def add_condition(plane: ControlPlane, profile: str, condition: Json) -> None:
     waiting.until(added, f"{profile} has condition {condition['type']}")
 
 
-def wait_for_reconciles(manager: ManagerProcess, looks: int) -> None:
-    """Until it has ended so many more reconciles, of whatever controller and profile."""
+def wait_for_reconciles(manager: ManagerProcess, count: int) -> None:
+    """Waits until the process has ended `count` more reconciles, of any controller and profile."""
     total = "controller_runtime_reconcile_total"
-    goal = manager.total(total) + looks
-    waiting.until(lambda: manager.total(total) >= goal, f"{looks} more reconciles")
+    goal = manager.total(total) + count
+    waiting.until(lambda: manager.total(total) >= goal, f"{count} more reconciles")

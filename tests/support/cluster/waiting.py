@@ -1,4 +1,4 @@
-"""Waiting for an effect, bounded: no test sleeps for a fixed time."""
+"""Waits for an effect with a timeout: no test sleeps for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 120.0
-"""Seconds. A busy machine is slow at times, and a long bound costs nothing where all is well."""
+TIMEOUT_SECONDS = 120.0
+"""Long enough for a busy machine. A successful wait ends earlier."""
 
 
 def until(
-    check: Callable[[], T], what: str, *, seconds: float = PATIENCE, pause: float = 0.05
+    check: Callable[[], T], what: str, *, seconds: float = TIMEOUT_SECONDS, pause: float = 0.05
 ) -> T:
-    """The first true answer of `check`; AssertionError naming `what` after `seconds`.
+    """Returns the first true result of `check`. Raises AssertionError with `what` after `seconds`.
 
     An AssertionError of `check` counts as not yet, and is the cause of the final one.
     """
@@ -21,8 +21,8 @@ def until(
     while True:
         reason: AssertionError | None = None
         try:
-            if answer := check():
-                return answer
+            if result := check():
+                return result
         except AssertionError as error:
             reason = error
         if time.monotonic() > deadline:

@@ -155,7 +155,7 @@ def send(
     content: bytes | None,
     headers: dict[str, str],
 ) -> tuple[int, str]:
-    """Status and text; what fails in the middle leaves the connection closed, to be opened anew."""
+    """Status and text. A failed request closes the connection; the next request opens it again."""
     try:
         connection.request(method, path, content, headers)
         answer = connection.getresponse()

@@ -92,8 +92,8 @@ class ControlPlane:
         """Returns when the API server says it is ready, and the controller manager started.
 
         `workdir` is made when missing and takes logs, keys and data. With `audit` every request
-        of tests and controllers is a line in `audit_log`. Raises PartMissingError where the
-        programs cannot be had, ChildFailedError with the log's end when one of them fails.
+        of tests and controllers is a line in `audit_log`. Raises PartMissingError when the
+        programs are not available, ChildFailedError with the end of the log when one fails.
         """
         server = server or programs.ensure_server()
         workdir.mkdir(parents=True, exist_ok=True)

@@ -127,7 +127,7 @@ class FakeCluster:
 
     @property
     def delivered(self) -> bool:
-        """Whether every event was taken and dealt with by whoever watches."""
+        """Whether the watchers have received and processed every event."""
         return all(stream.idle for stream in self._streams)
 
     # The Protocol
@@ -171,9 +171,9 @@ class FakeCluster:
             since = int(query["resourceVersion"])
             if since < self._compacted:
                 raise expired()
-            for happening in self.objects.history:
-                if happening.version > since:
-                    stream.tell(happening)
+            for change in self.objects.history:
+                if change.version > since:
+                    stream.notify(change)
         self._streams.append(stream)
         try:
             yield ()
@@ -266,9 +266,9 @@ class FakeCluster:
                 raise ApiError(code=405, reason="MethodNotAllowed", message=request.method)
         return _served(answer, target)
 
-    def _deliver(self, happening: ObjectChange) -> None:
+    def _deliver(self, change: ObjectChange) -> None:
         for stream in self._streams:
-            stream.tell(happening)
+            stream.notify(change)
 
 
 def _served(body: Body, target: Target) -> Body:

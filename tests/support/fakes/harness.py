@@ -1,6 +1,6 @@
 """One process over the cluster in memory: the real Manager, without kopf, in virtual time.
 
-It plays the Profile watch: what a test does to a Profile in the cluster's store is known at once.
+It stands in for the Profile watch: a change of a Profile in the cluster's store has effect at once.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from tests.support.fakes import FakeCluster, virtual_time
 from tests.support.fakes.object_tracker import ObjectChange
 
 _SOON = 45.0
-"""A delayed look further ahead than this (a refused object's, say) does not count as unrest."""
+"""Seconds. A reconcile that is delayed by more, such as after a refusal, counts as settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,16 @@ class Harness:
     manager: Manager
 
     async def settled(self) -> None:
-        """Returns once nothing is under way: no profile in line, nothing to be told, no echo."""
+        """Returns once the queues are empty and watches, conditions and events are processed."""
         await virtual_time.until(self._quiet, "everything settles", seconds=600.0)
 
     @property
     def health(self) -> Health:
-        """What the probes are told."""
+        """The health that the probes report."""
         return self.manager.health
 
     async def resynced(self) -> None:
-        """Looks at every profile again, and returns once that has settled."""
+        """Enqueues every profile, and returns once all is settled."""
         for name in self.manager.profiles:
             for reconciler in self.manager.reconcilers.values():
                 reconciler.queue.add(name)
@@ -90,9 +90,9 @@ async def running(
     settle: bool = True,
     leading: bool = True,
 ) -> AsyncIterator[Harness]:
-    """A process with these controllers: its lists are complete, and unless told it has settled.
+    """A process with these controllers. Its caches are synced; with `settle` it has settled.
 
-    One that is not leading stands by until somebody calls `start_workers` of its manager.
+    Without `leading` it reconciles nothing until a test calls `start_workers` of its manager.
     """
     cluster = cluster or tenants()
     options = options or Options(listen=None)

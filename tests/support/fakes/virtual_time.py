@@ -1,4 +1,4 @@
-"""Virtual time: an event loop whose clock jumps to the next timer as soon as nobody can go on.
+"""Virtual time: an event loop whose clock jumps to the next timer when every task waits.
 
 A test that waits for a backoff of five minutes takes no time, and every run takes the same turns.
 Only for tests without sockets and threads: `pytestmark = pytest.mark.virtual_time`.
@@ -23,7 +23,7 @@ class _Selector(selectors.DefaultSelector):
         if timeout is None:
             ready: list[tuple[selectors.SelectorKey, int]] = super().select(_STUCK_SECONDS)
             if not ready:
-                raise AssertionError("every task waits, and nothing can wake one")
+                raise AssertionError("every task waits, and no event can resume one")
             return ready
         ready = super().select(0)
         if not ready and timeout > 0:

@@ -10,7 +10,7 @@ from tests.support.fakes.request import Target, selects, selects_fields
 
 
 class Stream:
-    """Events in order; what the selectors no longer match is told as deleted."""
+    """Events in order. An object that the selectors no longer match gets a DELETED event."""
 
     def __init__(self, target: Target, labels: str, fields: str) -> None:
         self.target = target
@@ -24,29 +24,29 @@ class Stream:
 
     @property
     def up(self) -> bool:
-        """Whether it goes on."""
+        """Whether the watch has not ended."""
         return not self._ended
 
     @property
     def idle(self) -> bool:
-        """Whether the watcher has taken everything, and come back for more."""
+        """Whether the watcher has received and processed every event."""
         return not self._waiting and not self._busy
 
-    def tell(self, happening: ObjectChange) -> None:
-        """An event, if this watch is concerned."""
-        key = happening.key
+    def notify(self, change: ObjectChange) -> None:
+        """Adds an event if the watch selects the object."""
+        key = change.key
         if key.kind != self.target.kind.name or self.target.namespace not in ("", key.namespace):
             return
-        before, after = self._selected(happening.before), self._selected(happening.after)
+        before, after = self._selected(change.before), self._selected(change.after)
         if after is not None:
             self.put("ADDED" if before is None else "MODIFIED", after)
         elif before is not None:
             gone = {**before, "metadata": dict(before["metadata"])}
-            gone["metadata"]["resourceVersion"] = str(happening.version)
+            gone["metadata"]["resourceVersion"] = str(change.version)
             self.put("DELETED", gone)
 
     def put(self, type_: str, body: Body) -> None:
-        """One more event; none comes after the end."""
+        """Adds an event, unless the watch has ended."""
         if self._ended:
             return
         self._waiting.append({"type": type_, "object": body})
@@ -57,13 +57,13 @@ class Stream:
         self._waiting.pop()
 
     def end(self, error: Exception | None = None) -> None:
-        """Nothing comes after what waits already."""
+        """Ends the watch after the events that are not delivered yet."""
         self._ended = True
         self._error = error
         self.changed()
 
     def changed(self) -> None:
-        """Whoever waits shall look again."""
+        """Resumes the watcher."""
         self._changed.set()
 
     async def events(self, flowing: Callable[[], bool]) -> AsyncIterator[list[Body]]:
@@ -71,7 +71,7 @@ class Stream:
             self._changed.clear()
             while self._waiting and flowing():
                 event = self._waiting.popleft()
-                # A watcher does not come back from an ERROR.
+                # A watcher reads nothing after an ERROR.
                 self._busy = event["type"] != "ERROR"
                 yield [event]
                 self._busy = False

@@ -159,7 +159,7 @@ def matrix(text: str) -> Matrix:
 
 
 def drawn(rows: Matrix) -> str:
-    """The table again, for a failure's message and for whoever writes one."""
+    """The table as text, for the message of a failure."""
     columns = list(next(iter(rows.values())))
     first = max(map(len, rows))
     head = " " * first + "".join(f"  {column}" for column in columns)

@@ -1,6 +1,6 @@
-"""The wire between a suite and its API server, which a test can cut and mend.
+"""A TCP proxy between a suite and its API server, which a test can cut and restore.
 
-So a watch breaks while the cluster itself goes on, and what happens meanwhile is missed.
+While it is cut the suite misses watch events, and the API server keeps running.
 """
 
 import contextlib
@@ -15,12 +15,11 @@ import yaml
 from tests.support.controlplane import ControlPlane, ports
 
 HOST = "127.0.0.1"
-BACKLOG = 128
 CHUNK = 65536
 
 
 class TCPProxy:
-    """Forwards connections to a control plane's API server; a context manager, mended at first."""
+    """Forwards connections to a control plane's API server; a context manager, open at first."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
@@ -32,23 +31,23 @@ class TCPProxy:
         self._threads: list[threading.Thread] = []
 
     def kubeconfig(self, original: Path, folder: Path) -> Path:
-        """The same identity and context, by way of this cable."""
+        """The same identity and context, through this proxy."""
         content = yaml.safe_load(original.read_text())
         content["clusters"][0]["cluster"]["server"] = f"https://{HOST}:{self._port}"
-        path = folder / f"{original.stem}-by-cable.kubeconfig"
+        path = folder / f"{original.stem}-by-proxy.kubeconfig"
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(content))
         return path
 
     def restore(self) -> None:
         """Accepts connections again. Connections that were cut stay closed."""
-        listener = socket.create_server((HOST, self._port), backlog=BACKLOG)
+        listener = socket.create_server((HOST, self._port))
         with self._lock:
             self._listener = listener
         self._spawn(self._accept, listener)
 
     def cut(self) -> None:
-        """Ends every connection, and refuses new ones until it is mended."""
+        """Ends every connection, and refuses new ones until `restore`."""
         with self._lock:
             listener, self._listener = self._listener, None
             ends, self._ends = self._ends, set()
@@ -112,6 +111,6 @@ class TCPProxy:
 
 
 def hang_up(end: socket.socket) -> None:
-    """Its pump closes it."""
+    """Shuts the socket down; its pump closes it."""
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
