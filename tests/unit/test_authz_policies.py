@@ -71,7 +71,7 @@ CONTRIBUTORS = facts(("User", JOHN), ("Group", "analysts"))
         ("insecure", Facts(), {"trusted_principals": [], "insecure_any_principal": True}),
     ],
 )
-def test_the_policies_are_as_their_golden_file(
+def test_the_policies_match_the_golden_file(
     name: str, known: Facts, settings: Mapping[str, Any]
 ) -> None:
     profile = builders.profile()
@@ -94,20 +94,20 @@ def test_each_policy_can_be_switched_off(switch: str, left: set[str]) -> None:
     assert left == set(specs(Facts(), AuthzPoliciesSettings.model_validate({switch: False})))
 
 
-def test_a_denial_of_nothing_is_not_made() -> None:
+def test_a_denial_without_operations_is_not_desired() -> None:
     settings = AuthzPoliciesSettings.model_validate(
         {"blocked_operations": [], "blocked_rewritten_operations": []}
     )
     assert {names.OWNER_ACCESS} == set(specs(Facts(), settings))
 
 
-def test_the_order_and_the_number_of_bindings_change_nothing() -> None:
+def test_order_and_duplicates_of_bindings_do_not_matter() -> None:
     people = [("User", JOHN), ("Group", "b"), ("Group", "a"), ("User", JANE)]
 
     assert specs(facts(*people)) == specs(facts(*reversed(people), *people))
 
 
-def test_an_access_policy_always_has_rules_as_none_would_admit_nobody() -> None:
+def test_an_access_policy_always_has_a_rule() -> None:
     bare = AuthzPoliciesSettings.model_validate(
         {"open_paths": [], "culling_paths": [], "contributor_roles": []}
     )
@@ -116,7 +116,7 @@ def test_an_access_policy_always_has_rules_as_none_would_admit_nobody() -> None:
     assert {"from": [{"source": {"namespaces": ["alice"]}}]} == rule
 
 
-def test_only_the_access_policy_is_adopted_from_nobody() -> None:
+def test_only_the_access_policy_is_adoptable() -> None:
     wanted = desired.desired(builders.profile(), Facts(), SETTINGS).objects
 
     assert [names.OWNER_ACCESS] == [one.name for one in wanted if one.adoptable]
@@ -137,7 +137,9 @@ def test_only_the_access_policy_is_adopted_from_nobody() -> None:
         ("Group", "a,b", "'a,b' contains a comma, which separates groups"),
     ],
 )
-def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, said: str) -> None:
+def test_a_name_that_would_admit_others_is_omitted_and_reported(
+    kind: str, name: str, said: str
+) -> None:
     known = facts((kind, name), ("User", JOHN))
     (finding,) = found(known)
 
@@ -158,7 +160,9 @@ def test_a_name_that_would_admit_others_is_left_out_aloud(kind: str, name: str, 
         (Owner(kind="Robot", name="bot"), "Robot is excluded"),
     ],
 )
-def test_an_owner_who_cannot_be_named_is_left_out_aloud(owner: Owner, said: str) -> None:
+def test_an_owner_that_cannot_be_a_principal_is_omitted_and_reported(
+    owner: Owner, said: str
+) -> None:
     (finding,) = found(Facts(), owner)
 
     assert said in finding.message
@@ -169,16 +173,16 @@ def test_a_star_within_a_name_is_no_wildcard() -> None:
     assert found(facts(("User", "ja*ne"))) == []
 
 
-def test_whose_role_is_not_admitted_is_no_finding() -> None:
+def test_a_binding_with_a_role_that_is_not_admitted_has_no_finding() -> None:
     assert found(facts(("User", "*"), role="view")) == []
 
 
-def test_without_the_access_policy_nobody_is_left_out_of_it() -> None:
+def test_without_the_access_policy_no_omission_is_reported() -> None:
     settings = AuthzPoliciesSettings(owner_access=False)
     assert desired.desired(builders.profile(owner="*"), Facts(), settings).findings == []
 
 
-def test_who_writes_bindings_cannot_fill_the_events() -> None:
+def test_the_number_of_findings_is_bounded_for_any_bindings() -> None:
     findings = found(facts(*(("User", f"{number}*") for number in range(50))))
 
     assert 11 == len(findings)
@@ -189,7 +193,7 @@ def test_who_writes_bindings_cannot_fill_the_events() -> None:
     st.lists(st.tuples(st.sampled_from(["User", "Group"]), st.text(max_size=8)), max_size=6),
     st.text(max_size=8),
 )
-def test_whatever_is_written_into_bindings_admits_exactly_those_it_names(
+def test_any_bindings_admit_exactly_the_named_users(
     subjects: list[tuple[str, str]], asked: str
 ) -> None:
     known = facts(*subjects)
@@ -209,7 +213,7 @@ LISTED = st.text(alphabet="ab ", min_size=1, max_size=3)
 
 
 @given(st.lists(GROUPS, max_size=4), st.lists(LISTED, min_size=1, max_size=4))
-def test_whatever_groups_are_bound_those_first_or_last_in_the_header_come_in(
+def test_any_bound_group_is_admitted_at_any_place_of_the_header(
     bound: list[str], listed: list[str]
 ) -> None:
     known = facts(*(("Group", name) for name in bound))
@@ -249,9 +253,7 @@ def binding(**metadata: Any) -> Body:
         (binding(name="namespaceAdmin", annotations={"role": "admin"}), None),
     ],
 )
-def test_of_all_bindings_only_those_with_a_role_are_remembered(
-    body: Body, kept: Binding | None
-) -> None:
+def test_only_bindings_with_a_role_are_cached(body: Body, kept: Binding | None) -> None:
     assert kept == controller.transform(body)
 
 
@@ -284,7 +286,7 @@ async def test_contributors_are_read_from_the_cache_in_the_order_of_their_bindin
     assert ["a", "b"] == [name for name, _ in facts.bindings]
 
 
-def test_the_older_suites_policies_are_known_by_their_names_and_kubeflows_are_not() -> None:
+def test_policies_of_the_older_suite_are_adopted_by_name_and_those_of_kubeflow_are_not() -> None:
     (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
     assert owned.adopt_legacy is not None
     assert owned.adopt_legacy({"name": "namespace-owner-access-istio"})

@@ -58,7 +58,7 @@ async def test_a_contributor_is_in_the_policy_while_the_binding_is_there() -> No
         assert [builders.OWNER] == users(process)
 
 
-async def test_a_binding_that_waits_for_a_finalizer_admits_nobody_any_more() -> None:
+async def test_a_binding_that_is_being_deleted_admits_nobody() -> None:
     cluster = harness.tenants()
     body = contributor()
     body["metadata"]["finalizers"] = ["test/hold"]
@@ -71,7 +71,7 @@ async def test_a_binding_that_waits_for_a_finalizer_admits_nobody_any_more() -> 
         assert [builders.OWNER] == users(process)
 
 
-async def test_another_owner_takes_the_old_ones_place_before_kubeflow_follows() -> None:
+async def test_a_changed_owner_is_in_the_policy_before_kubeflow_updates_its_binding() -> None:
     cluster = harness.tenants()
     admin = contributor(builders.OWNER, "admin")
     admin["metadata"]["name"] = "namespaceAdmin"
@@ -86,7 +86,7 @@ async def test_another_owner_takes_the_old_ones_place_before_kubeflow_follows() 
         assert ["new@example.ca"] == users(process)
 
 
-async def test_a_name_that_would_admit_others_is_told_and_the_others_come_in() -> None:
+async def test_a_name_that_would_admit_others_is_reported_and_the_others_are_admitted() -> None:
     cluster = harness.tenants()
     cluster.objects.put(contributor("*"))
     cluster.objects.put(contributor(JOHN))
@@ -99,7 +99,7 @@ async def test_a_name_that_would_admit_others_is_told_and_the_others_come_in() -
         assert [builders.OWNER, JOHN] == users(process)
 
 
-async def test_without_istio_it_waits_aloud_and_starts_when_the_crd_appears() -> None:
+async def test_without_istio_the_condition_is_false_until_the_crd_is_served() -> None:
     cluster = harness.tenants()
     cluster.unserved |= {(names.KIND, "v1"), (names.KIND, "v1beta1")}
     async with harness.running((CONTROLLER, SETTINGS), cluster=cluster) as process:

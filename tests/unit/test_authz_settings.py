@@ -80,7 +80,7 @@ def test_a_principal_that_is_more_than_one_service_account_is_refused(
     assert f"{principal!r} is not one service account: expected" in said[f"{name} 0"]
 
 
-def test_to_trust_nobody_must_be_said_twice() -> None:
+def test_an_empty_list_of_principals_requires_the_insecure_setting() -> None:
     said = builders.validation_errors(AuthzPoliciesSettings, {"trusted_principals": []})
 
     assert "expected the gateway's principal, or insecure_any_principal: true" in str(said)
@@ -223,7 +223,7 @@ def test_whatever_is_configured_is_refused_or_admits_nobody_unnamed(given_value:
     assert is_allowed(policies, stranger) is open_to_all
 
 
-def test_an_unknown_key_of_an_operation_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_key_of_an_operation_is_reported_with_the_valid_keys() -> None:
     loader = Loader(registry=registry.controllers(), pod_namespace=config.MISSING_FILE)
     text = '[{"method": ["GET"], "paths": ["/a"]}]'
     environment = {"AUTHZ_POLICIES_BLOCKED_OPERATIONS": text}

@@ -56,10 +56,10 @@ def read(environment: Mapping[str, str] | None = None, section: Any = None) -> B
     return resolve(BlobCsiSettings, inputs, section="blob-csi", prefix="BLOB_CSI_")
 
 
-def faults(environment: Mapping[str, str] | None = None, section: Any = None) -> list[str]:
+def reported_errors(environment: Mapping[str, str] | None = None, section: Any = None) -> list[str]:
     with pytest.raises(InvalidSettingsError) as caught:
         read(environment, section)
-    return [str(fault) for fault in caught.value.errors]
+    return [str(error) for error in caught.value.errors]
 
 
 def file_of(folder: Path, text: str) -> dict[str, str]:
@@ -212,10 +212,10 @@ def test_the_error_of_an_instance_has_its_place(
     change: dict[str, Any], text_: str, tmp_path: Path
 ) -> None:
     text = json.dumps(ENTRY) + json.dumps({**ENTRY, "name": "other", **change})
-    (fault,) = faults(file_of(tmp_path, text))
-    assert "instances.json, instance 2" in fault
-    assert text_ in fault
-    assert "environment variable BLOB_CSI_INSTANCES_FILE" in fault
+    (error,) = reported_errors(file_of(tmp_path, text))
+    assert "instances.json, instance 2" in error
+    assert text_ in error
+    assert "environment variable BLOB_CSI_INSTANCES_FILE" in error
 
 
 @pytest.mark.parametrize(
@@ -228,17 +228,17 @@ def test_the_error_of_an_instance_has_its_place(
     ],
 )
 def test_an_invalid_file_is_reported(text: str, text_: str, tmp_path: Path) -> None:
-    (fault,) = faults(file_of(tmp_path, text))
-    assert text_ in fault
+    (error,) = reported_errors(file_of(tmp_path, text))
+    assert text_ in error
 
 
 def test_a_configured_file_must_exist(tmp_path: Path) -> None:
-    (fault,) = faults({"BLOB_CSI_INSTANCES_FILE": str(tmp_path / "none.json")})
-    assert "none.json cannot be read: No such file or directory" in fault
+    (error,) = reported_errors({"BLOB_CSI_INSTANCES_FILE": str(tmp_path / "none.json")})
+    assert "none.json cannot be read: No such file or directory" in error
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    text_ = faults(
+    text_ = reported_errors(
         {
             "BLOB_CSI_FDI_UNCLASS_PV_STORAGE_CAP": "much",
             "BLOB_CSI_FDI_UNCLASS_AZURE_STORAGE_AUTH_TYPE": "key",
@@ -250,17 +250,17 @@ def test_all_errors_are_reported_at_once() -> None:
     )
     assert 6 == len(text_)
     for setting in ("PV_STORAGE_CAP", "AUTH_TYPE", "OPA_ENDPOINT", "TICKER_MILLIS", "NAMESPACE"):
-        assert any(setting in fault for fault in text_)
+        assert any(setting in error for error in text_)
 
 
 def test_inconsistent_settings_are_rejected() -> None:
     endpoint = {"BLOB_CSI_FDI_UNCLASS_OPA_ENDPOINT": "http://opa:8181"}
-    assert "without fdi_unclass_storage_account" in faults(endpoint)[0]
+    assert "without fdi_unclass_storage_account" in reported_errors(endpoint)[0]
     twice = {"instances": [ENTRY, ENTRY]}
-    assert "instances standard are listed more than once" in faults(section=twice)[0]
+    assert "instances standard are listed more than once" in reported_errors(section=twice)[0]
     ids = {"spn_client_ids": {"a-sp": "1"}}
-    (fault,) = faults({"A_SP_AZURE_STORAGE_SPN_CLIENTID": "2"}, ids)
-    assert "A_SP has two client ids" in fault
+    (error,) = reported_errors({"A_SP_AZURE_STORAGE_SPN_CLIENTID": "2"}, ids)
+    assert "A_SP has two client ids" in error
     assert builders.validation_errors(BlobCsiSettings, {"config_map": ""})
 
 

@@ -24,18 +24,18 @@ def quota(pods: str = "100", *, version: int = 1, used: str = "0", managed: bool
     return {
         "metadata": {
             "name": "quotas",
-            "namespace": "census",
+            "namespace": "labour",
             "labels": labels if managed else {},
             "uid": "u",
             "resourceVersion": str(version),
-            "ownerReferences": [{"kind": "Profile", "name": "census"}],
+            "ownerReferences": [{"kind": "Profile", "name": "labour"}],
         },
         "spec": {"hard": {"pods": pods}},
         "status": {"used": {"pods": used}},
     }
 
 
-def profile(name: str = "census", **statuses: str) -> Json:
+def profile(name: str = "labour", **statuses: str) -> Json:
     conditions = [
         {"type": kind, "status": status, "message": f"{kind} is {status}"}
         for kind, status in statuses.items()
@@ -74,7 +74,7 @@ def test_a_change_of_status_is_not_a_write() -> None:
     state.upsert("ResourceQuota", quota())
     state.upsert("ResourceQuota", quota(version=2, used="7"))
 
-    assert state.writes(["census"]) == {"census": 1}
+    assert state.writes(["labour"]) == {"labour": 1}
 
 
 def test_every_change_of_content_and_every_deletion_is_a_write() -> None:
@@ -83,12 +83,12 @@ def test_every_change_of_content_and_every_deletion_is_a_write() -> None:
     state.upsert("ResourceQuota", quota("9000"))
     state.upsert("ResourceQuota", quota("9000", managed=False))
     state.delete("ResourceQuota", quota("9000", managed=False))
-    last = state.last_change("census")
+    last = state.last_change("labour")
 
-    assert state.writes(["census"]) == {"census": 4}
+    assert state.writes(["labour"]) == {"labour": 4}
     assert last is not None
     assert last.verb == "deleted"
-    assert state.get(Key("ResourceQuota", "census", "quotas")) is None
+    assert state.get(Key("ResourceQuota", "labour", "quotas")) is None
 
 
 def test_a_list_removes_the_objects_that_it_lacks() -> None:
@@ -98,9 +98,9 @@ def test_a_list_removes_the_objects_that_it_lacks() -> None:
     state.replace("ResourceQuota", [])
     state.replace("Profile", [])
 
-    assert state.owned("census") == {}
+    assert state.owned("labour") == {}
     assert state.profiles() == []
-    assert state.condition("census", "QuotasReady") == ABSENT
+    assert state.condition("labour", "QuotasReady") == ABSENT
 
 
 def test_a_wait_returns_the_pending_text_after_its_timeout() -> None:

@@ -35,7 +35,7 @@ pytestmark = [
     ),
 ]
 
-TOLD = ("Event", "Profile")
+REPORT_KINDS = ("Event", "Profile")
 BOB = builders.profile_reference("bob", "uid-bob")
 
 
@@ -142,11 +142,11 @@ def state(controller: AnyController, cluster: FakeCluster) -> dict[Key, Body]:
     return found
 
 
-def in_shape(controller: AnyController) -> dict[Key, Body]:
+def desired_state(controller: AnyController) -> dict[Key, Body]:
     return {manifest.key: body for manifest, body in bodies(controller)}
 
 
-async def test_the_sample_profile_wants_something_and_everything_of_it_within_reach(
+async def test_the_sample_profile_has_distinct_desired_objects_of_owned_kinds(
     controller: AnyController,
 ) -> None:
     manifests = wanted(controller)
@@ -161,9 +161,9 @@ async def test_the_sample_profile_wants_something_and_everything_of_it_within_re
 
 async def test_a_new_tenant_gets_exactly_what_is_desired(controller: AnyController) -> None:
     async with running(controller) as process:
-        assert in_shape(controller) == state(controller, process.cluster)
+        assert desired_state(controller) == state(controller, process.cluster)
         expected = len(wanted(controller)) + len(additions(controller))
-        assert expected == len(process.cluster.writes(but=TOLD))
+        assert expected == len(process.cluster.writes(but=REPORT_KINDS))
         assert ["True"] == [status for status, _ in process.conditions().values()]
         assert [("Normal", "Reconciled")] == [event[:2] for event in process.events()]
 
@@ -179,18 +179,18 @@ async def test_a_dry_run_plans_the_same_and_writes_nothing(controller: AnyContro
         assert [] == process.cluster.written()
 
 
-async def test_what_is_deleted_is_made_again(controller: AnyController) -> None:
+async def test_a_deleted_object_is_recreated(controller: AnyController) -> None:
     async with running(controller) as process:
         for manifest in wanted(controller):
             process.cluster.requests.clear()
             process.cluster.objects.delete(manifest.key)
             await process.settled()
 
-            assert in_shape(controller) == state(controller, process.cluster)
-            assert 1 == len(process.cluster.writes(but=TOLD))
+            assert desired_state(controller) == state(controller, process.cluster)
+            assert 1 == len(process.cluster.writes(but=REPORT_KINDS))
 
 
-async def test_what_is_edited_is_put_right_but_for_what_users_may_edit(
+async def test_an_edited_object_is_corrected_unless_users_may_edit_it(
     controller: AnyController,
 ) -> None:
     async with running(controller) as process:
@@ -204,11 +204,11 @@ async def test_what_is_edited_is_put_right_but_for_what_users_may_edit(
                 process.cluster.objects.delete(manifest.key)
                 await process.settled()
                 continue
-            assert in_shape(controller) == state(controller, process.cluster)
-            assert 1 == len(process.cluster.writes(but=TOLD))
+            assert desired_state(controller) == state(controller, process.cluster)
+            assert 1 == len(process.cluster.writes(but=REPORT_KINDS))
 
 
-async def test_what_kubeflow_keeps_for_the_profile_is_never_touched(
+async def test_objects_of_kubeflow_for_the_profile_are_never_changed(
     controller: AnyController,
 ) -> None:
     cluster = tenants(controller)
@@ -344,23 +344,23 @@ async def test_nothing_is_written_when(controller: AnyController, case: str) -> 
     async with running(controller, cluster) as process:
         await process.resynced()
 
-        assert [] == cluster.written(but=TOLD)
+        assert [] == cluster.written(but=REPORT_KINDS)
         assert "True" not in [status for status, _ in process.conditions().values()]
 
 
-async def test_a_pause_of_this_controller_stops_it_and_its_end_starts_it(
+async def test_a_paused_controller_writes_nothing_until_the_pause_ends(
     controller: AnyController,
 ) -> None:
     cluster = tenants(controller, annotations={PAUSED_ANNOTATION: controller.name})
     async with running(controller, cluster) as process:
-        assert [] == cluster.written(but=TOLD)
+        assert [] == cluster.written(but=REPORT_KINDS)
         assert ["Unknown"] == [status for status, _ in process.conditions().values()]
         cluster.objects.edit(
             Key("Profile", "", "alice"), lambda body: body["metadata"].update(annotations={})
         )
         await process.settled()
 
-        assert in_shape(controller) == state(controller, cluster)
+        assert desired_state(controller) == state(controller, cluster)
         assert ["True"] == [status for status, _ in process.conditions().values()]
 
 
@@ -369,10 +369,10 @@ async def test_a_pause_of_another_controller_does_not_stop_this_one(
 ) -> None:
     cluster = tenants(controller, annotations={PAUSED_ANNOTATION: "another"})
     async with running(controller, cluster):
-        assert in_shape(controller) == state(controller, cluster)
+        assert desired_state(controller) == state(controller, cluster)
 
 
-async def test_a_paused_object_keeps_what_people_made_of_it(controller: AnyController) -> None:
+async def test_a_paused_object_retains_its_edits(controller: AnyController) -> None:
     for manifest in wanted(controller):
         async with running(controller) as process:
             cluster = process.cluster
@@ -392,7 +392,7 @@ def emptied_unless_unmarked(body: Body) -> None:
         body.pop(field, None)
 
 
-async def test_a_profile_that_opted_in_to_nothing_gets_only_what_all_get(
+async def test_a_profile_without_opt_ins_has_only_the_default_objects(
     controller: AnyController,
 ) -> None:
     async with running(controller, tenants(controller, labels={})) as process:
@@ -401,14 +401,14 @@ async def test_a_profile_that_opted_in_to_nothing_gets_only_what_all_get(
         assert expected == set(state(controller, process.cluster))
 
 
-async def test_each_profile_gets_its_own_and_one_that_fails_stops_no_other(
+async def test_each_profile_has_its_own_objects_and_a_failing_one_does_not_affect_others(
     controller: AnyController,
 ) -> None:
     names = ("alice", "bob", "carol")
     cluster = tenants(controller, *names)
 
     def bobs(request: Request) -> bool:
-        return request.kind not in TOLD and request.target.namespace == "bob"
+        return request.kind not in REPORT_KINDS and request.target.namespace == "bob"
 
     for _ in range(5 * len(wanted(controller))):
         cluster.fail_next(Failure.INTERNAL_ERROR, bobs)
@@ -422,7 +422,9 @@ async def test_each_profile_gets_its_own_and_one_that_fails_stops_no_other(
         assert dict.fromkeys(names, "True") == statuses
 
 
-async def test_a_server_that_is_away_for_long_is_found_again(controller: AnyController) -> None:
+async def test_reconciles_resume_after_a_long_outage_of_the_server(
+    controller: AnyController,
+) -> None:
     cluster = tenants(controller)
     async with running(controller, cluster) as process:
         cluster.down = True
@@ -436,11 +438,12 @@ async def test_a_server_that_is_away_for_long_is_found_again(controller: AnyCont
         )
         cluster.down = False
         await virtual_time.until(
-            lambda: in_shape(controller) == state(controller, cluster), "all is in shape again"
+            lambda: desired_state(controller) == state(controller, cluster),
+            "the cluster has the desired state",
         )
 
 
-async def test_a_profile_that_goes_leaves_nothing_behind_in_the_process(
+async def test_a_deleted_profile_leaves_no_state_in_the_process(
     controller: AnyController,
 ) -> None:
     async with running(controller) as process:

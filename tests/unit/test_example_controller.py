@@ -106,7 +106,7 @@ async def test_a_wrong_label_counts_as_the_default() -> None:
         assert {".dockerconfigjson": CREDENTIALS} == found.objects.read(COPY)["data"]
 
 
-def test_its_rights_follow_from_what_it_declares() -> None:
+def test_the_rules_follow_from_the_declaration() -> None:
     rules = rbac.rules(CONTROLLER, PullSecretsSettings())
     verbs = {
         (resource, name, verb)

@@ -61,7 +61,7 @@ def test_the_delay_doubles_up_to_the_maximum() -> None:
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_the_delay_begins_anew_after_a_success() -> None:
+def test_a_success_resets_the_delay() -> None:
     clock = Clock()
     breaker = make(clock)
     for _ in range(3):

@@ -29,11 +29,11 @@ POLICY = Key("ConfigMap", "platform", "policy")
 
 
 class Reader:
-    """Notes what it reads of one object, and wakes whom the object names."""
+    """Reads one object, records it, and enqueues the profiles that it names."""
 
     def __init__(self) -> None:
         self.read: list[object] = []
-        self.gathered: list[str] = []
+        self.observed: list[str] = []
         self.changed = asyncio.Event()
         self.running = False
         self.error: Exception | None = None
@@ -70,7 +70,7 @@ def controller(reader: Reader, **fields: Any) -> AnyController:
     async def observe(
         profile: Profile, _cache: CacheReader, _settings: object, _external: object
     ) -> None:
-        reader.gathered.append(profile.name)
+        reader.observed.append(profile.name)
 
     watched = Watch(
         kind=POLICY.kind,
@@ -105,20 +105,20 @@ def tell(text: str) -> Callable[[Body], Any]:
     return lambda body: body["data"].update({"for": text})
 
 
-async def test_it_reads_the_object_at_the_start_and_whenever_it_changed() -> None:
+async def test_the_object_is_read_at_the_start_and_after_each_change() -> None:
     reader, cluster = Reader(), harness.tenants("alice", "bob")
     cluster.objects.put(policy("alice"))
     async with running(reader, cluster) as process:
         assert [{"for": "alice"}] == reader.read
 
-        reader.gathered.clear()
+        reader.observed.clear()
         cluster.objects.edit(POLICY, tell("bob"))
         await process.settled()
-        assert ["bob"] == reader.gathered
+        assert ["bob"] == reader.observed
 
         cluster.objects.edit(POLICY, tell("all"))
         await process.settled()
-        assert ["alice", "bob", "bob"] == sorted(reader.gathered)
+        assert ["alice", "bob", "bob"] == sorted(reader.observed)
 
         cluster.objects.edit(POLICY, lambda body: body["metadata"].update(labels={"a": "b"}))
         cluster.objects.delete(POLICY)
@@ -141,7 +141,7 @@ async def test_nothing_else_of_the_kind_is_listed_or_watched() -> None:
         assert "informer/ConfigMap platform/policy" in checks
 
 
-async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
+async def test_a_single_object_is_read_in_addition_to_owned_objects() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("alice"))
     ours = builders.object_body()
@@ -153,7 +153,7 @@ async def test_one_object_is_read_beside_all_those_that_are_owned() -> None:
         assert process.manager.informers["ConfigMap"].store.get("platform", "policy") is None
 
 
-def test_only_that_object_may_be_read() -> None:
+def test_the_rules_allow_reading_that_object_only() -> None:
     one = controller(Reader())
     other = Watch(
         kind="ConfigMap", transform=lambda _body: None, map=no_profiles, object=("x", "another")
@@ -168,23 +168,23 @@ def test_only_that_object_may_be_read() -> None:
     assert [()] == [rule.names for rule in rules if "configmaps" in rule.resources]
 
 
-async def test_a_standby_reads_it_too_and_wakes_nobody() -> None:
+async def test_a_standby_reads_the_object_and_enqueues_nothing() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("all"))
     async with running(reader, cluster, leading=False):
         await virtual_time.until(lambda: reader.read, "it has read")
         assert [{"for": "all"}] == reader.read
-        assert [] == reader.gathered
+        assert [] == reader.observed
 
 
-async def test_a_dry_run_reads_it_too() -> None:
+async def test_a_dry_run_reads_the_object() -> None:
     reader, cluster = Reader(), harness.tenants()
     cluster.objects.put(policy("all"))
     async with running(reader, cluster, options=Options(listen=None, dry_run=True)):
         assert [{"for": "all"}] == reader.read
 
 
-async def test_an_error_of_it_ends_the_process() -> None:
+async def test_an_error_of_a_runnable_ends_the_process() -> None:
     reader, cluster = Reader(), harness.tenants()
     async with running(reader, cluster) as process:
         reader.error = ValueError("a mistake of ours")
@@ -195,10 +195,12 @@ async def test_an_error_of_it_ends_the_process() -> None:
 async def test_the_metrics_show_the_status_of_each_component() -> None:
     async with running(Reader(), harness.tenants()) as process:
         text = process.manager.context.metrics.exposition().decode()
-    told = [line for line in text.splitlines() if line.startswith("profiles_controller_external")]
+    samples = [
+        line for line in text.splitlines() if line.startswith("profiles_controller_external")
+    ]
     succeeded = "profiles_controller_external_system_last_success_timestamp_seconds"
     assert [
         'profiles_controller_external_system_up{controller="samples",system="policy"} 1.0',
         'profiles_controller_external_system_up{controller="samples",system="other"} 0.0',
         f'{succeeded}{{controller="samples",system="policy"}} 1.7e+09',
-    ] == told
+    ] == samples

@@ -128,7 +128,7 @@ async def test_a_trial_that_fails_for_its_tenant_closes_the_breaker_of_the_syste
     assert await system.call(ok, tenant="b") == "ok"
 
 
-async def test_a_mistake_of_ours_counts_as_no_failure_of_the_system() -> None:
+async def test_an_internal_error_is_not_a_failure_of_the_system() -> None:
     system = make()
     await error_of(system, down())
     await asyncio.sleep(1.0)

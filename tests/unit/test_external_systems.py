@@ -107,7 +107,7 @@ async def test_findings_are_reported_while_the_external_system_fails() -> None:
         assert ["LabelOdd", "LabelRefused"] == reasons
 
 
-async def test_gather_is_told_who_else_there_is() -> None:
+async def test_observe_receives_the_names_of_all_profiles() -> None:
     seen: list[frozenset[str]] = []
 
     async def observe(
@@ -160,7 +160,7 @@ async def test_a_garbage_collection_that_fails_is_retried_with_backoff() -> None
         system.error = None
 
 
-async def test_a_profile_is_gone_only_if_this_process_can_know_it() -> None:
+async def test_a_profile_is_deleted_only_if_this_process_can_determine_it() -> None:
     system = System()
     shard = next(
         one for one in (Shard(index=0, count=2), Shard(index=1, count=2)) if one.contains("uid-x")
@@ -184,7 +184,7 @@ async def test_a_dry_run_collects_no_garbage() -> None:
         assert [] == system.collections
 
 
-async def test_what_is_dispensable_is_left_out_until_its_kind_is_served(
+async def test_an_optional_object_is_omitted_until_its_kind_is_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kind = dataclasses.replace(KINDS["LimitRange"], optional=True)

@@ -39,7 +39,7 @@ async def test_versions_grow_and_uids_are_new() -> None:
     assert one["metadata"]["uid"] != other["metadata"]["uid"]
 
 
-async def test_what_is_there_cannot_be_created_again() -> None:
+async def test_an_existing_object_cannot_be_created_again() -> None:
     cluster = harness.tenants()
     await cluster.write("POST", PATH, new())
 
@@ -57,7 +57,7 @@ async def test_a_stale_version_or_another_uid_is_a_conflict(stated: dict[str, st
     assert (409, "Conflict") == await refused(cluster, "DELETE", f"{PATH}/settings", preconditions)
 
 
-async def test_a_write_that_changes_nothing_is_no_event() -> None:
+async def test_a_write_without_a_change_sends_no_event() -> None:
     cluster = harness.tenants()
     body = await cluster.write("POST", PATH, new())
     happened = len(cluster.objects.history)
@@ -66,7 +66,7 @@ async def test_a_write_that_changes_nothing_is_no_event() -> None:
     assert happened == len(cluster.objects.history)
 
 
-async def test_a_finalizer_holds_what_is_deleted() -> None:
+async def test_a_finalizer_delays_a_deletion() -> None:
     cluster = harness.tenants()
     body = new()
     body["metadata"]["finalizers"] = ["a/b"]
@@ -83,7 +83,7 @@ async def test_a_finalizer_holds_what_is_deleted() -> None:
     assert cluster.objects.get(KEY) is None
 
 
-async def test_status_is_written_by_itself() -> None:
+async def test_status_is_a_subresource() -> None:
     cluster = harness.tenants()
     path = "/apis/kubeflow.org/v1/profiles/alice"
     status = {"conditions": [{"type": "A", "status": "True", "message": ""}]}
@@ -99,7 +99,7 @@ async def test_status_is_written_by_itself() -> None:
     ("change", "code", "cause"),
     [("gone", 404, ()), ("terminating", 403, ("NamespaceTerminating",))],
 )
-async def test_nothing_is_created_in_a_namespace_that_is_not_there(
+async def test_no_object_is_created_in_a_missing_namespace(
     change: str, code: int, cause: tuple[str, ...]
 ) -> None:
     cluster = harness.tenants()
@@ -113,7 +113,7 @@ async def test_nothing_is_created_in_a_namespace_that_is_not_there(
     assert (code, cause) == (caught.value.code, caught.value.causes)
 
 
-async def test_pages_are_of_one_moment() -> None:
+async def test_the_pages_of_a_list_have_one_version() -> None:
     cluster = harness.tenants()
     for name in "abc":
         await cluster.write("POST", PATH, new(name))
@@ -135,7 +135,7 @@ def test_selectors_are_those_of_the_informers(selector: str, expected: bool) -> 
     assert expected is selects(selector, new(labels={"a": "b", "c": "d"}))
 
 
-async def test_a_watch_tells_what_no_longer_matches_as_deleted() -> None:
+async def test_a_watch_reports_an_object_that_no_longer_matches_as_deleted() -> None:
     cluster = harness.tenants()
     watch = cluster.watch(PATH, {"resourceVersion": "0", "labelSelector": "a=b"})
     assert () == await anext(watch)
@@ -149,7 +149,7 @@ async def test_a_watch_tells_what_no_longer_matches_as_deleted() -> None:
 
 
 @pytest.mark.parametrize("failure", Failure)
-async def test_only_a_connection_lost_afterwards_leaves_an_effect(failure: Failure) -> None:
+async def test_only_a_connection_lost_after_the_write_has_an_effect(failure: Failure) -> None:
     cluster = harness.tenants()
     cluster.fail_next(failure)
     with pytest.raises((ApiError, UnreachableError)):
@@ -159,7 +159,7 @@ async def test_only_a_connection_lost_afterwards_leaves_an_effect(failure: Failu
     assert ["POST ConfigMap alice/settings"] == cluster.written()
 
 
-async def test_server_side_apply_removes_what_the_manager_states_no_more() -> None:
+async def test_server_side_apply_removes_fields_that_the_manager_no_longer_applies() -> None:
     cluster = harness.tenants()
     path = "/api/v1/namespaces/alice/services/web"
     query = {"fieldManager": "ours", "force": "true"}

@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.xdist_group("together")
-def test_a_test_of_a_group_is_known_by_its_group(request: pytest.FixtureRequest) -> None:
+def test_the_id_of_a_grouped_test_ends_with_its_group(request: pytest.FixtureRequest) -> None:
     """pytest-xdist tells groups by the ending of the id, which not every pytest lets it write."""
     if not getattr(request.config.option, "loadgroup", False):
         pytest.skip("one process runs all, or tests are dealt out one by one")

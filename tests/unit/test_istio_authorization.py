@@ -33,7 +33,7 @@ from tests.support.istio.authorization import (
         ("*/bar", "/foo/bar/baz", False),
     ],
 )
-def test_paths_match_as_istio_and_envoy_say(
+def test_paths_match_as_istio_and_envoy_document(
     template: str, path: str, *, expected: bool | None
 ) -> None:
     if expected is None:
@@ -62,7 +62,7 @@ def test_values_match_exactly_by_beginning_end_or_presence_and_no_other_way(
     assert text_matches(pattern, value) is expected
 
 
-def test_a_denial_goes_before_what_is_allowed_and_a_workload_without_policies_is_open() -> None:
+def test_a_denial_precedes_an_allowance_and_a_workload_without_policies_is_open() -> None:
     allow: Policy = {"action": "ALLOW", "rules": [{}]}
     deny: Policy = {"action": "DENY", "rules": [{"to": [{"operation": {"methods": ["PUT"]}}]}]}
     nobody: Policy = {"action": "ALLOW"}
@@ -75,7 +75,7 @@ def test_a_denial_goes_before_what_is_allowed_and_a_workload_without_policies_is
     assert is_allowed([nobody, allow], Request())
 
 
-def test_what_the_evaluator_does_not_know_is_an_error_and_no_answer() -> None:
+def test_an_unknown_field_is_an_error_of_the_evaluator() -> None:
     policy: Policy = {"action": "ALLOW", "rules": [{"from": [{"source": {"ipBlocks": ["::"]}}]}]}
 
     with pytest.raises(AssertionError, match="ipBlocks"):

@@ -61,7 +61,7 @@ def found(labels: dict[str, str], settings: LimitRangesSettings = SETTINGS) -> S
         ),
     ],
 )
-def test_the_limit_range_is_as_its_golden_file(
+def test_the_limit_range_matches_the_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
     profile = labelled(labels)
@@ -110,7 +110,7 @@ def test_a_bad_label_leaves_the_default_and_the_other_amounts_in_force(
 
 
 REQUEST_ABOVE = "defaultRequest.cpu {0} is above default.cpu {1}"
-# labels; the limit and the request that result; what each refused label is told
+# labels; the resulting limit and request; the message for each rejected label
 CONFLICTS: list[tuple[dict[str, str], str, str, dict[str, str]]] = [
     (
         {"defaultrequest.cpu": "300m"},
@@ -204,7 +204,7 @@ def test_a_request_that_is_not_configured_follows_the_overridden_limit() -> None
     assert result["default"]["memory"] == result["defaultRequest"]["memory"] == "1Gi"
 
 
-def test_whatever_has_a_default_can_be_overridden() -> None:
+def test_every_default_can_be_overridden() -> None:
     settings = LimitRangesSettings.model_validate({"max": {"ephemeral-storage": "10Gi"}})
     result = item({"default.ephemeral-storage": "5Gi"}, settings)
     assert result["default"]["ephemeral-storage"] == "5Gi"
@@ -212,7 +212,7 @@ def test_whatever_has_a_default_can_be_overridden() -> None:
 
 
 @pytest.mark.parametrize("name", ["default.cpus", "cpu", "defaultRequest.cpu", "max.cpu"])
-def test_a_label_that_overrides_nothing_is_noticed(name: str) -> None:
+def test_an_unknown_label_is_reported(name: str) -> None:
     assert item({name: "1"}) == item({})
     (finding,) = found({name: "1"})
     assert finding.severity is Severity.NOTICE
@@ -226,7 +226,7 @@ def test_without_any_amount_there_is_no_limit_range() -> None:
     assert desired.desired(builders.profile(), None, settings).objects == []
 
 
-def test_the_older_suites_limit_range_is_taken_over_by_its_name() -> None:
+def test_the_limit_range_of_the_older_suite_is_adopted_by_name() -> None:
     (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
     assert owned.adopt_legacy is not None
     assert owned.adopt_legacy({"name": "default-container-limits"})

@@ -134,7 +134,7 @@ def test_every_metric_has_its_name_type_and_labels() -> None:
     assert set() == {name for name in found if not name.endswith("_created")} - set(EXPECTED)
 
 
-def test_a_queues_figures_are_read_when_somebody_asks() -> None:
+def test_the_metrics_of_a_queue_are_read_at_each_scrape() -> None:
     metrics = filled()
 
     assert 3 == value(metrics, "workqueue_depth", name="quotas")
@@ -168,7 +168,7 @@ def test_a_controllers_counters_start_at_zero() -> None:
     assert 0 == value(metrics, "profiles_controller_informer_synced", kind="ResourceQuota")
 
 
-def test_a_condition_has_one_series_whatever_its_status_was_before() -> None:
+def test_a_condition_has_one_series_after_a_change_of_status() -> None:
     metrics = filled()
     name = "profiles_controller_profile_condition"
     metrics.observe_profile("quotas", "alice", "False", None)
@@ -177,7 +177,7 @@ def test_a_condition_has_one_series_whatever_its_status_was_before() -> None:
     assert 1 == value(metrics, name, controller="quotas", profile="alice", status="False")
 
 
-def test_a_failure_leaves_the_time_of_the_last_success() -> None:
+def test_a_failure_does_not_change_the_time_of_the_last_success() -> None:
     metrics = filled()
     metrics.observe_profile("quotas", "alice", "False", None)
     name = "profiles_controller_last_success_timestamp_seconds"
@@ -185,7 +185,7 @@ def test_a_failure_leaves_the_time_of_the_last_success() -> None:
     assert 1_700_000_000.0 == value(metrics, name, controller="quotas", profile="alice")
 
 
-def test_a_profiles_series_vanish_with_it() -> None:
+def test_the_series_of_a_deleted_profile_are_removed() -> None:
     metrics = filled()
     metrics.observe_profile("quotas", "bob", "True", 1.0)
     metrics.forget_profile("quotas", "alice")
@@ -207,7 +207,7 @@ def test_losing_the_lease_is_zero() -> None:
     assert 0 == value(metrics, "leader_election_master_status", name="profiles-controller-quotas")
 
 
-def test_two_processes_of_one_test_share_nothing() -> None:
+def test_two_processes_in_one_test_share_no_metrics() -> None:
     filled()
 
     assert value(Metrics(), "rest_client_requests_total", code="200") is None

@@ -121,7 +121,7 @@ def group(which: Group) -> set[str]:
         ),
     ],
 )
-def test_the_policies_are_as_their_golden_file(
+def test_the_policies_match_the_golden_file(
     name: str, labels: dict[str, str], settings: dict[str, Any]
 ) -> None:
     profile = builders.profile(labels=labels)
@@ -136,25 +136,25 @@ def test_the_policies_are_as_their_golden_file(
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
-def test_true_entitles_to_what_one_opts_in_to(label: str, text: str) -> None:
+def test_true_adds_the_policies_of_the_label_except_cloud_main(label: str, text: str) -> None:
     entitled = named({label: text}) - named({})
     assert entitled == (set() if label == names.CLOUD_MAIN_LABEL else group(LABELS[label]))
 
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False"])
-def test_false_entitles_where_only_employees_are(label: str, text: str) -> None:
+def test_false_adds_policies_for_the_cloud_main_label_only(label: str, text: str) -> None:
     entitled = named({label: text}) - named({})
     assert entitled == (group(Group.CLOUD_MAIN) if label == names.CLOUD_MAIN_LABEL else set())
 
 
-def test_a_profile_of_which_nothing_is_known_is_not_taken_for_employees_only() -> None:
+def test_a_profile_without_labels_is_not_employees_only() -> None:
     assert not group(Group.CLOUD_MAIN) & named({})
 
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("text", ["", "yes", "tRUE", " true", "truee", "01", "on"])
-def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, text: str) -> None:
+def test_a_label_that_is_not_a_boolean_is_ignored_and_reported(label: str, text: str) -> None:
     others = {key: value for key, value in ENTITLING.items() if key != label}
     assert named(others) == named({**others, label: text})
     (finding,) = desired.desired(
@@ -172,7 +172,7 @@ def test_a_label_that_is_no_boolean_counts_as_not_set_and_is_told(label: str, te
         st.one_of(st.sampled_from(["true", "false", "T", "0", "yes"]), st.text(max_size=63)),
     )
 )
-def test_whatever_labels_hold_everybody_gets_what_is_everybodys(labels: dict[str, str]) -> None:
+def test_any_labels_have_the_default_policies(labels: dict[str, str]) -> None:
     found = named(labels)
     assert named({}) <= found
     refused = {label for label in LABELS if label in labels and parse_bool(labels[label]) is None}
@@ -190,13 +190,13 @@ def test_the_names_of_the_older_suite_are_those_of_its_tables() -> None:
     assert set().union(*map(group, tables)) == names.SAME_NAMES
 
 
-def test_no_policy_is_there_twice() -> None:
+def test_every_policy_has_a_unique_name() -> None:
     every = [name for one in Group for name in templates.read(one.value)]
     assert len(every) == len(set(every))
 
 
 @pytest.mark.parametrize("name", sorted(names.SAME_NAMES | names.RETIRED))
-def test_the_older_suites_policies_are_known_by_name_and_bear_no_labels(name: str) -> None:
+def test_policies_of_the_older_suite_are_adopted_by_name_without_labels(name: str) -> None:
     assert names.is_legacy({"name": name})
     assert names.is_legacy({"name": name, "labels": {}})
     assert not names.is_legacy({"name": name, "labels": {"app": "theirs"}})
@@ -299,7 +299,7 @@ def test_the_api_servers_own_endpoints_are_read_as_a_rule(
     assert rule == controller.transform(body)
 
 
-def test_the_api_servers_endpoints_are_a_rule_more_of_that_policy_alone() -> None:
+def test_the_endpoints_of_the_api_server_add_a_rule_to_one_policy_only() -> None:
     facts = desired.Facts(api_server=controller.transform(endpoints("172.18.0.2")))
     profile = builders.profile()
     plain, found = (

@@ -63,7 +63,7 @@ def test_each_policy_is_on_or_off_by_name(name: str) -> None:
 @pytest.mark.parametrize(
     "group", [one.group for one in rules.ENTITLEMENTS], ids=lambda one: one.value
 )
-def test_a_switch_gives_nobody_what_his_labels_do_not(group: rules.Group) -> None:
+def test_a_switch_adds_no_policy_that_the_labels_do_not_allow(group: rules.Group) -> None:
     rows = templates.read(group.value)
     assert rows
     assert made(policies=dict.fromkeys(rows, True)) == made()
@@ -78,7 +78,7 @@ def test_a_switch_gives_nobody_what_his_labels_do_not(group: rules.Group) -> Non
         ({"artifacts_proxy_enabled": True}, names.ARTIFACT_PROXY, False),
     ],
 )
-def test_a_switch_by_name_counts_before_what_pipelines_are_like(
+def test_a_switch_by_name_precedes_the_mode_of_pipelines(
     settings: dict[str, Any], name: str, *, by_default: bool
 ) -> None:
     assert by_default is (name in made())
@@ -86,7 +86,7 @@ def test_a_switch_by_name_counts_before_what_pipelines_are_like(
     assert by_default is (name in made(**settings, policies={name: by_default}))
 
 
-def test_with_every_policy_off_there_is_none() -> None:
+def test_no_policy_is_desired_if_all_are_switched_off() -> None:
     assert made(ENTITLED).keys() <= set(EVERY)
     assert made(ENTITLED, policies=dict.fromkeys(EVERY, False)) == {}
 
@@ -131,7 +131,7 @@ PORTS: list[tuple[object, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("written", "expected"), PORTS)
-def test_a_port_is_read_as_it_is_written(written: object, expected: dict[str, Any]) -> None:
+def test_a_port_is_parsed_as_written(written: object, expected: dict[str, Any]) -> None:
     assert made(ports={"vault": [written]})["vault-egress"]["egress"][0]["ports"] == [expected]
 
 
@@ -145,7 +145,7 @@ def test_any_is_every_port_and_leaves_the_field_out() -> None:
      "53/udp", "53/ICMP", "90-80", "80-", "1-65536", "٣", [], {"port": "80"},
      {"port": True}, {"endPort": 3}, {"port": "http", "endPort": 9}, {"prot": 1}],
 )  # fmt: skip
-def test_what_is_no_port_is_refused(port: object) -> None:
+def test_an_invalid_port_is_rejected(port: object) -> None:
     said = refused(ports={"vault": [80, port]})
     assert all(place.startswith("ports vault 1") for place in said)
 
@@ -166,19 +166,19 @@ def test_what_is_no_port_is_refused(port: object) -> None:
      {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}},
      {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}}],
 )  # fmt: skip
-def test_what_is_no_peer_is_refused(peer: object) -> None:
+def test_an_invalid_peer_is_rejected(peer: object) -> None:
     said = refused(peers={"vault": ["10.0.0.0/8", peer]})
     assert all(place.startswith("peers vault 1") for place in said)
 
 
 @pytest.mark.parametrize("given", [[], "10.0.0.0/8", {}, 1, False])
-def test_no_peers_would_be_everybody_and_are_refused(given: object) -> None:
+def test_an_empty_list_of_peers_is_rejected(given: object) -> None:
     (message,) = refused(peers={"vault": given}).values()
     assert "expected at least one" in message
     assert "disable the policies" in message
 
 
-def test_no_ports_would_be_every_port_and_are_refused() -> None:
+def test_an_empty_list_of_ports_is_rejected() -> None:
     (message,) = refused(ports={"vault": []}).values()
     assert "expected at least one, or the word any" in message
 
@@ -274,7 +274,7 @@ def test_all_wrong_settings_of_network_are_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("table", ["policies", "peers", "ports", "extra_policies"])
-def test_what_is_no_table_is_refused(table: str) -> None:
+def test_a_value_that_is_not_a_table_is_invalid(table: str) -> None:
     (message,) = refused(**{table: 7}).values()
     assert "7 is not a" in message
 
@@ -296,7 +296,7 @@ JSON = st.recursive(
         st.lists(st.fixed_dictionaries({"metadata": JSON, "spec": JSON}), max_size=2),
     ),
 )
-def test_whatever_is_given_is_refused_or_serves(table: str, given_value: object) -> None:
+def test_any_settings_are_rejected_or_valid_policies(table: str, given_value: object) -> None:
     try:
         settings = network(**{table: given_value})
     except ValidationError:
@@ -338,7 +338,7 @@ def test_tables_are_merged_name_by_name_through_file_and_environment(tmp_path: P
     assert expected.model_dump() == settings.model_dump()
 
 
-def test_what_is_wrong_in_a_layer_is_named_with_its_place(tmp_path: Path) -> None:
+def test_an_error_is_reported_with_its_source(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingsError) as caught:
         loaded(tmp_path, {"ports": {"vault": [0]}}, NETWORK_PEERS='{"dns": []}', NETWORK_PORTS="{")
     said = "\n".join(str(fault) for fault in caught.value.errors)

@@ -49,7 +49,7 @@ def reached(source: str, text: str, within: Mapping[Blocks, Network]) -> str:
 
 
 def let_in(source: str, text: str, within: Mapping[Blocks, Network]) -> str:
-    """By the tenant's own policies alone: whoever comes is taken to be let out."""
+    """Ingress by the tenant's own policies; the egress of the peer is assumed to be allowed."""
     target, port = address_of(text)
     return marked(within, lambda net: net.allows_ingress(ENDS[source], ENDS[target], port))
 
@@ -185,9 +185,7 @@ def test_the_egress_of_protected_b_is_exactly(pod: str) -> None:
 
 @pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
 @pytest.mark.parametrize("labels", [{}, EVERYTHING], ids=["opted-out", "opted-in"])
-def test_nothing_comes_in_from_other_tenants_where_ingress_is_restricted(
-    labels: Mapping[str, str], blocks: Blocks
-) -> None:
+def test_restricted_ingress_denies_other_tenants(labels: Mapping[str, str], blocks: Blocks) -> None:
     """All but protected-b pods that are no notebooks; gitea's protected-b row names everybody."""
     net = example_cluster.network(
         blocks, labels=labels, settings={"policies": {"protected-b-default-deny": True}}

@@ -33,7 +33,7 @@ def wanted(**settings: object) -> list[dict[str, Any]]:
         ),
     ],
 )
-def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, Any]) -> None:
+def test_the_pod_default_matches_the_golden_file(name: str, settings: dict[str, Any]) -> None:
     profile = builders.profile()
     manifests = desired.desired(profile, None, NotebookSettings.model_validate(settings)).objects
     assert builders.golden("notebook", name) == builders.bodies(
@@ -41,7 +41,7 @@ def test_the_pod_default_is_as_its_golden_file(name: str, settings: dict[str, An
     )
 
 
-def test_every_profile_gets_the_same_whatever_it_is_labelled() -> None:
+def test_labels_do_not_change_the_pod_default() -> None:
     settings = NotebookSettings()
     labelled = builders.profile(labels={"notebook.statcan.gc.ca/protected-b": "false"})
     assert (
@@ -50,11 +50,11 @@ def test_every_profile_gets_the_same_whatever_it_is_labelled() -> None:
     )
 
 
-def test_switched_off_there_is_no_pod_default() -> None:
+def test_without_the_switch_there_is_no_pod_default() -> None:
     assert wanted(protected_b=False) == []
 
 
-def test_what_one_profile_gets_is_not_shared_with_another() -> None:
+def test_profiles_do_not_share_an_object() -> None:
     settings = NotebookSettings()
     (one,), (other,) = (
         desired.desired(builders.profile(name), None, settings).objects for name in ("a", "b")
@@ -64,7 +64,7 @@ def test_what_one_profile_gets_is_not_shared_with_another() -> None:
     assert "x" not in settings.labels
 
 
-def test_the_older_suites_pod_default_is_taken_over_by_its_name() -> None:
+def test_the_pod_default_of_the_older_suite_is_adopted_by_name() -> None:
     (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
     assert owned.adopt_legacy is not None
     assert owned.adopt_legacy({"name": "protected-b"})

@@ -43,7 +43,7 @@ def test_labels_are_merged_over_the_default_and_null_drops_one(
 
 
 @pytest.mark.parametrize("text", ["false", "0", "no", False])
-def test_the_switch_is_read_as_all_switches_are(text: object) -> None:
+def test_the_switch_is_parsed_as_any_boolean(text: object) -> None:
     assert not settings(protected_b=text).protected_b
 
 
@@ -89,7 +89,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("given_settings", "said"), WRONG)
-def test_a_wrong_setting_is_refused_with_what_would_be_right(
+def test_the_error_of_an_invalid_setting_states_what_is_expected(
     given_settings: dict[str, object], said: str
 ) -> None:
     (message,) = builders.validation_errors(NotebookSettings, given_settings).values()
@@ -97,7 +97,7 @@ def test_a_wrong_setting_is_refused_with_what_would_be_right(
     assert "expected" in message
 
 
-def test_the_label_that_asks_for_it_may_be_repeated() -> None:
+def test_the_label_of_the_selector_may_be_repeated() -> None:
     label = "notebook.statcan.gc.ca/protected-b"
     assert settings(labels={label: "true"}).labels[label] == "true"
 
@@ -113,7 +113,7 @@ values = st.one_of(
         st.one_of(values, st.dictionaries(st.text(), values)),
     )
 )
-def test_whatever_is_configured_is_taken_or_refused_in_words(given_settings: object) -> None:
+def test_any_configuration_is_valid_or_reported(given_settings: object) -> None:
     said = refusals(given_settings)
     assert all("expected" in text for text in said)
     if not said:

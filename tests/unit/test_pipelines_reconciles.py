@@ -356,9 +356,9 @@ async def test_no_key_is_in_events_conditions_or_the_log(
     async with running(store, cluster) as process:
         cluster.objects.delete(SECRET)
         await process.settled()
-        told = [*map(str, process.events()), *map(str, process.conditions().values())]
+        reported = [*map(str, process.events()), *map(str, process.conditions().values())]
 
-    assert not any("hidden" in text for text in (*told, *capsys.readouterr()))
+    assert not any("hidden" in text for text in (*reported, *capsys.readouterr()))
 
 
 async def test_the_bucket_is_reconciled_and_garbage_is_collected() -> None:

@@ -38,12 +38,12 @@ def test_a_table_is_merged_over_the_default_and_null_drops_a_key() -> None:
     assert expected == hard
 
 
-def test_dropping_what_is_not_there_is_no_mistake() -> None:
+def test_dropping_a_missing_key_is_valid() -> None:
     assert quotas(hard={"secrets": None}).hard == DEFAULT_HARD
 
 
 @pytest.mark.parametrize(("number", "text"), [(7, "7"), (0.5, "0.5"), (1e3, "1000.0"), (0, "0")])
-def test_numbers_are_taken_as_yaml_and_json_have_them(number: float, text: str) -> None:
+def test_numbers_of_yaml_and_json_are_accepted(number: float, text: str) -> None:
     assert quotas(hard={"requests.cpu": number}).hard["requests.cpu"] == text
 
 
@@ -142,7 +142,7 @@ def test_two_resources_cannot_share_a_short_name() -> None:
 
 @pytest.mark.parametrize("model", [QuotasSettings, LimitRangesSettings])
 @pytest.mark.parametrize("table", [5, "foo", [], True])
-def test_what_is_no_table_is_refused(model: type[BaseModel], table: object) -> None:
+def test_a_value_that_is_not_a_table_is_invalid(model: type[BaseModel], table: object) -> None:
     first, second, *_ = model.model_fields
     said = builders.validation_errors(model, {first: table, second: table})
     assert said.keys() == {first, second}
@@ -150,11 +150,11 @@ def test_what_is_no_table_is_refused(model: type[BaseModel], table: object) -> N
 
 
 @pytest.mark.parametrize("model", [QuotasSettings, LimitRangesSettings])
-def test_what_is_no_mapping_of_settings_is_refused(model: type[BaseModel]) -> None:
+def test_a_value_that_is_not_a_mapping_of_settings_is_invalid(model: type[BaseModel]) -> None:
     assert builders.validation_errors(model, "foo").keys() == {""}
 
 
-def test_the_schema_tells_that_numbers_and_null_are_taken() -> None:
+def test_the_schema_allows_numbers_and_null() -> None:
     for model in (QuotasSettings, LimitRangesSettings):
         for table in model.model_json_schema()["properties"].values():
             assert table["additionalProperties"] == {"type": ["string", "number", "null"]}

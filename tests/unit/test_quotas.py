@@ -61,7 +61,7 @@ def found(labels: dict[str, str], facts: desired.Facts = NO_FACTS) -> Sequence[F
         ),
     ],
 )
-def test_the_quota_is_as_its_golden_file(
+def test_the_quota_matches_the_golden_file(
     name: str, labels: dict[str, str], settings: QuotasSettings
 ) -> None:
     profile = labelled(labels)
@@ -123,7 +123,7 @@ def test_every_bad_label_has_a_finding_of_its_own() -> None:
     ]
 
 
-def test_a_label_that_overrides_nothing_is_noticed_and_the_likely_name_comes_first() -> None:
+def test_an_unknown_label_is_reported_with_the_closest_name_first() -> None:
     assert hard({"podz": "7"}) == DEFAULT_HARD
     (finding,) = found({"podz": "7"})
     assert finding.severity is Severity.NOTICE
@@ -191,7 +191,7 @@ def test_kubeflows_own_quota_is_named_when_it_undercuts_an_override(
     assert said in finding.message
 
 
-def test_kubeflows_own_quota_is_not_mentioned_where_nobody_asked_for_more() -> None:
+def test_the_quota_of_kubeflow_is_not_reported_without_an_override() -> None:
     facts = desired.Facts(kubeflow_hard={"pods": "1"})
     assert found({}, facts) == []
     refused = found({"pods": "x"}, facts)
@@ -209,7 +209,7 @@ def test_kubeflows_own_quota_is_not_mentioned_where_nobody_asked_for_more() -> N
         (builders.resource_quota("quotas", hard={"pods": "50"}), None),
     ],
 )
-def test_of_all_quotas_only_kubeflows_is_remembered(
+def test_only_the_quota_of_kubeflow_is_cached(
     body: dict[str, object], kept: dict[str, str] | None
 ) -> None:
     assert controller.transform(body) == kept
@@ -246,7 +246,7 @@ async def test_kubeflows_quota_is_read_from_the_cache(remembered: dict[str, str]
     assert facts == desired.Facts(kubeflow_hard=remembered or {})
 
 
-def test_the_older_suites_quota_is_taken_over_by_its_name() -> None:
+def test_the_quota_of_the_older_suite_is_adopted_by_name() -> None:
     (owned,) = controller.CONTROLLER.owned(controller.CONTROLLER.default_settings())
     assert owned.adopt_legacy is not None
     assert owned.adopt_legacy({"name": "quotas"})

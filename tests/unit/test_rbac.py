@@ -76,14 +76,14 @@ def sources(text: str, settings: RbacSettings = OPEN) -> list[str]:
         ),
     ],
 )
-def test_the_objects_are_as_their_golden_file(
+def test_the_objects_match_the_golden_file(
     name: str, whose: Profile, settings: dict[str, Any]
 ) -> None:
     manifests = desired.desired(whose, None, RbacSettings.model_validate(settings)).objects
     assert builders.golden("rbac", name) == builders.bodies(manifests, whose, component="rbac")
 
 
-def test_no_binding_can_be_taken_for_a_contributors() -> None:
+def test_no_binding_resembles_that_of_a_contributor() -> None:
     settings = RbacSettings(support_groups=("a", "b"), cross_namespace_access=True)
     bindings = [
         one for one in wanted(profile("bob"), settings).values() if one.kind == "RoleBinding"
@@ -119,7 +119,7 @@ def test_no_binding_can_be_taken_for_a_contributors() -> None:
         ),
     ],
 )
-def test_the_owner_is_bound_as_the_subject_that_it_is(
+def test_the_owner_is_bound_with_its_kind_of_subject(
     owner: dict[str, str], subject: dict[str, str]
 ) -> None:
     assert [subject] == wanted(profile(**owner))["ml-pipeline"].content["subjects"]
@@ -141,7 +141,7 @@ def test_the_owner_is_bound_as_the_subject_that_it_is(
         ({"kind": "ServiceAccount", "name": "a" * 254, "api_group": ""}, "at most 253"),
     ],
 )
-def test_an_owner_that_cannot_be_bound_costs_the_owners_binding_alone(
+def test_an_owner_that_cannot_be_bound_affects_the_binding_of_the_owner_only(
     owner: dict[str, str], said: str
 ) -> None:
     settings = RbacSettings(support_groups=("support",))
@@ -153,7 +153,7 @@ def test_an_owner_that_cannot_be_bound_costs_the_owners_binding_alone(
     assert "RoleBinding ml-pipeline is not created" in finding.message
 
 
-def test_nobody_minds_the_owner_where_the_owner_is_not_bound() -> None:
+def test_the_owner_is_not_validated_if_the_owner_is_not_bound() -> None:
     settings = RbacSettings.model_validate({"ml_pipeline": "none"})
     assert found(profile(name=""), settings) == []
     assert set(wanted(profile(), settings)) == {"profile-pipelines"}
@@ -173,7 +173,7 @@ def test_nobody_minds_the_owner_where_the_owner_is_not_bound() -> None:
         ("x" * 63, ["x" * 63]),
     ],
 )
-def test_the_annotation_lets_its_namespaces_in(text: str, expected: list[str]) -> None:
+def test_the_annotation_binds_its_namespaces(text: str, expected: list[str]) -> None:
     assert sources(text) == expected
     assert found(profile(text), OPEN) == []
 
@@ -194,7 +194,7 @@ def test_the_annotation_lets_its_namespaces_in(text: str, expected: list[str]) -
         ("bob,", ["bob"], "RedundantSource", "''"),
     ],
 )
-def test_a_bad_entry_is_told_and_harms_no_other(
+def test_an_invalid_entry_is_reported_and_others_are_applied(
     text: str, expected: list[str], reason: str, said: str
 ) -> None:
     assert sources(text) == expected
@@ -208,12 +208,12 @@ def test_a_bad_entry_is_told_and_harms_no_other(
     assert "expected" in finding.message
 
 
-def test_each_sort_of_mistake_has_a_finding_of_its_own() -> None:
+def test_each_kind_of_error_has_its_own_finding() -> None:
     reasons = [one.reason for one in found(profile("B_D,alice,bob"), OPEN)]
     assert reasons == ["InvalidSource", "RedundantSource"]
 
 
-def test_only_so_many_namespaces_are_let_in() -> None:
+def test_the_number_of_bound_namespaces_is_limited() -> None:
     every = [f"team-x{number}" for number in range(150)]
     assert sources(",".join(every)) == every[:100]
     (finding,) = found(profile(",".join(every)), OPEN)
@@ -222,7 +222,7 @@ def test_only_so_many_namespaces_are_let_in() -> None:
 
 
 @pytest.mark.parametrize("text", ["bob", "B_D", "bob,B_D,alice"])
-def test_nobody_is_let_in_unless_the_platform_enables_it(text: str) -> None:
+def test_no_namespace_is_bound_unless_the_platform_enables_it(text: str) -> None:
     assert sources(text, DEFAULTS) == []
     (finding,) = found(profile(text))
     assert (finding.reason, finding.severity) == ("AccessNotEnabled", Severity.NOTICE)
@@ -230,7 +230,9 @@ def test_nobody_is_let_in_unless_the_platform_enables_it(text: str) -> None:
 
 
 @given(text=st.text(alphabet=st.sampled_from("ab-.,_ A\n*é1"), max_size=200) | st.text())
-def test_whatever_is_written_the_rest_stays_and_what_is_let_in_was_named(text: str) -> None:
+def test_any_annotation_binds_named_namespaces_only_and_does_not_change_other_bindings(
+    text: str,
+) -> None:
     whose = profile(text)
     manifests = wanted(whose, OPEN)
     named = {entry.strip() for entry in text.split(",")}
@@ -239,15 +241,15 @@ def test_whatever_is_written_the_rest_stays_and_what_is_let_in_was_named(text: s
     for one in manifests.values():
         assert one.namespace == "alice"
         assert len(one.name) <= 82
-    told = found(whose, OPEN)
-    assert len({one.reason for one in told}) == len(told)
-    assert all(len(one.message) < 1000 for one in told)
+    findings = found(whose, OPEN)
+    assert len({one.reason for one in findings}) == len(findings)
+    assert all(len(one.message) < 1000 for one in findings)
     complete = set(sources(text)) | {"alice", ""}
-    assert bool(named - complete) == any(one.severity is Severity.PROBLEM for one in told)
+    assert bool(named - complete) == any(one.severity is Severity.PROBLEM for one in findings)
 
 
 @given(name=st.text(), kind=st.text() | st.sampled_from(["User", "Group", "ServiceAccount"]))
-def test_whatever_the_owner_is_called_it_is_bound_or_told(name: str, kind: str) -> None:
+def test_any_owner_is_bound_or_reported(name: str, kind: str) -> None:
     whose = profile(name=name, kind=kind, api_group="")
     bound = "ml-pipeline" in wanted(whose)
     assert bound == (not found(whose))
@@ -281,13 +283,13 @@ def bound_roles(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         ),
     ],
 )
-def test_it_may_bind_exactly_what_it_is_set_to_bind(
+def test_the_rules_allow_binding_of_the_configured_roles_only(
     settings: dict[str, Any], expected: dict[str, tuple[str, ...]]
 ) -> None:
     assert bound_roles(settings) == expected
 
 
-def test_it_holds_the_rules_of_the_role_that_it_writes_and_may_not_escalate() -> None:
+def test_the_rules_contain_those_of_the_written_role_and_not_escalate() -> None:
     settings = RbacSettings.model_validate({"pipeline_verbs": {"a.b": {"cs": ["get"]}}})
     given_rules = runtime_rbac.configured(controller.CONTROLLER, settings)
     held = [
@@ -300,7 +302,7 @@ def test_it_holds_the_rules_of_the_role_that_it_writes_and_may_not_escalate() ->
     assert not any("escalate" in one.verbs for one in given_rules)
 
 
-def test_the_older_suites_bindings_are_taken_over_by_their_names() -> None:
+def test_bindings_of_the_older_suite_are_adopted_by_name() -> None:
     assert names.is_legacy({"name": "ml-pipeline"})
     assert names.is_legacy({"name": "profile-support"})
     for name in ("namespaceAdmin", "default-editor", "seldon-user", "user-jane-clusterrole-edit"):

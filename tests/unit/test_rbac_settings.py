@@ -159,7 +159,7 @@ def test_the_owner_cannot_be_bound_to_a_role_without_rules() -> None:
     assert "leaves no rule for that Role: expected" in said
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_errors_of_rbac_are_reported_at_once() -> None:
     wrong = {
         "RBAC_SUPPORT_GROUPS": "system:serviceaccounts",
         "RBAC_ML_PIPELINE": "all",
@@ -168,8 +168,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     }
     with pytest.raises(InvalidSettingsError) as caught:
         config.load("rbac", loader=LOADER, environment=wrong)
-    told = str(caught.value)
-    assert all(name in told for name in wrong)
+    message = str(caught.value)
+    assert all(name in message for name in wrong)
 
 
 def test_the_printed_cluster_role_follows_the_settings(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def held(settings: RbacSettings, group: str, resource: str, verb: str, name: str
 
 
 def granted(manifest: Manifest) -> set[tuple[str, ...]]:
-    """What the server asks of whoever writes this: each rule of a Role, or to bind a role."""
+    """The permissions that a write requires: each rule of a Role, or to bind a role."""
     if manifest.kind == "RoleBinding":
         reference = manifest.content["roleRef"]
         resource = f"{reference['kind'].lower()}s"

@@ -28,7 +28,7 @@ DECLARED = Shared(kind="ServiceAccount", names=("default-editor",), paths=PATHS,
 OURS = {"name": "registry"}
 THEIRS = {"name": "somebody"}
 RECORD = shared.annotation("samples")
-TOLD = ("Event", "Profile")
+REPORT_KINDS = ("Event", "Profile")
 
 
 class Additions:
@@ -92,7 +92,7 @@ async def test_an_item_is_added_and_everything_else_stays() -> None:
         assert [THEIRS, OURS] == after["imagePullSecrets"]
         expected = {**before, "imagePullSecrets": [THEIRS, OURS]}
         assert without_record(expected) == without_record(after)
-        assert [f"PATCH {EDITOR}"] == cluster.written(but=TOLD)
+        assert [f"PATCH {EDITOR}"] == cluster.written(but=REPORT_KINDS)
         assert "True" == process.conditions()["SamplesReady"][0]
 
         cluster.requests.clear()
@@ -106,7 +106,7 @@ async def test_a_restart_writes_nothing_and_still_knows_what_it_added() -> None:
         pass
     cluster.requests.clear()
     async with running(additions, cluster):
-        assert [] == cluster.written(but=TOLD)
+        assert [] == cluster.written(but=REPORT_KINDS)
     additions.wanted = False
     async with running(additions, cluster):
         assert [THEIRS] == editor(cluster)["imagePullSecrets"]
@@ -149,7 +149,7 @@ async def test_an_item_that_somebody_had_added_before_stays_theirs() -> None:
         await process.resynced()
 
         assert before == editor(cluster)
-    assert [] == cluster.written(but=TOLD)
+    assert [] == cluster.written(but=REPORT_KINDS)
 
 
 async def test_a_field_that_somebody_has_set_is_reported_and_stays() -> None:
@@ -190,7 +190,7 @@ async def test_the_object_is_never_created_and_the_profile_waits_for_it() -> Non
         await virtual_time.until(process.conditions, "the condition is written", seconds=60.0)
         status, message = process.conditions()["SamplesReady"]
         assert ("False", True) == (status, "does not exist yet; Kubeflow creates it" in message)
-        assert [] == cluster.written(but=TOLD)
+        assert [] == cluster.written(but=REPORT_KINDS)
 
         for body in kubeflow_objects.bodies():
             cluster.objects.put(body)
@@ -216,7 +216,7 @@ async def test_a_paused_object_is_left_alone() -> None:
     cluster, additions = tenants(), Additions(OURS)
     cluster.objects.edit(EDITOR, pause)
     async with running(additions, cluster):
-        assert [] == cluster.written(but=TOLD)
+        assert [] == cluster.written(but=REPORT_KINDS)
 
 
 async def test_a_dry_run_plans_the_addition_and_writes_nothing() -> None:
@@ -327,7 +327,7 @@ async def test_a_mistake_is_reported_and_nothing_is_written(message: str) -> Non
     async with running(additions, cluster, controller=fields, settle=False) as process:
         report = await process.reconcile("samples")
         assert message in report.outcome.message
-        assert [] == cluster.written(but=TOLD)
+        assert [] == cluster.written(but=REPORT_KINDS)
 
 
 # Rights and lists

@@ -131,7 +131,7 @@ async def test_a_queue_is_not_idle_while_a_key_is_processed() -> None:
     assert not queue.idle
 
 
-async def test_each_key_wakes_one_waiting_worker() -> None:
+async def test_each_key_resumes_one_waiting_worker() -> None:
     queue = new_queue()
     workers = [asyncio.create_task(queue.get()) for _ in range(3)]
     await virtual_time.turns()
@@ -316,7 +316,7 @@ async def test_the_key_that_woke_a_cancelled_worker_goes_to_another_worker() -> 
     queue = new_queue()
     first, second = (asyncio.create_task(queue.get()) for _ in range(2))
     await virtual_time.turns()
-    queue.add("a")  # wakes the first worker, which has not run yet
+    queue.add("a")  # resumes the first worker, which has not run yet
     first.cancel()
 
     assert "a" == await second

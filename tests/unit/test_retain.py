@@ -1,4 +1,4 @@
-"""What a controller does not want now and yet must not lose."""
+"""Objects that a controller retains although it does not desire them."""
 
 from collections.abc import Collection
 
@@ -16,18 +16,20 @@ STALE = Key("ConfigMap", "alice", "stale")
 MISSING = Key("ConfigMap", "alice", "missing")
 
 
-def sparing(keys: Collection[Key]) -> AnyController:
+def retaining(keys: Collection[Key]) -> AnyController:
     def retain(_profile: Profile, _facts: object, _settings: object) -> Collection[Key]:
         return keys
 
     return builders.controller(retain=retain)
 
 
-async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more() -> None:
+async def test_a_retained_object_is_neither_pruned_nor_created_until_it_is_no_longer_retained() -> (
+    None
+):
     cluster = harness.tenants()
     stale = cluster.objects.put(builders.object_body("ConfigMap", STALE.name))
     keys = {STALE, MISSING}
-    async with harness.running((sparing(keys), builders.Settings()), cluster=cluster) as process:
+    async with harness.running((retaining(keys), builders.Settings()), cluster=cluster) as process:
         assert stale == cluster.objects.read(STALE)
         assert MISSING.name not in {
             one["metadata"]["name"] for one in cluster.objects.all_of("ConfigMap")
@@ -41,12 +43,12 @@ async def test_it_is_neither_pruned_nor_made_and_goes_once_it_is_spared_no_more(
         }
 
 
-async def test_what_is_wanted_is_kept_in_shape_although_it_is_spared() -> None:
+async def test_a_retained_object_that_is_desired_is_updated() -> None:
     cluster = harness.tenants()
     wanted = builders.manifest().key
-    controller = sparing({wanted})
+    controller = retaining({wanted})
     async with harness.running((controller, builders.Settings()), cluster=cluster) as process:
-        made = cluster.objects.read(wanted)
+        created = cluster.objects.read(wanted)
         cluster.objects.edit(wanted, lambda body: body.pop("data", None))
         await process.settled()
-        assert made["data"] == cluster.objects.read(wanted)["data"]
+        assert created["data"] == cluster.objects.read(wanted)["data"]

@@ -1,4 +1,4 @@
-"""What our applies own of an object, by its managedFields, and whether it is still stated."""
+"""Fields that our field manager applied, by managedFields, and whether they are desired."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ OWNED: dict[str, Any] = {
 }
 
 
-def stated(**changes: Any) -> Body:
+def desired(**changes: Any) -> Body:
     return {
         "metadata": {
             "name": "a",
@@ -44,24 +44,24 @@ def owned(*entries: Body) -> str:
     return managed_fields.applied_fields({"managedFields": list(entries)}, MANAGER)
 
 
-def test_what_is_stated_still_is_no_reason_to_write() -> None:
-    assert managed_fields.states_all(stated(more="of ours"), owned(entry()))
+def test_applied_fields_that_are_still_desired_need_no_write() -> None:
+    assert managed_fields.states_all(desired(more="of ours"), owned(entry()))
 
 
 @pytest.mark.parametrize(
     "body",
     [
         {},
-        stated(selector=None) | {"metadata": {}},
-        {**stated(), "metadata": {**stated()["metadata"], "annotations": {}}},
-        {**stated(), "metadata": {**stated()["metadata"], "finalizers": []}},
-        stated(ports=[]),
-        stated(ports=[{"port": 81, "name": "http"}]),
-        stated(ports=[{"port": 80}]),
-        stated(ports="none"),
+        desired(selector=None) | {"metadata": {}},
+        {**desired(), "metadata": {**desired()["metadata"], "annotations": {}}},
+        {**desired(), "metadata": {**desired()["metadata"], "finalizers": []}},
+        desired(ports=[]),
+        desired(ports=[{"port": 81, "name": "http"}]),
+        desired(ports=[{"port": 80}]),
+        desired(ports="none"),
     ],
 )
-def test_what_is_owned_and_stated_no_longer_is(body: Body) -> None:
+def test_an_applied_field_that_is_no_longer_desired_needs_a_write(body: Body) -> None:
     assert not managed_fields.states_all(body, owned(entry()))
 
 
@@ -73,13 +73,13 @@ def test_what_is_owned_and_stated_no_longer_is(body: Body) -> None:
         {"subresource": "status"},
     ],
 )
-def test_what_others_own_is_theirs(fields: dict[str, str]) -> None:
+def test_fields_of_other_managers_are_ignored(fields: dict[str, str]) -> None:
     assert owned(entry(**fields)) == ""
     assert managed_fields.states_all({}, owned(entry(**fields)))
     assert managed_fields.applied_fields({}, MANAGER) == ""
 
 
-def test_whose_profile_it_is_makes_no_difference() -> None:
+def test_owner_references_of_different_profiles_share_one_text() -> None:
     metadata = {**OWNED["f:metadata"], "f:ownerReferences": {'k:{"uid":"uid-bob"}': {}}}
     other = entry(fieldsV1={**OWNED, "f:metadata": metadata})
 

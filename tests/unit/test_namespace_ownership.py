@@ -1,4 +1,4 @@
-"""Whose a namespace is."""
+"""The ownership of a namespace."""
 
 from typing import Any
 
@@ -13,31 +13,31 @@ from tests.support import builders
 DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
-def standing(
+def ownership(
     *, adopted: bool = False, metadata: dict[str, Any] | None = None
 ) -> NamespaceOwnership:
     body = builders.namespace_body()
     body["metadata"] |= {"uid": "uid-namespace", "resourceVersion": "5", **(metadata or {})}
-    record = cached_object.from_body(KINDS["Namespace"], body)
-    return namespace.ownership_of(builders.profile(), record, adopted=adopted)
+    cached = cached_object.from_body(KINDS["Namespace"], body)
+    return namespace.ownership_of(builders.profile(), cached, adopted=adopted)
 
 
-def test_a_namespace_that_is_not_there_is_absent() -> None:
+def test_a_missing_namespace_is_not_found() -> None:
     assert NamespaceOwnership.NOT_FOUND is namespace.ownership_of(
         builders.profile(), None, adopted=True
     )
 
 
 def test_a_namespace_that_the_profile_controls_is_owned() -> None:
-    assert NamespaceOwnership.OWNED is standing()
+    assert NamespaceOwnership.OWNED is ownership()
 
 
-def test_an_owned_namespace_on_its_way_out_is_terminating() -> None:
-    assert NamespaceOwnership.TERMINATING is standing(metadata=DELETING)
+def test_an_owned_namespace_that_is_being_deleted_is_terminating() -> None:
+    assert NamespaceOwnership.TERMINATING is ownership(metadata=DELETING)
 
 
 FOREIGN: dict[str, dict[str, Any]] = {
-    "nobodys": {"ownerReferences": []},
+    "no_owner": {"ownerReferences": []},
     "of_another_profile": {"ownerReferences": [builders.profile_reference("bob", "uid-bob")]},
     "of_an_earlier_profile": {"ownerReferences": [builders.profile_reference(uid="uid-before")]},
     "owned_but_not_controlled": {
@@ -46,23 +46,23 @@ FOREIGN: dict[str, dict[str, Any]] = {
     "of_another_kind_with_that_uid": {
         "ownerReferences": [builders.profile_reference() | {"apiVersion": "example.ca/v1"}]
     },
-    "foreign_and_on_its_way_out": {"ownerReferences": [], **DELETING},
+    "foreign_and_being_deleted": {"ownerReferences": [], **DELETING},
 }
 
 
 @pytest.mark.parametrize("case", FOREIGN)
 def test_a_namespace_that_the_profile_does_not_control_is_foreign(case: str) -> None:
-    assert NamespaceOwnership.FOREIGN is standing(metadata=FOREIGN[case])
+    assert NamespaceOwnership.FOREIGN is ownership(metadata=FOREIGN[case])
 
 
-def test_a_namespace_of_v1beta1s_profile_is_owned() -> None:
+def test_a_namespace_of_a_v1beta1_profile_is_owned() -> None:
     reference = builders.profile_reference() | {"apiVersion": "kubeflow.org/v1beta1"}
 
-    assert NamespaceOwnership.OWNED is standing(metadata={"ownerReferences": [reference]})
+    assert NamespaceOwnership.OWNED is ownership(metadata={"ownerReferences": [reference]})
 
 
-def test_an_older_namespace_of_the_same_owner_is_adopted_where_the_operator_lets_it() -> None:
-    assert NamespaceOwnership.ADOPTED is standing(adopted=True, metadata={"ownerReferences": []})
+def test_an_older_namespace_of_the_same_owner_is_adopted_if_the_option_is_set() -> None:
+    assert NamespaceOwnership.ADOPTED is ownership(adopted=True, metadata={"ownerReferences": []})
 
 
 NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
@@ -75,24 +75,24 @@ NOT_ADOPTABLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", NOT_ADOPTABLE)
-def test_everything_must_fit_before_a_namespace_is_adopted(case: str) -> None:
+def test_a_namespace_is_adopted_only_if_owner_label_and_controller_match(case: str) -> None:
     metadata = {"ownerReferences": [], **NOT_ADOPTABLE[case]}
 
-    assert NamespaceOwnership.FOREIGN is standing(adopted=True, metadata=metadata)
+    assert NamespaceOwnership.FOREIGN is ownership(adopted=True, metadata=metadata)
 
 
 def test_a_profile_without_an_owner_adopts_nothing() -> None:
     body = builders.namespace_body(owned=False)
     body["metadata"] |= {"uid": "u", "resourceVersion": "5", "annotations": {"owner": ""}}
-    record = cached_object.from_body(KINDS["Namespace"], body)
+    cached = cached_object.from_body(KINDS["Namespace"], body)
 
     assert NamespaceOwnership.FOREIGN is namespace.ownership_of(
-        builders.profile(owner=""), record, adopted=True
+        builders.profile(owner=""), cached, adopted=True
     )
 
 
-def test_the_message_names_profile_namespace_uid_and_what_to_do() -> None:
+def test_the_message_states_profile_namespace_uid_and_remedy() -> None:
     message = namespace.not_owned_message(builders.profile())
 
-    for words in ("namespace alice", "Profile alice", "uid-alice", "rename the Profile"):
-        assert words in message
+    for text in ("namespace alice", "Profile alice", "uid-alice", "rename the Profile"):
+        assert text in message

@@ -1,4 +1,4 @@
-"""One controller at work: what it says in condition, events, metrics and queue."""
+"""The reconciler of one controller: condition, events, metrics and queue."""
 
 import asyncio
 import functools
@@ -62,13 +62,13 @@ def raising(error: Exception) -> Callable[..., Any]:
     return observe
 
 
-async def test_what_is_in_place_is_ready() -> None:
+async def test_a_profile_whose_objects_are_in_place_is_ready() -> None:
     async with harness.running(sample()) as process:
         assert {"SamplesReady": ("True", "ConfigMap settings is in place")} == process.conditions()
         assert [CREATED] == process.events()
 
 
-async def test_several_objects_are_counted_and_the_sentence_stays_the_same() -> None:
+async def test_the_condition_counts_several_objects_and_does_not_change_with_their_names() -> None:
     def manifests(profile: Profile) -> list[Manifest]:
         names = profile.labels.get("names", "a-b").split("-")
         return [builders.manifest(name=name) for name in names]
@@ -84,7 +84,7 @@ async def test_several_objects_are_counted_and_the_sentence_stays_the_same() -> 
         assert 1 == process.cluster.written().count("PATCH Profile alice status")
 
 
-async def test_a_problem_is_told_and_does_not_stop_the_rest() -> None:
+async def test_a_problem_is_reported_and_the_objects_are_written() -> None:
     async with harness.running(sample(findings=finding(PROBLEM, NOTICE))) as process:
         assert {"SamplesReady": ("False", PROBLEM.message)} == process.conditions()
         assert [
@@ -94,13 +94,13 @@ async def test_a_problem_is_told_and_does_not_stop_the_rest() -> None:
         ] == process.events()
 
 
-async def test_a_notice_leaves_the_condition_as_it_is() -> None:
+async def test_a_notice_does_not_change_the_condition() -> None:
     async with harness.running(sample(findings=finding(NOTICE))) as process:
         assert {"SamplesReady": ("True", "ConfigMap settings is in place")} == process.conditions()
 
 
 @pytest.mark.parametrize("findings", [(), (PROBLEM,), (NOTICE,)], ids=["alone", "bad", "noted"])
-async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Finding]) -> None:
+async def test_a_refusal_is_reported_with_any_findings(findings: list[Finding]) -> None:
     cluster = harness.tenants()
     cluster.objects.put(builders.object_body(labels={}, owners=[]))
     async with harness.running(sample(findings=finding(*findings)), cluster=cluster) as process:
@@ -115,7 +115,7 @@ async def test_a_refusal_is_told_whatever_else_there_is_to_say(findings: list[Fi
         assert ("Warning", "Refused", message) in process.events()
 
 
-async def test_an_object_in_the_way_is_looked_for_again() -> None:
+async def test_a_refused_object_is_retried_after_a_delay() -> None:
     cluster = harness.tenants()
     cluster.objects.put(builders.object_body(labels={}, owners=[]))
     async with harness.running(sample(), cluster=cluster) as process:
@@ -123,14 +123,14 @@ async def test_an_object_in_the_way_is_looked_for_again() -> None:
         began = virtual_time.now()
         await virtual_time.until(
             lambda: process.conditions()["SamplesReady"][0] == "True",
-            "the object is made",
+            "the object is created",
             seconds=2 * REFUSED_RETRY_SECONDS,
         )
 
         assert REFUSED_RETRY_SECONDS == pytest.approx(virtual_time.now() - began, abs=1.0)
 
 
-async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None:
+async def test_an_object_being_deleted_is_pending_and_then_recreated() -> None:
     cluster = harness.tenants()
     cluster.objects.put(builders.object_body(deleting=True))
     async with harness.running(sample(), cluster=cluster) as process:
@@ -143,7 +143,7 @@ async def test_what_is_on_its_way_out_is_waited_for_and_then_made_anew() -> None
         assert "True" == process.conditions()["SamplesReady"][0]
 
 
-async def test_a_namespace_that_comes_later_is_waited_for_in_silence() -> None:
+async def test_waiting_for_the_namespace_records_no_event() -> None:
     cluster = FakeCluster()
     cluster.objects.put(builders.profile_body(version=0))
     async with harness.running(sample(), cluster=cluster) as process:
@@ -155,7 +155,7 @@ async def test_a_namespace_that_comes_later_is_waited_for_in_silence() -> None:
         assert "True" == process.conditions()["SamplesReady"][0]
 
 
-async def test_a_namespace_that_comes_soon_costs_no_condition() -> None:
+async def test_a_namespace_created_soon_causes_no_extra_condition_write() -> None:
     cluster = FakeCluster()
     async with harness.running(sample(), cluster=cluster) as process:
         cluster.objects.put(builders.profile_body(version=0))
@@ -167,7 +167,7 @@ async def test_a_namespace_that_comes_soon_costs_no_condition() -> None:
         assert "True" == process.conditions()["SamplesReady"][0]
 
 
-async def test_a_namespace_that_is_not_the_profiles_is_said_to_its_owner() -> None:
+async def test_a_namespace_of_another_owner_is_reported_as_a_warning_event() -> None:
     cluster = harness.tenants()
     cluster.objects.put(builders.namespace_body(owned=False))
     async with harness.running(sample(), cluster=cluster) as process:
@@ -175,7 +175,7 @@ async def test_a_namespace_that_is_not_the_profiles_is_said_to_its_owner() -> No
         assert "False" == process.conditions()["SamplesReady"][0]
 
 
-async def test_an_adopted_namespace_is_served_where_the_operator_lets_it() -> None:
+async def test_an_adopted_namespace_is_reconciled_if_the_option_is_set() -> None:
     cluster = harness.tenants()
     cluster.objects.put(builders.namespace_body(owned=False))
     options = Options(listen=None, adopted_namespaces=True)
@@ -183,7 +183,7 @@ async def test_an_adopted_namespace_is_served_where_the_operator_lets_it() -> No
         assert [CREATED] == process.events()
 
 
-async def test_a_namespace_that_is_made_again_is_filled_again() -> None:
+async def test_the_objects_of_a_recreated_namespace_are_created_again() -> None:
     async with harness.running(sample()) as process:
         objects = process.cluster.objects
         objects.delete(KEY)
@@ -197,7 +197,7 @@ async def test_a_namespace_that_is_made_again_is_filled_again() -> None:
         assert "True" == process.conditions()["SamplesReady"][0]
 
 
-async def test_a_profile_that_is_made_again_is_a_new_one() -> None:
+async def test_a_recreated_profile_waits_for_deletion_of_the_objects_of_the_earlier_one() -> None:
     async with harness.running(sample()) as process:
         objects = process.cluster.objects
         objects.delete(PROFILE)
@@ -215,7 +215,7 @@ async def test_a_profile_that_is_made_again_is_a_new_one() -> None:
         assert "True" == process.conditions()["SamplesReady"][0]
 
 
-async def test_a_label_that_changes_is_acted_upon() -> None:
+async def test_a_changed_label_is_reconciled() -> None:
     def manifests(profile: Profile) -> list[Manifest]:
         return [builders.manifest(content={"data": dict(profile.labels)})]
 
@@ -229,7 +229,7 @@ async def test_a_label_that_changes_is_acted_upon() -> None:
             assert labels == process.cluster.objects.read(KEY)["data"]
 
 
-async def test_a_failure_that_is_over_soon_is_nobodys_business() -> None:
+async def test_a_transient_failure_is_not_reported() -> None:
     cluster = harness.tenants()
     for _ in range(2):
         cluster.fail_next(Failure.INTERNAL_ERROR, posts)
@@ -239,21 +239,21 @@ async def test_a_failure_that_is_over_soon_is_nobodys_business() -> None:
         assert 0 == process.manager.reconcilers["samples"].queue.num_requeues("alice")
 
 
-async def test_a_failure_that_lasts_is_told_with_its_reason() -> None:
+async def test_a_lasting_failure_is_reported_with_its_reason() -> None:
     cluster = harness.tenants()
     async with harness.running(
         sample(observe=raising(ApiError(code=403, reason="Forbidden", message="no right"))),
         cluster=cluster,
         settle=False,
     ) as process:
-        await virtual_time.until(process.events, "an event tells of it", seconds=60.0)
-        await virtual_time.until(process.conditions, "the condition tells of it", seconds=60.0)
+        await virtual_time.until(process.events, "the event is recorded", seconds=60.0)
+        await virtual_time.until(process.conditions, "the condition is written", seconds=60.0)
 
         assert [("Warning", "Forbidden", "403 Forbidden: no right")] == process.events()
         assert {"SamplesReady": ("False", "403 Forbidden: no right")} == process.conditions()
 
 
-async def test_a_mistake_of_ours_stops_nobody_else() -> None:
+async def test_an_internal_error_for_one_profile_does_not_affect_others() -> None:
     def desired(profile: Profile, _facts: object, _settings: object) -> Desired:
         if profile.name == "alice":
             raise KeyError("spec")
@@ -263,21 +263,25 @@ async def test_a_mistake_of_ours_stops_nobody_else() -> None:
     for name in ("alice", "bob"):
         harness.put_tenant(cluster, name, uid=f"uid-{name}")
     async with harness.running(sample(desired=desired), cluster=cluster, settle=False) as process:
-        await virtual_time.until(lambda: process.conditions("bob"), "Bob is served")
-        await virtual_time.until(process.conditions, "Alice is told", seconds=60.0)
+        await virtual_time.until(
+            lambda: process.conditions("bob"), "the condition of Bob is written"
+        )
+        await virtual_time.until(
+            process.conditions, "the condition of Alice is written", seconds=60.0
+        )
 
         assert "True" == process.conditions("bob")["SamplesReady"][0]
         assert {"SamplesReady": ("False", "KeyError: 'spec'")} == process.conditions()
 
 
-async def test_a_manifest_for_another_namespace_writes_nothing_at_all() -> None:
+async def test_a_manifest_for_another_namespace_prevents_every_write() -> None:
     def manifests(_profile: Profile) -> list[Manifest]:
         return [builders.manifest(), builders.manifest(namespace="kube-system")]
 
     async with harness.running(
         (builders.controller(), builders.Settings(manifests=manifests)), settle=False
     ) as process:
-        await virtual_time.until(process.conditions, "it is told", seconds=60.0)
+        await virtual_time.until(process.conditions, "the condition is written", seconds=60.0)
         _, message = process.conditions()["SamplesReady"]
 
         assert "ConfigMap kube-system/settings is outside the namespace" in message
@@ -285,37 +289,39 @@ async def test_a_manifest_for_another_namespace_writes_nothing_at_all() -> None:
 
 
 @pytest.mark.parametrize("where", ["desired", "findings"])
-async def test_a_controller_that_cannot_say_what_is_right_writes_nothing(where: str) -> None:
+async def test_an_error_of_desired_or_findings_prevents_every_write(where: str) -> None:
     def fail(_profile: Profile, _facts: object, _settings: object) -> Any:
         raise ValueError("no idea")
 
     functions: dict[str, Any] = {where: fail}
     async with harness.running(sample(**functions), settle=False) as process:
-        await virtual_time.until(process.conditions, "it is told", seconds=60.0)
+        await virtual_time.until(process.conditions, "the condition is written", seconds=60.0)
 
         assert [] == process.cluster.written(but=("Event", "Profile"))
 
 
-async def test_waiting_for_the_world_is_looked_at_again_and_told_when_it_lasts() -> None:
-    answers = iter([Waiting("NoBucket", "the bucket is not there", after=10.0)] * 3)
+async def test_waiting_is_retried_and_reported_if_it_lasts() -> None:
+    errors = iter([Waiting("NoBucket", "the bucket is not there", after=10.0)] * 3)
 
     async def observe(
         _profile: Profile, _cache: CacheReader, _settings: object, _external: object
     ) -> None:
-        waiting = next(answers, None)
+        waiting = next(errors, None)
         if waiting is not None:
             raise waiting
 
     async with harness.running(sample(observe=observe), settle=False) as process:
-        await virtual_time.until(process.conditions, "it is told")
+        await virtual_time.until(process.conditions, "the condition is written")
         assert {"SamplesReady": ("False", "the bucket is not there")} == process.conditions()
         assert [] == process.events()
         await virtual_time.until(
-            lambda: process.conditions()["SamplesReady"][0] == "True", "it is there", seconds=60
+            lambda: process.conditions()["SamplesReady"][0] == "True",
+            "the profile is ready",
+            seconds=60,
         )
 
 
-async def test_what_is_terminal_is_not_tried_again() -> None:
+async def test_a_terminal_error_is_not_retried() -> None:
     tries: list[str] = []
 
     async def observe(
@@ -333,7 +339,7 @@ async def test_what_is_terminal_is_not_tried_again() -> None:
         )
 
 
-async def test_every_profile_is_looked_at_again_after_the_resync_period() -> None:
+async def test_every_profile_is_reconciled_after_the_resync_period() -> None:
     tries: list[float] = []
 
     async def observe(
@@ -350,7 +356,7 @@ async def test_every_profile_is_looked_at_again_after_the_resync_period() -> Non
         assert [] == process.cluster.requests
 
 
-async def test_a_paused_profile_is_shown_and_left() -> None:
+async def test_a_paused_profile_has_an_unknown_condition_and_no_writes() -> None:
     cluster = harness.tenants(annotations={PAUSED_ANNOTATION: "samples"})
     async with harness.running(sample(), cluster=cluster) as process:
         report = await process.reconcile("samples")
@@ -364,7 +370,7 @@ async def test_a_paused_profile_is_shown_and_left() -> None:
         } == process.manager.context.metrics.condition_statuses()
 
 
-async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_others() -> None:
+async def test_observe_reads_the_transformed_values_of_watched_objects_only() -> None:
     seen: list[list[Any]] = []
 
     async def observe(
@@ -391,7 +397,7 @@ async def test_gather_sees_what_was_kept_of_watched_objects_and_nothing_of_other
         assert ["a", {"token": "a", "more": "b"}] == seen[-1]
 
 
-async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controller() -> None:
+async def test_an_object_that_maps_to_all_profiles_enqueues_each() -> None:
     seen: list[str] = []
 
     async def observe(
@@ -409,7 +415,7 @@ async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controll
     async with harness.running(
         sample(observe=observe, watches=[watched]), cluster=cluster
     ) as process:
-        for data, woken in (({"word": "a"}, ["alice", "bob"]), ({"word": "a", "x": "y"}, [])):
+        for data, enqueued in (({"word": "a"}, ["alice", "bob"]), ({"word": "a", "x": "y"}, [])):
             seen.clear()
             cluster.objects.put(
                 builders.object_body(
@@ -417,14 +423,14 @@ async def test_an_object_that_concerns_every_profile_wakes_each_for_its_controll
                 )
             )
             await process.settled()
-            assert woken == sorted(seen)
+            assert enqueued == sorted(seen)
         seen.clear()
         cluster.objects.delete(Key("Secret", "platform", "shared"))
         await process.settled()
         assert ["alice", "bob"] == sorted(seen)
 
 
-async def test_two_controllers_of_one_kind_leave_each_others_objects() -> None:
+async def test_two_controllers_of_one_kind_do_not_change_objects_of_each_other() -> None:
     def wanting(name: str) -> tuple[AnyController, Any]:
         def manifests(profile: Profile) -> list[Manifest]:
             return [builders.manifest(name=name, namespace=profile.namespace)]
@@ -440,7 +446,7 @@ async def test_two_controllers_of_one_kind_leave_each_others_objects() -> None:
         assert 1 == process.cluster.written().count("PATCH Profile alice status")
 
 
-async def test_one_controllers_older_objects_are_not_anothers_to_prune() -> None:
+async def test_a_legacy_object_of_one_controller_is_not_pruned_by_another() -> None:
     def legacy(metadata: Any) -> bool:
         return bool(metadata["name"] == "older")
 
@@ -460,7 +466,7 @@ async def test_one_controllers_older_objects_are_not_anothers_to_prune() -> None
         assert "one" == found["metadata"]["labels"][COMPONENT_LABEL]
 
 
-async def test_a_profile_that_goes_in_the_middle_leaves_no_trace() -> None:
+async def test_a_profile_deleted_during_a_reconcile_leaves_no_state() -> None:
     cluster = harness.tenants()
 
     def vanish(request: Request) -> bool:
@@ -478,7 +484,7 @@ async def test_a_profile_that_goes_in_the_middle_leaves_no_trace() -> None:
         assert [] == process.events()
 
 
-async def test_only_this_shards_profiles_are_served() -> None:
+async def test_only_profiles_of_the_own_shard_are_reconciled() -> None:
     cluster = FakeCluster()
     names = [f"tenant-{number}" for number in range(6)]
     for name in names:
@@ -492,7 +498,7 @@ async def test_only_this_shards_profiles_are_served() -> None:
     assert 0 < len(served) < 6
 
 
-async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() -> None:
+async def test_a_kind_that_is_not_served_is_reported_and_reconciled_once_it_is() -> None:
     cluster = harness.tenants()
     cluster.unserved |= {("AuthorizationPolicy", "v1"), ("AuthorizationPolicy", "v1beta1")}
     key = Key("AuthorizationPolicy", "alice", "meshed")
@@ -501,23 +507,27 @@ async def test_a_kind_that_is_not_served_is_said_and_served_when_it_appears() ->
     )
     meshed = builders.controller("meshed", owned=[Owned(kind=key.kind)])
     async with harness.running((meshed, settings), sample(), cluster=cluster) as process:
-        told = "AuthorizationPolicy: the cluster serves no authorizationpolicies.security.istio.io"
+        expected = (
+            "AuthorizationPolicy: the cluster serves no authorizationpolicies.security.istio.io"
+        )
         status, message = process.conditions()["MeshedReady"]
 
-        assert ("False", True) == (status, message.startswith(told))
+        assert ("False", True) == (status, message.startswith(expected))
         assert ("Warning", "KindNotServed", message) in process.events()
         assert "True" == process.conditions()["SamplesReady"][0]
         assert 0 == process.manager.informers[key.kind].count("meshed")
 
         cluster.unserved.clear()
-        await virtual_time.until(lambda: cluster.objects.get(key) is not None, "it is made")
+        await virtual_time.until(
+            lambda: cluster.objects.get(key) is not None, "the object is created"
+        )
         await process.settled()
         assert ("True", "AuthorizationPolicy meshed is in place") == process.conditions()[
             "MeshedReady"
         ]
 
 
-async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_of() -> None:
+async def test_a_kind_that_is_served_in_another_version_only_is_not_reported() -> None:
     cluster = harness.tenants()
     cluster.unserved.add(("AuthorizationPolicy", "v1"))
     key = Key("AuthorizationPolicy", "alice", "meshed")
@@ -532,10 +542,10 @@ async def test_a_kind_that_is_served_in_a_later_version_only_is_not_complained_o
         assert "security.istio.io/v1beta1" == written.body["apiVersion"]
 
 
-async def test_stopping_finishes_what_runs_and_says_what_is_to_be_said() -> None:
+async def test_shutdown_completes_running_reconciles_and_writes_conditions_and_events() -> None:
     cluster = harness.tenants()
     async with harness.running(sample(), cluster=cluster, settle=False):
-        await virtual_time.until(cluster.written, "the work has begun")
+        await virtual_time.until(cluster.written, "the first write is sent")
     assert cluster.objects.get(KEY) is not None
 
     conditions = cluster.objects.read(PROFILE)["status"]["conditions"]

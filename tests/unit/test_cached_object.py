@@ -1,4 +1,4 @@
-"""What is remembered of an object, and when two contents mean the same."""
+"""Cached objects, and when two contents are equivalent."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ SAME = {
         policy(egress=[{"to": None}]),
         policy(egress=[{}]),
     ),
-    "an_empty_list_where_the_api_says_so": ("NetworkPolicy", policy(ingress=[]), policy()),
+    "an_empty_list_of_a_field_that_may_be_empty": ("NetworkPolicy", policy(ingress=[]), policy()),
     "empty_data": ("ConfigMap", {"data": {}}, {}),
     "null_data": ("ConfigMap", {"data": None}, {}),
     "no_rules": ("Role", {"rules": []}, {"rules": None}),
@@ -79,14 +79,14 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_contents_that_mean_the_same_have_one_digest(case: str) -> None:
+def test_equivalent_contents_have_the_same_digest(case: str) -> None:
     kind, one, other = SAME[case]
 
     assert cached_object.digest(KINDS[kind], one) == cached_object.digest(KINDS[kind], other)
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
-def test_contents_that_mean_something_else_have_another_digest(case: str) -> None:
+def test_different_contents_have_different_digests(case: str) -> None:
     kind, one, other = DIFFERENT[case]
 
     assert cached_object.digest(KINDS[kind], one) != cached_object.digest(KINDS[kind], other)
@@ -103,7 +103,7 @@ JSON_VALUES = strategies.recursive(
 
 
 @hypothesis.given(spec=strategies.dictionaries(strategies.text("ab"), JSON_VALUES, max_size=3))
-def test_the_digest_is_that_of_the_normalised_content_whatever_it_holds(
+def test_the_digest_of_any_content_is_that_of_its_normalised_form(
     spec: dict[str, Any],
 ) -> None:
     content = {"spec": spec}
@@ -113,7 +113,7 @@ def test_the_digest_is_that_of_the_normalised_content_whatever_it_holds(
     assert normal == compare.normalise(POLICY, normal)
 
 
-def test_nothing_is_changed_in_what_is_compared() -> None:
+def test_a_digest_does_not_modify_the_content() -> None:
     content = quota(cpu="1000m", memory=None)
     cached_object.digest(QUOTA, content)
 
@@ -148,7 +148,7 @@ COVERED: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("case", COVERED)
-def test_contains_compares_only_what_is_stated(case: str) -> None:
+def test_contains_compares_only_the_desired_fields(case: str) -> None:
     want, expected = COVERED[case]
 
     assert expected is compare.contains(SERVICE, {"spec": HAVE}, {"spec": want})
@@ -162,7 +162,7 @@ def test_contains_compares_quantities_by_value() -> None:
     assert compare.contains(claim, have, want)
 
 
-def test_only_the_immutable_part_is_fixed() -> None:
+def test_the_immutable_digest_covers_immutable_fields_only() -> None:
     role = {"kind": "Role", "name": "a"}
     one = cached_object.immutable_digest(BINDING, {"roleRef": role, "subjects": [1]})
     other = cached_object.immutable_digest(BINDING, {"subjects": [2], "roleRef": dict(role)})
@@ -172,7 +172,7 @@ def test_only_the_immutable_part_is_fixed() -> None:
     assert b"" == cached_object.immutable_digest(QUOTA, quota(cpu="1"))
 
 
-def test_a_record_knows_its_controller_by_both_labels() -> None:
+def test_the_component_requires_both_labels() -> None:
     assert "samples" == builders.cached_object().component
     assert builders.cached_object(labels={COMPONENT_LABEL: "samples"}).component is None
     assert (
@@ -183,10 +183,10 @@ def test_a_record_knows_its_controller_by_both_labels() -> None:
     )
 
 
-def test_a_record_knows_the_profile_that_controls_the_object() -> None:
-    record = builders.cached_object()
+def test_a_cached_object_has_uid_and_name_of_its_controlling_profile() -> None:
+    cached = builders.cached_object()
 
-    assert ("uid-alice", "alice", True) == (record.owner_uid, record.owner_name, record.has_owner)
+    assert ("uid-alice", "alice", True) == (cached.owner_uid, cached.owner_name, cached.has_owner)
 
 
 @pytest.mark.parametrize(
@@ -198,23 +198,23 @@ def test_a_record_knows_the_profile_that_controls_the_object() -> None:
         pytest.param({"apiVersion": "kubeflow.org.example.ca/v1"}, id="a_longer_group"),
     ],
 )
-def test_an_owner_that_is_no_controlling_profile_makes_it_owned_but_not_ours(
+def test_another_owner_is_an_owner_but_not_a_profile(
     reference: dict[str, Any],
 ) -> None:
-    record = builders.cached_object(owners=[builders.profile_reference() | reference])
+    cached = builders.cached_object(owners=[builders.profile_reference() | reference])
 
-    assert ("", "", True) == (record.owner_uid, record.owner_name, record.has_owner)
+    assert ("", "", True) == (cached.owner_uid, cached.owner_name, cached.has_owner)
 
 
 @pytest.mark.parametrize(
     ("text", "paused"),
     [("true", True), (" T ", True), ("1", True), ("false", False), ("", False), ("quotas", False)],
 )
-def test_an_object_is_paused_by_a_true_annotation_only(text: str, paused: bool) -> None:  # noqa: FBT001
+def test_an_object_is_paused_only_if_its_annotation_is_true(text: str, paused: bool) -> None:  # noqa: FBT001
     assert paused is builders.cached_object(annotations={PAUSED_ANNOTATION: text}).paused
 
 
-def test_records_are_the_same_when_only_version_and_status_differ() -> None:
+def test_cached_objects_that_differ_in_version_and_status_only_are_equivalent() -> None:
     before = builders.cached_object(data={"key": "value"}, version=1)
 
     assert before.equivalent(
@@ -234,13 +234,15 @@ def test_records_are_the_same_when_only_version_and_status_differ() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_records_differ_by_everything_that_a_plan_reads(change: dict[str, Any]) -> None:
+def test_cached_objects_that_differ_in_a_planned_field_are_not_equivalent(
+    change: dict[str, Any],
+) -> None:
     before = builders.cached_object(data={"key": "value"})
 
     assert not before.equivalent(builders.cached_object(**{"data": {"key": "value"}, **change}))
 
 
-def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None:
+def test_long_values_are_cached_and_compared_as_digests() -> None:
     long = "x" * 5000
     texts = cached_object.pairs({"note": long})
 
@@ -249,11 +251,11 @@ def test_long_values_are_remembered_by_their_digest_and_still_compared() -> None
     assert not cached_object.includes(texts, {"note": "y" + long[1:]})
 
 
-def test_what_kubectl_writes_for_itself_is_not_remembered() -> None:
+def test_the_last_applied_annotation_of_kubectl_is_not_cached() -> None:
     assert () == cached_object.pairs({"kubectl.kubernetes.io/last-applied-configuration": "{}"})
 
 
-def test_objects_with_the_same_labels_share_their_memory() -> None:
+def test_equal_labels_share_one_tuple() -> None:
     assert cached_object.pairs({"a": "b", "c": "d"}) is cached_object.pairs({"c": "d", "a": "b"})
 
 
@@ -262,7 +264,7 @@ def test_including_no_labels_is_always_true() -> None:
     assert not cached_object.includes((), {"a": "b"})
 
 
-def test_an_exact_kind_is_remembered_by_digest_and_a_merge_kind_by_content() -> None:
+def test_an_exact_kind_is_cached_as_a_digest_and_a_merge_kind_as_content() -> None:
     exact = builders.cached_object("ConfigMap", data={"key": "value"})
     merge = builders.cached_object("Service", **builders.partial_service())
 
@@ -270,7 +272,7 @@ def test_an_exact_kind_is_remembered_by_digest_and_a_merge_kind_by_content() -> 
     assert (b"", builders.partial_service()) == (merge.digest, merge.content)
 
 
-def test_only_the_kinds_own_fields_are_content() -> None:
+def test_the_content_has_only_fields_of_the_kind() -> None:
     body = {"data": {"a": "b"}, "type": "Opaque", "immutable": None, "extra": 1, "metadata": {}}
 
     assert {"data": {"a": "b"}, "type": "Opaque"} == cached_object.content_of(SECRET, body)

@@ -1,4 +1,4 @@
-"""What has to go in an order, a step in each reconcile: objects that nobody would prune."""
+"""Ordered deletion: objects that are deleted in stages, one stage in each reconcile."""
 
 from collections.abc import Collection
 from typing import Any
@@ -21,12 +21,12 @@ CLAIM = Key("PersistentVolumeClaim", "alice", "data")
 CONDITION = "SamplesReady"
 
 
-class Plan:
-    """Removes what a test says, a stage at a time: the next one when the last is gone."""
+class StagedDeletion:
+    """Deletes objects in stages: each stage after the objects of the former one are gone."""
 
     def __init__(self, *stages: Collection[Key]) -> None:
         self.stages = stages
-        self.trouble: Exception | None = None
+        self.error: Exception | None = None
 
     def controller(self) -> AnyController:
         async def observe(
@@ -48,7 +48,7 @@ class Plan:
             ],
             observe=observe,
             delete=delete,
-            error=lambda *_: self.trouble,
+            error=lambda *_: self.error,
         )
 
     def running(self, cluster: FakeCluster, **fields: Any) -> Any:
@@ -57,7 +57,7 @@ class Plan:
 
 
 def tenant() -> FakeCluster:
-    """A claim and a pod of Alice's own, neither of which we made or own."""
+    """A cluster with a claim and a pod of Alice that the controller does not own."""
     cluster = harness.tenants()
     for key in (CLAIM, POD):
         cluster.objects.put(
@@ -74,38 +74,38 @@ def deletions(cluster: FakeCluster) -> list[str]:
     return [one for one in cluster.written(but=("Event", "Profile")) if one.startswith("DELETE")]
 
 
-async def test_a_stage_goes_and_the_next_follows_although_nothing_told_of_it() -> None:
+async def test_the_next_stage_is_deleted_after_the_first_without_an_event() -> None:
     cluster = tenant()
-    async with Plan([CLAIM], [POD]).running(cluster) as process:
+    async with StagedDeletion([CLAIM], [POD]).running(cluster) as process:
         await virtual_time.until(
-            lambda: cluster.objects.get(POD) is None, "both are gone", seconds=3.0
+            lambda: cluster.objects.get(POD) is None, "both objects are deleted", seconds=3.0
         )
         await process.settled()
 
         assert [f"DELETE {CLAIM}", f"DELETE {POD}"] == deletions(cluster)
         assert ("True", "ConfigMap settings is in place") == process.conditions()[CONDITION]
-        told = [message for _, reason, message in process.events() if reason == "Reconciled"]
-        assert any(f"{POD} delete" in message for message in told)
+        messages = [message for _, reason, message in process.events() if reason == "Reconciled"]
+        assert any(f"{POD} delete" in message for message in messages)
 
 
-async def test_it_is_deleted_as_it_was_seen_and_again_after_a_conflict() -> None:
+async def test_a_delete_has_the_observed_uid_and_version_and_is_retried_after_a_conflict() -> None:
     cluster = tenant()
     cluster.fail_next(Failure.CONFLICT, lambda one: one.method == "DELETE")
     seen = cluster.objects.read(POD)["metadata"]
-    async with Plan([POD]).running(cluster):
+    async with StagedDeletion([POD]).running(cluster):
         requests = [one for one in cluster.requests if one.method == "DELETE"]
         preconditions = {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}
         assert [preconditions] * 2 == [(one.body or {})["preconditions"] for one in requests]
         assert cluster.objects.get(POD) is None
 
 
-async def test_while_something_is_on_its_way_out_the_profile_is_not_ready() -> None:
+async def test_the_profile_is_not_ready_while_an_object_is_being_deleted() -> None:
     cluster = tenant()
     cluster.objects.edit(CLAIM, lambda body: body["metadata"].update(finalizers=["test/hold"]))
-    async with Plan([CLAIM]).running(cluster, settle=False) as process:
+    async with StagedDeletion([CLAIM]).running(cluster, settle=False) as process:
         expected = ("False", f"{CLAIM} pending (is being deleted)")
         await virtual_time.until(
-            lambda: process.conditions().get(CONDITION) == expected, "it is said"
+            lambda: process.conditions().get(CONDITION) == expected, "the condition is written"
         )
         assert [f"DELETE {CLAIM}"] == deletions(cluster)
 
@@ -114,38 +114,38 @@ async def test_while_something_is_on_its_way_out_the_profile_is_not_ready() -> N
         assert "True" == process.conditions()[CONDITION][0]
 
 
-async def test_it_goes_on_soon_although_the_world_outside_is_in_trouble() -> None:
-    cluster, plan = tenant(), Plan([CLAIM], [POD])
-    plan.trouble = Waiting("AccountAway", "away", after=300.0)
-    async with plan.running(cluster):
+async def test_deletion_continues_soon_while_an_external_system_fails() -> None:
+    cluster, deletion = tenant(), StagedDeletion([CLAIM], [POD])
+    deletion.error = Waiting("AccountAway", "away", after=300.0)
+    async with deletion.running(cluster):
         await virtual_time.until(
-            lambda: cluster.objects.get(POD) is None, "both are gone", seconds=5.0
+            lambda: cluster.objects.get(POD) is None, "both objects are deleted", seconds=5.0
         )
 
 
-async def test_a_paused_object_stays() -> None:
+async def test_a_paused_object_is_not_deleted() -> None:
     cluster = tenant()
     paused = {"annotations": {PAUSED_ANNOTATION: "true"}}
     cluster.objects.edit(POD, lambda body: body["metadata"].update(paused))
-    async with Plan([POD]).running(cluster):
+    async with StagedDeletion([POD]).running(cluster):
         assert [] == deletions(cluster)
 
 
-async def test_a_dry_run_removes_nothing() -> None:
+async def test_a_dry_run_plans_the_deletion_and_writes_nothing() -> None:
     cluster = tenant()
     options = Options(listen=None, dry_run=True)
-    async with Plan([POD]).running(cluster, options=options) as process:
+    async with StagedDeletion([POD]).running(cluster, options=options) as process:
         report = await process.reconcile("samples")
         assert f"{POD} delete" in str(report.changes)
         assert [] == cluster.written()
 
 
 @pytest.mark.parametrize("key", [Key("Pod", "bob", "notebook-0"), builders.manifest().key])
-async def test_what_is_wanted_or_in_anothers_namespace_is_never_removed(key: Key) -> None:
+async def test_an_object_that_is_desired_or_in_another_namespace_is_never_deleted(key: Key) -> None:
     cluster = tenant()
-    plan = Plan([POD])
-    async with plan.running(cluster, settle=False) as process:
-        plan.stages = ([POD, key],)
+    deletion = StagedDeletion([POD])
+    async with deletion.running(cluster, settle=False) as process:
+        deletion.stages = ([POD, key],)
         report = await process.reconcile("samples")
         assert (
             "is in Desired.delete, but it is desired or outside the profile"
@@ -154,6 +154,6 @@ async def test_what_is_wanted_or_in_anothers_namespace_is_never_removed(key: Key
         assert [] == deletions(cluster)
 
 
-def test_the_right_to_delete_comes_with_the_declaration() -> None:
-    rules = rbac.rules(Plan().controller())
+def test_the_rules_of_a_deletable_watch_include_delete() -> None:
+    rules = rbac.rules(StagedDeletion().controller())
     assert [("list", "watch", "delete")] == [one.verbs for one in rules if "pods" in one.resources]

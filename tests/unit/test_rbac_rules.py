@@ -25,11 +25,11 @@ from tests.support import builders
 from tests.support.builders import registered
 
 PLAIN = builders.controller("one")
-GOLDEN = Path(__file__).parent / "golden" / "permissions"
+GOLDEN = Path(__file__).parent / "golden" / "rbac_rules"
 
 
 @pytest.mark.parametrize("name", list(registry.by_name()))
-def test_a_controller_may_do_what_it_declares_and_nothing_else(name: str) -> None:
+def test_the_cluster_role_of_a_controller_matches_its_golden_file(name: str) -> None:
     role = rbac.cluster_role([registry.load(name)], f"profiles-controller-{name}")
     golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
 
@@ -37,9 +37,9 @@ def test_a_controller_may_do_what_it_declares_and_nothing_else(name: str) -> Non
 
 
 @pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
-def test_no_controller_may_do_everything(controller: AnyController) -> None:
-    """Every verb of a resource only where a Role that it writes hands that rule on."""
-    handed_on = [
+def test_no_rule_allows_every_verb_group_or_resource(controller: AnyController) -> None:
+    """A rule has every verb only if a Role that the controller writes contains that rule."""
+    granted = [
         rule
         for manifest in controller.desired(
             builders.profile(), controller.facts, registered.sample_settings(controller)
@@ -49,7 +49,7 @@ def test_no_controller_may_do_everything(controller: AnyController) -> None:
     ]
     for rule in rbac.rules(controller):
         assert "*" not in (*rule.groups, *rule.resources)
-        assert "*" not in rule.verbs or rbac.to_rbac(rule) in handed_on
+        assert "*" not in rule.verbs or rbac.to_rbac(rule) in granted
 
 
 def verbs(rules: tuple[Rule, ...], resource: str) -> list[tuple[str, ...]]:
@@ -62,7 +62,7 @@ def test_a_merge_kind_is_patched_and_never_replaced() -> None:
     assert [("get", "list", "watch", "create", "patch", "delete")] == verbs(rules, "services")
 
 
-def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> None:
+def test_only_create_is_allowed_for_every_name_of_a_kind_with_one_name() -> None:
     rules = rbac.rules(builders.controller(owned=[Owned(kind="Secret", names=("one",))]))
     found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
 
@@ -70,7 +70,7 @@ def test_of_a_kind_with_names_of_its_own_only_creating_is_a_right_on_all() -> No
     assert [(rest, ("one",)), (("create",), ())] == found
 
 
-def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
+def test_a_kind_with_several_names_is_listed_whole_and_written_by_name() -> None:
     owned = [Owned(kind="Secret", names=("one", "two"))]
     rules = rbac.rules(builders.controller(owned=owned))
     found = [(rule.verbs, rule.names) for rule in rules if "secrets" in rule.resources]
@@ -81,7 +81,7 @@ def test_of_several_names_all_are_listed_and_no_other_is_touched() -> None:
     ] == [(tuple(verbs), names) for verbs, names in found]
 
 
-def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
+def test_controllers_with_different_names_of_one_kind_list_all_of_it() -> None:
     one, other, any_name = (
         builders.controller(name, owned=[Owned(kind="Secret", names=names)])
         for name, names in (("one", ("one",)), ("other", ("other",)), ("any", ()))
@@ -100,7 +100,7 @@ def test_controllers_of_different_names_read_all_of_a_kind_together() -> None:
     assert [False, False, True, True] == found
 
 
-def test_a_kind_that_is_only_watched_is_only_read() -> None:
+def test_a_kind_that_is_only_watched_has_read_verbs_only() -> None:
     watched = Watch(kind="Secret", transform=lambda _body: None, map=no_profiles)
     rules = rbac.rules(builders.controller(watches=[watched]))
 
@@ -140,7 +140,7 @@ def test_a_single_object_of_an_owned_kind_may_be_watched(
 
 @pytest.mark.parametrize("names", [(), ("one",), ("one", "two")])
 @pytest.mark.parametrize("kind", ["Secret", "Service"])
-def test_a_kind_that_is_only_updated_is_never_created_or_deleted(
+def test_an_update_only_kind_has_no_create_or_delete_verb(
     kind: str, names: tuple[str, ...]
 ) -> None:
     owned = [Owned(kind=kind, names=names, update_only=True)]
@@ -151,7 +151,7 @@ def test_a_kind_that_is_only_updated_is_never_created_or_deleted(
     assert {"get", "list", "watch", write} == found
 
 
-def test_a_controllers_own_rules_come_last_and_may_name_objects() -> None:
+def test_the_access_rules_of_a_controller_are_last_and_can_have_resource_names() -> None:
     rule = Rule(groups=("",), resources=("secrets",), verbs=("get",), names=("root",))
     role = rbac.cluster_role([builders.controller(access=Access(rules=(rule,)))], "samples")
 
@@ -227,7 +227,7 @@ CONFIGURED = dataclasses.replace(
         ),
     ],
 )
-def test_rules_follow_the_settings_and_without_any_the_defaults(
+def test_rules_follow_from_the_settings_or_their_defaults(
     settings: Settings | None, expected: tuple[Rule, ...]
 ) -> None:
     assert expected == rbac.configured(CONFIGURED, settings)
@@ -235,7 +235,7 @@ def test_rules_follow_the_settings_and_without_any_the_defaults(
 
 
 @pytest.mark.parametrize("controller", registry.controllers(), ids=lambda one: str(one.name))
-def test_rules_follow_from_settings_that_there_are(controller: AnyController) -> None:
+def test_rules_refer_to_existing_settings(controller: AnyController) -> None:
     named = {one.setting for one in controller.access.by_settings}
     settings = registered.sample_settings(controller)
     for watch in controller.watches(settings):
@@ -245,7 +245,7 @@ def test_rules_follow_from_settings_that_there_are(controller: AnyController) ->
     assert named <= controller.settings.model_fields.keys()
 
 
-def test_what_several_controllers_need_is_said_once() -> None:
+def test_a_rule_that_several_controllers_need_is_listed_once() -> None:
     one, other = builders.controller("one"), builders.controller("other")
     role = rbac.cluster_role([one, other], "all")
 

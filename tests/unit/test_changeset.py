@@ -1,4 +1,4 @@
-"""What a ChangeSet says of itself."""
+"""The text and the counts of a ChangeSet."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from controllers.runtime.apply.changeset import NO_CHANGES, WRITES, Action, Chan
 KEY = Key("ConfigMap", "alice", "settings")
 
 
-def test_a_change_is_a_line_with_its_reason_in_brackets() -> None:
+def test_the_text_of_a_change_has_its_reason_in_brackets() -> None:
     change = Change(Action.REFUSED, KEY, "exists and is not managed by profiles-controller")
 
     assert (
@@ -23,7 +23,7 @@ def test_a_cluster_scoped_key_has_no_slash() -> None:
     )
 
 
-def test_what_is_simply_unchanged_is_not_spoken_of() -> None:
+def test_the_text_omits_unchanged_objects_without_a_reason() -> None:
     changes = ChangeSet(
         (
             Change(Action.UNCHANGED, KEY),
@@ -40,11 +40,11 @@ def test_what_is_simply_unchanged_is_not_spoken_of() -> None:
 
 
 @pytest.mark.parametrize("action", Action)
-def test_only_what_writes_counts_as_a_change(action: Action) -> None:
+def test_only_actions_that_write_are_changes(action: Action) -> None:
     assert (action in WRITES) is ChangeSet((Change(action, KEY),)).changed
 
 
-def test_counts_leave_out_what_does_not_occur() -> None:
+def test_counts_omit_actions_that_do_not_occur() -> None:
     changes = ChangeSet((Change(Action.CREATE, KEY), Change(Action.CREATE, KEY)))
 
     assert {"create": 2} == changes.counts()

@@ -1,4 +1,4 @@
-"""What follows from the way in which a reconcile ended."""
+"""The outcome of a reconcile for each kind of error."""
 
 import pytest
 
@@ -13,7 +13,7 @@ TERMINATING = ApiError(
 )
 
 
-def test_waiting_for_an_event_asks_for_nothing() -> None:
+def test_waiting_without_a_delay_does_not_requeue() -> None:
     outcome = reconcile_result.outcome_of_error(
         Waiting("NamespaceNotFound", "namespace alice does not exist")
     )
@@ -26,7 +26,7 @@ def test_waiting_for_an_event_asks_for_nothing() -> None:
     )
 
 
-def test_waiting_for_a_while_asks_for_another_look() -> None:
+def test_waiting_with_a_delay_requeues_after_it() -> None:
     outcome = reconcile_result.outcome_of_error(Waiting("KindNotServed", "no such kind", after=5.0))
 
     assert (Result.REQUEUE_AFTER, 5.0, False) == (
@@ -36,14 +36,14 @@ def test_waiting_for_a_while_asks_for_another_look() -> None:
     )
 
 
-def test_a_wait_that_a_person_must_end_is_told() -> None:
+def test_a_wait_that_needs_a_person_is_a_warning() -> None:
     outcome = reconcile_result.outcome_of_error(Waiting("KindNotServed", "no such kind", warn=True))
 
     assert outcome.warn
     assert outcome.debounced
 
 
-def test_what_is_terminal_is_told_and_not_tried_again() -> None:
+def test_a_terminal_error_is_a_warning_and_is_not_retried() -> None:
     outcome = reconcile_result.outcome_of_error(Terminal("NamespaceNotOwned", "not yours"))
 
     assert outcome == Outcome(
@@ -52,7 +52,7 @@ def test_what_is_terminal_is_told_and_not_tried_again() -> None:
 
 
 FAILURES = {
-    "an_answer": (INTERNAL_ERROR, "ReconcileFailed", "500 InternalError: etcd is down", True),
+    "api_error": (INTERNAL_ERROR, "ReconcileFailed", "500 InternalError: etcd is down", True),
     "forbidden": (
         ApiError(code=403, reason="Forbidden", message="no"),
         "Forbidden",
@@ -68,19 +68,19 @@ FAILURES = {
         True,
     ),
     "unreachable": (UnreachableError("refused"), "Unreachable", "refused", False),
-    "unreachable_in_the_middle": (
+    "unreachable_during_apply": (
         ApplyError("ConfigMap a/b create: refused", UnreachableError("refused")),
         "Unreachable",
         "ConfigMap a/b create: refused",
         False,
     ),
-    "a_mistake_of_ours": (KeyError("spec"), "ReconcileFailed", "KeyError: 'spec'", True),
-    "one_without_words": (ValueError(), "ReconcileFailed", "ValueError: ValueError", True),
+    "internal_error": (KeyError("spec"), "ReconcileFailed", "KeyError: 'spec'", True),
+    "error_without_message": (ValueError(), "ReconcileFailed", "ValueError: ValueError", True),
 }
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_anything_else_is_tried_again_with_backoff(case: str) -> None:
+def test_any_other_error_is_retried_with_backoff(case: str) -> None:
     error, reason, message, warn = FAILURES[case]
 
     assert reconcile_result.outcome_of_error(error) == Outcome(
@@ -94,7 +94,7 @@ def test_anything_else_is_tried_again_with_backoff(case: str) -> None:
     )
 
 
-def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
+def test_a_terminating_namespace_is_not_a_failure() -> None:
     outcome = reconcile_result.outcome_of_error(
         ApplyError("ConfigMap a/b create: terminating", TERMINATING)
     )
@@ -106,7 +106,7 @@ def test_a_namespace_that_went_under_our_hands_is_no_failure() -> None:
     )
 
 
-def test_only_what_the_world_did_needs_no_traceback() -> None:
+def test_only_unexpected_errors_need_a_traceback() -> None:
     for expected in (
         INTERNAL_ERROR,
         UnreachableError("a"),

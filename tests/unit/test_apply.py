@@ -1,4 +1,4 @@
-"""Writes: each asks first whether the object is still what was planned."""
+"""The applier: each write requires that the object is unchanged since the plan."""
 
 import asyncio
 import contextlib
@@ -38,16 +38,16 @@ def is_request(text: str, request: Request) -> bool:
     return str(request) == text
 
 
-def puts(request: Request) -> bool:
+def is_put(request: Request) -> bool:
     return request.method == "PUT"
 
 
 class Bench:
-    """An applier with informers at work, for one controller."""
+    """An applier with running informers, for one controller."""
 
     def __init__(self) -> None:
         self.cluster: FakeCluster = harness.tenants()
-        self.woken: list[str] = []
+        self.enqueued: list[str] = []
         self.informers = new_informers(
             [
                 (
@@ -56,28 +56,28 @@ class Bench:
                 )
             ],
             self.cluster,
-            Callbacks(enqueue=self._wake),
+            Callbacks(enqueue=self._enqueue),
             clock=virtual_time.now,
         )
         self.tasks = [asyncio.create_task(one.run()) for one in self.informers.values()]
 
-    def _wake(self, profile: str, _controller: str | None, _priority: Priority, /) -> None:
-        self.woken.append(profile)
+    def _enqueue(self, profile: str, _controller: str | None, _priority: Priority, /) -> None:
+        self.enqueued.append(profile)
 
     async def ready(self) -> None:
         await virtual_time.until(
-            lambda: len(self.cluster.watched()) == len(self.informers), "every watch is up"
+            lambda: len(self.cluster.watched()) == len(self.informers), "every watch is open"
         )
-        await self.quiet()
+        await self.settle()
 
-    async def quiet(self) -> None:
+    async def settle(self) -> None:
         await virtual_time.turns()
-        await virtual_time.until(lambda: self.cluster.delivered, "every event was taken")
+        await virtual_time.until(lambda: self.cluster.delivered, "every event is delivered")
 
-    async def bring(self, *manifests: Manifest, at_once: bool = True) -> list[str]:
-        """Plan and apply; the changes as texts."""
+    async def apply(self, *manifests: Manifest, concurrent: bool = True) -> list[str]:
+        """Plan and apply the manifests, and return the changes as texts."""
         owned = {kind: self.informers[kind] for kind in (*KINDS, *VOLUMES)}
-        changes, wants = apply_plan.plan(
+        changes, desired = apply_plan.plan(
             manifests,
             profile=builders.profile(),
             component="samples",
@@ -87,27 +87,27 @@ class Bench:
             client=self.cluster,
             informers=owned,
             field_manager="profiles-controller-samples",
-            concurrent=at_once,
+            concurrent=concurrent,
         )
-        done = await applier.apply(changes, wants)
-        await self.quiet()
+        done = await applier.apply(changes, desired)
+        await self.settle()
         return [str(change) for change in done]
 
     def put(self, kind: str = "ConfigMap", name: str = "settings", **fields: Any) -> Body:
-        """As `specimens.object_body`, by somebody else; nobody is woken by it in this test."""
+        """Write the body of `builders.object_body` as another client."""
         body = builders.object_body(kind, name, **fields)
         del body["metadata"]["uid"], body["metadata"]["resourceVersion"]
         return self.cluster.objects.put(body)
 
-    async def arranged(
-        self, kind: str = "ConfigMap", name: str = "settings", *, told: bool = False, **f: Any
+    async def existing(
+        self, kind: str = "ConfigMap", name: str = "settings", *, reported: bool = False, **f: Any
     ) -> Body:
-        """Unless `told`, no event of it is at hand, as for what was there at the start."""
+        """Without `reported`, the informer has no event of it, as for a listed object."""
         body = self.put(kind, name, **f)
-        await self.quiet()
-        if not told:
+        await self.settle()
+        if not reported:
             self.informers[kind].take_recent(body["metadata"].get("namespace", ""), name)
-        self.woken.clear()
+        self.enqueued.clear()
         self.cluster.requests.clear()
         return body
 
@@ -140,7 +140,7 @@ def service(**spec: Any) -> Manifest:
 
 
 async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
-    assert ["ConfigMap alice/settings create"] == await bench.bring(
+    assert ["ConfigMap alice/settings create"] == await bench.apply(
         builders.manifest(labels={"tier": "low"}, annotations={"note": "a"})
     )
     (request,) = bench.cluster.writes()
@@ -162,21 +162,21 @@ async def test_a_create_sends_the_whole_object_once(bench: Bench) -> None:
             "data": {"key": "value"},
         },
     )
-    assert [] == bench.woken
+    assert [] == bench.enqueued
 
 
-async def test_what_is_in_place_costs_no_request(bench: Bench) -> None:
-    await bench.bring(builders.manifest())
+async def test_an_object_in_sync_causes_no_request(bench: Bench) -> None:
+    await bench.apply(builders.manifest())
     bench.cluster.requests.clear()
 
-    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(builders.manifest())
+    assert ["ConfigMap alice/settings unchanged"] == await bench.apply(builders.manifest())
     assert [] == bench.cluster.requests
 
 
-async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(bench: Bench) -> None:
-    before = await bench.arranged(labels={"theirs": "yes"}, data={"old": "1"})
+async def test_a_create_adopts_an_existing_object_of_the_older_suite_in_place(bench: Bench) -> None:
+    before = await bench.existing(labels={"theirs": "yes"}, data={"old": "1"})
 
-    assert ["ConfigMap alice/settings adopt"] == await bench.bring(builders.manifest())
+    assert ["ConfigMap alice/settings adopt"] == await bench.apply(builders.manifest())
     after = bench.cluster.objects.read(KEY)
     assert before["metadata"]["uid"] == after["metadata"]["uid"]
     assert {"theirs": "yes", **builders.managed_labels()} == after["metadata"]["labels"]
@@ -191,10 +191,10 @@ async def test_a_create_that_meets_an_older_suites_object_adopts_it_in_place(ben
 @pytest.mark.parametrize(
     "owners",
     [(), (builders.profile_reference("bob", "uid-bob"),), ({"kind": "Job", "uid": "uid-job"},)],
-    ids=["nobodys", "another_profiles", "a_jobs"],
+    ids=["no_owner", "another_profile", "job"],
 )
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_create_that_meets_a_foreign_object_is_refused_and_leaves_it(
+async def test_a_create_is_refused_if_a_foreign_object_exists_and_does_not_change_it(
     bench: Bench, kind: str, owners: Sequence[Body]
 ) -> None:
     manifest = {
@@ -202,47 +202,47 @@ async def test_a_create_that_meets_a_foreign_object_is_refused_and_leaves_it(
         "RoleBinding": binding(),
         "Service": service(),
     }[kind]
-    before = await bench.arranged(kind, manifest.name, labels={}, owners=owners)
-    (change,) = await bench.bring(manifest)
+    before = await bench.existing(kind, manifest.name, labels={}, owners=owners)
+    (change,) = await bench.apply(manifest)
 
     assert change.startswith(f"{manifest.key} refused (exists and ")
     assert before == bench.cluster.objects.read(manifest.key)
 
 
-async def test_what_is_adoptable_and_nobodys_is_taken_over(bench: Bench) -> None:
-    await bench.arranged(labels={}, owners=(), data={"old": "1"})
+async def test_an_adoptable_object_without_owner_is_adopted(bench: Bench) -> None:
+    await bench.existing(labels={}, owners=(), data={"old": "1"})
 
-    assert ["ConfigMap alice/settings adopt"] == await bench.bring(
+    assert ["ConfigMap alice/settings adopt"] == await bench.apply(
         builders.manifest(adoptable=True)
     )
     metadata = bench.cluster.objects.read(KEY)["metadata"]
     assert [builders.profile_reference()] == metadata["ownerReferences"]
 
 
-async def test_a_create_only_object_without_our_labels_gets_them_and_keeps_its_content(
+async def test_adoption_of_a_create_only_object_adds_labels_and_does_not_change_its_content(
     bench: Bench,
 ) -> None:
-    await bench.arranged(labels={}, data={"mine": "1"})
+    await bench.existing(labels={}, data={"mine": "1"})
     manifest = builders.manifest(create_only=True)
 
-    assert ["ConfigMap alice/settings adopt"] == await bench.bring(manifest)
+    assert ["ConfigMap alice/settings adopt"] == await bench.apply(manifest)
     assert {"mine": "1"} == bench.cluster.objects.read(KEY)["data"]
-    assert ["ConfigMap alice/settings unchanged"] == await bench.bring(manifest)
+    assert ["ConfigMap alice/settings unchanged"] == await bench.apply(manifest)
 
 
-async def test_a_create_that_took_effect_unheard_is_found_in_place(bench: Bench) -> None:
+async def test_a_create_whose_response_was_lost_is_found_in_sync(bench: Bench) -> None:
     bench.cluster.fail_next(Failure.LOST_AFTER, is_write)
     bench.cluster.pause_watches()
     with pytest.raises(ApplyError):
-        await bench.bring(builders.manifest())
-    assert ["ConfigMap alice/settings unchanged"] == await _again(bench)
+        await bench.apply(builders.manifest())
+    assert ["ConfigMap alice/settings unchanged"] == await apply_again(bench)
 
     assert 1 == len(bench.cluster.objects.all_of("ConfigMap"))
 
 
-async def _again(bench: Bench) -> list[str]:
-    """A second try, while the watch has told nothing yet."""
-    task = asyncio.create_task(bench.bring(builders.manifest()))
+async def apply_again(bench: Bench) -> list[str]:
+    """A second apply, before the watch reports anything."""
+    task = asyncio.create_task(bench.apply(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
     return await task
@@ -251,24 +251,24 @@ async def _again(bench: Bench) -> list[str]:
 # Update
 
 
-async def test_an_update_reads_and_replaces_what_it_read(bench: Bench) -> None:
-    before = await bench.arranged(data={"key": "edited", "more": "1"})
+async def test_an_update_reads_the_object_and_replaces_it(bench: Bench) -> None:
+    before = await bench.existing(data={"key": "edited", "more": "1"})
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(builders.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.apply(builders.manifest())
     assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
     sent = bench.cluster.writes()[0].body
     assert sent is not None
     assert before["metadata"]["resourceVersion"] == sent["metadata"]["resourceVersion"]
     assert {"key": "value"} == bench.cluster.objects.read(KEY)["data"]
-    assert [] == bench.woken
+    assert [] == bench.enqueued
 
 
-async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench) -> None:
-    before = await bench.arranged(
-        told=True, labels={**builders.managed_labels(), "their": "1"}, data={}
+async def test_an_edit_reported_by_a_recent_event_is_replaced_without_a_read(bench: Bench) -> None:
+    before = await bench.existing(
+        reported=True, labels={**builders.managed_labels(), "their": "1"}, data={}
     )
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(builders.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.apply(builders.manifest())
     assert ["PUT ConfigMap alice/settings"] == bench.requests()
     sent = bench.cluster.writes()[0].body
     assert sent is not None
@@ -277,26 +277,26 @@ async def test_an_edit_that_was_told_of_is_replaced_without_a_read(bench: Bench)
     assert ({"key": "value"}, "1") == (after["data"], after["metadata"]["labels"]["their"])
 
 
-async def test_an_event_is_good_for_one_update(bench: Bench) -> None:
-    await bench.arranged(told=True, data={"key": "edited"})
-    await bench.bring(builders.manifest())
+async def test_the_body_of_an_event_is_used_for_one_update(bench: Bench) -> None:
+    await bench.existing(reported=True, data={"key": "edited"})
+    await bench.apply(builders.manifest())
     bench.cluster.requests.clear()
 
-    assert await bench.bring(builders.manifest(content={"data": {"key": "another"}}))
+    assert await bench.apply(builders.manifest(content={"data": {"key": "another"}}))
     assert ["GET ConfigMap alice/settings", "PUT ConfigMap alice/settings"] == bench.requests()
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
+async def test_an_outdated_event_causes_one_read_before_the_write(
     bench: Bench, *, gone: bool
 ) -> None:
-    await bench.arranged(told=True, data={"key": "edited"})
+    await bench.existing(reported=True, data={"key": "edited"})
     bench.cluster.pause_watches()
     if gone:
         bench.cluster.objects.delete(KEY)
     else:
         bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
-    task = asyncio.create_task(bench.bring(builders.manifest()))
+    task = asyncio.create_task(bench.apply(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
     await task
@@ -312,27 +312,29 @@ async def test_an_event_that_is_outdated_costs_a_read_and_nothing_more(
     assert gone or "1" == after["metadata"]["labels"]["new"]
 
 
-async def test_a_kind_that_is_applied_is_always_read_first(bench: Bench) -> None:
-    await bench.arranged("Service", "web", told=True, spec={"ports": [{"port": 80}]})
+async def test_the_body_of_an_event_is_not_stored_for_a_kind_with_server_side_apply(
+    bench: Bench,
+) -> None:
+    await bench.existing("Service", "web", reported=True, spec={"ports": [{"port": 80}]})
     assert None is bench.informers["Service"].take_recent("alice", "web")
 
 
-async def test_a_storm_of_edits_keeps_the_latest_bodies_only(bench: Bench) -> None:
+async def test_only_the_bodies_of_the_latest_events_are_stored(bench: Bench) -> None:
     for number in range(70):
         bench.put(name=f"settings-{number}")
-    await bench.quiet()
+    await bench.settle()
 
-    told = [
+    reported = [
         number
         for number in range(70)
         if bench.informers["ConfigMap"].take_recent("alice", f"settings-{number}")
     ]
-    assert list(range(6, 70)) == told
+    assert list(range(6, 70)) == reported
 
 
-async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -> None:
+async def test_an_update_retains_metadata_of_other_writers(bench: Bench) -> None:
     other = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "uid-pod"}
-    body = await bench.arranged(
+    body = await bench.existing(
         labels={**builders.managed_labels(), "theirs": "yes"},
         annotations={"theirs": "yes", "note": "old"},
         owners=[other, builders.profile_reference()],
@@ -340,8 +342,8 @@ async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -
         immutable=None,
     )
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(finalizers=["a/b"]))
-    await bench.quiet()
-    await bench.bring(builders.manifest(annotations={"note": "new"}))
+    await bench.settle()
+    await bench.apply(builders.manifest(annotations={"note": "new"}))
     metadata = bench.cluster.objects.read(KEY)["metadata"]
 
     assert body["metadata"]["uid"] == metadata["uid"]
@@ -351,26 +353,26 @@ async def test_an_update_keeps_what_others_added_to_the_metadata(bench: Bench) -
     assert ["a/b"] == metadata["finalizers"]
 
 
-async def test_a_barred_annotation_goes_and_others_stay(bench: Bench) -> None:
-    await bench.arranged(annotations={"theirs": "yes", "role": "admin"}, data={"key": "value"})
+async def test_a_stripped_annotation_is_removed_and_others_are_retained(bench: Bench) -> None:
+    await bench.existing(annotations={"theirs": "yes", "role": "admin"}, data={"key": "value"})
 
-    assert await bench.bring(builders.manifest(stripped_annotations=("user", "role")))
+    assert await bench.apply(builders.manifest(stripped_annotations=("user", "role")))
     assert bench.cluster.objects.read(KEY)["metadata"]["annotations"] == {"theirs": "yes"}
     assert [str(one) for one in bench.cluster.writes()] == ["PUT ConfigMap alice/settings"]
 
 
-async def test_a_field_that_we_do_not_state_goes(bench: Bench) -> None:
-    await bench.arranged(data={"key": "value"}, binaryData={"more": "AA=="})
-    await bench.bring(builders.manifest())
+async def test_an_update_removes_a_field_that_is_not_desired(bench: Bench) -> None:
+    await bench.existing(data={"key": "value"}, binaryData={"more": "AA=="})
+    await bench.apply(builders.manifest())
 
     assert "binaryData" not in bench.cluster.objects.read(KEY)
 
 
-async def test_a_conflict_is_read_again_and_written_over_what_is_there_now(bench: Bench) -> None:
-    await bench.arranged(data={"key": "edited"})
-    bench.cluster.fail_next(Failure.CONFLICT, puts)
+async def test_after_a_conflict_the_object_is_read_and_written_again(bench: Bench) -> None:
+    await bench.existing(data={"key": "edited"})
+    bench.cluster.fail_next(Failure.CONFLICT, is_put)
 
-    assert ["ConfigMap alice/settings update"] == await bench.bring(builders.manifest())
+    assert ["ConfigMap alice/settings update"] == await bench.apply(builders.manifest())
     assert [
         "GET ConfigMap alice/settings",
         "PUT ConfigMap alice/settings",
@@ -380,35 +382,35 @@ async def test_a_conflict_is_read_again_and_written_over_what_is_there_now(bench
 
 
 async def test_an_edit_between_read_and_write_is_not_lost(bench: Bench) -> None:
-    await bench.arranged(data={"key": "edited"})
+    await bench.existing(data={"key": "edited"})
 
     def edit(request: Request) -> bool:
-        if puts(request) and len(bench.cluster.writes()) == 1:
+        if is_put(request) and len(bench.cluster.writes()) == 1:
             bench.cluster.objects.edit(KEY, lambda one: one["metadata"]["labels"].update(new="1"))
         return False
 
     bench.cluster.fail_next(Failure.INTERNAL_ERROR, edit)
-    await bench.bring(builders.manifest())
+    await bench.apply(builders.manifest())
 
     assert "1" == bench.cluster.objects.read(KEY)["metadata"]["labels"]["new"]
     assert 2 == len(bench.cluster.writes())
 
 
-async def test_what_keeps_changing_is_left_for_later(bench: Bench) -> None:
-    await bench.arranged(data={"key": "edited"})
+async def test_repeated_conflicts_fail_the_apply(bench: Bench) -> None:
+    await bench.existing(data={"key": "edited"})
     for _ in range(3):
-        bench.cluster.fail_next(Failure.CONFLICT, puts)
+        bench.cluster.fail_next(Failure.CONFLICT, is_put)
 
     with pytest.raises(ApplyError, match="modified concurrently"):
-        await bench.bring(builders.manifest())
+        await bench.apply(builders.manifest())
 
 
-async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench) -> None:
-    await bench.arranged(data={"key": "edited"})
+async def test_an_object_that_became_foreign_after_the_plan_is_refused(bench: Bench) -> None:
+    await bench.existing(data={"key": "edited"})
     bench.cluster.pause_watches()
     bob = builders.profile_reference("bob", "uid-bob")
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(ownerReferences=[bob]))
-    task = asyncio.create_task(bench.bring(builders.manifest()))
+    task = asyncio.create_task(bench.apply(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
 
@@ -418,11 +420,11 @@ async def test_what_became_foreign_since_it_was_planned_is_refused(bench: Bench)
     assert [] == bench.cluster.writes()
 
 
-async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None:
-    await bench.arranged(data={"key": "edited"})
+async def test_an_object_deleted_after_the_plan_is_created(bench: Bench) -> None:
+    await bench.existing(data={"key": "edited"})
     bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
-    task = asyncio.create_task(bench.bring(builders.manifest()))
+    task = asyncio.create_task(bench.apply(builders.manifest()))
     await virtual_time.turns()
     bench.cluster.resume_watches()
 
@@ -433,10 +435,10 @@ async def test_what_went_since_it_was_planned_is_made_anew(bench: Bench) -> None
 # Delete
 
 
-async def test_a_delete_names_the_object_as_it_was_planned(bench: Bench) -> None:
-    body = await bench.arranged()
+async def test_a_delete_has_the_planned_uid_and_version_as_preconditions(bench: Bench) -> None:
+    body = await bench.existing()
 
-    assert ["ConfigMap alice/settings prune (no longer desired)"] == await bench.bring()
+    assert ["ConfigMap alice/settings prune (no longer desired)"] == await bench.apply()
     (request,) = bench.cluster.writes()
     assert {
         "preconditions": {
@@ -446,66 +448,66 @@ async def test_a_delete_names_the_object_as_it_was_planned(bench: Bench) -> None
         "propagationPolicy": "Background",
     } == request.body
     assert [] == bench.cluster.objects.all_of("ConfigMap")
-    assert [] == bench.woken
+    assert [] == bench.enqueued
 
 
-async def test_another_object_of_that_name_is_not_deleted(bench: Bench) -> None:
-    await bench.arranged()
+async def test_another_object_of_the_same_name_is_not_deleted(bench: Bench) -> None:
+    await bench.existing()
     bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
     other = bench.put(labels={}, owners=())
-    task = asyncio.create_task(bench.bring())
+    task = asyncio.create_task(bench.apply())
     await virtual_time.turns()
     bench.cluster.resume_watches()
     with pytest.raises(ApplyError, match="uid is"):
         await task
-    await bench.quiet()
+    await bench.settle()
 
     assert other == bench.cluster.objects.read(KEY)
-    assert [] == await bench.bring()
+    assert [] == await bench.apply()
 
 
-async def test_deleting_what_is_gone_already_is_no_failure(bench: Bench) -> None:
-    await bench.arranged()
+async def test_deleting_an_object_that_does_not_exist_succeeds(bench: Bench) -> None:
+    await bench.existing()
     bench.cluster.pause_watches()
     bench.cluster.objects.delete(KEY)
-    task = asyncio.create_task(bench.bring())
+    task = asyncio.create_task(bench.apply())
     await virtual_time.turns()
     bench.cluster.resume_watches()
 
     assert ["ConfigMap alice/settings prune (no longer desired)"] == await task
-    assert [] == await bench.bring()
+    assert [] == await bench.apply()
 
 
-async def test_what_a_finalizer_holds_is_deleted_once(bench: Bench) -> None:
-    await bench.arranged()
+async def test_an_object_with_a_finalizer_is_deleted_once(bench: Bench) -> None:
+    await bench.existing()
     bench.cluster.objects.edit(KEY, lambda one: one["metadata"].update(finalizers=["a/b"]))
-    await bench.quiet()
-    await bench.bring()
+    await bench.settle()
+    await bench.apply()
 
-    assert [] == await bench.bring()
+    assert [] == await bench.apply()
     assert ["DELETE ConfigMap alice/settings"] == bench.cluster.written()
 
 
 @pytest.mark.parametrize("failure", Failure)
-async def test_a_delete_that_fails_is_made_by_the_next(bench: Bench, failure: Failure) -> None:
-    await bench.arranged()
+async def test_a_failed_delete_is_retried_by_the_next_apply(bench: Bench, failure: Failure) -> None:
+    await bench.existing()
     bench.cluster.fail_next(failure, is_write)
     with pytest.raises(ApplyError, match="ConfigMap alice/settings prune"):
-        await bench.bring()
-    await bench.bring()
+        await bench.apply()
+    await bench.apply()
 
     assert [] == bench.cluster.objects.all_of("ConfigMap")
-    assert [] == await bench.bring()
+    assert [] == await bench.apply()
 
 
 # Recreate
 
 
-async def test_an_immutable_field_is_changed_by_deleting_and_creating(bench: Bench) -> None:
-    before = await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
+async def test_a_changed_immutable_field_deletes_and_creates_the_object(bench: Bench) -> None:
+    before = await bench.existing("RoleBinding", "binding", roleRef=ROLE, subjects=[])
 
-    assert ["RoleBinding alice/binding recreate (roleRef is immutable)"] == await bench.bring(
+    assert ["RoleBinding alice/binding recreate (roleRef is immutable)"] == await bench.apply(
         binding("edit")
     )
     assert [
@@ -515,30 +517,30 @@ async def test_an_immutable_field_is_changed_by_deleting_and_creating(bench: Ben
     after = bench.cluster.objects.read(BINDING)
     assert before["metadata"]["uid"] != after["metadata"]["uid"]
     assert "edit" == after["roleRef"]["name"]
-    assert [] == bench.woken
+    assert [] == bench.enqueued
 
 
 @pytest.mark.parametrize("failure", Failure)
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
-async def test_a_recreate_that_fails_half_way_is_finished_by_the_next(
+async def test_a_partly_failed_recreate_is_completed_by_the_next_apply(
     bench: Bench, failure: Failure, method: str
 ) -> None:
-    await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
+    await bench.existing("RoleBinding", "binding", roleRef=ROLE, subjects=[])
     bench.cluster.fail_next(failure, lambda request: request.method == method)
     for _ in range(3):
         with contextlib.suppress(ApplyError):
-            await bench.bring(binding("edit"))
+            await bench.apply(binding("edit"))
 
     assert "edit" == bench.cluster.objects.read(BINDING)["roleRef"]["name"]
-    assert ["RoleBinding alice/binding unchanged"] == await bench.bring(binding("edit"))
+    assert ["RoleBinding alice/binding unchanged"] == await bench.apply(binding("edit"))
 
 
-async def test_an_older_suites_object_with_another_immutable_field_is_made_anew(
+async def test_an_object_of_the_older_suite_with_another_immutable_field_is_recreated(
     bench: Bench,
 ) -> None:
-    await bench.arranged("RoleBinding", "binding", labels={}, roleRef=ROLE, subjects=[])
+    await bench.existing("RoleBinding", "binding", labels={}, roleRef=ROLE, subjects=[])
 
-    assert ["RoleBinding alice/binding recreate (roleRef is immutable)"] == await bench.bring(
+    assert ["RoleBinding alice/binding recreate (roleRef is immutable)"] == await bench.apply(
         binding("edit")
     )
     assert [
@@ -549,81 +551,83 @@ async def test_an_older_suites_object_with_another_immutable_field_is_made_anew(
     ] == bench.requests()
 
 
-async def test_what_a_finalizer_holds_is_made_anew_when_it_is_gone(bench: Bench) -> None:
-    await bench.arranged("RoleBinding", "binding", roleRef=ROLE, subjects=[])
+async def test_an_object_with_a_finalizer_is_created_after_its_deletion_completes(
+    bench: Bench,
+) -> None:
+    await bench.existing("RoleBinding", "binding", roleRef=ROLE, subjects=[])
     bench.cluster.objects.edit(BINDING, lambda one: one["metadata"].update(finalizers=["a/b"]))
-    await bench.quiet()
+    await bench.settle()
 
     assert [
         "RoleBinding alice/binding pending (is being deleted; will be recreated)"
-    ] == await bench.bring(binding("edit"))
+    ] == await bench.apply(binding("edit"))
     bench.cluster.objects.edit(BINDING, lambda one: one["metadata"].update(finalizers=[]))
-    await bench.quiet()
-    assert ["RoleBinding alice/binding create"] == await bench.bring(binding("edit"))
+    await bench.settle()
+    assert ["RoleBinding alice/binding create"] == await bench.apply(binding("edit"))
 
 
 # Merge kinds
 
 
 async def test_a_merge_kind_is_applied_by_our_field_manager(bench: Bench) -> None:
-    assert ["Service alice/web create"] == await bench.bring(service())
+    assert ["Service alice/web create"] == await bench.apply(service())
     (request,) = bench.cluster.writes()
 
     assert ["GET Service alice/web", "PATCH Service alice/web"] == bench.requests()
     assert {"fieldManager": "profiles-controller-samples", "force": "true"} == request.query
     assert "application/apply-patch+yaml" == request.content_type
-    assert ["Service alice/web unchanged"] == await bench.bring(service())
+    assert ["Service alice/web unchanged"] == await bench.apply(service())
 
 
-async def test_what_others_write_into_a_merge_kind_stays(bench: Bench) -> None:
-    await bench.bring(service())
+async def test_fields_of_other_writers_in_a_merge_kind_are_retained(bench: Bench) -> None:
+    await bench.apply(service())
     bench.cluster.objects.edit(SERVICE, lambda one: one["spec"].update(clusterIP="10.0.0.1"))
-    await bench.quiet()
-    await bench.bring(service(type="NodePort"))
+    await bench.settle()
+    await bench.apply(service(type="NodePort"))
     spec = bench.cluster.objects.read(SERVICE)["spec"]
 
     assert ("10.0.0.1", "NodePort") == (spec["clusterIP"], spec["type"])
 
 
-async def test_a_merge_names_the_object_that_it_read(bench: Bench) -> None:
-    await bench.bring(service())
+async def test_an_apply_has_the_uid_of_the_object_that_was_read(bench: Bench) -> None:
+    await bench.apply(service())
     bench.cluster.requests.clear()
     uid = bench.cluster.objects.read(SERVICE)["metadata"]["uid"]
-    await bench.bring(service(type="NodePort"))
+    await bench.apply(service(type="NodePort"))
     (request,) = bench.cluster.writes()
 
     assert request.body is not None
     assert uid == request.body["metadata"]["uid"]
 
 
-async def test_a_merge_never_writes_into_an_object_that_took_the_place_of_ours(
+async def test_an_apply_does_not_change_an_object_that_replaced_ours(
     bench: Bench,
 ) -> None:
-    await bench.bring(service())
-    foreign: list[Body] = []
+    await bench.apply(service())
+    replacements: list[Body] = []
 
     def swap(request: Request) -> bool:
-        if request.method == "PATCH" and not foreign:
+        if request.method == "PATCH" and not replacements:
             bench.cluster.objects.delete(SERVICE)
-            foreign.append(bench.put("Service", "web", labels={}, owners=()))
+            replacements.append(bench.put("Service", "web", labels={}, owners=()))
         return False
 
     bench.cluster.fail_next(Failure.INTERNAL_ERROR, swap)
-    (change,) = await bench.bring(service(type="NodePort"))
+    (change,) = await bench.apply(service(type="NodePort"))
 
     assert "refused" in change
-    assert foreign == bench.cluster.objects.all_of("Service")
+    assert replacements == bench.cluster.objects.all_of("Service")
 
 
-# Several at once
+# Several changes
 
 
-async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
+async def test_every_change_is_attempted_and_the_error_names_the_failed_ones(bench: Bench) -> None:
     for name in ("a", "c"):
         text = f"POST ConfigMap alice/{name}"
         bench.cluster.fail_next(Failure.INTERNAL_ERROR, functools.partial(is_request, text))
     with pytest.raises(ApplyError) as caught:
-        await bench.bring(*(builders.manifest(name=name) for name in "abcd"))
+        await bench.apply(*(builders.manifest(name=name) for name in "abcd"))
 
     assert (
         "ConfigMap alice/a create: 500 InternalError: induced;"
@@ -635,29 +639,29 @@ async def test_all_are_tried_and_the_failed_named(bench: Bench) -> None:
     ]
 
 
-@pytest.mark.parametrize(("at_once", "seconds"), [(True, 1.0), (False, 3.0)])
-async def test_writes_of_one_profile_go_side_by_side_where_asked(
+@pytest.mark.parametrize(("concurrent", "seconds"), [(True, 1.0), (False, 3.0)])
+async def test_writes_of_one_profile_are_concurrent_only_if_enabled(
     bench: Bench,
-    at_once: bool,  # noqa: FBT001
+    concurrent: bool,  # noqa: FBT001
     seconds: float,
 ) -> None:
     bench.cluster.latency = 1.0
     began = virtual_time.now()
     manifests = [builders.manifest(name=name) for name in "abc"]
-    await bench.bring(*manifests, at_once=at_once)
+    await bench.apply(*manifests, concurrent=concurrent)
 
     assert seconds == pytest.approx(virtual_time.now() - began, abs=0.3)
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-async def test_what_is_in_no_namespace_is_written_first(
+@pytest.mark.parametrize("concurrent", [True, False])
+async def test_cluster_scoped_objects_are_written_first(
     bench: Bench,
-    at_once: bool,  # noqa: FBT001
+    concurrent: bool,  # noqa: FBT001
 ) -> None:
     bench.cluster.latency = 1.0
     claim = builders.manifest("PersistentVolumeClaim", "data")
     volume = builders.manifest("PersistentVolume", "alice-data", namespace="")
-    changes = await bench.bring(claim, volume, at_once=at_once)
+    changes = await bench.apply(claim, volume, concurrent=concurrent)
 
     written = [request.kind for request in bench.cluster.writes()]
     assert ["PersistentVolume", "PersistentVolumeClaim"] == written
@@ -669,7 +673,7 @@ async def test_what_is_in_no_namespace_is_written_first(
 
 async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> None:
     bench.informers["ConfigMap"].reflector.version = "v1beta1"
-    await bench.bring(builders.manifest())
+    await bench.apply(builders.manifest())
     (request,) = bench.cluster.writes()
 
     assert "/api/v1beta1/namespaces/alice/configmaps" == request.path
@@ -679,7 +683,7 @@ async def test_a_kind_is_written_in_the_version_that_is_served(bench: Bench) -> 
 
 async def test_a_cancellation_is_not_swallowed(bench: Bench) -> None:
     bench.cluster.latency = 100.0
-    task = asyncio.create_task(bench.bring(builders.manifest()))
+    task = asyncio.create_task(bench.apply(builders.manifest()))
     await virtual_time.turns()
     task.cancel()
 
