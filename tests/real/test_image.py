@@ -50,7 +50,7 @@ def test_the_entry_point_prints_its_help(venv: Path) -> None:
         env=environment(), capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
 
-    assert "Kubernetes controllers over Kubeflow Profiles." in done.stdout
+    assert "Kubernetes controllers for Kubeflow Profiles." in done.stdout
 
 
 def test_a_controller_of_the_image_reconciles_a_tenant(
