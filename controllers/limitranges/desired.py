@@ -80,7 +80,7 @@ def _label(name: str) -> str:
 
 
 def _keys(settings: LimitRangesSettings) -> dict[str, LimitKey]:
-    """Return the key that each label overrides: those in force whose resource fits in a label."""
+    """Return label name -> the key that it overrides. A resource with a slash has no label."""
     in_force = rules.with_defaults(settings.item)
     return {
         f"{start}.{resource}": (field, resource)

@@ -66,8 +66,8 @@ def conflict(item: Item, resource: str) -> str | None:
     Either the API server rejects the item, or admission would reject every container that uses its
     defaults. All amounts must be valid quantities.
     """
-    complete = with_defaults(item)
-    texts = {field: table[resource] for field, table in complete.items() if resource in table}
+    completed = with_defaults(item)
+    texts = {field: table[resource] for field, table in completed.items() if resource in table}
     values = {field: quantities.parse_amount(text) for field, text in texts.items()}
     amounts = _Amounts(resource=resource, texts=texts, values=values)
     return next((reason for predicate in _PREDICATES if (reason := predicate(amounts))), None)

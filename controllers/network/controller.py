@@ -45,7 +45,7 @@ def _block(address: str) -> str | None:
 
 
 def map_to_all(_body: Body) -> Collection[str]:
-    """Map the endpoints to all profiles: the pipelines of each connect to the API server."""
+    """Map the endpoints to all profiles: pipelines in each namespace connect to the API server."""
     return ALL_PROFILES
 
 

@@ -21,7 +21,7 @@ class Group(Enum):
 
 
 class Entitlement(NamedTuple):
-    """A boolean label that entitles a profile to a group when it has this value."""
+    """A boolean label, and the group of policies that a profile gets when it has this value."""
 
     group: Group
     label: str

@@ -156,8 +156,10 @@ def _annotation_findings(profile: Profile, settings: RbacSettings) -> Iterator[F
     entries = _parse(profile)
     if not settings.cross_namespace_access:
         if entries.sources or entries.invalid:
-            why = "has no effect: cross-namespace access is not enabled on this platform"
-            yield _finding(NOT_ENABLED, f"{why}; remove it, or contact the platform's operators")
+            message = "has no effect: cross-namespace access is not enabled on this platform"
+            yield _finding(
+                NOT_ENABLED, f"{message}; remove it, or contact the platform's operators"
+            )
         return
     if entries.invalid:
         why = (
