@@ -569,7 +569,7 @@ async def test_an_object_with_a_finalizer_is_created_after_its_deletion_complete
 # Merge kinds
 
 
-async def test_a_merge_kind_is_applied_by_our_field_manager(bench: Bench) -> None:
+async def test_a_kind_with_mode_apply_is_applied_by_the_field_manager(bench: Bench) -> None:
     assert ["Service alice/web create"] == await bench.apply(service())
     (request,) = bench.cluster.writes()
 

@@ -194,13 +194,13 @@ def test_the_series_of_a_deleted_profile_are_removed() -> None:
     assert {"bob"} == profiles
 
 
-def test_owned_objects_are_those_that_carry_the_controllers_labels() -> None:
+def test_owned_objects_are_those_with_the_controllers_labels() -> None:
     assert 12 == value(
         filled(), "profiles_controller_owned_objects", controller="quotas", kind="ResourceQuota"
     )
 
 
-def test_losing_the_lease_is_zero() -> None:
+def test_a_lost_lease_is_zero() -> None:
     metrics = filled()
     metrics.observe_leadership("profiles-controller-quotas", leading=False)
 

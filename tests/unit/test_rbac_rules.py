@@ -56,7 +56,7 @@ def verbs(rules: tuple[Rule, ...], resource: str) -> list[tuple[str, ...]]:
     return [rule.verbs for rule in rules if resource in rule.resources]
 
 
-def test_a_merge_kind_is_patched_and_never_replaced() -> None:
+def test_a_kind_with_mode_apply_is_patched_and_never_replaced() -> None:
     rules = rbac.rules(builders.controller(owned=[Owned(kind="Service")]))
 
     assert [("get", "list", "watch", "create", "patch", "delete")] == verbs(rules, "services")

@@ -16,7 +16,7 @@ def test_every_controller_is_found_by_its_name() -> None:
         assert controller.name == name
 
 
-def test_a_name_that_is_not_in_the_list_is_no_controller() -> None:
+def test_an_unknown_name_raises() -> None:
     with pytest.raises(KeyError):
         registry.load("registry")
 
@@ -61,7 +61,7 @@ def test_every_controller_that_all_runs_needs_no_settings() -> None:
         assert controller.settings()
 
 
-def test_the_samples_of_settings_are_of_those_that_have_no_default() -> None:
+def test_there_are_samples_of_exactly_the_required_settings() -> None:
     for controller in registry.controllers():
         fields = controller.settings.model_fields.items()
         required = {name for name, one in fields if one.is_required()}
@@ -70,7 +70,7 @@ def test_the_samples_of_settings_are_of_those_that_have_no_default() -> None:
         assert controller.command.standalone or not required
 
 
-def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
+def test_a_variant_has_the_rules_of_its_controller() -> None:
     """The ClusterRole can be printed before it is known which variant will run."""
     for controller, variant in zip(
         registry.controllers(), registered.running_controllers(), strict=True
@@ -90,7 +90,7 @@ def test_what_a_variant_may_write_is_what_its_controller_may() -> None:
         ("authz-policies", "protected-b-block-transfer"),
     ],
 )
-def test_an_older_suites_object_is_ours_only_as_it_made_it(name: str, made: str) -> None:
+def test_an_object_of_the_older_suite_is_owned_only_without_labels(name: str, made: str) -> None:
     owned = registry.by_name()[name].default_owned()
     found = [
         own.adopt_legacy for own in owned if own.adopt_legacy and own.adopt_legacy({"name": made})
