@@ -46,7 +46,9 @@ def find(plane: ControlPlane, namespace: str, name: str, version: str = "v1") ->
 
 
 def wait_roles_ready(plane: ControlPlane, name: str) -> None:
-    waiting.until(lambda: observe.status(plane, name, CONDITION) == "True", f"{name} is ready")
+    waiting.until(
+        lambda: observe.condition_status(plane, name, CONDITION) == "True", f"{name} is ready"
+    )
 
 
 def tenant(plane: ControlPlane, name: str) -> Json:
@@ -174,10 +176,12 @@ def test_a_role_without_access_is_denied_and_a_subject_with_a_star_is_reported(
     control_plane.apply(kubeflow.contributor_binding("mesh-starred", "*"))
 
     waiting.until(
-        lambda: observe.status(control_plane, "mesh-starred", CONDITION) == "False",
+        lambda: observe.condition_status(control_plane, "mesh-starred", CONDITION) == "False",
         "it is reported",
     )
-    assert "'*' has * at an end" in observe.message(control_plane, "mesh-starred", CONDITION)
+    assert "'*' has * at an end" in observe.condition_message(
+        control_plane, "mesh-starred", CONDITION
+    )
     waiting.until(
         lambda: observe.events(control_plane, "mesh-starred", reason="SubjectExcluded"),
         "an event says so",
@@ -330,20 +334,27 @@ def test_without_istio_the_controller_reports_it_and_starts_when_the_crd_appears
     running = launcher.start("all", "--only", "quotas,authz-policies").wait_ready()
 
     waiting.until(
-        lambda: observe.status(plane, "mesh-less", "QuotasReady") == "True", "quotas works"
+        lambda: observe.condition_status(plane, "mesh-less", "QuotasReady") == "True",
+        "quotas works",
     )
-    waiting.until(lambda: observe.status(plane, "mesh-less", CONDITION) == "False", "it says so")
+    waiting.until(
+        lambda: observe.condition_status(plane, "mesh-less", CONDITION) == "False", "it says so"
+    )
     waiting.until(
         lambda: observe.events(plane, "mesh-less", reason="KindNotServed"), "an event says so"
     )
     lacking = "the cluster serves no authorizationpolicies.security.istio.io yet"
-    assert lacking in observe.message(plane, "mesh-less", CONDITION)
-    assert f"[+]informer/{names.KIND} ok: waiting: {lacking}" in running.page("/readyz?verbose")
+    assert lacking in observe.condition_message(plane, "mesh-less", CONDITION)
+    assert f"[+]informer/{names.KIND} ok: waiting: {lacking}" in running.probe_text(
+        "/readyz?verbose"
+    )
     assert running.total("profiles_controller_informer_synced", kind=names.KIND) == 0
 
     kubeflow.install_istio(plane, "v1beta1")
 
-    waiting.until(lambda: observe.status(plane, "mesh-less", CONDITION) == "True", "it starts")
+    waiting.until(
+        lambda: observe.condition_status(plane, "mesh-less", CONDITION) == "True", "it starts"
+    )
     assert running.total("profiles_controller_informer_synced", kind=names.KIND) == 1
     found = find(plane, "mesh-less", names.OWNER_ACCESS, "v1beta1")
     assert found["metadata"]["labels"]["app.kubernetes.io/component"] == "authz-policies"
@@ -356,5 +367,5 @@ def test_without_istio_the_controller_reports_it_and_starts_when_the_crd_appears
         ),
         "an edit is reverted in the served version",
     )
-    assert running.code is None
+    assert running.exit_code is None
     assert running.stop() == 0

@@ -108,7 +108,7 @@ def wait_bound(plane: ControlPlane, name: str, *claims: str) -> None:
 
 def wait_message(plane: ControlPlane, name: str, *parts: str) -> None:
     waiting.until(
-        lambda: all(part in observe.message(plane, name, CONDITION) for part in parts),
+        lambda: all(part in observe.condition_message(plane, name, CONDITION) for part in parts),
         f"the condition of {name} contains {parts}",
     )
 
@@ -192,8 +192,8 @@ def test_a_removed_grant_deletes_claim_pod_and_volume(
     wait_message(control_plane, name, f"PersistentVolumeClaim {name}/{CLAIM}", "is being deleted")
 
     end_pod(control_plane, pod)
-    waiting.until(lambda: observe.profile_gone(control_plane, shared(name)), "the volume is gone")
-    assert observe.profile_gone(control_plane, claim_path(name))
+    waiting.until(lambda: observe.is_deleted(control_plane, shared(name)), "the volume is gone")
+    assert observe.is_deleted(control_plane, claim_path(name))
     wait_message(control_plane, name, "2 objects are in place")
     assert is_bound(control_plane, claim_path(name, "standard"))
 
@@ -300,12 +300,12 @@ def test_a_gateway_grants_access_fails_and_removes_access(
         lambda: manager.total("profiles_controller_external_system_up", **labels) == 0,
         "the metric reports the failure",
     )
-    assert "readers is 'everybody'; expected a list" in manager.page("/readyz?verbose")
+    assert "readers is 'everybody'; expected a list" in manager.probe_text("/readyz?verbose")
     assert is_bound(control_plane, claim_path(name, claim))
 
     opa.put(document, {})
-    waiting.until(lambda: observe.profile_gone(control_plane, volume), "the volume is deleted")
-    assert observe.profile_gone(control_plane, claim_path(name, claim))
+    waiting.until(lambda: observe.is_deleted(control_plane, volume), "the volume is deleted")
+    assert observe.is_deleted(control_plane, claim_path(name, claim))
 
 
 def test_a_deleted_profile_loses_its_volumes_and_keeps_its_container(
@@ -316,7 +316,7 @@ def test_a_deleted_profile_loses_its_volumes_and_keeps_its_container(
     wait_bound(control_plane, name, CLAIM, "standard")
     kubeflow.delete_profile(control_plane, name)
     gone: list[Callable[[], bool]] = [
-        lambda path=path: observe.profile_gone(control_plane, path)  # type: ignore[misc]
+        lambda path=path: observe.is_deleted(control_plane, path)  # type: ignore[misc]
         for path in (shared(name), volume_path(f"{name}-standard"), claim_path(name))
     ]
     waiting.until(lambda: all(check() for check in gone), "volumes and claims are gone")

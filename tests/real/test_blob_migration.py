@@ -108,7 +108,7 @@ def test_a_restart_while_azure_is_unreachable_changes_no_volume(
     unreachable = f"http://127.0.0.1:{ports.free()}/{{account}}"
     manager = start(objects.settings(azurite, storage_endpoint=unreachable))
     objects.wait_condition(control_plane, "stranded", "False", objects.GOOD)
-    assert objects.OTHER in observe.message(control_plane, "stranded", objects.CONDITION)
+    assert objects.OTHER in observe.condition_message(control_plane, "stranded", objects.CONDITION)
     assert before == objects.versions(control_plane, paths)
     assert manager.is_ready()
 
@@ -181,7 +181,7 @@ def test_a_profile_that_is_recreated_within_the_delay_keeps_its_data(
         lambda: "profilegone" in azurite.containers()["returner"], "its container is orphaned"
     )
     waiting.until(
-        lambda: observe.profile_gone(control_plane, "/api/v1/namespaces/returner"),
+        lambda: observe.is_deleted(control_plane, "/api/v1/namespaces/returner"),
         "the namespace is gone",
         seconds=60,
     )

@@ -41,7 +41,7 @@ def name() -> str:
 @pytest.fixture
 def audit(control_plane: ControlPlane, azurite: Azurite, manager: ManagerProcess) -> Audit:
     """The requests of the suite to the API server from now on."""
-    assert manager.code is None
+    assert manager.exit_code is None
     return Audit(control_plane, objects.user(objects.settings(azurite)))
 
 
@@ -58,7 +58,7 @@ def test_a_new_profile_gets_bound_volumes_and_containers(
     control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
     objects.tenant(control_plane, name)
-    assert manager.code is None
+    assert manager.exit_code is None
     for account in (objects.GOOD, objects.OTHER):
         assert name == azurite.containers(account)[name]["profile"]
 
@@ -137,7 +137,7 @@ def test_a_removed_grant_deletes_claim_pods_and_volume_in_order(
 def test_a_reader_that_becomes_a_writer_gets_a_new_volume(
     control_plane: ControlPlane, manager: ManagerProcess, name: str
 ) -> None:
-    assert manager.code is None
+    assert manager.exit_code is None
     objects.write_buckets(control_plane, [objects.bucket(name, [name])])
     objects.tenant(control_plane, name)
     paths = objects.shared_paths(name, name)
@@ -159,7 +159,7 @@ def test_a_reader_that_becomes_a_writer_gets_a_new_volume(
 def test_a_released_volume_is_recreated(
     control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
-    assert manager.code is None
+    assert manager.exit_code is None
     objects.tenant(control_plane, name)
     azurite.put(name, "diary", "dear diary")
     paths = objects.platform_paths(name, ["standard"])
@@ -181,7 +181,7 @@ def test_a_released_volume_is_recreated(
 def test_a_failed_volume_is_recreated(
     control_plane: ControlPlane, manager: ManagerProcess, name: str
 ) -> None:
-    assert manager.code is None
+    assert manager.exit_code is None
     objects.tenant(control_plane, name)
     (volume,) = objects.platform_paths(name, ["standard"])[:1]
     before = objects.uids(control_plane, [volume])
@@ -199,7 +199,7 @@ def test_a_failed_volume_is_recreated(
 def test_of_two_profiles_with_one_container_name_the_second_is_refused(
     control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
-    assert manager.code is None
+    assert manager.exit_code is None
     first, second = f"{name}-x", f"{name}--x"
     objects.tenant(control_plane, first)
     azurite.put(first, "diary", "dear diary")
@@ -212,7 +212,7 @@ def test_of_two_profiles_with_one_container_name_the_second_is_refused(
     assert "ContainerOwnedByOther" in reasons
     assert before == objects.versions(control_plane, objects.platform_paths(first))
     assert first == azurite.containers()[first]["profile"]
-    assert "True" == observe.status(control_plane, first, objects.CONDITION)
+    assert "True" == observe.condition_status(control_plane, first, objects.CONDITION)
 
     kubeflow.delete_profile(control_plane, first)
     objects.wait_condition(control_plane, second, "False", "which no longer exists")
@@ -247,7 +247,7 @@ def test_a_wrong_key_affects_its_account_only_until_it_is_corrected(
 def test_a_deleted_profile_loses_its_volumes_and_its_data_is_retained(
     control_plane: ControlPlane, manager: ManagerProcess, azurite: Azurite, name: str
 ) -> None:
-    assert manager.code is None
+    assert manager.exit_code is None
     objects.tenant(control_plane, name)
     azurite.put(name, "diary", "dear diary")
 
@@ -257,7 +257,7 @@ def test_a_deleted_profile_loses_its_volumes_and_its_data_is_retained(
     assert "profilegone" not in azurite.containers()[name]
 
     waiting.until(
-        lambda: observe.profile_gone(control_plane, f"/api/v1/namespaces/{name}"),
+        lambda: observe.is_deleted(control_plane, f"/api/v1/namespaces/{name}"),
         "the namespace is gone",
         seconds=60,
     )

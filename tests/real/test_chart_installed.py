@@ -139,10 +139,13 @@ def test_every_controller_starts_as_its_deployment_states_and_reconciles(
     kubeflow.create_tenant(plane, PROFILE)
     for name, manager in running.items():
         probe = render.container(deployments[name])["readinessProbe"]["httpGet"]["path"]
-        waiting.until(lambda: manager.answers(probe) == 200, f"{name} is ready")  # noqa: B023
+        waiting.until(lambda: manager.probe_status(probe) == 200, f"{name} is ready")  # noqa: B023
         waiting.until(lambda: manager.total("leader_election_master_status") == 1, f"{name} leads")  # noqa: B023
-    for condition in ("QuotasReady", "LimitrangesReady", "NotebookReady", "PipelinesReady"):
-        waiting.until(lambda: observe.status(plane, PROFILE, condition) == "True", condition)  # noqa: B023
+    ready = ("QuotasReady", "LimitrangesReady", "NotebookReady", "PipelinesReady")
+    waiting.until(
+        lambda: {observe.condition_status(plane, PROFILE, one) for one in ready} == {"True"},
+        f"{', '.join(ready)} are True",
+    )
     quota = plane.get("ResourceQuota", "quotas", PROFILE)
     assert "200" == quota["spec"]["hard"]["pods"]
 

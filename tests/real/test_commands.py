@@ -43,7 +43,7 @@ def test_once_reconciles_every_profile_and_exits_0(
     assert results(first.stdout)["once", "quotas"] == "changed"
     assert results(first.stdout)["once", "limitranges"] == "changed"
     assert ["once", "quotas", "unchanged"] in [row[:3] for row in cells(again.stdout)]
-    assert observe.is_ready_profile(control_plane, "once")
+    assert observe.is_ready(control_plane, "once")
 
 
 def test_once_exits_3_when_a_profile_failed(control_plane: ControlPlane, kubeconfig: str) -> None:
@@ -60,7 +60,7 @@ def test_once_exits_3_when_a_profile_failed(control_plane: ControlPlane, kubecon
     (row,) = (row for row in cells(done.stdout) if row[:2] == ["once-foreign", "quotas"])
     assert row[2] == "refused"
     assert row[-1].startswith("namespace once-foreign is not controlled")
-    assert observe.is_ready_profile(control_plane, "once-fine")
+    assert observe.is_ready(control_plane, "once-fine")
 
 
 def test_once_with_dry_run_writes_nothing_and_prints_what_it_would_change(

@@ -127,7 +127,7 @@ def test_a_namespace_goes_with_its_profile(control_plane: ControlPlane) -> None:
         "user-john-example-ca-clusterrole-edit",
     ]
     waiting.until(
-        lambda: not kubeflow.answers(control_plane, "/api/v1/namespaces/leaving"),
+        lambda: not kubeflow.is_served(control_plane, "/api/v1/namespaces/leaving"),
         "the namespace is gone",
     )
 

@@ -188,7 +188,7 @@ def test_an_application_that_deploys_to_another_namespace_is_refused_and_not_cha
     observe.patch_labels(control_plane, name, {LABEL: "true"})
     wait_for(control_plane, name, "False")
 
-    assert "Application" in observe.message(control_plane, name, CONDITION)
+    assert "Application" in observe.condition_message(control_plane, name, CONDITION)
     assert before == present(control_plane, name)[:1]
 
 
@@ -202,7 +202,7 @@ def test_opting_out_with_detach_retains_deployed_objects_and_opting_in_again_use
 
     observe.patch_labels(control_plane, name, {LABEL: "false"})
     waiting.until(
-        lambda: observe.profile_gone(control_plane, paths(name)[0]), "the Application is deleted"
+        lambda: observe.is_deleted(control_plane, paths(name)[0]), "the Application is deleted"
     )
     assert {"Secret", "ConfigMap", "ServiceEntry", "VirtualService"} == set(
         uids(control_plane, name)
@@ -226,7 +226,7 @@ def test_another_classification_on_the_same_server_changes_nothing(
         waiting.until(
             lambda: (
                 "each classification needs a Postgres server of its own"
-                in observe.message(control_plane, name, "GiteaProtectedBReady")
+                in observe.condition_message(control_plane, name, "GiteaProtectedBReady")
             ),
             "the condition reports the conflict",
         )

@@ -37,7 +37,7 @@ def test_a_profile_that_opts_in_gets_its_objects_and_its_own_database(
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch", "update", "delete"])
 def test_the_process_can_access_no_other_secret(control_plane: ControlPlane, verb: str) -> None:
-    who = access.Person(service_account.user("gitea"))
+    who = access.User(service_account.user("gitea"))
     ours, theirs = (
         access.Permission(control_plane, who, verb, "secrets", namespace="gitea-one", name=name)
         for name in (names.secret("unclassified"), "mlpipeline-minio-artifact")
@@ -108,7 +108,7 @@ def test_the_application_is_deleted_with_its_profile(control_plane: ControlPlane
     kubeflow.delete_profile(control_plane, name)
 
     waiting.until(
-        lambda: observe.profile_gone(control_plane, paths(name)[0]),
+        lambda: observe.is_deleted(control_plane, paths(name)[0]),
         "the Application is deleted",
         seconds=60,
     )

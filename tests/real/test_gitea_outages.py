@@ -58,7 +58,7 @@ def test_an_outage_is_reported_and_other_work_continues(
         )
         wait_for(control_plane, newcomer, "False")
         address = f"localhost:{own_postgres.port}"
-        assert address in observe.message(control_plane, newcomer, CONDITION)
+        assert address in observe.condition_message(control_plane, newcomer, CONDITION)
         assert manager.is_ready()
         if outage.scope is Scope.SYSTEM:
             check = f"external/gitea-unclassified/postgres ok: Postgres {address}"
@@ -69,7 +69,7 @@ def test_an_outage_is_reported_and_other_work_continues(
         waiting.until(
             lambda: len(present(control_plane, neighbour)) == 5, "the banner is recreated"
         )
-        assert observe.status(control_plane, neighbour, CONDITION) == "True"
+        assert observe.condition_status(control_plane, neighbour, CONDITION) == "True"
 
     wait_for(control_plane, newcomer, seconds=90)
     assert opens(own_postgres, process.stored_credentials(control_plane, newcomer), newcomer)

@@ -62,7 +62,8 @@ def test_a_controller_of_the_image_reconciles_a_tenant(
     manager = launcher.start("quotas", program=program).wait_ready()
 
     waiting.until(
-        lambda: observe.status(control_plane, "imaged", "QuotasReady") == "True", "it is ready"
+        lambda: observe.condition_status(control_plane, "imaged", "QuotasReady") == "True",
+        "it is ready",
     )
-    assert observe.hard(control_plane, "imaged")
+    assert observe.quota_hard(control_plane, "imaged")
     assert manager.stop() == 0

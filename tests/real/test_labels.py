@@ -39,12 +39,12 @@ def counter() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def tenants(control_plane: ControlPlane, manager: ManagerProcess) -> ManagerProcess:
     for name in (WRONG, RIGHT):
-        observe.tenant(control_plane, name)
+        observe.create_ready_tenant(control_plane, name)
     return manager
 
 
 def allows(plane: ControlPlane, profile: str, pods: str) -> bool:
-    return observe.hard(plane, profile)["pods"] == pods
+    return observe.quota_hard(plane, profile)["pods"] == pods
 
 
 def accepted(plane: ControlPlane, key: str, value: str) -> str | None:
@@ -75,25 +75,28 @@ def test_no_label_value_stops_another_key_another_profile_or_the_process(
 ) -> None:
     key, pods = LABELS[label], str(next(counter))
 
-    observe.label(
+    observe.set_quota_labels(
         control_plane,
         WRONG,
         **{"requests.memory": None, "gpu": None, label: value, "pods": pods},
     )
-    observe.label(control_plane, RIGHT, pods=pods)
+    observe.set_quota_labels(control_plane, RIGHT, pods=pods)
 
     for name in (WRONG, RIGHT):
         waiting.until(
             functools.partial(allows, control_plane, name, pods),
             f"the other key of {name} is in force beside {label}={value!r}",
         )
-    wrong, right = observe.hard(control_plane, WRONG), observe.hard(control_plane, RIGHT)
+    wrong, right = (
+        observe.quota_hard(control_plane, WRONG),
+        observe.quota_hard(control_plane, RIGHT),
+    )
     if wrong[key] != DEFAULTS[key]:
         taken = accepted(control_plane, key, value)
         assert taken is not None
         assert quantities.parse(wrong[key]) == quantities.parse(taken)
     assert {**wrong, key: ""} == {**right, key: ""}
-    assert tenants.code is None
+    assert tenants.exit_code is None
 
 
 @settings(max_examples=EXAMPLES)
@@ -115,12 +118,13 @@ def test_no_label_value_stops_the_limit_range_of_another_profile(
     observe.patch_labels(control_plane, RIGHT, {f"{prefix}/default.cpu": limit})
 
     waiting.until(
-        lambda: observe.limits(control_plane, RIGHT)["default"]["cpu"] == limit,
+        lambda: observe.limit_range_item(control_plane, RIGHT)["default"]["cpu"] == limit,
         f"the neighbour's limit is in force beside {name}={value!r}",
     )
     waiting.until(
-        lambda: observe.hard(control_plane, WRONG)["pods"] == pods, "the other controller goes on"
+        lambda: observe.quota_hard(control_plane, WRONG)["pods"] == pods,
+        "the other controller goes on",
     )
-    assert observe.limits(control_plane, WRONG)["type"] == "Container"
-    assert tenants.code is None
-    assert tenants.answers("/livez") == 200
+    assert observe.limit_range_item(control_plane, WRONG)["type"] == "Container"
+    assert tenants.exit_code is None
+    assert tenants.probe_status("/livez") == 200

@@ -70,11 +70,11 @@ def wait_leading(manager: ManagerProcess, seconds: float = 30.0) -> float:
 def works(plane: ControlPlane, name: str) -> None:
     """Waits until a process creates the quota of a new tenant."""
     kubeflow.create_tenants(plane, [name])
-    waiting.until(lambda: observe.hard(plane, name), "the quota is created")
+    waiting.until(lambda: observe.quota_hard(plane, name), "the quota is created")
 
 
 def is_ready(plane: ControlPlane, profile: str) -> bool:
-    return observe.status(plane, profile, "QuotasReady") == "True"
+    return observe.condition_status(plane, profile, "QuotasReady") == "True"
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +155,7 @@ def test_a_disconnected_leader_ends_before_another_leads(
     wait_leading(first)
     second = candidate(launcher, "next", duration=12).wait_ready()
 
-    proxy.cut()
+    proxy.disconnect()
     code = first.wait()
 
     assert code == 1
@@ -179,7 +179,7 @@ def test_a_leader_survives_a_restart_of_the_api_server(
     plane.kill_apiserver()
     plane.start_apiserver()
     waiting.until(
-        lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again"
+        lambda: kubeflow.is_served(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again"
     )
 
     works(plane, "after-restart")

@@ -37,7 +37,7 @@ FAMILIES = {
 def test_the_metrics_have_the_names_types_and_labels_that_dashboards_use(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
-    observe.tenant(control_plane, "measured")
+    observe.create_ready_tenant(control_plane, "measured")
 
     families = manager.families()
 
@@ -68,7 +68,7 @@ def test_the_metrics_count_the_changes(
     owned = manager.total("profiles_controller_owned_objects", controller="quotas")
     posts = manager.requests(method="POST", code="201")
 
-    observe.tenant(control_plane, "counted")
+    observe.create_ready_tenant(control_plane, "counted")
     observe.patch(control_plane, observe.quota_path("counted"), {"spec": {"hard": {"pods": "1"}}})
 
     waiting.until(lambda: changed("update") == updated + 1, "the repair is counted")
@@ -86,7 +86,8 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_deleted(
     kubeflow.create_tenants(control_plane, ["watched"], labels={"quotas.statcan.gc.ca/pods": "x"})
     kubeflow.create_tenants(control_plane, ["neighbour"])
     waiting.until(
-        lambda: observe.status(control_plane, "watched", "QuotasReady") == "False", "it is refused"
+        lambda: observe.condition_status(control_plane, "watched", "QuotasReady") == "False",
+        "it is refused",
     )
     observe.wait_ready(control_plane, "neighbour")
     for name in ("watched", "neighbour"):
@@ -101,7 +102,7 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_deleted(
 
     kubeflow.delete_profile(control_plane, "watched")
 
-    waiting.until(lambda: "watched" not in manager.page("/metrics"), "its series are gone")
+    waiting.until(lambda: "watched" not in manager.probe_text("/metrics"), "its series are gone")
     assert {name for name, _ in statuses} == CONTROLLERS
     assert statuses["quotas", "False"] == statuses["limitranges", "True"] == 1.0
     assert "quotas" not in successes
@@ -112,7 +113,7 @@ def test_each_profile_has_a_series_for_each_controller_until_it_is_deleted(
 def test_each_reconcile_with_changes_logs_a_line_with_the_fields_of_queries(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
-    observe.tenant(control_plane, "written-down")
+    observe.create_ready_tenant(control_plane, "written-down")
     observe.wait_for_all_conditions(control_plane, "written-down")
 
     # blob-csi has no storage account here, and so nothing to make.
@@ -138,7 +139,7 @@ def test_each_reconcile_with_changes_logs_a_line_with_the_fields_of_queries(
 def test_changes_are_events_of_the_profile(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
-    profile = observe.tenant(control_plane, "announced")
+    profile = observe.create_ready_tenant(control_plane, "announced")
 
     found = waiting.until(
         lambda: [

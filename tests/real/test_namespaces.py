@@ -36,21 +36,22 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
     audit = Audit(control_plane, service_account.user("all"))
-    observe.tenant(control_plane, "honest")
+    observe.create_ready_tenant(control_plane, "honest")
 
     kubeflow.create_profile(control_plane, "kube-system")
     waiting.until(lambda: EVERY <= warned_by(control_plane, "kube-system"), "each controller warns")
     waiting.until(
         lambda: all(
-            "not controlled by Profile" in observe.message(control_plane, "kube-system", condition)
+            "not controlled by Profile"
+            in observe.condition_message(control_plane, "kube-system", condition)
             for condition in (one.condition for one in registered.RUN_BY_ALL)
         ),
         "the conditions report it",
     )
-    observe.label(control_plane, "kube-system", pods="1")
-    observe.label(control_plane, "honest", pods="1")
+    observe.set_quota_labels(control_plane, "kube-system", pods="1")
+    observe.set_quota_labels(control_plane, "honest", pods="1")
     waiting.until(
-        lambda: observe.hard(control_plane, "honest")["pods"] == "1", "a neighbour is served"
+        lambda: observe.quota_hard(control_plane, "honest")["pods"] == "1", "a neighbour is served"
     )
 
     touched = [write for write in audit.writes() if " kube-system/" in write]
@@ -63,7 +64,7 @@ def test_a_namespace_that_the_profile_does_not_own_is_never_written_to(
 def test_a_terminating_namespace_causes_no_warning(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
-    profile = observe.tenant(control_plane, "closing")
+    profile = observe.create_ready_tenant(control_plane, "closing")
     control_plane.apply(blocker("closing"))
     observe.delete(control_plane, "/api/v1/namespaces/closing")
     waiting.until(
@@ -72,7 +73,9 @@ def test_a_terminating_namespace_causes_no_warning(
         seconds=observe.GONE_SECONDS,
     )
     waiting.until(
-        lambda: "is being deleted" in observe.message(control_plane, "closing", "QuotasReady"),
+        lambda: (
+            "is being deleted" in observe.condition_message(control_plane, "closing", "QuotasReady")
+        ),
         "the condition says so",
     )
     path = "/api/v1/namespaces/closing/configmaps/blocker"
@@ -96,7 +99,10 @@ def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
     profile = kubeflow.create_profile(control_plane, "veteran")
     control_plane.apply(older_namespace(profile))
     waiting.until(
-        lambda: "not controlled by" in observe.message(control_plane, "veteran", "QuotasReady"),
+        lambda: (
+            "not controlled by"
+            in observe.condition_message(control_plane, "veteran", "QuotasReady")
+        ),
         "it is refused",
     )
     refused = observe.find(control_plane, observe.quota_path("veteran"))
@@ -111,7 +117,10 @@ def test_an_older_namespace_is_served_only_where_the_operator_allows_it(
     foreign["metadata"]["annotations"]["owner"] = "somebody.else@example.ca"
     control_plane.apply(foreign)
     waiting.until(
-        lambda: "not controlled by" in observe.message(control_plane, "stranger", "QuotasReady"),
+        lambda: (
+            "not controlled by"
+            in observe.condition_message(control_plane, "stranger", "QuotasReady")
+        ),
         "a namespace of another owner is refused all the same",
     )
     assert allowing.stop() == 0

@@ -90,7 +90,7 @@ def is_ready_profile(plane: ControlPlane, name: str, specs: Mapping[str, Json]) 
         for key, one in found.items()
         if MARKS.items() <= (one["metadata"].get("labels") or {}).items()
     }
-    return ours == specs and observe.status(plane, name, CONDITION) == "True"
+    return ours == specs and observe.condition_status(plane, name, CONDITION) == "True"
 
 
 def wait_ready(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> None:
@@ -98,7 +98,7 @@ def wait_ready(plane: ControlPlane, name: str, specs: Mapping[str, Json]) -> Non
 
 
 def says(plane: ControlPlane, name: str, text: str) -> bool:
-    return text in observe.message(plane, name, CONDITION)
+    return text in observe.condition_message(plane, name, CONDITION)
 
 
 def policy(name: str, namespace: str, spec: Json = DENY, **metadata: Any) -> Json:
@@ -232,7 +232,7 @@ def test_an_edited_or_deleted_policy_is_restored(
     wait_ready(control_plane, "net-touched", specs)
     after = uids(control_plane, "net-touched")
     assert {"unclassified-allow-egress"} == {name for name in before if before[name] != after[name]}
-    assert running.code is None
+    assert running.exit_code is None
 
 
 def test_labels_add_and_remove_policies_and_an_invalid_one_is_reported(
@@ -310,7 +310,7 @@ def test_an_unowned_policy_with_our_name_is_refused_and_the_others_are_created(
     found = policies(control_plane, "net-taken")
     assert expected("net-taken").keys() == found.keys()
     assert version == found["vault-egress"]["metadata"]["resourceVersion"]
-    assert running.code is None
+    assert running.exit_code is None
 
 
 SLICE = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"

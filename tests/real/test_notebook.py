@@ -43,7 +43,7 @@ def find(plane: ControlPlane, namespace: str, name: str = NAME) -> Json:
 
 
 def are_roles_ready(plane: ControlPlane, name: str) -> bool:
-    return observe.status(plane, name, CONDITION) == "True"
+    return observe.condition_status(plane, name, CONDITION) == "True"
 
 
 def wait_roles_ready(plane: ControlPlane, name: str) -> Json:
@@ -206,14 +206,14 @@ def test_other_settings_delete_only_pod_defaults_that_are_no_longer_desired(
     second = launcher.start("notebook", "--config", str(file)).wait_ready()
     waiting.until(lambda: find(control_plane, "notes-renamed", "secret-b"), "the new one is made")
     waiting.until(
-        functools.partial(observe.profile_gone, control_plane, path("notes-renamed")), "one went"
+        functools.partial(observe.is_deleted, control_plane, path("notes-renamed")), "one went"
     )
     labels = find(control_plane, "notes-renamed", "secret-b")["spec"]["labels"]
     assert second.stop() == 0
 
     file.write_text("notebook: {protectedB: false}")
     third = launcher.start("notebook", "--config", str(file)).wait_ready()
-    gone = functools.partial(observe.profile_gone, control_plane, path("notes-renamed", "secret-b"))
+    gone = functools.partial(observe.is_deleted, control_plane, path("notes-renamed", "secret-b"))
     waiting.until(gone, "the other went too")
     assert third.stop() == 0
 
@@ -229,13 +229,17 @@ def test_without_the_crd_the_controller_waits_and_does_not_delay_others(
     kubeflow.install_profiles(plane)
     kubeflow.create_tenants(plane, ["early"])
     running = launcher.start("all", "--only", "quotas,notebook").wait_ready()
-    waiting.until(lambda: observe.status(plane, "early", "QuotasReady") == "True", "quotas works")
-    waiting.until(lambda: observe.status(plane, "early", CONDITION) == "False", "notebook waits")
+    waiting.until(
+        lambda: observe.condition_status(plane, "early", "QuotasReady") == "True", "quotas works"
+    )
+    waiting.until(
+        lambda: observe.condition_status(plane, "early", CONDITION) == "False", "notebook waits"
+    )
     (warning,) = waiting.until(
         lambda: observe.events(plane, "early", reason="KindNotServed"), "an event says so"
     )
-    said = observe.message(plane, "early", CONDITION)
-    page = running.page("/readyz?verbose")
+    said = observe.condition_message(plane, "early", CONDITION)
+    page = running.probe_text("/readyz?verbose")
     synced = running.series("profiles_controller_informer_synced", kind="PodDefault")
 
     kubeflow.install_crd(plane, "poddefaults")

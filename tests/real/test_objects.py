@@ -34,7 +34,7 @@ def theirs(namespace: str, **metadata: Any) -> Json:
 
 
 def test_an_edited_object_is_restored_in_place(control_plane: ControlPlane) -> None:
-    observe.tenant(control_plane, "edited")
+    observe.create_ready_tenant(control_plane, "edited")
     before = quota(control_plane, "edited")
 
     change = {"spec": {"hard": {"pods": "1", "secrets": "3", "limits.cpu": None}}}
@@ -47,12 +47,14 @@ def test_an_edited_object_is_restored_in_place(control_plane: ControlPlane) -> N
 
 
 def test_a_deleted_object_is_created_again(control_plane: ControlPlane) -> None:
-    observe.tenant(control_plane, "emptied")
+    observe.create_ready_tenant(control_plane, "emptied")
     before = observe.find(control_plane, observe.limits_path("emptied"))
 
     observe.delete(control_plane, observe.limits_path("emptied"))
 
-    waiting.until(lambda: observe.limits(control_plane, "emptied"), "the limits are there again")
+    waiting.until(
+        lambda: observe.limit_range_item(control_plane, "emptied"), "the limits are there again"
+    )
     assert uid(observe.find(control_plane, observe.limits_path("emptied"))) != uid(before)
 
 
@@ -69,7 +71,7 @@ def test_a_deleted_object_is_created_again(control_plane: ControlPlane) -> None:
 def test_a_removed_label_or_owner_reference_is_restored(
     control_plane: ControlPlane, name: str, metadata: Json
 ) -> None:
-    observe.tenant(control_plane, name)
+    observe.create_ready_tenant(control_plane, name)
     before = quota(control_plane, name)
 
     observe.patch(control_plane, observe.quota_path(name), {"metadata": metadata})
@@ -86,7 +88,7 @@ def test_a_removed_label_or_owner_reference_is_restored(
 
 
 def test_metadata_of_other_writers_is_preserved(control_plane: ControlPlane) -> None:
-    observe.tenant(control_plane, "decorated")
+    observe.create_ready_tenant(control_plane, "decorated")
     control_plane.apply(
         {
             "apiVersion": "v1",
@@ -146,19 +148,21 @@ def test_an_object_of_another_owner_with_our_name_is_reported_and_not_changed(
         "/api/v1/namespaces/occupied",
         {"metadata": {"ownerReferences": owners}},
     )
-    waiting.until(lambda: observe.limits(control_plane, "occupied"), "the other object is made")
+    waiting.until(
+        lambda: observe.limit_range_item(control_plane, "occupied"), "the other object is made"
+    )
     (warning,) = waiting.until(
         lambda: observe.events(control_plane, "occupied", reason="Refused"), "a warning is reported"
     )
     waiting.until(
-        lambda: "refused" in observe.message(control_plane, "occupied", "QuotasReady"),
+        lambda: "refused" in observe.condition_message(control_plane, "occupied", "QuotasReady"),
         "the condition reports the refusal",
     )
 
     assert quota(control_plane, "occupied")["spec"] == before["spec"]
     assert "labels" not in quota(control_plane, "occupied")["metadata"]
-    assert observe.status(control_plane, "occupied", "QuotasReady") == "False"
-    message = observe.message(control_plane, "occupied", "QuotasReady")
+    assert observe.condition_status(control_plane, "occupied", "QuotasReady") == "False"
+    message = observe.condition_message(control_plane, "occupied", "QuotasReady")
     assert "ResourceQuota occupied/quotas" in message
     assert "is not managed by profiles-controller" in message
     assert (warning["type"], warning["message"]) == ("Warning", message)
@@ -196,15 +200,17 @@ def test_an_object_with_another_controlling_owner_is_not_adopted(
 
     waiting.until(
         lambda: (
-            observe.status(control_plane, "lodging", "LimitrangesReady") == "True"
-            and observe.status(control_plane, "lodging", "QuotasReady") == "False"
+            observe.condition_status(control_plane, "lodging", "LimitrangesReady") == "True"
+            and observe.condition_status(control_plane, "lodging", "QuotasReady") == "False"
         ),
         "the other object is made, and this one refused",
     )
     after = quota(control_plane, "lodging")
     assert after["metadata"]["ownerReferences"] == [landlord]
     assert after["spec"] == before["spec"]
-    assert "belongs to another owner" in observe.message(control_plane, "lodging", "QuotasReady")
+    assert "belongs to another owner" in observe.condition_message(
+        control_plane, "lodging", "QuotasReady"
+    )
 
 
 def test_objects_of_the_older_suite_are_adopted_in_place(control_plane: ControlPlane) -> None:
@@ -232,5 +238,5 @@ def test_objects_of_the_older_suite_are_adopted_in_place(control_plane: ControlP
     )
     observe.wait_ready(control_plane, "inherited")
     assert [uid(observe.find(control_plane, path)) for path in paths] == before
-    assert observe.hard(control_plane, "inherited")["pods"] == "100"
-    assert observe.limits(control_plane, "inherited")["default"]["memory"] == "256M"
+    assert observe.quota_hard(control_plane, "inherited")["pods"] == "100"
+    assert observe.limit_range_item(control_plane, "inherited")["default"]["memory"] == "256M"

@@ -131,7 +131,7 @@ def restart(plane: ControlPlane) -> None:
     plane.kill_apiserver()
     plane.start_apiserver()
     waiting.until(
-        lambda: kubeflow.answers(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again"
+        lambda: kubeflow.is_served(plane, f"{kubeflow.PROFILES}?limit=1"), "it serves again"
     )
 
 
@@ -142,16 +142,16 @@ def uid(item: Json) -> str:
 def change_everything(plane: ControlPlane, number: int) -> None:
     """Makes every change that a process could miss; `number` differs for each test."""
     deleted, recreated = deleted_of(number), recreated_of(number)
-    observe.label(plane, recreated, pods="3")
+    observe.set_quota_labels(plane, recreated, pods="3")
     for name in (deleted, recreated):
         kubeflow.delete_profile(plane, name)
     observe.delete(plane, observe.quota_path(TENANTS[10]))
     observe.patch(plane, observe.limits_path(TENANTS[11]), {"metadata": {"labels": None}})
     observe.patch(plane, observe.quota_path(TENANTS[12]), {"spec": {"hard": {"pods": "1"}}})
-    observe.label(plane, TENANTS[13], pods=str(number))
+    observe.set_quota_labels(plane, TENANTS[13], pods=str(number))
     for name in (deleted, recreated):
         waiting.until(
-            functools.partial(observe.profile_gone, plane, f"/api/v1/namespaces/{name}"),
+            functools.partial(observe.is_deleted, plane, f"/api/v1/namespaces/{name}"),
             f"the namespace {name} is deleted with its Profile",
             seconds=observe.GONE_SECONDS,
         )
@@ -163,9 +163,11 @@ def assert_repaired(plane: ControlPlane, number: int) -> None:
     found = profiles(plane)
     assert deleted_of(number) not in found
     assert new_of(number) in found
-    assert observe.hard(plane, recreated_of(number))["pods"] == "100", "the Profile was recreated"
-    assert observe.hard(plane, TENANTS[12])["pods"] == "100"
-    assert observe.hard(plane, TENANTS[13])["pods"] == str(number)
+    assert observe.quota_hard(plane, recreated_of(number))["pods"] == "100", (
+        "the Profile was recreated"
+    )
+    assert observe.quota_hard(plane, TENANTS[12])["pods"] == "100"
+    assert observe.quota_hard(plane, TENANTS[13])["pods"] == str(number)
 
 
 def deleted_of(number: int) -> str:
@@ -185,7 +187,9 @@ def test_a_process_killed_during_the_cold_start_of_500_profiles_continues(
 ) -> None:
     throttled = start(launcher, "--qps", "300")
     waiting.until(
-        lambda: observe.count(plane, "resourcequotas") >= 100, "some quotas are created", pause=0.01
+        lambda: observe.count_objects(plane, "resourcequotas") >= 100,
+        "some quotas are created",
+        pause=0.01,
     )
     throttled.kill()
     created = {resource: {uid(item) for item in listed(plane, resource)} for resource in RESOURCES}
@@ -217,7 +221,7 @@ def test_changes_during_a_lost_connection_are_repaired_after_it(
     manager = start(launcher, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
 
-    proxy.cut()
+    proxy.disconnect()
     change_everything(plane, 2)
     proxy.restore()
 
@@ -232,7 +236,7 @@ def test_an_expired_watch_lists_again(
     kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = start(launcher, kubeconfig=kubeconfig).wait_ready()
     wait_converged(plane)
-    proxy.cut()
+    proxy.disconnect()
     change_everything(plane, 3)
     compact(plane)
     restart(plane)  # its watch cache starts empty

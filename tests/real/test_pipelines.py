@@ -57,7 +57,7 @@ def start(
 
 
 def is_ready(plane: ControlPlane, name: str) -> bool:
-    return observe.status(plane, name, CONDITION) == "True"
+    return observe.condition_status(plane, name, CONDITION) == "True"
 
 
 def ours(plane: ControlPlane, namespace: str) -> dict[str, Json]:

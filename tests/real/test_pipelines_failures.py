@@ -147,5 +147,5 @@ def test_after_random_failures_each_tenant_has_one_key_that_works(
     for name in TENANTS:
         wait_ready(failures, name)
     assert failures.check_key_count()
-    assert failures.manager.code is None
+    assert failures.manager.exit_code is None
     assert not failures.manager.lines(level="error")

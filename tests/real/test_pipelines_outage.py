@@ -55,7 +55,7 @@ def wait_ready(plane: ControlPlane, name: str) -> None:
 def wait_without_store(plane: ControlPlane, name: str) -> None:
     wait(lambda: other_objects_in_sync(plane, name), f"the other objects of {name} are in sync")
     wait(
-        lambda: observe.status(plane, name, namespaces.CONDITION) == "False",
+        lambda: observe.condition_status(plane, name, namespaces.CONDITION) == "False",
         f"the condition of {name} is False",
     )
 
@@ -95,7 +95,7 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
 
         store.pause()
         wait(
-            lambda: "next request in" in manager.page("/readyz?verbose"),
+            lambda: "next request in" in manager.probe_text("/readyz?verbose"),
             "the circuit breaker is open",
         )
         s3.reset_counts()
@@ -111,7 +111,7 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
             name: before[name] for name in TENANTS[1:]
         }
         assert namespaces.key(plane, LATE) is None
-        assert manager.answers("/readyz") == 200
+        assert manager.probe_status("/readyz") == 200
         # The breaker sends single trials: resyncs every three seconds would send hundreds.
         assert s3.accepted + iam.accepted <= len(TENANTS)
 
@@ -124,7 +124,7 @@ def test_an_outage_of_the_store_delays_only_keys_and_ends_without_a_burst_of_req
         assert namespaces.key(plane, LATE) is not None
         assert iam.max_open <= WORKERS
         assert s3.max_open <= 2 * WORKERS  # of boto3's client and of the key checker
-        assert "next request in" not in manager.page("/readyz?verbose")
+        assert "next request in" not in manager.probe_text("/readyz?verbose")
         assert all(len(store.keys(name)) == 1 for name in (*TENANTS, LATE))
     manager.stop()
     text = manager.text()

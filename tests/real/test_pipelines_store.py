@@ -132,7 +132,7 @@ def wait_key(plane: ControlPlane, store: SeaweedFS, name: str) -> Credentials:
 
 def wait_gone(plane: ControlPlane, store: SeaweedFS, name: str) -> None:
     namespace = f"/api/v1/namespaces/{name}"
-    waiting.until(lambda: observe.profile_gone(plane, namespace), f"{name} is gone")
+    waiting.until(lambda: observe.is_deleted(plane, namespace), f"{name} is gone")
     waiting.until(lambda: name not in store.users(), f"user {name} is gone")
 
 

@@ -26,7 +26,7 @@ def proxy(control_plane: ControlPlane) -> Iterator[TCPProxy]:
 
 def contains(manager: ManagerProcess, path: str, *lines: str) -> bool:
     """Returns True; asserts that the response contains each of these lines."""
-    text = manager.page(path)
+    text = manager.probe_text(path)
     missing = [line for line in lines if line not in text]
     assert not missing, f"{missing} is not in:\n{text}"
     return True
@@ -36,9 +36,9 @@ def test_readyz_passes_once_every_list_is_complete(
     launcher: Launcher, proxy: TCPProxy, tmp_path: Path
 ) -> None:
     kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
-    proxy.cut()
+    proxy.disconnect()
     manager = launcher.start("all", kubeconfig=kubeconfig)
-    waiting.until(lambda: manager.answers("/livez") == 200, "it serves probes")
+    waiting.until(lambda: manager.probe_status("/livez") == 200, "it serves probes")
     waiting.until(
         lambda: contains(
             manager,
@@ -48,7 +48,7 @@ def test_readyz_passes_once_every_list_is_complete(
         ),
         "/readyz shows why it is not ready",
     )
-    before = (manager.answers("/readyz"), manager.answers("/livez"))
+    before = (manager.probe_status("/readyz"), manager.probe_status("/livez"))
     gauges = manager.series("profiles_controller_informer_synced")
 
     proxy.restore()
@@ -76,22 +76,22 @@ def test_readyz_fails_while_a_watch_is_down_for_too_long(
     kubeflow.create_tenants(control_plane, ["watched"])
     kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = launcher.start("quotas", kubeconfig=kubeconfig, module=SHORT).wait_ready()
-    waiting.until(lambda: observe.hard(control_plane, "watched"), "the quota is created")
+    waiting.until(lambda: observe.quota_hard(control_plane, "watched"), "the quota is created")
 
-    proxy.cut()
+    proxy.disconnect()
     waiting.until(
         lambda: contains(
             manager, "/readyz", "informer/Namespace failed: watch down for", "profiles"
         ),
         "/readyz fails",
     )
-    while_down = (manager.answers("/readyz"), manager.answers("/livez"))
+    while_down = (manager.probe_status("/readyz"), manager.probe_status("/livez"))
     proxy.restore()
 
     manager.wait_ready()
-    observe.label(control_plane, "watched", pods="4")
+    observe.set_quota_labels(control_plane, "watched", pods="4")
     waiting.until(
-        lambda: observe.hard(control_plane, "watched")["pods"] == "4", "it reconciles again"
+        lambda: observe.quota_hard(control_plane, "watched")["pods"] == "4", "it reconciles again"
     )
     assert while_down == (503, 200)
     assert manager.stop() == 0
@@ -102,7 +102,7 @@ def test_livez_fails_while_a_reconcile_hangs(launcher: Launcher) -> None:
     manager = launcher.start(
         "await", kubeconfig=launcher.identity("all"), module=SHORT
     ).wait_ready()
-    alive = manager.answers("/livez")
+    alive = manager.probe_status("/livez")
 
     waiting.until(
         lambda: contains(
@@ -113,8 +113,8 @@ def test_livez_fails_while_a_reconcile_hangs(launcher: Launcher) -> None:
 
     assert alive == 200
     assert contains(manager, "/livez?verbose", "[+]event-loop ok")
-    assert manager.answers("/livez") == 503
-    assert manager.answers("/readyz") == 200
+    assert manager.probe_status("/livez") == 503
+    assert manager.probe_status("/readyz") == 200
     manager.kill()
 
 
@@ -124,7 +124,7 @@ def test_livez_fails_while_the_event_loop_is_blocked(launcher: Launcher) -> None
 
     waiting.until(
         lambda: (
-            manager.answers("/livez") == 503
+            manager.probe_status("/livez") == 503
             and contains(manager, "/livez?verbose", "[-]event-loop failed: blocked for")
         ),
         "the blocked event loop fails /livez",
@@ -149,7 +149,7 @@ def test_readyz_fails_until_the_profile_crd_is_served(
         ),
         "/readyz shows what is missing",
     )
-    before = (manager.answers("/readyz"), manager.answers("/livez"))
+    before = (manager.probe_status("/readyz"), manager.probe_status("/livez"))
 
     kubeflow.install_profiles(launcher.plane)
     kubeflow.create_tenants(launcher.plane, ["first"])
@@ -181,7 +181,7 @@ def test_an_unreachable_api_server_is_retried_and_logged(
         [(one, registered.sample_settings(one)) for one in registered.RUN_BY_ALL]
     )
     kinds = {"Profile", *(name.partition(" ")[0] for name in watched)}
-    proxy.cut()
+    proxy.disconnect()
     kubeconfig = proxy.kubeconfig(launcher.identity("all"), tmp_path)
     manager = launcher.start("all", kubeconfig=kubeconfig)
     waiting.until(
@@ -196,7 +196,7 @@ def test_an_unreachable_api_server_is_retried_and_logged(
     assert {line["kind"] for line in warnings} == kinds
     assert all("API server unreachable: " in line["error"] for line in warnings)
     assert manager.lines(level="error") == []
-    assert manager.answers("/readyz") == 503
+    assert manager.probe_status("/readyz") == 503
     assert manager.stop() == 0
     assert "Traceback" not in manager.text()
 

@@ -15,10 +15,10 @@ BETA = "/apis/kubeflow.org/v1beta1/profiles"
 def test_a_profile_may_come_before_its_namespace(control_plane: ControlPlane) -> None:
     profile = kubeflow.create_profile(control_plane, "early-profile")
     waiting.until(
-        lambda: observe.status(control_plane, "early-profile", "QuotasReady") == "False",
+        lambda: observe.condition_status(control_plane, "early-profile", "QuotasReady") == "False",
         "the condition states what is missing",
     )
-    message = observe.message(control_plane, "early-profile", "QuotasReady")
+    message = observe.condition_message(control_plane, "early-profile", "QuotasReady")
 
     kubeflow.create_namespace(control_plane, profile)
 
@@ -32,7 +32,10 @@ def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) ->
     control_plane.apply(namespace)
     profile = kubeflow.create_profile(control_plane, "early-namespace")
     waiting.until(
-        lambda: observe.status(control_plane, "early-namespace", "LimitrangesReady") == "False",
+        lambda: (
+            observe.condition_status(control_plane, "early-namespace", "LimitrangesReady")
+            == "False"
+        ),
         "the namespace has no owner yet",
     )
 
@@ -42,13 +45,15 @@ def test_a_namespace_may_come_before_its_profile(control_plane: ControlPlane) ->
 
 
 def test_a_recreated_namespace_gets_its_objects_again(control_plane: ControlPlane) -> None:
-    profile = observe.tenant(control_plane, "renewed", {"quotas.statcan.gc.ca/pods": "7"})
+    profile = observe.create_ready_tenant(
+        control_plane, "renewed", {"quotas.statcan.gc.ca/pods": "7"}
+    )
     before = control_plane.get("ResourceQuota", observe.QUOTA, "renewed")["metadata"]["uid"]
 
     observe.delete_namespace(control_plane, "renewed")
     kubeflow.create_namespace(control_plane, profile)
 
-    waiting.until(lambda: observe.hard(control_plane, "renewed"), "the quota is there again")
+    waiting.until(lambda: observe.quota_hard(control_plane, "renewed"), "the quota is there again")
     observe.wait_ready(control_plane, "renewed")
     after = control_plane.get("ResourceQuota", observe.QUOTA, "renewed")
     assert after["spec"]["hard"]["pods"] == "7"
@@ -56,71 +61,75 @@ def test_a_recreated_namespace_gets_its_objects_again(control_plane: ControlPlan
 
 
 def test_another_owner_changes_neither_object(control_plane: ControlPlane) -> None:
-    observe.tenant(control_plane, "sold")
+    observe.create_ready_tenant(control_plane, "sold")
     before = control_plane.get("LimitRange", observe.LIMIT_RANGE, "sold")
 
     kubeflow.patch_profile(
         control_plane, "sold", {"spec": {"owner": kubeflow.user("john@example.ca")}}
     )
-    observe.label(control_plane, "sold", pods="8")
+    observe.set_quota_labels(control_plane, "sold", pods="8")
 
-    waiting.until(lambda: observe.hard(control_plane, "sold")["pods"] == "8", "the label is read")
+    waiting.until(
+        lambda: observe.quota_hard(control_plane, "sold")["pods"] == "8", "the label is read"
+    )
     assert control_plane.get("LimitRange", observe.LIMIT_RANGE, "sold") == before
-    assert observe.is_ready_profile(control_plane, "sold")
+    assert observe.is_ready(control_plane, "sold")
 
 
 def test_a_label_has_effect_when_it_is_added_changed_and_removed(
     control_plane: ControlPlane,
 ) -> None:
-    observe.tenant(control_plane, "labelled")
-    default = observe.hard(control_plane, "labelled")
+    observe.create_ready_tenant(control_plane, "labelled")
+    default = observe.quota_hard(control_plane, "labelled")
 
     def wait_for(gpus: str) -> None:
         waiting.until(
-            lambda: observe.hard(control_plane, "labelled")["requests.nvidia.com/gpu"] == gpus,
+            lambda: (
+                observe.quota_hard(control_plane, "labelled")["requests.nvidia.com/gpu"] == gpus
+            ),
             f"{gpus} GPUs are allowed",
         )
 
-    observe.label(control_plane, "labelled", gpu="4")
+    observe.set_quota_labels(control_plane, "labelled", gpu="4")
     wait_for("4")
-    observe.label(control_plane, "labelled", gpu="6")
+    observe.set_quota_labels(control_plane, "labelled", gpu="6")
     wait_for("6")
-    observe.label(control_plane, "labelled", gpu=None)
+    observe.set_quota_labels(control_plane, "labelled", gpu=None)
     wait_for("2")
 
-    assert observe.hard(control_plane, "labelled") == default
+    assert observe.quota_hard(control_plane, "labelled") == default
 
 
 def test_an_invalid_label_does_not_affect_other_keys(control_plane: ControlPlane) -> None:
-    observe.tenant(control_plane, "mistaken")
+    observe.create_ready_tenant(control_plane, "mistaken")
 
-    observe.label(control_plane, "mistaken", pods="many", gpu="1")
+    observe.set_quota_labels(control_plane, "mistaken", pods="many", gpu="1")
 
     waiting.until(
-        lambda: observe.status(control_plane, "mistaken", "QuotasReady") == "False",
+        lambda: observe.condition_status(control_plane, "mistaken", "QuotasReady") == "False",
         "the label is refused",
     )
-    message = observe.message(control_plane, "mistaken", "QuotasReady")
+    message = observe.condition_message(control_plane, "mistaken", "QuotasReady")
     warnings = waiting.until(
         lambda: observe.events(control_plane, "mistaken", type="Warning"), "a warning is reported"
     )
-    hard = observe.hard(control_plane, "mistaken")
+    hard = observe.quota_hard(control_plane, "mistaken")
     assert "quotas.statcan.gc.ca/pods" in message
     assert "many" in message
     assert [event["message"] for event in warnings] == [message]
     assert (hard["pods"], hard["requests.nvidia.com/gpu"]) == ("100", "1")
-    assert observe.status(control_plane, "mistaken", "LimitrangesReady") == "True"
+    assert observe.condition_status(control_plane, "mistaken", "LimitrangesReady") == "True"
 
-    observe.label(control_plane, "mistaken", pods="9")
+    observe.set_quota_labels(control_plane, "mistaken", pods="9")
 
     observe.wait_ready(control_plane, "mistaken")
-    assert observe.hard(control_plane, "mistaken")["pods"] == "9"
+    assert observe.quota_hard(control_plane, "mistaken")["pods"] == "9"
 
 
 def test_the_objects_and_series_of_a_deleted_profile_are_deleted(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
-    observe.tenant(control_plane, "leaver")
+    observe.create_ready_tenant(control_plane, "leaver")
     series = "profiles_controller_profile_condition"
     observe.wait_for_all_conditions(control_plane, "leaver")
     assert len(manager.series(series, profile="leaver")) == len(registered.RUN_BY_ALL)
@@ -139,8 +148,8 @@ def test_the_objects_and_series_of_a_deleted_profile_are_deleted(
 def test_a_profile_that_is_being_deleted_is_not_reconciled(
     control_plane: ControlPlane, manager: ManagerProcess
 ) -> None:
-    observe.tenant(control_plane, "lingering")
-    observe.tenant(control_plane, "staying")
+    observe.create_ready_tenant(control_plane, "lingering")
+    observe.create_ready_tenant(control_plane, "staying")
     seen = manager.total("workqueue_adds_total")
     kubeflow.mark_deleted(control_plane, "lingering")
     waiting.until(
@@ -151,8 +160,8 @@ def test_a_profile_that_is_being_deleted_is_not_reconciled(
     observe.delete(control_plane, observe.quota_path("lingering"))
     observe.delete(control_plane, observe.quota_path("staying"))
 
-    waiting.until(lambda: observe.hard(control_plane, "staying"), "the neighbour is repaired")
-    assert not observe.hard(control_plane, "lingering")
+    waiting.until(lambda: observe.quota_hard(control_plane, "staying"), "the neighbour is repaired")
+    assert not observe.quota_hard(control_plane, "lingering")
     kubeflow.patch_profile(control_plane, "lingering", {"metadata": {"finalizers": None}})
 
 
@@ -165,12 +174,14 @@ def test_a_profile_of_v1beta1_is_reconciled(control_plane: ControlPlane) -> None
     namespace["metadata"]["ownerReferences"][0]["apiVersion"] = "kubeflow.org/v1beta1"
     control_plane.apply(namespace)
     observe.wait_ready(control_plane, "elder")
-    assert observe.hard(control_plane, "elder")["pods"] == "5"
+    assert observe.quota_hard(control_plane, "elder")["pods"] == "5"
 
     labels = {"metadata": {"labels": {"quotas.statcan.gc.ca/pods": "6"}}}
     observe.patch(control_plane, f"{BETA}/elder", labels)
 
-    waiting.until(lambda: observe.hard(control_plane, "elder")["pods"] == "6", "the label is read")
+    waiting.until(
+        lambda: observe.quota_hard(control_plane, "elder")["pods"] == "6", "the label is read"
+    )
 
 
 def test_conditions_and_metadata_of_other_writers_are_preserved(
@@ -183,9 +194,9 @@ def test_conditions_and_metadata_of_other_writers_are_preserved(
     observe.wait_ready(control_plane, "shared")
 
     observe.add_condition(control_plane, "shared", foreign)
-    observe.label(control_plane, "shared", pods="none")
+    observe.set_quota_labels(control_plane, "shared", pods="none")
     waiting.until(
-        lambda: observe.status(control_plane, "shared", "QuotasReady") == "False",
+        lambda: observe.condition_status(control_plane, "shared", "QuotasReady") == "False",
         "the suite has written its condition again",
     )
 

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.xdist_group("rbac")
 ALLOW_FROM = "rbac.statcan.gc.ca/allow-from"
 WIDE = {"support_groups": ["support", "stewards"], "cross_namespace_access": True}
 SMALL = {"ml_pipeline": "Role"}
-HELPER = access.Person("helper@example.ca", groups=("stewards",))
-OWNER = access.Person(kubeflow.OWNER)
-JOE = access.Person("joe@example.ca")
-STRANGER = access.Person("stranger@example.ca", groups=("anybody",))
+HELPER = access.User("helper@example.ca", groups=("stewards",))
+OWNER = access.User(kubeflow.OWNER)
+JOE = access.User("joe@example.ca")
+STRANGER = access.User("stranger@example.ca", groups=("anybody",))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,12 +35,12 @@ def test_subjects_have_exactly_the_permissions_that_the_settings_grant(
     kubeflow.create_tenant(plane, "opened", annotations={ALLOW_FROM: "neighbour-in"})
     kubeflow.create_complete_tenants(plane, ["neighbour-in", "neighbour-out"])
     kubeflow.add_contributor(plane, "opened", JOE.name)
-    editor = access.editor("neighbour-in")
+    editor = access.default_editor("neighbour-in")
     can = functools.partial(access.Permission, plane, namespace="opened")
     secrets, workflows = can(OWNER, "list", "secrets"), can(OWNER, "create", "workflows")
     helps, enters = can(HELPER, "list", "configmaps"), can(editor, "list", "pods")
-    everybody = (OWNER, JOE, HELPER, STRANGER, editor, access.editor("neighbour-out"))
-    rights = functools.partial(access.granted, plane, everybody)
+    everybody = (OWNER, JOE, HELPER, STRANGER, editor, access.default_editor("neighbour-out"))
+    rights = functools.partial(access.allowed_checks, plane, everybody)
     before = rights("opened")
     theirs = roles.bindings(plane, "opened")
 
@@ -58,7 +58,7 @@ def test_subjects_have_exactly_the_permissions_that_the_settings_grant(
     member = {"list pods"}
     assert before == {
         OWNER: member, JOE: member, HELPER: set(), STRANGER: set(), editor: set(),
-        access.editor("neighbour-out"): set(),
+        access.default_editor("neighbour-out"): set(),
     }  # fmt: skip
     assert wide == {
         **before,
@@ -119,7 +119,7 @@ def test_a_new_owner_replaces_the_old_one(control_plane: ControlPlane, start: St
     assert roles.binding(plane, "new-owner", "ml-pipeline")["metadata"]["uid"] == uid
     account = {"kind": "ServiceAccount", "name": "robot", "namespace": "x", "apiGroup": None}
     kubeflow.patch_profile(plane, "new-owner", {"spec": {"owner": account}})
-    robot = access.account("x", "robot")
+    robot = access.service_account("x", "robot")
     roles.wait_for(access.Permission(plane, robot, "list", "secrets", namespace="new-owner"))
     roles.wait_for(new, allowed=False)
     roles.wait_roles_ready(plane, "new-owner")
@@ -154,13 +154,15 @@ def test_invalid_entries_are_reported_and_valid_ones_follow_the_annotation(
     plane = control_plane
     kubeflow.create_tenant(plane, "hosting", annotations={ALLOW_FROM: "guest-a,Guest_B,hosting"})
     enters = {
-        name: access.Permission(plane, access.editor(name), "list", "pods", namespace="hosting")
+        name: access.Permission(
+            plane, access.default_editor(name), "list", "pods", namespace="hosting"
+        )
         for name in ("guest-a", "guest-c")
     }
     start("rbac", WIDE)
     roles.wait_for(enters["guest-a"])
     waiting.until(
-        lambda: "'Guest_B'" in observe.message(plane, "hosting", roles.CONDITION),
+        lambda: "'Guest_B'" in observe.condition_message(plane, "hosting", roles.CONDITION),
         "the entry is reported",
     )
     for reason in ("InvalidSource", "RedundantSource"):
@@ -168,7 +170,7 @@ def test_invalid_entries_are_reported_and_valid_ones_follow_the_annotation(
             functools.partial(observe.events, plane, "hosting", reason=reason),
             f"{reason} is reported",
         )
-    assert observe.status(plane, "hosting", roles.CONDITION) == "False"
+    assert observe.condition_status(plane, "hosting", roles.CONDITION) == "False"
 
     kubeflow.patch_profile(plane, "hosting", {"metadata": {"annotations": {ALLOW_FROM: "guest-c"}}})
     roles.wait_for(enters["guest-c"])
@@ -189,6 +191,8 @@ def test_no_access_is_granted_unless_the_platform_enables_it(
         lambda: observe.events(plane, "closed", reason="AccessNotEnabled"), "it is reported"
     )
     roles.wait_roles_ready(plane, "closed")
-    enters = access.Permission(plane, access.editor("guest-a"), "list", "pods", namespace="closed")
+    enters = access.Permission(
+        plane, access.default_editor("guest-a"), "list", "pods", namespace="closed"
+    )
     assert not enters()
     assert not any(name.startswith("allow-") for name in roles.bindings(plane, "closed"))

@@ -70,7 +70,7 @@ def test_a_binding_of_another_owner_with_our_name_is_refused_and_not_changed(
     start("rbac", {})
 
     waiting.until(
-        lambda: "refused" in observe.message(plane, "squatted", roles.CONDITION),
+        lambda: "refused" in observe.condition_message(plane, "squatted", roles.CONDITION),
         "the refusal is reported",
     )
     assert roles.binding(plane, "squatted", "ml-pipeline") == before
@@ -125,7 +125,7 @@ def test_the_controller_can_bind_only_configured_roles_and_cannot_escalate(
     control_plane: ControlPlane, start: Start
 ) -> None:
     start("rbac", WIDE)
-    me = access.Person(service_account.user(service_account.name_of("rbac", WIDE)))
+    me = access.User(service_account.user(service_account.name_of("rbac", WIDE)))
 
     def may_bind(role: str, resource: str = "clusterroles") -> bool:
         return access.Permission(
@@ -157,10 +157,10 @@ def test_missing_permissions_are_reported_and_affect_only_the_objects_that_need_
     manager.wait_ready()
 
     waiting.until(
-        lambda: "forbidden" in observe.message(plane, "outdated", roles.CONDITION),
+        lambda: "forbidden" in observe.condition_message(plane, "outdated", roles.CONDITION),
         "the condition names the missing permission",
     )
-    message = observe.message(plane, "outdated", roles.CONDITION)
+    message = observe.condition_message(plane, "outdated", roles.CONDITION)
     assert "RoleBinding outdated/profile-support create" in message
     assert "attempting to grant RBAC permissions not currently held" in message
     assert roles.subjects(plane, "outdated", "ml-pipeline") == [kubeflow.OWNER]

@@ -141,7 +141,7 @@ def test_since_is_when_the_conditions_last_changed(
     observe.annotate(control_plane, path, note="the spec and metadata change, no condition does")
     reconcile_once(writer)
     unchanged = status(reader, "dated")[1]["dated", "quotas"]["since"]
-    observe.label(control_plane, "dated", pods="plenty")
+    observe.set_quota_labels(control_plane, "dated", pods="plenty")
     reconcile_once(writer)
     code, rows, _ = status(reader, "dated")
 

@@ -22,7 +22,7 @@ EVENTS = "/api/v1/namespaces/default/events"
 def lists(plane: ControlPlane) -> list[str]:
     """Paths of Profiles, Namespaces, and every owned kind that the API server serves."""
     paths = [KINDS[kind].path() for kind in OWNED]
-    served = [path for path in paths if kubeflow.answers(plane, f"{path}?limit=1")]
+    served = [path for path in paths if kubeflow.is_served(plane, f"{path}?limit=1")]
     return [kubeflow.PROFILES, "/api/v1/namespaces", *served]
 
 
@@ -60,7 +60,7 @@ def test_the_steady_state_sends_no_request_other_than_watches(
         observe.wait_for_all_conditions(control_plane, name)
     wait_for_resyncs(manager, len(TENANTS) + 3)
     waiting.until(
-        lambda: observe.status(control_plane, "quiet-waiting", "QuotasReady") == "False",
+        lambda: observe.condition_status(control_plane, "quiet-waiting", "QuotasReady") == "False",
         "the profile without a namespace is not ready",
     )
     before = versions(control_plane, "quiet-", EVENTS)

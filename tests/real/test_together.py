@@ -53,7 +53,9 @@ def test_a_missing_permission_is_reported_and_affects_no_other_object(
     ).wait_ready()
 
     waiting.until(
-        lambda: "forbidden" in observe.message(control_plane, "crippled", "LimitrangesReady"),
+        lambda: (
+            "forbidden" in observe.condition_message(control_plane, "crippled", "LimitrangesReady")
+        ),
         "the condition names the missing permission",
     )
     (warning,) = waiting.until(
@@ -63,7 +65,7 @@ def test_a_missing_permission_is_reported_and_affects_no_other_object(
     assert 'cannot create resource "limitranges"' in warning["message"]
     assert manager.requests(code="403", method="POST") >= 3
     assert manager.total("controller_runtime_reconcile_errors_total", controller="limitranges") >= 3
-    assert observe.status(control_plane, "crippled", "QuotasReady") == "True"
+    assert observe.condition_status(control_plane, "crippled", "QuotasReady") == "True"
     assert "Traceback" not in manager.text()
     manager.stop()
 
@@ -87,14 +89,16 @@ def test_an_object_that_is_no_longer_desired_is_deleted(
     untouched = control_plane.get("LimitRange", "theirs", "outgrown")
     before = launcher.start("limitranges").wait_ready()
     for name in ("outgrown", "outgrown-twin"):
-        waiting.until(functools.partial(observe.limits, control_plane, name), "the limits are made")
+        waiting.until(
+            functools.partial(observe.limit_range_item, control_plane, name), "the limits are made"
+        )
     before.stop()
 
     after = launcher.start("limitranges", "--config", str(settings)).wait_ready()
 
     for name in ("outgrown", "outgrown-twin"):
         waiting.until(
-            functools.partial(observe.profile_gone, control_plane, observe.limits_path(name)),
+            functools.partial(observe.is_deleted, control_plane, observe.limits_path(name)),
             "the limits are deleted",
         )
     assert control_plane.get("LimitRange", "theirs", "outgrown") == untouched

@@ -43,7 +43,7 @@ async def reconciled(
     settings = builders.Settings(manifests=lambda _profile: [manifest])
     async with harness.running((controller, settings), cluster=cluster) as process:
         cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
         return cluster, process.conditions(), cluster.objects.read(manifest.key)
 
 

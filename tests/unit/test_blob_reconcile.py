@@ -231,7 +231,7 @@ async def test_a_missing_config_map_or_key_is_not_an_empty_document(what: str) -
         await process.settled()
         assert 2 == len(volumes(cluster))
     async with running(cluster) as process:
-        await process.resynced()
+        await process.resync()
         assert 2 == len(volumes(cluster))
         cluster.objects.put(config_map())
         await process.settled()
@@ -354,7 +354,7 @@ async def test_a_restart_and_the_steady_state_write_nothing() -> None:
         pass
     cluster.requests.clear()
     async with running(cluster, instances=[STANDARD]) as process:
-        await process.resynced()
+        await process.resync()
     assert [] == cluster.written()
 
 

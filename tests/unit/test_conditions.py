@@ -338,7 +338,7 @@ async def test_flush_waits_for_writes_in_flight(working: Make) -> None:
 
 async def test_flush_does_not_wait_for_an_unreachable_server() -> None:
     setup = Setup()
-    setup.cluster.down = True
+    setup.cluster.unreachable = True
     setup.writer.set("alice", ready())
     await asyncio.wait_for(setup.writer.flush(), 1.0)
 

@@ -228,7 +228,7 @@ async def test_objects_of_kubeflow_for_the_profile_are_never_changed(
         if own.adopt_legacy is None or not own.adopt_legacy({"name": name})
     ]
     async with running(controller, cluster) as process:
-        await process.resynced()
+        await process.resync()
 
         for body in theirs:
             metadata = body["metadata"]
@@ -260,7 +260,7 @@ async def test_the_objects_of_kubeflow_stay_as_they_are(controller: AnyControlle
         cluster.objects.put(body)
     before = {key: cluster.objects.read(key) for key in sorted(kubeflow_objects.keys())}
     async with running(controller, cluster) as process:
-        await process.resynced()
+        await process.resync()
         cluster.objects.edit(
             Key("Profile", "", "alice"), lambda body: body["metadata"].update(labels={})
         )
@@ -342,7 +342,7 @@ async def test_nothing_is_written_when(controller: AnyController, case: str) -> 
     put_stale(controller, cluster)
     NO_WRITES[case](cluster)
     async with running(controller, cluster) as process:
-        await process.resynced()
+        await process.resync()
 
         assert [] == cluster.written(but=REPORT_KINDS)
         assert "True" not in [status for status, _ in process.conditions().values()]
@@ -427,7 +427,7 @@ async def test_reconciles_resume_after_a_long_outage_of_the_server(
 ) -> None:
     cluster = tenants(controller)
     async with running(controller, cluster) as process:
-        cluster.down = True
+        cluster.unreachable = True
         cluster.break_watches()
         for manifest in wanted(controller):
             cluster.objects.delete(manifest.key)
@@ -436,7 +436,7 @@ async def test_reconciles_resume_after_a_long_outage_of_the_server(
             lambda: all(one.reflector.down_since for one in process.manager.informers.values()),
             "every watch is down",
         )
-        cluster.down = False
+        cluster.unreachable = False
         await virtual_time.until(
             lambda: desired_state(controller) == state(controller, cluster),
             "the cluster has the desired state",

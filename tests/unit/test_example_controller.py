@@ -57,7 +57,7 @@ async def test_the_secret_is_copied_and_referred_to() -> None:
         assert "True" == process.conditions()["PullSecretsReady"][0]
 
         found.requests.clear()
-        await process.resynced()
+        await process.resync()
         assert [] == found.requests
 
 

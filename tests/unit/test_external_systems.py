@@ -178,7 +178,7 @@ async def test_a_profile_is_deleted_only_if_this_process_can_determine_it() -> N
 async def test_a_dry_run_collects_no_garbage() -> None:
     system = System()
     async with running(system, Options(listen=None, dry_run=True)) as process:
-        await process.resynced()
+        await process.resync()
 
         assert system.dry_run is True
         assert [] == system.collections

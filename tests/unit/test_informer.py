@@ -305,13 +305,13 @@ def test_two_controllers_share_the_informers_of_their_kinds_and_of_namespaces() 
 
 async def test_an_informer_is_not_synced_before_its_list_is_complete(new_cache: Make) -> None:
     cache = new_cache()
-    cache.cluster.down = True
+    cache.cluster.unreachable = True
     cache.start()
     await asyncio.sleep(3.0)
 
     assert not cache["ConfigMap"].synced
     assert "API server unreachable" in cache["ConfigMap"].reflector.health()
-    cache.cluster.down = False
+    cache.cluster.unreachable = False
     await cache.synced()
     assert "" == cache["ConfigMap"].reflector.health()
 
@@ -800,10 +800,10 @@ async def test_only_an_outage_is_reported_as_recovered(
     new_cache: Make, seconds: float, recoveries: int
 ) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.down = True
+    cache.cluster.unreachable = True
     cache.cluster.break_watches()
     await asyncio.sleep(seconds)
-    cache.cluster.down = False
+    cache.cluster.unreachable = False
     await cache.quiet()
 
     assert recoveries == cache.recoveries
@@ -826,7 +826,7 @@ async def test_an_object_that_left_the_selector_and_returned_before_the_response
 
 async def test_an_unreachable_server_is_retried_with_backoff(new_cache: Make) -> None:
     cache = await synced_cache(new_cache)
-    cache.cluster.down = True
+    cache.cluster.unreachable = True
     cache.cluster.break_watches()
     await asyncio.sleep(60.0)
     tries = [request for request in cache.cluster.requests if request.kind == "ConfigMap"]

@@ -37,7 +37,7 @@ async def test_a_process_is_ready_once_every_list_is_complete() -> None:
 
 async def test_a_short_outage_of_a_watch_is_shown_and_a_long_one_fails_readyz() -> None:
     async with harness.running(sample()) as process:
-        process.cluster.down = True
+        process.cluster.unreachable = True
         process.cluster.break_watches()
         await asyncio.sleep(30.0)
         assert {} == errors(process.health.readyz())
@@ -47,7 +47,7 @@ async def test_a_short_outage_of_a_watch_is_shown_and_a_long_one_fails_readyz() 
         await asyncio.sleep(40.0)
         assert {"informer/Namespace", "informer/ConfigMap"} == set(errors(process.health.readyz()))
 
-        process.cluster.down = False
+        process.cluster.unreachable = False
         await asyncio.sleep(10.0)
         assert {} == errors(process.health.readyz())
 
@@ -83,7 +83,7 @@ async def test_a_missing_heartbeat_fails_livez() -> None:
 
 async def test_backoffs_end_when_the_api_server_is_back_after_an_outage() -> None:
     async with harness.running(sample()) as process:
-        process.cluster.down = True
+        process.cluster.unreachable = True
         for name in ("bob", "carol"):
             harness.put_tenant(process.cluster, name, uid=f"uid-{name}")
         process.cluster.break_watches()
@@ -91,7 +91,7 @@ async def test_backoffs_end_when_the_api_server_is_back_after_an_outage() -> Non
         for _ in range(12):
             queue.add_rate_limited("alice")
         await asyncio.sleep(100.0)
-        process.cluster.down = False
+        process.cluster.unreachable = False
         began = virtual_time.now()
         await virtual_time.until(
             lambda: len(process.cluster.objects.all_of("ConfigMap")) == 3,

@@ -51,7 +51,7 @@ async def test_an_unwanted_finalizer_is_removed_and_others_stay() -> None:
         assert ["example.ca/theirs"] == finalizers(process)
 
         process.cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
         assert [] == process.cluster.requests
 
 

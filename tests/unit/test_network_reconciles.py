@@ -124,7 +124,7 @@ async def test_all_profiles_follow_the_address_of_the_api_server() -> None:
 
         cluster.requests.clear()
         cluster.objects.edit(SLICE, lambda body: body["metadata"].update(labels={"a": "b"}))
-        await process.resynced()
+        await process.resync()
         assert cluster.written() == []
         cluster.objects.delete(SLICE)
         await process.settled()

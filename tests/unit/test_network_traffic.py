@@ -15,17 +15,17 @@ import pytest
 
 from controllers.network import desired
 from tests.support.network import example_cluster
-from tests.support.network.evaluate import Blocks, Namespace, Network, Outside, Pod, Port
+from tests.support.network.evaluate import External, IPBlockScope, Namespace, Network, Pod, Port
 from tests.support.network.example_cluster import (
     LABELS_OF_PODS,
     Matrix,
-    address_of,
-    marked,
+    cell_of,
     networks,
+    parse_target,
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "network"
-ENDS = example_cluster.ends()
+ENDS = example_cluster.peers()
 OPT_INS: Mapping[str, Mapping[str, str]] = {
     "gitea": {"sourcecontrol.statcan.gc.ca/enabled": "true"},
     "cloud-main": {"state.aaw.statcan.gc.ca/exists-non-cloud-main-user": "false"},
@@ -36,26 +36,26 @@ OTHERS = [name for name in ENDS if name.startswith("other/")]
 OUTSIDERS = [name for name in ENDS if name not in LABELS_OF_PODS]
 PROTECTED_B = [name for name in LABELS_OF_PODS if name.startswith("pb-")]
 FEW = ["internet", "datacentre", "gateway", "daaas", "kfp", "cloud-main", "other/workload"]
-PORTS = example_cluster.ports_of("22 53/UDP 80 443 3000 5432 8000 8443 8888 9999")
+PORTS = example_cluster.parse_ports("22 53/UDP 80 443 3000 5432 8000 8443 8888 9999")
 
 
 def table(name: str) -> Matrix:
-    return example_cluster.matrix((GOLDEN / f"{name}.txt").read_text())
+    return example_cluster.parse_matrix((GOLDEN / f"{name}.txt").read_text())
 
 
-def reached(source: str, text: str, within: Mapping[Blocks, Network]) -> str:
-    target, port = address_of(text)
-    return marked(within, lambda net: net.allows(ENDS[source], ENDS[target], port))
+def reached(source: str, text: str, within: Mapping[IPBlockScope, Network]) -> str:
+    target, port = parse_target(text)
+    return cell_of(within, lambda net: net.allows(ENDS[source], ENDS[target], port))
 
 
-def let_in(source: str, text: str, within: Mapping[Blocks, Network]) -> str:
+def let_in(source: str, text: str, within: Mapping[IPBlockScope, Network]) -> str:
     """Ingress by the tenant's own policies; the egress of the peer is assumed to be allowed."""
-    target, port = address_of(text)
-    return marked(within, lambda net: net.allows_ingress(ENDS[source], ENDS[target], port))
+    target, port = parse_target(text)
+    return cell_of(within, lambda net: net.allows_ingress(ENDS[source], ENDS[target], port))
 
 
 def assert_is(expected: Matrix, found: Matrix) -> None:
-    assert expected == found, f"\n{example_cluster.drawn(found)}"
+    assert expected == found, f"\n{example_cluster.format_matrix(found)}"
 
 
 def test_what_a_tenants_pods_reach() -> None:
@@ -96,7 +96,7 @@ Connection = tuple[str, str, str]
 def connections(within: Network, others: Iterable[str]) -> frozenset[Connection]:
     """All that are possible between the tenant's pods, and between them and these others."""
     return frozenset(
-        (source, target, example_cluster.text_of(port))
+        (source, target, example_cluster.format_port(port))
         for source, target in itertools.permutations((*LABELS_OF_PODS, *others), 2)
         if source in LABELS_OF_PODS or target in LABELS_OF_PODS
         for port in PORTS
@@ -113,9 +113,9 @@ def difference(before: Iterable[Connection], after: Iterable[Connection]) -> set
     return {" ".join((line, *ports)) for line, ports in lines.items()}
 
 
-@pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("blocks", IPBlockScope, ids=lambda one: str(one.name))
 @pytest.mark.parametrize("opt_in", OPT_INS)
-def test_what_an_opt_in_changes(opt_in: str, blocks: Blocks) -> None:
+def test_what_an_opt_in_changes(opt_in: str, blocks: IPBlockScope) -> None:
     before = connections(example_cluster.network(blocks), FEW)
     after = connections(example_cluster.network(blocks, labels=OPT_INS[opt_in]), FEW)
     text = (GOLDEN / f"opt-in-{opt_in}.txt").read_text()
@@ -129,7 +129,7 @@ def test_what_an_opt_in_changes(opt_in: str, blocks: Blocks) -> None:
 def test_opt_ins_do_not_change_what_others_change() -> None:
     def possible(*chosen: str) -> frozenset[Connection]:
         labels = {key: text for name in chosen for key, text in OPT_INS[name].items()}
-        return connections(example_cluster.network(Blocks.ANY_ADDRESS, labels=labels), FEW)
+        return connections(example_cluster.network(IPBlockScope.ANY_ADDRESS, labels=labels), FEW)
 
     nothing = possible()
     alone = {name: possible(name) for name in OPT_INS}
@@ -144,9 +144,9 @@ def test_opt_ins_do_not_change_what_others_change() -> None:
 
 
 @pytest.mark.parametrize("labels", [{}, EVERYTHING], ids=["opted-out", "opted-in"])
-@pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("blocks", IPBlockScope, ids=lambda one: str(one.name))
 def test_protected_b_reaches_no_pod_that_is_not_protected_b(
-    labels: Mapping[str, str], blocks: Blocks
+    labels: Mapping[str, str], blocks: IPBlockScope
 ) -> None:
     net = example_cluster.network(blocks, labels=labels)
     tenants = [name for name in (*LABELS_OF_PODS, *OTHERS) if "pb-" not in name]
@@ -164,7 +164,7 @@ EXTRAS: Mapping[str, set[str]] = {
         for port in (22, 80, 3000, 5432)
     },
 }
-EVERY_PORT = example_cluster.ports_of(
+EVERY_PORT = example_cluster.parse_ports(
     "22 53 53/UDP 80 443 3000 5432 6443 8000 8080 8081 8082 8200 8333 8443 8887 8888 9200 9999"
     " 15012"
 )
@@ -173,31 +173,35 @@ EVERY_PORT = example_cluster.ports_of(
 @pytest.mark.parametrize("pod", PROTECTED_B)
 def test_the_egress_of_protected_b_is_exactly(pod: str) -> None:
     settings = {"driver_mode": "central", "artifacts_proxy_enabled": True}
-    net = example_cluster.network(Blocks.OUTSIDE, labels=EVERYTHING, settings=settings)
-    trino = {f"trino-pb:{example_cluster.text_of(port)}" for port in EVERY_PORT}
+    net = example_cluster.network(IPBlockScope.EXTERNAL_ONLY, labels=EVERYTHING, settings=settings)
+    trino = {f"trino-pb:{example_cluster.format_port(port)}" for port in EVERY_PORT}
     found = {
-        f"{target}:{example_cluster.text_of(port)}"
+        f"{target}:{example_cluster.format_port(port)}"
         for target, port in itertools.product(OUTSIDERS, EVERY_PORT)
         if net.allows_egress(ENDS[pod], ENDS[target], port)
     }
     assert ALL_PODS | trino | EXTRAS.get(pod, set()) == found
 
 
-@pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("blocks", IPBlockScope, ids=lambda one: str(one.name))
 @pytest.mark.parametrize("labels", [{}, EVERYTHING], ids=["opted-out", "opted-in"])
-def test_restricted_ingress_denies_other_tenants(labels: Mapping[str, str], blocks: Blocks) -> None:
+def test_restricted_ingress_denies_other_tenants(
+    labels: Mapping[str, str], blocks: IPBlockScope
+) -> None:
     """All but protected-b pods that are no notebooks; gitea's protected-b row names everybody."""
     net = example_cluster.network(
         blocks, labels=labels, settings={"policies": {"protected-b-default-deny": True}}
     )
     for source, target, port in itertools.product(OTHERS, LABELS_OF_PODS, EVERY_PORT):
         named = (target, port.number) in (("pb-gitea", 3000), ("pb-gitea", 22))
-        row = named and bool(labels) and blocks is Blocks.ANY_ADDRESS and port.protocol == "TCP"
+        row = (
+            named and bool(labels) and blocks is IPBlockScope.ANY_ADDRESS and port.protocol == "TCP"
+        )
         assert row is net.allows_ingress(ENDS[source], ENDS[target], port), f"{source} -> {target}"
 
 
-@pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
-def test_without_opt_ins_no_tenant_reaches_another(blocks: Blocks) -> None:
+@pytest.mark.parametrize("blocks", IPBlockScope, ids=lambda one: str(one.name))
+def test_without_opt_ins_no_tenant_reaches_another(blocks: IPBlockScope) -> None:
     """Not even protected-b pods whose ingress is open: no pod of a tenant is let out to them."""
     net = example_cluster.network(blocks)
     for source, target, port in itertools.product(OTHERS, LABELS_OF_PODS, EVERY_PORT):
@@ -249,14 +253,16 @@ def test_a_wide_block_for_the_api_server_opens_pods_of_other_tenants() -> None:
     assert "-" == reached("other/pipeline", "workload:443", within)
 
 
-@pytest.mark.parametrize("blocks", Blocks, ids=lambda one: str(one.name))
-def test_pipelines_alone_reach_the_api_server_where_it_says_that_it_is(blocks: Blocks) -> None:
+@pytest.mark.parametrize("blocks", IPBlockScope, ids=lambda one: str(one.name))
+def test_pipelines_alone_reach_the_api_server_where_it_says_that_it_is(
+    blocks: IPBlockScope,
+) -> None:
     rule = {
         "to": [{"ipBlock": {"cidr": "172.18.0.2/32"}}],
         "ports": [{"protocol": "TCP", "port": 8443}],
     }
     net = example_cluster.network(blocks, facts=desired.Facts(api_server=rule))
-    server, other = Outside("172.18.0.2"), Outside("172.18.0.3")
+    server, other = External("172.18.0.2"), External("172.18.0.3")
 
     reaching = {
         name for name in LABELS_OF_PODS if net.allows_egress(ENDS[name], server, Port(8443))
@@ -274,9 +280,9 @@ def test_the_internet_has_pods_in_it_where_their_addresses_are_not_private() -> 
         ({}, True),
         ({"internet": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": excepted}}]}, False),
     ):
-        net = example_cluster.network(Blocks.ANY_ADDRESS, settings={"peers": peers})
+        net = example_cluster.network(IPBlockScope.ANY_ADDRESS, settings={"peers": peers})
         assert expected is net.allows_egress(ENDS["workload"], pod, Port(80))
-        assert net.allows_egress(ENDS["workload"], Outside("93.184.216.34"), Port(80))
+        assert net.allows_egress(ENDS["workload"], External("93.184.216.34"), Port(80))
 
 
 def test_a_further_policy_adds_what_it_allows_and_knows_the_namespace() -> None:
@@ -285,7 +291,9 @@ def test_a_further_policy_adds_what_it_allows_and_knows_the_namespace() -> None:
         "metadata": {"name": "share"},
         "spec": {"podSelector": {}, "ingress": [{"from": [own], "ports": [{"port": 8080}]}]},
     }
-    net = example_cluster.network(Blocks.OUTSIDE, settings={"extra_policies": [manifest]})
+    net = example_cluster.network(
+        IPBlockScope.EXTERNAL_ONLY, settings={"extra_policies": [manifest]}
+    )
     friend, stranger = (
         Pod(namespace=Namespace(name="shared", labels={"tenant": name}), address="10.9.9.9")
         for name in ("alice", "bob")

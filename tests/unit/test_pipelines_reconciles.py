@@ -136,7 +136,7 @@ async def test_a_restart_reads_the_store_and_writes_nothing() -> None:
         pass
     cluster.requests.clear()
     async with running(store, cluster) as process:
-        await process.resynced()
+        await process.resync()
 
     assert cluster.written() == []
     assert store.created == 1
@@ -207,7 +207,7 @@ async def test_while_the_store_fails_the_secret_stays_and_other_objects_are_repa
         assert warned is error.action_required
 
         store.error = None
-        await process.resynced()
+        await process.resync()
         assert ready(process)[0] == "True"
         assert store.created == 1
 
@@ -221,7 +221,7 @@ async def test_an_edited_secret_stays_while_the_store_fails() -> None:
         assert edited == cluster.objects.read(SECRET)
 
         store.error = None
-        await process.resynced()
+        await process.resync()
         assert held(cluster) == ("key-2", "hidden-2")
 
 
@@ -239,7 +239,7 @@ async def test_a_tenant_that_gets_no_key_loses_only_the_secret() -> None:
     cluster, store = tenants(), MemoryStore()
     async with running(store, cluster) as process:
         store.finding = Finding(reason="ForeignUser", message="user alice is another's")
-        await process.resynced()
+        await process.resync()
 
         assert there(cluster) == ALWAYS - {"Secret mlpipeline-minio-artifact"}
         assert ready(process) == ("False", "user alice is another's")
@@ -297,7 +297,7 @@ async def test_no_key_is_created_for_a_secret_that_the_plan_would_not_write(case
         status, message = ready(process)
         assert (status, reason in message, "no key is created" in message) == ("False", True, True)
 
-        await process.resynced()
+        await process.resync()
         assert store.calls == []
 
 
@@ -403,7 +403,7 @@ async def test_a_token_secret_is_not_written_again_after_kubernetes_added_the_to
         key = Key("Secret", "alice", names.token_of(names.AGENT))
         cluster.objects.edit(key, lambda body: body.update(data={"token": encoded("t")}))
         cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
 
         assert cluster.written() == []
 
@@ -466,7 +466,7 @@ async def test_objects_of_metacontroller_are_adopted_in_place() -> None:
         assert not [one for one in cluster.written() if one.startswith("DELETE")]
 
         cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
         assert cluster.written() == []
 
 

@@ -87,7 +87,7 @@ async def test_a_contributor_binding_is_not_changed() -> None:
         )
     )
     async with running(cluster) as process:
-        await process.resynced()
+        await process.resync()
 
         assert cluster.objects.read(Key("RoleBinding", "alice", "user-joe-clusterrole-edit")) == (
             theirs

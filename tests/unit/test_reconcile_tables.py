@@ -69,7 +69,7 @@ async def test_the_steady_state_sends_no_request(table: Table, case: Case) -> No
     cluster = table.cluster(case)
     async with runner.running(table, case, cluster) as process:
         cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
 
         assert cluster.requests == []
 
@@ -81,7 +81,7 @@ async def test_a_restart_writes_nothing(table: Table, case: Case) -> None:
         pass
     cluster.requests.clear()
     async with runner.running(table, case, cluster) as process:
-        await process.resynced()
+        await process.resync()
         assert cluster.written(but=repeated_events(process)) == []
 
 
@@ -123,7 +123,7 @@ async def test_each_request_fails_once_and_the_next_reconcile_repairs_it(
             assert runner.objects(table, case, cluster) == expected.objects
             assert runner.condition(process) == expected.condition
             cluster.requests.clear()
-            await process.resynced()
+            await process.resync()
             assert cluster.written(but=repeated_events(process)) == []
 
 
@@ -200,7 +200,7 @@ async def test_unselected_profiles_are_not_touched(
         cluster.objects.edit(namespace, lambda body: body["metadata"].pop("ownerReferences"))
     theirs = [cluster.objects.put(body) for body in moved_to_bob(table, case)]
     async with runner.running(table, case, cluster) as process:
-        await process.resynced()
+        await process.resync()
 
         for body in theirs:
             assert cluster.objects.read(runner.key_of(body)) == body

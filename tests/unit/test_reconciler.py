@@ -438,7 +438,7 @@ async def test_two_controllers_of_one_kind_do_not_change_objects_of_each_other()
         return builders.controller(name), builders.Settings(manifests=manifests)
 
     async with harness.running(wanting("one"), wanting("other")) as process:
-        await process.resynced()
+        await process.resync()
 
         found = harness.names_of(process.cluster.objects.all_of("ConfigMap"))
         assert ["alice/one", "alice/other"] == found

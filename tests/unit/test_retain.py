@@ -37,7 +37,7 @@ async def test_a_retained_object_is_neither_pruned_nor_created_until_it_is_no_lo
         assert ["True"] == [status for status, _ in process.conditions().values()]
 
         keys.clear()
-        await process.resynced()
+        await process.resync()
         assert STALE.name not in {
             one["metadata"]["name"] for one in cluster.objects.all_of("ConfigMap")
         }

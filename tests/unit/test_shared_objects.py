@@ -96,7 +96,7 @@ async def test_an_item_is_added_and_everything_else_stays() -> None:
         assert "True" == process.conditions()["SamplesReady"][0]
 
         cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
         assert [] == cluster.requests
 
 
@@ -123,7 +123,7 @@ async def test_what_was_added_is_removed_when_it_is_no_longer_desired(
     async with running(additions, cluster) as process:
         assert editor(cluster)["automountServiceAccountToken"] is False
         additions.wanted = False
-        await process.resynced()
+        await process.resync()
 
         after = without_record(editor(cluster))
         assert (before or None) == after.pop("imagePullSecrets", None)
@@ -135,7 +135,7 @@ async def test_one_item_of_several_is_removed_alone() -> None:
     cluster, additions = tenants(), Additions(OURS, {"name": "mirror"})
     async with running(additions, cluster) as process:
         additions.items = [{"name": "mirror"}]
-        await process.resynced()
+        await process.resync()
 
         assert [{"name": "mirror"}] == editor(cluster)["imagePullSecrets"]
 
@@ -146,7 +146,7 @@ async def test_an_item_that_somebody_had_added_before_stays_theirs() -> None:
     async with running(additions, cluster) as process:
         assert before == editor(cluster)
         additions.wanted = False
-        await process.resynced()
+        await process.resync()
 
         assert before == editor(cluster)
     assert [] == cluster.written(but=REPORT_KINDS)
@@ -170,7 +170,7 @@ async def test_a_field_that_somebody_changed_afterwards_is_not_removed() -> None
     async with running(additions, cluster) as process:
         cluster.objects.edit(EDITOR, lambda body: body.update(automountServiceAccountToken=True))
         additions.wanted = False
-        await process.resynced()
+        await process.resync()
 
         assert editor(cluster)["automountServiceAccountToken"] is True
 
@@ -284,7 +284,7 @@ async def test_labels_of_a_controller_do_not_make_the_object_its_own() -> None:
     owned = always(Owned(kind="ServiceAccount", names=("agent",)))
     async with running(additions, cluster, controller={"owned": owned}) as process:
         additions.wanted = False
-        await process.resynced()
+        await process.resync()
 
         assert cluster.objects.get(EDITOR) is not None
         cluster.objects.edit(EDITOR, lambda body: body["metadata"].update(labels={}))

@@ -368,9 +368,9 @@ async def test_later_reports_are_stale_while_the_api_server_is_unreachable() -> 
     cluster = tenant(GOOD)
     async with reporting(cluster) as found:
         before = await anext(found)
-        cluster.down = True
+        cluster.unreachable = True
         away = await anext(found)
-        cluster.down = False
+        cluster.unreachable = False
         back = await anext(found)
 
     assert before.statuses == away.statuses == back.statuses

@@ -6,11 +6,11 @@ import pytest
 
 from controllers.manifests import Body
 from tests.support.network.evaluate import (
-    Blocks,
-    End,
+    External,
+    IPBlockScope,
     Namespace,
     Network,
-    Outside,
+    Peer,
     Pod,
     Port,
     covers,
@@ -21,11 +21,11 @@ HOME, AWAY = Namespace(name="home", labels={"team": "a"}), Namespace(name="away"
 WEB = Pod(namespace=HOME, labels={"app": "web"}, address="10.0.0.1", names={"http": (8080, "TCP")})
 DB = Pod(namespace=HOME, labels={"app": "db"}, address="10.0.0.2")
 TWIN = Pod(namespace=AWAY, labels={"app": "web"}, address="10.0.1.1")
-WORLD = Outside("93.184.216.34")
+WORLD = External("93.184.216.34")
 HTTP, DNS = Port(8080), Port(53, "UDP")
 
 
-def network(*specs: Body, blocks: Blocks = Blocks.ANY_ADDRESS) -> Network:
+def network(*specs: Body, blocks: IPBlockScope = IPBlockScope.ANY_ADDRESS) -> Network:
     return Network(policies={"home": specs}, blocks=blocks)
 
 
@@ -96,7 +96,7 @@ PEERS: list[tuple[Body, dict[str, bool]]] = [
 
 @pytest.mark.parametrize(("peer", "expected"), PEERS)
 def test_a_peer_is_who_its_selectors_say(peer: Body, expected: dict[str, bool]) -> None:
-    ends: dict[str, End] = {"web": WEB, "twin": TWIN, "world": WORLD}
+    ends: dict[str, Peer] = {"web": WEB, "twin": TWIN, "world": WORLD}
     allowing = network(policy("Ingress", {"from": [peer]}, pods={"matchLabels": {"app": "db"}}))
     for name, allowed in expected.items():
         assert allowed is allowing.allows(ends[name], DB, HTTP), name
@@ -104,9 +104,9 @@ def test_a_peer_is_who_its_selectors_say(peer: Body, expected: dict[str, bool]) 
 
 def test_a_block_holds_for_pods_in_one_reading_and_not_in_the_other() -> None:
     everywhere = policy("Egress", {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})
-    assert network(everywhere, blocks=Blocks.ANY_ADDRESS).allows(WEB, TWIN, HTTP)
-    assert not network(everywhere, blocks=Blocks.OUTSIDE).allows(WEB, TWIN, HTTP)
-    assert network(everywhere, blocks=Blocks.OUTSIDE).allows(WEB, WORLD, HTTP)
+    assert network(everywhere, blocks=IPBlockScope.ANY_ADDRESS).allows(WEB, TWIN, HTTP)
+    assert not network(everywhere, blocks=IPBlockScope.EXTERNAL_ONLY).allows(WEB, TWIN, HTTP)
+    assert network(everywhere, blocks=IPBlockScope.EXTERNAL_ONLY).allows(WEB, WORLD, HTTP)
 
 
 PORTS: list[tuple[list[Body], Port, bool]] = [

@@ -149,8 +149,8 @@ def wait_gone(plane: ControlPlane, paths: Iterable[str]) -> None:
 def wait_condition(plane: ControlPlane, profile: str, status: str = "True", text: str = "") -> None:
     waiting.until(
         lambda: (
-            observe.status(plane, profile, CONDITION) == status
-            and text in observe.message(plane, profile, CONDITION)
+            observe.condition_status(plane, profile, CONDITION) == status
+            and text in observe.condition_message(plane, profile, CONDITION)
         ),
         f"{CONDITION} of {profile} is {status} {text}",
         seconds=60,

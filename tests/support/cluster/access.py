@@ -12,7 +12,7 @@ GROUPS = {
     "clusterroles": "rbac.authorization.k8s.io",
 }
 """The API group of each resource that is asked for; all others are in the core group."""
-QUESTIONS = (
+CHECKS = (
     ("list", "pods"),
     ("list", "secrets"),
     ("list", "configmaps"),
@@ -25,22 +25,22 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Person:
+class User:
     """A user as the API server knows one."""
 
     name: str
     groups: tuple[str, ...] = ()
 
 
-def account(namespace: str, name: str) -> Person:
+def service_account(namespace: str, name: str) -> User:
     """A ServiceAccount."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
-    return Person(f"system:serviceaccount:{namespace}:{name}", groups=groups)
+    return User(f"system:serviceaccount:{namespace}:{name}", groups=groups)
 
 
-def editor(namespace: str) -> Person:
+def default_editor(namespace: str) -> User:
     """What notebooks and pipelines of a profile's namespace run as."""
-    return account(namespace, "default-editor")
+    return service_account(namespace, "default-editor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Permission(_Where):
     """One question to the API server; calling it asks."""
 
     plane: ControlPlane
-    who: Person
+    who: User
     verb: str
     resource: str
 
@@ -85,14 +85,14 @@ class Permission(_Where):
         return f"{self.who.name}: {self.verb} {self.resource} in {self.namespace}"
 
 
-def granted(
-    plane: ControlPlane, people: Iterable[Person], namespace: str
-) -> dict[Person, set[str]]:
-    """Which of QUESTIONS each of them may do in the namespace."""
+def allowed_checks(
+    plane: ControlPlane, people: Iterable[User], namespace: str
+) -> dict[User, set[str]]:
+    """Which of CHECKS each of them may do in the namespace."""
     return {
         who: {
             f"{verb} {resource}"
-            for verb, resource in QUESTIONS
+            for verb, resource in CHECKS
             if Permission(plane, who, verb, resource, namespace=namespace)()
         }
         for who in people

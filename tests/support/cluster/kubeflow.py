@@ -84,12 +84,12 @@ def apply_crd(plane: ControlPlane, manifest: Json) -> None:
     served = [version["name"] for version in spec["versions"] if version["served"]]
     paths = [f"/apis/{spec['group']}/{version}/{spec['names']['plural']}" for version in served]
     waiting.until(
-        lambda: all(answers(plane, f"{path}?limit=1") for path in paths),
+        lambda: all(is_served(plane, f"{path}?limit=1") for path in paths),
         f"the API server serves {', '.join(paths)}",
     )
 
 
-def answers(plane: ControlPlane, path: str) -> bool:
+def is_served(plane: ControlPlane, path: str) -> bool:
     """Whether a GET succeeds; 404 and 429 are what a CRD answers in its first moments."""
     try:
         plane.request("GET", path)
@@ -194,7 +194,7 @@ def owner_reference(profile: Json) -> Json:
 def create_namespace_objects(plane: ControlPlane, profile: Json) -> None:
     """Service accounts, bindings, the Profile's own quota, and where Istio is its policy."""
     plane.apply(*namespace_objects(profile))
-    if answers(plane, f"/apis/{ISTIO}"):
+    if is_served(plane, f"/apis/{ISTIO}"):
         plane.apply(owner_policy(profile))
 
 
@@ -319,7 +319,7 @@ def add_contributor(plane: ControlPlane, namespace: str, email: str, role: str =
     """The RoleBinding; with Istio's CRD there is a twin AuthorizationPolicy of the same name."""
     binding = contributor_binding(namespace, email, role)
     plane.apply(binding)
-    if answers(plane, f"/apis/{ISTIO}"):
+    if is_served(plane, f"/apis/{ISTIO}"):
         plane.apply(contributor_policy(namespace, email, role))
     return binding
 
@@ -327,7 +327,7 @@ def add_contributor(plane: ControlPlane, namespace: str, email: str, role: str =
 def remove_contributor(plane: ControlPlane, namespace: str, email: str, role: str = "edit") -> None:
     name = contributor_name(email, role)
     plane.request("DELETE", f"/apis/{RBAC}/v1/namespaces/{namespace}/rolebindings/{name}")
-    if answers(plane, f"/apis/{ISTIO}"):
+    if is_served(plane, f"/apis/{ISTIO}"):
         policies = f"/apis/{ISTIO}/namespaces/{namespace}/authorizationpolicies"
         plane.request("DELETE", f"{policies}/{name}")
 

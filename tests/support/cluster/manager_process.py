@@ -78,20 +78,20 @@ class ManagerProcess:
             connection.close()
 
     def is_ready(self) -> bool:
-        return self.answers("/readyz") == 200
+        return self.probe_status("/readyz") == 200
 
-    def answers(self, path: str) -> int:
+    def probe_status(self, path: str) -> int:
         """The status alone; 0 while nobody listens. AssertionError once the process has ended."""
-        if self.code is not None:
-            raise AssertionError(f"the suite ended with {self.code}:\n{self.tail()}")
+        if self.exit_code is not None:
+            raise AssertionError(f"the suite ended with {self.exit_code}:\n{self.tail()}")
         try:
             return self.get(path)[0]
         except OSError:
             return 0
 
-    def page(self, path: str) -> str:
+    def probe_text(self, path: str) -> str:
         """The text alone; nothing while nobody listens."""
-        return self.get(path)[1] if self.answers(path) else ""
+        return self.get(path)[1] if self.probe_status(path) else ""
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> Self:
         waiting.until(self.is_ready, "the suite is ready", seconds=seconds)
@@ -139,7 +139,7 @@ class ManagerProcess:
     # Life
 
     @property
-    def code(self) -> int | None:
+    def exit_code(self) -> int | None:
         """The exit code, None while it runs; negative for the signal that ended it."""
         return self._process.poll()
 
@@ -240,11 +240,11 @@ class Launcher:
 
     def _end(self) -> None:
         """All at once: SIGTERM, then SIGKILL for what does not end."""
-        left = [manager for manager in self.running if manager.code is None]
+        left = [manager for manager in self.running if manager.exit_code is None]
         for manager in left:
             manager.terminate()
         deadline = time.monotonic() + STOP_SECONDS
-        while any(manager.code is None for manager in left) and time.monotonic() < deadline:
+        while any(manager.exit_code is None for manager in left) and time.monotonic() < deadline:
             time.sleep(0.02)
         self._group.stop()
 
@@ -256,5 +256,6 @@ Start = Callable[..., ManagerProcess]
 def tails(launcher: Iterable[ManagerProcess]) -> str:
     """The ends of all logs, for the report of a test that failed."""
     return "\n".join(
-        f"--- port {manager.port}, code {manager.code}\n{manager.tail()}" for manager in launcher
+        f"--- port {manager.port}, code {manager.exit_code}\n{manager.tail()}"
+        for manager in launcher
     )

@@ -32,17 +32,17 @@ def find(plane: ControlPlane, path: str) -> Json | None:
         return None
 
 
-def profile_gone(plane: ControlPlane, path: str) -> bool:
+def is_deleted(plane: ControlPlane, path: str) -> bool:
     return find(plane, path) is None
 
 
-def hard(plane: ControlPlane, namespace: str) -> dict[str, str]:
+def quota_hard(plane: ControlPlane, namespace: str) -> dict[str, str]:
     """`spec.hard` of our quota; empty when there is none."""
     found = find(plane, quota_path(namespace))
     return dict(found["spec"]["hard"]) if found else {}
 
 
-def limits(plane: ControlPlane, namespace: str) -> Json:
+def limit_range_item(plane: ControlPlane, namespace: str) -> Json:
     """The one item of our LimitRange; empty when there is none."""
     found = find(plane, limits_path(namespace))
     return dict(found["spec"]["limits"][0]) if found else {}
@@ -57,17 +57,17 @@ def conditions(plane: ControlPlane, profile: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def status(plane: ControlPlane, profile: str, condition: str) -> str:
+def condition_status(plane: ControlPlane, profile: str, condition: str) -> str:
     """`True`, `False`, `Unknown`, or an empty string when the Profile lacks the condition."""
     return conditions(plane, profile).get(condition, ("", ""))[0]
 
 
-def message(plane: ControlPlane, profile: str, condition: str) -> str:
+def condition_message(plane: ControlPlane, profile: str, condition: str) -> str:
     """The message of the condition, or an empty string when the Profile does not have it."""
     return conditions(plane, profile).get(condition, ("", ""))[1]
 
 
-def is_ready_profile(plane: ControlPlane, profile: str) -> bool:
+def is_ready(plane: ControlPlane, profile: str) -> bool:
     """Whether both objects exist and both conditions are True."""
     found = conditions(plane, profile)
     return (
@@ -78,7 +78,7 @@ def is_ready_profile(plane: ControlPlane, profile: str) -> bool:
 
 
 def wait_ready(plane: ControlPlane, profile: str, seconds: float = waiting.TIMEOUT_SECONDS) -> None:
-    waiting.until(lambda: is_ready_profile(plane, profile), f"{profile} is ready", seconds=seconds)
+    waiting.until(lambda: is_ready(plane, profile), f"{profile} is ready", seconds=seconds)
 
 
 def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
@@ -90,14 +90,16 @@ def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
     )
 
 
-def tenant(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> Json:
+def create_ready_tenant(
+    plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None
+) -> Json:
     """A Profile with its bare namespace, after both conditions are True."""
     (profile,) = kubeflow.create_tenants(plane, [name], labels=labels)
     wait_ready(plane, name)
     return profile
 
 
-def label(plane: ControlPlane, profile: str, **labels: str | None) -> None:
+def set_quota_labels(plane: ControlPlane, profile: str, **labels: str | None) -> None:
     """Sets `quotas.statcan.gc.ca/<name>` on a Profile; None removes it."""
     patch_labels(
         plane, profile, {f"quotas.statcan.gc.ca/{name}": value for name, value in labels.items()}
@@ -142,7 +144,7 @@ def events(plane: ControlPlane, profile: str, **fields: str) -> list[Json]:
     return [one for one in listed["items"] if fields.items() <= one.items()]
 
 
-def count(plane: ControlPlane, resource: str, selector: str = "") -> int:
+def count_objects(plane: ControlPlane, resource: str, selector: str = "") -> int:
     """How many objects of a core resource there are, without listing them."""
     listed = plane.request("GET", f"/api/v1/{resource}?limit=1&labelSelector={selector}")
     return len(listed["items"]) + int(listed["metadata"].get("remainingItemCount", 0))

@@ -76,7 +76,7 @@ def wait_roles_ready(plane: ControlPlane, *profiles: str) -> None:
 
 
 def are_roles_ready(plane: ControlPlane, profile: str) -> bool:
-    return observe.status(plane, profile, CONDITION) == "True"
+    return observe.condition_status(plane, profile, CONDITION) == "True"
 
 
 def wait_for(ability: access.Permission, *, allowed: bool = True) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from controllers.manifests import Body, Key
 from controllers.runtime.client.client import APPLY_PATCH, JSON, ResourceVersions
 from controllers.runtime.errors import ApiError, UnreachableError
-from tests.support.fakes.object_tracker import ObjectChange, Objects, copied
+from tests.support.fakes.object_tracker import ObjectChange, ObjectTracker, copied
 from tests.support.fakes.request import (
     Failure,
     Request,
@@ -24,9 +24,9 @@ from tests.support.fakes.request import (
     selects,
     selects_fields,
 )
-from tests.support.fakes.watch_stream import Stream
+from tests.support.fakes.watch_stream import WatchStream
 
-Matching = Callable[[Request], bool]
+RequestPredicate = Callable[[Request], bool]
 
 
 async def _at_once(_request: Request) -> None:
@@ -40,22 +40,22 @@ class FakeCluster:
     """The Profile watch of a Manager wants some; a test never starts it."""
 
     def __init__(self) -> None:
-        self.objects = Objects()
+        self.objects = ObjectTracker()
         self.objects.listeners.append(self._deliver)
         self.requests: list[Request] = []
         self.unserved: set[tuple[str, str]] = set()
         """Kinds and versions that the cluster does not serve (yet)."""
         self.before_response: Callable[[Request], Awaitable[None]] = _at_once
         """Awaited between the effect of a write and its answer."""
-        self.down = False
+        self.unreachable = False
         self.latency = 0.0
         """Seconds that every request takes before it has an effect."""
         self.streams_lists = True
         """Whether a watch can begin with a list, as of Kubernetes 1.34."""
         self.page_size = 0
         """Smaller pages than asked for; 0 gives what is asked for."""
-        self._failures: list[tuple[Failure, Matching]] = []
-        self._streams: list[Stream] = []
+        self._failures: list[tuple[Failure, RequestPredicate]] = []
+        self._streams: list[WatchStream] = []
         self._flowing = True
         self._compacted = 0
         self._pages: dict[str, tuple[int, list[Body]]] = {}
@@ -71,7 +71,9 @@ class FakeCluster:
         """The same as texts, such as `POST ResourceQuota alice/quotas`."""
         return [str(one) for one in self.writes(but=but)]
 
-    def fail_next(self, failure: Failure, matching: Matching = lambda _request: True) -> None:
+    def fail_next(
+        self, failure: Failure, matching: RequestPredicate = lambda _request: True
+    ) -> None:
         """The next request that matches fails so; those after it do not."""
         self._failures.append((failure, matching))
 
@@ -82,7 +84,7 @@ class FakeCluster:
     def resume_watches(self) -> None:
         self._flowing = True
         for stream in self._streams:
-            stream.changed()
+            stream.wake()
 
     def end_watches(self) -> None:
         """Every watch ends in order, as one does after its timeoutSeconds."""
@@ -104,13 +106,13 @@ class FakeCluster:
         """Every watch tells with an ERROR event that its resourceVersion is too old."""
         status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
         for stream in self._streams:
-            stream.put("ERROR", status)
+            stream.enqueue("ERROR", status)
             stream.end()
 
     def send_bookmarks(self) -> None:
         mark: Body = {"metadata": {"resourceVersion": str(self.objects.version)}}
         for stream in self._streams:
-            stream.put("BOOKMARK", mark)
+            stream.enqueue("BOOKMARK", mark)
 
     def compact(self) -> None:
         """Watches and pages from before now are answered 410."""
@@ -118,7 +120,7 @@ class FakeCluster:
 
     def watched(self) -> list[str]:
         """The kinds that are being watched."""
-        return sorted(one.target.kind.name for one in self._streams if one.up)
+        return sorted(one.target.kind.name for one in self._streams if one.is_open)
 
     @property
     def lists_in_progress(self) -> bool:
@@ -164,7 +166,7 @@ class FakeCluster:
         request = Request(method="WATCH", path=path, query=dict(query))
         await self._answer(request, dict)
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
-        stream = Stream(request.target, labels, fields)
+        stream = WatchStream(request.target, labels, fields)
         if query.get("sendInitialEvents") == "true":
             self._begin_with_list(stream, request)
         else:
@@ -182,18 +184,18 @@ class FakeCluster:
         finally:
             self._streams.remove(stream)
 
-    def _begin_with_list(self, stream: Stream, request: Request) -> None:
+    def _begin_with_list(self, stream: WatchStream, request: Request) -> None:
         if not self.streams_lists:
             message = "sendInitialEvents: Forbidden: the WatchList feature gate is not enabled"
             raise ApiError(code=422, reason="Invalid", message=message)
         version, items = self._listed(request.target, request.query)
         for item in items:
-            stream.put("ADDED", _served(item, request.target))
+            stream.enqueue("ADDED", _served(item, request.target))
         end: Body = {
             "resourceVersion": str(version),
             "annotations": {"k8s.io/initial-events-end": "true"},
         }
-        stream.put("BOOKMARK", {"metadata": end})
+        stream.enqueue("BOOKMARK", {"metadata": end})
 
     # How it answers
 
@@ -203,7 +205,7 @@ class FakeCluster:
         failure = self._failure_of(request)
         if failure is not None and failure is not Failure.LOST_AFTER:
             raise failure.error(request)
-        if self.down:
+        if self.unreachable:
             raise UnreachableError("induced: connection refused")
         target = request.target
         if (target.kind.name, target.version) in self.unserved:

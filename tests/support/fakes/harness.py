@@ -43,7 +43,7 @@ class Harness:
         """The health that the probes report."""
         return self.manager.health
 
-    async def resynced(self) -> None:
+    async def resync(self) -> None:
         """Enqueues every profile, and returns once all is settled."""
         for name in self.manager.profiles:
             for reconciler in self.manager.reconcilers.values():

@@ -29,7 +29,7 @@ class ObjectChange:
     after: Body | None
 
 
-class Objects:
+class ObjectTracker:
     """The store, and all that has ever happened to it."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from tests.support.fakes.object_tracker import ObjectChange
 from tests.support.fakes.request import Target, selects, selects_fields
 
 
-class Stream:
+class WatchStream:
     """Events in order. An object that the selectors no longer match gets a DELETED event."""
 
     def __init__(self, target: Target, labels: str, fields: str) -> None:
@@ -23,7 +23,7 @@ class Stream:
         self._error: Exception | None = None
 
     @property
-    def up(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the watch has not ended."""
         return not self._ended
 
@@ -39,18 +39,18 @@ class Stream:
             return
         before, after = self._selected(change.before), self._selected(change.after)
         if after is not None:
-            self.put("ADDED" if before is None else "MODIFIED", after)
+            self.enqueue("ADDED" if before is None else "MODIFIED", after)
         elif before is not None:
             gone = {**before, "metadata": dict(before["metadata"])}
             gone["metadata"]["resourceVersion"] = str(change.version)
-            self.put("DELETED", gone)
+            self.enqueue("DELETED", gone)
 
-    def put(self, type_: str, body: Body) -> None:
+    def enqueue(self, type_: str, body: Body) -> None:
         """Adds an event, unless the watch has ended."""
         if self._ended:
             return
         self._waiting.append({"type": type_, "object": body})
-        self.changed()
+        self.wake()
 
     def drop_last(self) -> None:
         """Remove the last event that was not delivered."""
@@ -60,9 +60,9 @@ class Stream:
         """Ends the watch after the events that are not delivered yet."""
         self._ended = True
         self._error = error
-        self.changed()
+        self.wake()
 
-    def changed(self) -> None:
+    def wake(self) -> None:
         """Resumes the watcher."""
         self._changed.set()
 

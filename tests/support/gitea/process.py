@@ -108,7 +108,7 @@ def stored_credentials(plane: ControlPlane, profile: str) -> DatabaseCredentials
 def wait_for(plane: ControlPlane, profile: str, status: str = "True", seconds: float = 60) -> None:
     """Wait until the condition has this status."""
     waiting.until(
-        lambda: observe.status(plane, profile, CONDITION) == status,
+        lambda: observe.condition_status(plane, profile, CONDITION) == status,
         f"{CONDITION} of {profile} is {status}",
         seconds=seconds,
     )

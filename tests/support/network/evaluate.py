@@ -16,7 +16,7 @@ What is relied on (networking.k8s.io/v1, and "Network Policies" in Kubernetes' c
   that blocks are meant for addresses outside of the cluster, and leaves the rest open. Calico lets
   them hold, Cilium does not. `Blocks` is that choice, and a statement about a cluster should be
   right in both readings: what is denied in ANY_ADDRESS is denied everywhere, what is allowed in
-  OUTSIDE is allowed everywhere.
+  EXTERNAL_ONLY is allowed everywhere.
 """
 
 import enum
@@ -30,11 +30,11 @@ from controllers.manifests import Body
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
-class Blocks(enum.Enum):
+class IPBlockScope(enum.Enum):
     """For whom an ipBlock holds."""
 
     ANY_ADDRESS = "for pods as well, by their addresses"
-    OUTSIDE = "for addresses outside of the cluster alone"
+    EXTERNAL_ONLY = "for addresses outside of the cluster alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +60,13 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Outside:
+class External:
     """Somebody outside of the cluster."""
 
     address: str
 
 
-End = Pod | Outside
+Peer = Pod | External
 
 
 class Port(NamedTuple):
@@ -81,9 +81,9 @@ class Network:
     """A cluster's policies, by namespace."""
 
     policies: Mapping[str, Sequence[Body]]
-    blocks: Blocks
+    blocks: IPBlockScope
 
-    def allows(self, source: End, target: End, port: Port) -> bool:
+    def allows(self, source: Peer, target: Peer, port: Port) -> bool:
         """Whether the connection can be opened."""
         if source == target:
             return True
@@ -91,16 +91,16 @@ class Network:
             source, target, port
         )
 
-    def allows_egress(self, source: End, target: End, port: Port) -> bool:
+    def allows_egress(self, source: Peer, target: Peer, port: Port) -> bool:
         """Whether the source's side lets it out."""
         return self._side("Egress", source, target, target, port)
 
-    def allows_ingress(self, source: End, target: End, port: Port) -> bool:
+    def allows_ingress(self, source: Peer, target: Peer, port: Port) -> bool:
         """Whether the target's side lets it in."""
         return self._side("Ingress", target, source, target, port)
 
-    def _side(self, direction: str, subject: End, other: End, target: End, port: Port) -> bool:
-        if isinstance(subject, Outside):
+    def _side(self, direction: str, subject: Peer, other: Peer, target: Peer, port: Port) -> bool:
+        if isinstance(subject, External):
             return True
         specs = [
             spec
@@ -115,14 +115,14 @@ class Network:
             for rule in spec.get(direction.lower(), ())
         )
 
-    def _is_peer(self, peers: Sequence[Body] | None, subject: Pod, other: End) -> bool:
+    def _is_peer(self, peers: Sequence[Body] | None, subject: Pod, other: Peer) -> bool:
         return not peers or any(self._matches(peer, subject, other) for peer in peers)
 
-    def _matches(self, peer: Body, subject: Pod, other: End) -> bool:
+    def _matches(self, peer: Body, subject: Pod, other: Peer) -> bool:
         if "ipBlock" in peer:
-            holds = isinstance(other, Outside) or self.blocks is Blocks.ANY_ADDRESS
+            holds = isinstance(other, External) or self.blocks is IPBlockScope.ANY_ADDRESS
             return holds and covers(peer["ipBlock"], other.address)
-        if isinstance(other, Outside):
+        if isinstance(other, External):
             return False
         if "namespaceSelector" not in peer:
             near = other.namespace == subject.namespace
@@ -161,12 +161,12 @@ def covers(block: Body, address: str) -> bool:
     )
 
 
-def is_open(ports: Sequence[Body] | None, target: End, port: Port) -> bool:
+def is_open(ports: Sequence[Body] | None, target: Peer, port: Port) -> bool:
     """Whether a rule's ports have this one of the target."""
     return not ports or any(_is_port(one, target, port) for one in ports)
 
 
-def _is_port(stated: Body, target: End, port: Port) -> bool:
+def _is_port(stated: Body, target: Peer, port: Port) -> bool:
     number: Any = stated.get("port")
     protocol = stated.get("protocol", "TCP")
     if isinstance(number, str):

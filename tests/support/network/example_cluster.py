@@ -13,9 +13,17 @@ from controllers.manifests import Body
 from controllers.network import desired
 from controllers.network.config import NetworkSettings
 from tests.support import builders
-from tests.support.network.evaluate import Blocks, End, Namespace, Network, Outside, Pod, Port
+from tests.support.network.evaluate import (
+    External,
+    IPBlockScope,
+    Namespace,
+    Network,
+    Peer,
+    Pod,
+    Port,
+)
 
-NOTHING = desired.Facts()
+NO_FACTS = desired.Facts()
 PURPOSE = "namespace.statcan.gc.ca/purpose"
 PROTECTED_B = {"data.statcan.gc.ca/classification": "protected-b"}
 NOTEBOOK = {"notebook-name": "nb"}
@@ -74,13 +82,13 @@ TENANTS = {"": "alice", "other/": "bob"}
 """What the names of a tenant's pods begin with, and its namespace."""
 
 
-def ends() -> dict[str, End]:
+def peers() -> dict[str, Peer]:
     """Everybody, by name: `notebook` is the tenant's own, `other/notebook` the other tenant's."""
     addresses = (f"10.244.{number}.2" for number in count())
-    found: dict[str, End] = {
-        "internet": Outside("93.184.216.34"),
-        "datacentre": Outside("192.168.7.7"),
-        "api-server": Outside("10.96.0.1"),
+    found: dict[str, Peer] = {
+        "internet": External("93.184.216.34"),
+        "datacentre": External("192.168.7.7"),
+        "api-server": External("10.96.0.1"),
     }
     for prefix, tenant in TENANTS.items():
         for name, labels in LABELS_OF_PODS.items():
@@ -96,11 +104,11 @@ def ends() -> dict[str, End]:
 
 
 def network(
-    blocks: Blocks,
+    blocks: IPBlockScope,
     *,
     labels: Mapping[str, str] | None = None,
     settings: Any = None,
-    facts: desired.Facts = NOTHING,
+    facts: desired.Facts = NO_FACTS,
 ) -> Network:
     """The policies of both tenants, who have the same labels, as the controller renders them."""
     parsed = NetworkSettings.model_validate(settings or {})
@@ -121,32 +129,32 @@ def specs(
         yield manifest.content["spec"]
 
 
-def port_of(text: str) -> Port:
+def parse_port(text: str) -> Port:
     """`53/UDP` or `443`."""
     number, _, protocol = text.partition("/")
     return Port(int(number), protocol or "TCP")
 
 
-def ports_of(text: str) -> tuple[Port, ...]:
+def parse_ports(text: str) -> tuple[Port, ...]:
     """Several, with blanks in between."""
-    return tuple(map(port_of, text.split()))
+    return tuple(map(parse_port, text.split()))
 
 
-def text_of(port: Port) -> str:
+def format_port(port: Port) -> str:
     """What `port_of` reads."""
     return str(port.number) if port.protocol == "TCP" else f"{port.number}/{port.protocol}"
 
 
-def address_of(text: str) -> tuple[str, Port]:
+def parse_target(text: str) -> tuple[str, Port]:
     """Name and port of `dns:53/UDP`."""
     name, _, port = text.rpartition(":")
-    return name, port_of(port)
+    return name, parse_port(port)
 
 
 Matrix = dict[str, dict[str, str]]
 
 
-def matrix(text: str) -> Matrix:
+def parse_matrix(text: str) -> Matrix:
     """A table as people read it: rows and columns with names, and a mark in each cell."""
     lines = [line for line in text.splitlines() if line.strip()]
     columns = lines[0].split()
@@ -158,7 +166,7 @@ def matrix(text: str) -> Matrix:
     return rows
 
 
-def drawn(rows: Matrix) -> str:
+def format_matrix(rows: Matrix) -> str:
     """The table as text, for the message of a failure."""
     columns = list(next(iter(rows.values())))
     first = max(map(len, rows))
@@ -173,14 +181,18 @@ def drawn(rows: Matrix) -> str:
 MARKS = {(True, True): "yes", (False, False): "-", (True, False): "block"}
 
 
-def marked(networks: Mapping[Blocks, Network], allows: Callable[[Network], bool]) -> str:
+def cell_of(networks: Mapping[IPBlockScope, Network], allows: Callable[[Network], bool]) -> str:
     """`yes` or `-`; `block` for what is allowed only where ipBlock holds for pods' addresses.
 
     No policy denies, so what is allowed where blocks hold for fewer is allowed where for more.
     """
-    return MARKS[allows(networks[Blocks.ANY_ADDRESS]), allows(networks[Blocks.OUTSIDE])]
+    return MARKS[
+        allows(networks[IPBlockScope.ANY_ADDRESS]), allows(networks[IPBlockScope.EXTERNAL_ONLY])
+    ]
 
 
-def networks(labels: Mapping[str, str] | None = None, **settings: Any) -> dict[Blocks, Network]:
+def networks(
+    labels: Mapping[str, str] | None = None, **settings: Any
+) -> dict[IPBlockScope, Network]:
     """The cluster in both readings of ipBlock."""
-    return {blocks: network(blocks, labels=labels, settings=settings) for blocks in Blocks}
+    return {blocks: network(blocks, labels=labels, settings=settings) for blocks in IPBlockScope}

@@ -46,7 +46,7 @@ class TCPProxy:
             self._listener = listener
         self._spawn(self._accept, listener)
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Ends every connection, and refuses new ones until `restore`."""
         with self._lock:
             listener, self._listener = self._listener, None
@@ -71,7 +71,7 @@ class TCPProxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.cut()
+        self.disconnect()
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

@@ -44,4 +44,4 @@ def key_of(secret: Json) -> Credentials:
 
 
 def is_ready(plane: ControlPlane, profile: str) -> bool:
-    return observe.status(plane, profile, CONDITION) == "True"
+    return observe.condition_status(plane, profile, CONDITION) == "True"
