@@ -26,7 +26,7 @@ class LoopBridge:
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """Run a function in the event loop. An exception is logged.
 
-        To wake the loop costs more than a call, so one wake-up serves many calls.
+        Scheduling in the loop costs more than a call, so it is done once for many calls.
         """
         self._calls.append(lambda: function(*arguments))
         if not self._scheduled:
