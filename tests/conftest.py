@@ -1,4 +1,4 @@
-"""Fixtures that need a control plane; what starts one costs nothing to those who ask for none."""
+"""Fixtures for servers. A server starts when the first test needs it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One for all tests of this worker: controller manager, audit log, Kubeflow's CRDs and roles.
+    """A shared control plane with controller manager, audit log, Kubeflow's CRDs and roles.
 
-    Tests share it, so each makes Profiles under names of its own and kills nothing.
+    Each test uses its own Profiles, and stops nothing.
     """
     workdir = tmp_path_factory.mktemp("control-plane")
     with ControlPlane.start(workdir, controller_manager=True, audit=True) as plane:
@@ -33,7 +33,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One for all tests of this worker, each with names of its own; none stops it."""
+    """A shared Postgres server. Each test uses its own names, and none stops it."""
     server = Postgres.start()
     yield server
     server.stop()
@@ -41,7 +41,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[Postgres]:
-    """One for a module, whose tests may stop it and what not."""
+    """A Postgres server for one module, whose tests may stop it."""
     server = Postgres.start()
     yield server
     server.stop()
@@ -49,7 +49,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """One object store for all tests of this worker: each uses a bucket and users of its own."""
+    """A shared object store. Each test uses its own bucket and users."""
     store = SeaweedFS.start(tmp_path_factory.mktemp("seaweedfs"))
     yield store
     store.stop()
@@ -57,7 +57,7 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One for all tests of this worker, each with containers of its own; none stops it."""
+    """A shared Azurite. Each test uses its own containers, and none stops it."""
     server = Azurite.start(tmp_path_factory.mktemp("azurite"))
     yield server
     server.stop()
@@ -65,7 +65,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 
 @pytest.fixture(scope="session")
 def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opa]:
-    """One for all tests of this worker, each with documents of its own; none stops it."""
+    """A shared OPA. Each test uses its own documents, and none stops it."""
     server = Opa.start(tmp_path_factory.mktemp("opa"))
     yield server
     server.stop()
@@ -73,7 +73,7 @@ def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opa]:
 
 @pytest.fixture
 def fresh_control_plane(tmp_path: Path) -> Iterator[Callable[..., ControlPlane]]:
-    """Makes control planes for one test alone; arguments as ControlPlane.start without workdir.
+    """Starts control planes for one test. The arguments are those of ControlPlane.start.
 
     They come empty: `kubeflow.install` brings the CRDs.
     """

@@ -49,7 +49,7 @@ def rows(environment: Environment, folder: Path) -> list[Row]:
         objects.install(environment.plane)
         grants = buckets(profiles)
         objects.write_buckets(environment.plane, grants)
-        with Launcher(environment.plane, folder / "suites", forgiving=True) as suites:
+        with Launcher(environment.plane, folder / "suites", allow_denied=True) as suites:
             with start(environment, suites, folder, azurite) as (_, cold):
                 pass
             with start(environment, suites, folder, azurite) as (suite, again):

@@ -1,4 +1,4 @@
-"""A suite for the stories of a module, and its log beside a story that failed."""
+"""Fixtures for processes of the program, and their logs in the report of a failed test."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
@@ -25,15 +25,15 @@ from tests.support.controlplane import ControlPlane
 def launcher(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Launcher]:
-    """Starts suites against the shared control plane; all end with the module, and all Profiles."""
-    with Launcher(control_plane, tmp_path_factory.mktemp("suites")) as made:
+    """Starts processes against the shared control plane, and stops them after the module."""
+    with Launcher(control_plane, tmp_path_factory.mktemp("processes")) as made:
         yield made
     kubeflow.delete_profiles(control_plane)
 
 
 @pytest.fixture(scope="module")
 def manager(launcher: Launcher) -> ManagerProcess:
-    """One process with all controllers, ready, for all stories of the module."""
+    """A ready process with all controllers, for all tests of the module."""
     return launcher.start("all").wait_ready()
 
 
@@ -41,21 +41,21 @@ def manager(launcher: Launcher) -> ManagerProcess:
 def fresh_launcher(
     fresh_control_plane: Callable[..., ControlPlane], tmp_path: Path
 ) -> Iterator[Callable[..., Launcher]]:
-    """Makes suites for a control plane of the test's own, whose API server it may restart."""
+    """Creates launchers for a control plane that the test may restart."""
     with ExitStack() as stack:
 
         def make(*, kubeflow_installed: bool = True, controller_manager: bool = False) -> Launcher:
             plane = fresh_control_plane(audit=True, controller_manager=controller_manager)
             if kubeflow_installed:
                 kubeflow.install(plane)
-            return stack.enter_context(Launcher(plane, tmp_path / "suites", forgiving=True))
+            return stack.enter_context(Launcher(plane, tmp_path / "processes", allow_denied=True))
 
         yield make
 
 
 @pytest.fixture
 def start(launcher: Launcher, tmp_path: Path) -> Iterator[Start]:
-    """Starts a controller with settings, and exactly the rights that follow from them.
+    """Starts a controller with settings, with exactly the permissions that follow from them.
 
     One at a time: the one before is stopped. Arguments: name, settings, more of the command line.
     """
@@ -91,7 +91,7 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and isinstance(item, pytest.Function):
         for value in item.funcargs.values():
             if isinstance(value, Launcher):
-                report.sections.append(("suites", tails(value.running)))
+                report.sections.append(("processes", tails(value.running)))
             elif isinstance(value, ManagerProcess):
                 report.sections.append(("suite", value.tail()))
     return report

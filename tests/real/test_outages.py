@@ -36,7 +36,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def launcher(plane: ControlPlane, tmp_path: Path) -> Iterator[Launcher]:
-    with Launcher(plane, tmp_path, forgiving=True) as created:
+    with Launcher(plane, tmp_path, allow_denied=True) as created:
         yield created
 
 

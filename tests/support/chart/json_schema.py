@@ -1,4 +1,4 @@
-"""JSON schemas of what an API server serves, strict about unknown fields, for kubeconform."""
+"""Strict JSON schemas of the kinds of an API server, for kubeconform."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ _KINDS = "x-kubernetes-group-version-kind"
 
 
 def write(plane: ControlPlane, folder: Path) -> str:
-    """Writes one for each kind; kubeconform's `-schema-location`."""
+    """Writes a schema for each kind; returns kubeconform's `-schema-location`."""
     folder.mkdir(parents=True, exist_ok=True)
     served = plane.request("GET", "/openapi/v2")["definitions"]
     strict = {name: closed(definition) for name, definition in served.items()}
     (folder / "all.json").write_text(json.dumps({"definitions": strict}))
     for name, definition in served.items():
         for kind in definition.get(_KINDS, ()):
-            group = kind["group"] or kind["version"]  # as kubeconform has it
+            group = kind["group"] or kind["version"]  # as kubeconform names it
             file = f"{kind['kind'].lower()}-{kind['version']}-{group}.json"
             schema = {"$ref": f"all.json#/definitions/{name}"}
             (folder / file).write_text(json.dumps(schema))
@@ -25,7 +25,7 @@ def write(plane: ControlPlane, folder: Path) -> str:
 
 
 def closed(schema: Json) -> Json:
-    """The same, with unknown fields refused, and numbers let in where either may stand."""
+    """The schema without unknown fields, and with numbers where a number or a text is valid."""
     if "$ref" in schema:
         return {"$ref": schema["$ref"].replace("#/", "all.json#/")}
     if schema.get("format") == "int-or-string" or schema.get("x-kubernetes-int-or-string"):

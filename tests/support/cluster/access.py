@@ -1,4 +1,4 @@
-"""What the API server answers when it is asked whether somebody may do something."""
+"""Permissions as the API server evaluates them, by SubjectAccessReviews."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ GROUPS = {
     "roles": "rbac.authorization.k8s.io",
     "clusterroles": "rbac.authorization.k8s.io",
 }
-"""The API group of each resource that is asked for; all others are in the core group."""
+"""The API groups of the checked resources. The others are in the core group."""
 CHECKS = (
     ("list", "pods"),
     ("list", "secrets"),
@@ -21,25 +21,25 @@ CHECKS = (
     ("readArtifact", "runs"),
     ("create", "rolebindings"),
 )
-"""What `granted` asks: each is given by some role of a tenant's namespace, the last by none."""
+"""What `allowed_checks` checks. A role in a tenant's namespace grants each but the last."""
 
 
 @dataclass(frozen=True)
 class User:
-    """A user as the API server knows one."""
+    """A user of the API server."""
 
     name: str
     groups: tuple[str, ...] = ()
 
 
 def service_account(namespace: str, name: str) -> User:
-    """A ServiceAccount."""
+    """The user of a ServiceAccount."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
     return User(f"system:serviceaccount:{namespace}:{name}", groups=groups)
 
 
 def default_editor(namespace: str) -> User:
-    """What notebooks and pipelines of a profile's namespace run as."""
+    """The user of notebooks and pipelines in a profile's namespace."""
     return service_account(namespace, "default-editor")
 
 
@@ -51,7 +51,7 @@ class _Where:
 
 @dataclass(frozen=True)
 class Permission(_Where):
-    """One question to the API server; calling it asks."""
+    """A permission of a user. A call returns whether the API server grants it."""
 
     plane: ControlPlane
     who: User
@@ -76,10 +76,10 @@ class Permission(_Where):
             "kind": "SubjectAccessReview",
             "spec": spec,
         }
-        answer = self.plane.request(
+        created = self.plane.request(
             "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review
         )
-        return bool(answer["status"]["allowed"])
+        return bool(created["status"]["allowed"])
 
     def __str__(self) -> str:
         return f"{self.who.name}: {self.verb} {self.resource} in {self.namespace}"

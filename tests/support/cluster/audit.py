@@ -1,4 +1,4 @@
-"""What one identity asks of an API server, counted there and not by the one that asks."""
+"""The requests of one user, from the audit log of the API server."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ READS = frozenset({"get", "list", "watch"})
 
 
 class Audit:
-    """The requests of one user from the moment this is made; needs a plane with an audit log."""
+    """The requests of a user since this was created. The control plane must have an audit log."""
 
     def __init__(self, plane: ControlPlane, user: str) -> None:
         self._log = plane.audit_log
@@ -18,7 +18,7 @@ class Audit:
         self._start = self._log.stat().st_size
 
     def events(self) -> Iterator[Json]:
-        """Each request once; a watch as soon as it is up, whatever becomes of it."""
+        """Each request once, a watch as soon as it has started."""
         seen = set()
         with self._log.open("rb") as log:
             log.seek(self._start)
@@ -31,11 +31,11 @@ class Audit:
                     yield event
 
     def counts(self) -> Counter[tuple[str, str]]:
-        """How often each verb was used on each resource."""
+        """The number of requests by verb and resource."""
         return Counter((event["verb"], resource(event)) for event in self.events())
 
     def lists(self) -> Counter[str]:
-        """How often each resource was listed, be it as the beginning of a watch."""
+        """The number of lists by resource, including those that start a watch."""
         return Counter(
             resource(event)
             for event in self.events()
@@ -43,16 +43,16 @@ class Audit:
         )
 
     def writes(self) -> list[str]:
-        """What was written, as `verb resource namespace/name`."""
-        return [said(event) for event in self.events() if event["verb"] not in READS]
+        """The writes, as `verb resource namespace/name`."""
+        return [describe(event) for event in self.events() if event["verb"] not in READS]
 
     def denied(self) -> list[str]:
-        """What was refused for want of a right, as `verb resource namespace/name`."""
-        return [said(event) for event in self.events() if code(event) == 403]
+        """The requests that were forbidden, as `verb resource namespace/name`."""
+        return [describe(event) for event in self.events() if code(event) == 403]
 
 
 def resource(event: Json) -> str:
-    """Such as `profiles/status`; the path where it is no resource."""
+    """The resource, such as `profiles/status`, or the path of another request."""
     reference = event.get("objectRef") or {}
     subresource = reference.get("subresource")
     name = str(reference.get("resource") or event["requestURI"])
@@ -63,7 +63,7 @@ def code(event: Json) -> int:
     return int((event.get("responseStatus") or {}).get("code", 0))
 
 
-def said(event: Json) -> str:
+def describe(event: Json) -> str:
     reference = event.get("objectRef") or {}
     where = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
     return f"{event['verb']} {resource(event)} {where}"

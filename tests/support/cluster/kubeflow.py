@@ -1,7 +1,7 @@
-"""Plays Kubeflow's profile-controller and kfam (spec/common.md), as far as the suite meets them.
+"""Creates the objects of Kubeflow's profile-controller and of kfam.
 
-Everything is written as the administrator of a control plane, the way those two write it: no more
-labels, no fewer owner references. Nothing here reacts; a test says when Kubeflow acts.
+The objects have exactly the labels and owner references that those programs set. Nothing here
+watches: a test decides when Kubeflow acts.
 """
 
 import concurrent.futures
@@ -39,11 +39,11 @@ ISTIO = "security.istio.io/v1"
 WRITERS = 12
 
 
-# What a cluster has once Kubeflow is installed
+# The installation
 
 
 def install(plane: ControlPlane) -> None:
-    """The CRDs and the cluster roles that Kubeflow's bindings name; returns when they serve."""
+    """Installs the CRDs and the ClusterRoles of Kubeflow, and waits until the CRDs are served."""
     install_profiles(plane)
     install_crd(plane, "poddefaults")
     install_istio(plane)
@@ -51,12 +51,12 @@ def install(plane: ControlPlane) -> None:
 
 
 def install_profiles(plane: ControlPlane) -> None:
-    """The Profile CRD alone, for tests of what happens before and after it appears."""
+    """Installs the Profile CRD only."""
     install_crd(plane, "profiles")
 
 
 def install_istio(plane: ControlPlane, *versions: str) -> None:
-    """Istio's CRD of AuthorizationPolicies, as Istio ships it, or serving these versions only."""
+    """Installs Istio's CRD of AuthorizationPolicies, with these versions only if given."""
     crd = upstream.istio_crd("authorizationpolicies.security.istio.io")
     if versions:
         kept = [one for one in crd["spec"]["versions"] if one["name"] in versions]
@@ -66,19 +66,19 @@ def install_istio(plane: ControlPlane, *versions: str) -> None:
 
 
 def install_gitea(plane: ControlPlane) -> None:
-    """The CRDs of Istio and Argo CD, as they ship them, of what the gitea controller makes."""
+    """Installs the CRDs of Istio and Argo CD whose objects the gitea controller creates."""
     for plural in ("virtualservices", "serviceentries"):
         apply_crd(plane, upstream.istio_crd(f"{plural}.networking.istio.io"))
     apply_crd(plane, upstream.application_crd())
 
 
 def install_crd(plane: ControlPlane, name: str) -> None:
-    """`tests/support/crds/<name>.yaml`; returns when the API server accepts its objects."""
+    """`tests/support/crds/<name>.yaml`, installed, once the API server serves it."""
     apply_crd(plane, yaml.safe_load((CRDS / f"{name}.yaml").read_text()))
 
 
 def apply_crd(plane: ControlPlane, manifest: Json) -> None:
-    """A CRD from anywhere; returns when the API server serves each of its versions."""
+    """Applies a CRD, and waits until the API server serves each of its versions."""
     plane.apply(manifest)
     spec = manifest["spec"]
     served = [version["name"] for version in spec["versions"] if version["served"]]
@@ -90,7 +90,7 @@ def apply_crd(plane: ControlPlane, manifest: Json) -> None:
 
 
 def is_served(plane: ControlPlane, path: str) -> bool:
-    """Whether a GET succeeds; 404 and 429 are what a CRD answers in its first moments."""
+    """Whether a GET succeeds. A new CRD returns 404, 429 or 503 at first."""
     try:
         plane.request("GET", path)
     except StatusError as error:
@@ -113,7 +113,10 @@ def cluster_role(role: str) -> Json:
 
 
 def create_tenant(plane: ControlPlane, name: str, **profile: Any) -> Json:
-    """A Profile (arguments as `create_profile`), its namespace and all that Kubeflow puts there."""
+    """Creates a Profile, its namespace and the objects of Kubeflow in it.
+
+    The arguments are those of `create_profile`.
+    """
     created = create_profile(plane, name, **profile)
     create_namespace(plane, created)
     create_namespace_objects(plane, created)
@@ -129,7 +132,7 @@ def create_profile(
     annotations: Mapping[str, str] | None = None,
     resource_quota: Json | None = None,
 ) -> Json:
-    """The Profile as the API server returned it, with the finalizer that Kubeflow sets."""
+    """Creates a Profile with the finalizer of Kubeflow, and returns it."""
     manifest = profile_manifest(
         name, owner=owner, labels=labels, annotations=annotations, resource_quota=resource_quota
     )
@@ -157,12 +160,12 @@ def profile_manifest(
 
 
 def patch_profile(plane: ControlPlane, name: str, patch: Json) -> Json:
-    """A JSON merge patch, such as `{"metadata": {"labels": {"key": None}}}`."""
+    """Sends a JSON merge patch, such as `{"metadata": {"labels": {"key": None}}}`."""
     return plane.request("PATCH", f"{PROFILES}/{name}", patch, "application/merge-patch+json")
 
 
 def create_namespace(plane: ControlPlane, profile: Json) -> Json:
-    """The bare namespace of a Profile that the API server returned."""
+    """Creates the namespace of a Profile that the API server returned, without objects."""
     return plane.request("POST", "/api/v1/namespaces", namespace_manifest(profile))
 
 
@@ -180,7 +183,7 @@ def namespace_manifest(profile: Json) -> Json:
 
 
 def owner_reference(profile: Json) -> Json:
-    """The controller owner reference that Kubeflow (and an older suite) puts on what it makes."""
+    """The controller owner reference that Kubeflow and the older suite set."""
     return {
         "apiVersion": VERSION,
         "kind": "Profile",
@@ -192,14 +195,14 @@ def owner_reference(profile: Json) -> Json:
 
 
 def create_namespace_objects(plane: ControlPlane, profile: Json) -> None:
-    """Service accounts, bindings, the Profile's own quota, and where Istio is its policy."""
+    """Creates service accounts, bindings and the quota, and the policy if Istio's CRD is served."""
     plane.apply(*namespace_objects(profile))
     if is_served(plane, f"/apis/{ISTIO}"):
         plane.apply(owner_policy(profile))
 
 
 def namespace_objects(profile: Json) -> list[Json]:
-    """What Kubeflow makes in the namespace, without the policy that needs Istio's CRD."""
+    """The objects of Kubeflow in the namespace, without the policy of Istio's kind."""
     name, owner = profile["metadata"]["name"], profile["spec"]["owner"]
     objects = [
         {
@@ -225,7 +228,7 @@ def namespace_objects(profile: Json) -> list[Json]:
 
 
 def service_account(profile: Json, name: str, role: str) -> tuple[Json, Json]:
-    """The account and its binding, which bear the same name."""
+    """A ServiceAccount and its binding, which have the same name."""
     namespace = profile["metadata"]["name"]
     account = {
         "apiVersion": "v1",
@@ -243,7 +246,7 @@ def service_account(profile: Json, name: str, role: str) -> tuple[Json, Json]:
 
 
 def owner_policy(profile: Json) -> Json:
-    """The AuthorizationPolicy that lets the owner reach the namespace's services."""
+    """The AuthorizationPolicy that allows the owner to reach the namespace's services."""
     owner = profile["spec"]["owner"]["name"]
     return {
         "apiVersion": ISTIO,
@@ -284,22 +287,22 @@ def owned_metadata(
 
 
 def delete_profile(plane: ControlPlane, name: str) -> None:
-    """Deletes it, and drops the finalizer as Kubeflow's profile-controller does.
+    """Deletes a Profile and removes the finalizer, as Kubeflow's profile-controller does.
 
-    The namespace goes after it, where a controller manager runs.
+    The garbage collector of a controller manager deletes the namespace.
     """
     mark_deleted(plane, name)
     patch_profile(plane, name, {"metadata": {"finalizers": None}})
 
 
 def delete_profiles(plane: ControlPlane) -> None:
-    """Deletes all, as `delete_profile` does."""
+    """Deletes all Profiles, as `delete_profile` does."""
 
     def delete(name: str) -> None:
         try:
             delete_profile(plane, name)
         except StatusError as error:
-            if error.status != http.client.NOT_FOUND:  # one without a finalizer goes at once
+            if error.status != http.client.NOT_FOUND:  # it had no finalizer
                 raise
 
     in_parallel(
@@ -308,7 +311,7 @@ def delete_profiles(plane: ControlPlane) -> None:
 
 
 def mark_deleted(plane: ControlPlane, name: str) -> None:
-    """Leaves the Profile with a deletionTimestamp: Kubeflow has not finalized it yet."""
+    """Deletes the Profile without removing the finalizer: it has a deletionTimestamp then."""
     plane.request("DELETE", f"{PROFILES}/{name}")
 
 
@@ -316,7 +319,7 @@ def mark_deleted(plane: ControlPlane, name: str) -> None:
 
 
 def add_contributor(plane: ControlPlane, namespace: str, email: str, role: str = "edit") -> Json:
-    """The RoleBinding; with Istio's CRD there is a twin AuthorizationPolicy of the same name."""
+    """Creates a RoleBinding, and an AuthorizationPolicy if Istio's CRD is served."""
     binding = contributor_binding(namespace, email, role)
     plane.apply(binding)
     if is_served(plane, f"/apis/{ISTIO}"):
@@ -338,7 +341,7 @@ def contributor_name(email: str, role: str) -> str:
 
 
 def contributor_binding(namespace: str, email: str, role: str = "edit") -> Json:
-    """One subject, annotations `user` and `role`, no labels, no owner references."""
+    """The RoleBinding of kfam: one subject, annotations `user` and `role`, no labels, no owner."""
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "RoleBinding",
@@ -375,7 +378,7 @@ def role_reference(role: str) -> Json:
 
 
 def gateway_rule(name: str) -> Json:
-    """The header, from whom Kubeflow believes it; everybody until kubeflow/kubeflow#7032."""
+    """Allows requests with the user's header from the gateway and the pipelines UI."""
     source = {"source": {"principals": [GATEWAY, PIPELINES_UI]}}
     return {"from": [source], "when": [header_condition(name)]}
 
@@ -395,7 +398,7 @@ def create_tenants(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> list[Json]:
-    """Profiles with bare namespaces, in the order of `names`: hundreds of tenants a second."""
+    """Creates Profiles with namespaces without objects, hundreds per second."""
 
     def create(name: str) -> Json:
         profile = create_profile(plane, name, owner=owner, labels=labels, annotations=annotations)
@@ -406,11 +409,11 @@ def create_tenants(
 
 
 def create_complete_tenants(plane: ControlPlane, names: Iterable[str]) -> list[Json]:
-    """As `create_tenants`, with service accounts and bindings in each namespace."""
+    """Creates Profiles with namespaces and the objects of Kubeflow."""
     return in_parallel(lambda name: create_tenant(plane, name), names)
 
 
 def in_parallel(create: Callable[[str], T], names: Iterable[str]) -> list[T]:
-    """Each thread keeps its connection; the first error is raised after what was begun."""
+    """Calls `create` for each name in threads. Raises the first error at the end."""
     with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         return list(pool.map(create, names))

@@ -1,8 +1,7 @@
-"""Starts a pod's container as a process, the way its manifest says; plays the node's kubelet.
+"""Runs the container of a Deployment as a process, as a kubelet would.
 
-Arguments, variables (of Secrets and ConfigMaps too), mounted files and the token of the
-ServiceAccount are the manifest's own. Only what a node would give is another: the port, and the
-folder under which its files are mounted.
+Arguments, variables, mounted files and the token of the ServiceAccount are those of the manifest.
+Only the port and the folder of the mounted files differ.
 """
 
 import base64
@@ -16,7 +15,7 @@ from tests.support.controlplane import ControlPlane, Json, ports, processes
 
 
 class Kubelet:
-    """A context manager: what it started ends with it."""
+    """A context manager that stops the processes it started."""
 
     def __init__(self, plane: ControlPlane, workdir: Path) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -31,7 +30,7 @@ class Kubelet:
         self._group.stop()
 
     def start(self, deployment: Json) -> ManagerProcess:
-        """The one container of a Deployment that stands on the cluster."""
+        """Starts the only container of a Deployment in the cluster."""
         name = deployment["metadata"]["name"]
         namespace = deployment["metadata"]["namespace"]
         pod = deployment["spec"]["template"]["spec"]
@@ -43,21 +42,21 @@ class Kubelet:
             "PROFILES_CONTROLLER_KUBECONFIG": str(self._kubeconfig(namespace, pod)),
             "PROFILES_CONTROLLER_LISTEN": f"{HOST}:{port}",
         }
-        arguments = [moved(one, mounts) for one in container["args"]]
+        arguments = [with_folder(one, mounts) for one in container["args"]]
         variables = (f"{key}={value}" for key, value in environment(**given).items())
         command = ("env", "-i", *variables, sys.executable, "-m", PROGRAM, *arguments)
         process = self._group.start(name, command)
         return ManagerProcess(process, self._workdir / f"{name}.log", port)
 
     def _kubeconfig(self, namespace: str, pod: Json) -> Path:
-        """Of the ServiceAccount's token. It has to be there, and its token wanted."""
+        """The kubeconfig of the ServiceAccount, which must exist and be mounted."""
         account = pod["serviceAccountName"]
         assert self._plane.get("ServiceAccount", account, namespace)
         assert pod["automountServiceAccountToken"]
         return self._plane.service_account_kubeconfig(namespace, account)
 
     def _mounts(self, namespace: str, pod: Json, container: Json) -> dict[str, Path]:
-        """Each mount path, and the folder that stands for it."""
+        """The folder of each mount path."""
         volumes = {one["name"]: one for one in pod["volumes"]}
         found = {}
         for mount in container["volumeMounts"]:
@@ -88,8 +87,8 @@ class Kubelet:
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def moved(argument: str, mounts: dict[str, Path]) -> str:
-    """`--flag=PATH`, below a mount, as it is here."""
+def with_folder(argument: str, mounts: dict[str, Path]) -> str:
+    """`--flag=PATH`, with the folder of the mount path."""
     flag, equals, value = argument.partition("=")
     for path, folder in mounts.items():
         if value.startswith(f"{path}/"):

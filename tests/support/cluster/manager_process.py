@@ -38,7 +38,7 @@ def environment(**variables: str) -> dict[str, str]:
 def run(
     *arguments: str, seconds: float = 60.0, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command line that ends by itself, with its exit code, output and error output."""
+    """Runs a command that exits; returns its exit code, output and error output."""
     return subprocess.run(
         [sys.executable, "-m", PROGRAM, *arguments],
         env=environment(**variables),
@@ -57,7 +57,7 @@ def is_open(port: int) -> bool:
 
 
 class ManagerProcess:
-    """One running process. Made by `Suites.start`."""
+    """A running process. `Launcher.start` creates it."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, port: int) -> None:
         self._process = process
@@ -68,7 +68,7 @@ class ManagerProcess:
     # Probes and metrics
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and text of a probe or of the metrics. Raises OSError while nobody listens."""
+        """Status and text of a probe or of the metrics. Raises OSError while the port is closed."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
         try:
             connection.request("GET", path)
@@ -81,7 +81,10 @@ class ManagerProcess:
         return self.probe_status("/readyz") == 200
 
     def probe_status(self, path: str) -> int:
-        """The status alone; 0 while nobody listens. AssertionError once the process has ended."""
+        """The status of a probe, 0 while the port is closed.
+
+        Raises AssertionError when the process has exited.
+        """
         if self.exit_code is not None:
             raise AssertionError(f"the suite ended with {self.exit_code}:\n{self.tail()}")
         try:
@@ -90,7 +93,7 @@ class ManagerProcess:
             return 0
 
     def probe_text(self, path: str) -> str:
-        """The text alone; nothing while nobody listens."""
+        """The text of a probe, empty while the port is closed."""
         return self.get(path)[1] if self.probe_status(path) else ""
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> Self:
@@ -112,11 +115,11 @@ class ManagerProcess:
         ]
 
     def total(self, name: str, /, **labels: str) -> float:
-        """The sum of those samples."""
+        """The sum of the samples of `series`."""
         return sum(value for _, value in self.series(name, **labels))
 
     def requests(self, **labels: str) -> float:
-        """How many requests to the API server the process has counted itself."""
+        """The number of requests to the API server, by the metrics of the process."""
         return self.total("rest_client_requests_total", **labels)
 
     # Log
@@ -140,20 +143,20 @@ class ManagerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, None while it runs; negative for the signal that ended it."""
+        """The exit code, None while the process runs, negative after a signal."""
         return self._process.poll()
 
     def terminate(self) -> None:
-        """SIGTERM, and nothing more."""
+        """Sends SIGTERM."""
         self._process.send_signal(signal.SIGTERM)
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Sends SIGTERM and waits; returns the exit code."""
         self.terminate()
         return self.wait()
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """The exit code of a process that ends by itself."""
+        """Waits until the process exits; returns the exit code."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired as error:
@@ -161,37 +164,37 @@ class ManagerProcess:
             raise AssertionError(message) from error
 
     def kill(self) -> None:
-        """SIGKILL, and waits until it is gone."""
+        """Kills the process and waits for it."""
         self._process.kill()
         self._process.wait()
 
 
 class Launcher:
-    """Starts suites against one control plane, and ends them; a context manager.
+    """Starts processes against a control plane, and stops them; a context manager.
 
-    At its end it fails if the API server denied a request of one of its identities. With
-    `forgiving` it does not: a restarted API server responds with 403 until it has read its roles.
+    At its exit no request of a created identity may have been forbidden. `allow_denied` omits this
+    check: a restarted API server responds with 403 until it has read its roles.
     """
 
-    def __init__(self, plane: ControlPlane, workdir: Path, *, forgiving: bool = False) -> None:
+    def __init__(self, plane: ControlPlane, workdir: Path, *, allow_denied: bool = False) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         self.plane = plane
         self.running: list[ManagerProcess] = []
         self._workdir = workdir
-        self._forgiving = forgiving
+        self._allow_denied = allow_denied
         self._group = processes.Group(workdir)
         self._identities: dict[str, Path] = {}
         self._audits: list[Audit] = []
 
     def identity(self, name: str, *controllers: str, **settings: Any) -> Path:
-        """The kubeconfig of `name`, with only the permissions of these controllers (none: of all).
+        """The kubeconfig of `name`, with the permissions of these controllers, by default of all.
 
         `settings` has those that are not the defaults, by controller.
         """
         if name not in self._identities:
             role = service_account.cluster_role(*controllers, name=f"suite-{name}", **settings)
             self._identities[name] = service_account.bind(self.plane, name, role)
-            if not self._forgiving:
+            if not self._allow_denied:
                 self._audits.append(Audit(self.plane, service_account.user(name)))
         return self._identities[name]
 
@@ -204,7 +207,7 @@ class Launcher:
         program: Sequence[str] = (),
         variables: Mapping[str, str] = NO_EXTERNAL_SYSTEMS,
     ) -> ManagerProcess:
-        """A process that runs `controllers` (a name, or all), under an identity of that name.
+        """Starts a process for `controllers` (a name, or all), with an identity of that name.
 
         `variables` are its environment, and `program` what is started instead of the `module`.
         It serves on a port of its own. Does not wait until it is ready.
@@ -239,7 +242,7 @@ class Launcher:
             assert not denied, f"permissions are missing: {sorted(set(denied))}"
 
     def _end(self) -> None:
-        """All at once: SIGTERM, then SIGKILL for what does not end."""
+        """Sends SIGTERM to all processes, then SIGKILL to those that do not exit."""
         left = [manager for manager in self.running if manager.exit_code is None]
         for manager in left:
             manager.terminate()
@@ -250,11 +253,11 @@ class Launcher:
 
 
 Start = Callable[..., ManagerProcess]
-"""The fixture `start`."""
+"""The type of the fixture `start`."""
 
 
 def tails(launcher: Iterable[ManagerProcess]) -> str:
-    """The ends of all logs, for the report of a test that failed."""
+    """The ends of all logs, for the report of a failed test."""
     return "\n".join(
         f"--- port {manager.port}, code {manager.exit_code}\n{manager.tail()}"
         for manager in launcher

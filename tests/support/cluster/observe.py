@@ -23,7 +23,7 @@ def limits_path(namespace: str) -> str:
 
 
 def find(plane: ControlPlane, path: str) -> Json | None:
-    """The object, or None when there is none."""
+    """The object, or None if it does not exist."""
     try:
         return plane.request("GET", path)
     except StatusError as error:
@@ -37,19 +37,19 @@ def is_deleted(plane: ControlPlane, path: str) -> bool:
 
 
 def quota_hard(plane: ControlPlane, namespace: str) -> dict[str, str]:
-    """`spec.hard` of our quota; empty when there is none."""
+    """`spec.hard` of the managed quota, empty if it does not exist."""
     found = find(plane, quota_path(namespace))
     return dict(found["spec"]["hard"]) if found else {}
 
 
 def limit_range_item(plane: ControlPlane, namespace: str) -> Json:
-    """The one item of our LimitRange; empty when there is none."""
+    """The only item of the managed LimitRange, empty if it does not exist."""
     found = find(plane, limits_path(namespace))
     return dict(found["spec"]["limits"][0]) if found else {}
 
 
 def conditions(plane: ControlPlane, profile: str) -> dict[str, tuple[str, str]]:
-    """Status and message, by type. AssertionError when a type is there twice."""
+    """Status and message by type. Raises AssertionError for a duplicate type."""
     body = plane.request("GET", f"{kubeflow.PROFILES}/{profile}")
     listed = (body.get("status") or {}).get("conditions") or []
     found = {one["type"]: (one["status"], one["message"]) for one in listed}
@@ -93,7 +93,7 @@ def wait_for_all_conditions(plane: ControlPlane, profile: str) -> None:
 def create_ready_tenant(
     plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None
 ) -> Json:
-    """A Profile with its bare namespace, after both conditions are True."""
+    """Creates a Profile with its namespace; returns it when both conditions are True."""
     (profile,) = kubeflow.create_tenants(plane, [name], labels=labels)
     wait_ready(plane, name)
     return profile
@@ -112,7 +112,7 @@ def patch_labels(plane: ControlPlane, profile: str, labels: Mapping[str, str | N
 
 
 def annotate(plane: ControlPlane, path: str, **annotations: str | None) -> Json:
-    """Sets `profiles-controller.statcan.gc.ca/<name>` on anything; None removes it."""
+    """Sets the annotation `profiles-controller.statcan.gc.ca/<name>`; None removes it."""
     named = {f"profiles-controller.statcan.gc.ca/{key}": text for key, text in annotations.items()}
     return patch(plane, path, {"metadata": {"annotations": named}})
 
@@ -126,7 +126,7 @@ def delete(plane: ControlPlane, path: str) -> None:
 
 
 def delete_namespace(plane: ControlPlane, name: str) -> None:
-    """Returns when it is gone, with all that was in it."""
+    """Deletes a namespace, and waits until it is gone."""
     path = f"/api/v1/namespaces/{name}"
     plane.request("DELETE", path)
     waiting.until(
@@ -145,7 +145,7 @@ def events(plane: ControlPlane, profile: str, **fields: str) -> list[Json]:
 
 
 def count_objects(plane: ControlPlane, resource: str, selector: str = "") -> int:
-    """How many objects of a core resource there are, without listing them."""
+    """The number of objects of a core resource, without a list of them."""
     listed = plane.request("GET", f"/api/v1/{resource}?limit=1&labelSelector={selector}")
     return len(listed["items"]) + int(listed["metadata"].get("remainingItemCount", 0))
 

@@ -1,4 +1,4 @@
-"""A tenant's roles and bindings as they stand on a cluster, and as others make and read them."""
+"""Roles and bindings of a tenant in a cluster."""
 
 import functools
 
@@ -9,7 +9,7 @@ CONDITION = "RbacReady"
 
 
 def install(plane: ControlPlane) -> None:
-    """The ClusterRoles that a platform brings, each with a right that no other gives."""
+    """Creates the ClusterRoles of a platform, each with a permission that no other role has."""
     plane.apply(
         *(
             {
@@ -42,12 +42,12 @@ def subjects(plane: ControlPlane, namespace: str, name: str) -> list[str]:
 
 
 def kfam_list(plane: ControlPlane, namespace: str) -> dict[str, str]:
-    """Contributors and their roles, read as kfam does: it gives up over several subjects."""
+    """Contributors and their roles, as kfam reads them: it fails for several subjects."""
     found = {}
     for name, one in bindings(plane, namespace).items():
         annotations = one["metadata"].get("annotations", {})
         if "user" in annotations and "role" in annotations:
-            assert len(one.get("subjects", [])) == 1, f"kfam fails for everybody over {name}"
+            assert len(one.get("subjects", [])) == 1, f"kfam fails for all users because of {name}"
             found[one["subjects"][0]["name"]] = annotations["role"]
     return found
 

@@ -1,6 +1,6 @@
-"""Who the suite is on a cluster: a ServiceAccount with the rights that its controllers declare.
+"""A ServiceAccount with exactly the permissions of the controllers' ClusterRole.
 
-Nothing more, so that a right that is missing shows as a refused request.
+A missing permission fails a request.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def user(name: str) -> str:
-    """What the API server calls the identity, such as in its audit log."""
+    """The user name of the ServiceAccount, for example in the audit log."""
     return f"system:serviceaccount:{NAMESPACE}:{name}"
 
 
@@ -35,9 +35,9 @@ def name_of(controller: str, settings: Mapping[str, Any]) -> str:
 
 
 def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:
-    """What these controllers declare that they need; none named is those that `all` runs.
+    """The ClusterRole of these controllers, by default of those that `all` runs.
 
-    `settings` has those that are not the defaults, by controller.
+    `settings` has the settings that differ from the defaults, by controller.
     """
     by_name = registry.by_name()
     chosen = [by_name[each] for each in controllers] or registered.RUN_BY_ALL
@@ -45,7 +45,10 @@ def cluster_role(*controllers: str, name: str, **settings: Any) -> Json:
 
 
 def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:
-    """The kubeconfig of an identity with these rights; returns when they are in force."""
+    """Creates a ServiceAccount with these permissions; returns its kubeconfig.
+
+    Waits until the API server grants them.
+    """
     kubeconfig = plane.service_account_kubeconfig(NAMESPACE, name)
     roles = [
         cluster_role,
@@ -62,7 +65,7 @@ def bind(plane: ControlPlane, name: str, cluster_role: Json) -> Path:
     }
     waiting.until(
         lambda: _may(plane, name, namespaces) and _may(plane, name, leases),
-        f"the rights of {name} are in force",
+        f"{name} has its permissions",
     )
     return kubeconfig
 
@@ -95,5 +98,5 @@ def _may(plane: ControlPlane, name: str, attributes: Mapping[str, str]) -> bool:
         "kind": "SubjectAccessReview",
         "spec": {"user": user(name), "resourceAttributes": dict(attributes)},
     }
-    answer = plane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-    return bool(answer["status"]["allowed"])
+    created = plane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(created["status"]["allowed"])

@@ -1,4 +1,4 @@
-"""A real Kubernetes control plane for tests, demo and bench.
+"""A real Kubernetes control plane for the tests, the demo and the bench.
 
 with ControlPlane.start(workdir, controller_manager=True) as plane:
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "jane"}})

@@ -1,7 +1,7 @@
-"""Keys and certificates of one control plane, made in milliseconds and as strict as clients ask.
+"""Keys and certificates of a control plane.
 
 Python 3.13 verifies with VERIFY_X509_STRICT: a CA needs a critical basic constraint, a key usage
-and a subject key identifier, and what it signs an authority key identifier.
+and a subject key identifier. A certificate that it signs needs an authority key identifier.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ CLOCK_SKEW = dt.timedelta(hours=1)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Files:
-    """Where the PEM files lie."""
+    """The paths of the PEM files."""
 
     ca: Path
     serving_certificate: Path

@@ -1,6 +1,6 @@
-"""A synchronous Kubernetes client of the standard library alone: what tests arrange and look with.
+"""A synchronous Kubernetes client for tests, which uses the standard library only.
 
-It shares nothing with the client under test, so that one cannot hide the other's mistakes.
+It shares no code with the client under test.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ DISCOVERY_SECONDS = 30.0
 
 
 class StatusError(Exception):
-    """An answer of 400 or above: `status`, and the Status object in `body`."""
+    """A response of 400 or above. `body` is the Status object."""
 
     def __init__(self, status: int, body: Json) -> None:
         super().__init__(f"{status} {body.get('reason', '')}: {body.get('message', body)}")
@@ -30,14 +30,14 @@ class StatusError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Resource:
-    """How a kind is spelled in a path."""
+    """The resource of a kind in a path."""
 
     plural: str
     namespaced: bool
 
 
 class Client:
-    """Requests as one identity, over one kept-alive connection per thread. Thread-safe."""
+    """Sends requests as one user, with a persistent connection per thread. Thread-safe."""
 
     def __init__(self, *, url: str, ca_file: Path, token: str) -> None:
         address = urllib.parse.urlsplit(url)
@@ -56,9 +56,9 @@ class Client:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> Json:
-        """The answer's JSON object. Raises StatusError; a connection lost is raised as OSError."""
-        answer: Json = json.loads(self.text(method, path, body, content_type))
-        return answer
+        """The JSON object of the response. Raises StatusError, or OSError for a lost connection."""
+        response: Json = json.loads(self.text(method, path, body, content_type))
+        return response
 
     def text(
         self,
@@ -67,25 +67,25 @@ class Client:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> str:
-        """As `request`, for answers that are no JSON."""
+        """The text of the response. Raises the same errors as `request`."""
         content = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
-        status, answer = self._exchange(method, path, content, headers)
+        status, response = self._exchange(method, path, content, headers)
         if status >= http.client.BAD_REQUEST:
-            raise StatusError(status, parse_status(answer))
-        return answer
+            raise StatusError(status, parse_status(response))
+        return response
 
     def _exchange(
         self, method: str, path: str, content: bytes | None, headers: dict[str, str]
     ) -> tuple[int, str]:
         connection = self._connection()
-        kept_alive = connection.sock is not None
+        persistent = connection.sock is not None
         try:
             return send(connection, method, path, content, headers)
         except (ConnectionError, ssl.SSLEOFError):
-            if not kept_alive:
+            if not persistent:
                 raise
-        # The server closed it while it idled; a new one answers, or raises.
+        # The server closed the idle connection.
         return send(connection, method, path, content, headers)
 
     def _connection(self) -> http.client.HTTPSConnection:
@@ -100,12 +100,12 @@ class Client:
         return connection
 
     def close(self) -> None:
-        """Closes every thread's connection; a later request opens one again."""
+        """Closes the connections of all threads. A later request opens a new one."""
         for connection in self._connections:
             connection.close()
 
     def apply(self, manifest: Json) -> Json:
-        """Creates the object, or replaces what stands under its name, whatever that was."""
+        """Creates the object, or replaces an object of the same name."""
         try:
             return self.request("POST", self.collection(manifest), manifest)
         except StatusError as error:
@@ -117,7 +117,7 @@ class Client:
         return self.request("PUT", path, {**manifest, "metadata": metadata})
 
     def path(self, manifest: Json) -> str:
-        """Of the object; the kind is looked up at the server."""
+        """The path of the object, by the discovery of the server."""
         return f"{self.collection(manifest)}/{manifest['metadata']['name']}"
 
     def collection(self, manifest: Json) -> str:
@@ -127,7 +127,7 @@ class Client:
         return f"{root(version)}/{space}{resource.plural}"
 
     def _discover(self, version: str, kind: str) -> Resource:
-        """Waits for a kind whose CRD was made just now."""
+        """Finds the resource of a kind, and waits for a CRD that was created just now."""
         deadline = time.monotonic() + DISCOVERY_SECONDS
         while True:
             try:
@@ -158,13 +158,13 @@ def send(
     """Status and text. A failed request closes the connection; the next request opens it again."""
     try:
         connection.request(method, path, content, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     except http.client.HTTPException as error:
         connection.close()
         if isinstance(error, OSError):
             raise
-        raise ConnectionError(f"{method} {path}: cut off, {error!r}") from error
+        raise ConnectionError(f"{method} {path}: connection lost: {error!r}") from error
     except BaseException:
         connection.close()
         raise
@@ -174,9 +174,9 @@ def root(version: str) -> str:
     return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
 
-def parse_status(answer: str) -> Json:
+def parse_status(text: str) -> Json:
     try:
-        parsed = json.loads(answer)
+        parsed = json.loads(text)
     except ValueError:
-        return {"message": answer}
-    return parsed if isinstance(parsed, dict) else {"message": answer}
+        return {"message": text}
+    return parsed if isinstance(parsed, dict) else {"message": text}

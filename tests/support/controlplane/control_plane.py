@@ -1,7 +1,7 @@
-"""A control plane of one's own: etcd, an API server and, where it matters, the controller manager.
+"""A control plane: etcd, an API server and optionally the controller manager.
 
-Any number of them run side by side, each with its own ports, keys and data. An API server is ready
-in about three seconds and takes 300 MB.
+Several can run at the same time, each with its own ports, keys and data. An API server is ready in
+about three seconds and uses 300 MB.
 """
 
 import json
@@ -23,7 +23,7 @@ READY_SECONDS = 60.0
 TOKEN_SECONDS = 24 * 3600
 HOST = "127.0.0.1"
 ADMIN = "admin"
-# Those whose effects tests look for; the others only cost processor time.
+# The controllers whose effects are tested. The others would only use processor time.
 CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
@@ -32,7 +32,7 @@ CONTROLLERS = (
     "persistentvolume-protection-controller",
     "persistentvolumeclaim-protection-controller",
 )
-# What the control plane asks of itself is no test's business.
+# Without the requests of the control plane itself.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -46,7 +46,7 @@ AUDIT_POLICY = {
 
 
 class ControlPlane:
-    """Running programs and an administrator's access to them. Made by `start`."""
+    """The running programs, and a client of the administrator. `start` creates it."""
 
     url: str
     ca_file: Path
@@ -89,9 +89,9 @@ class ControlPlane:
         extra_apiserver_args: Sequence[str] = (),
         server: programs.Server | None = None,
     ) -> Self:
-        """Returns when the API server says it is ready, and the controller manager started.
+        """Starts a control plane; returns when the API server is ready.
 
-        `workdir` is made when missing and takes logs, keys and data. With `audit` every request
+        `workdir` is created if missing. It gets logs, keys and data. With `audit` every request
         of tests and controllers is a line in `audit_log`. Raises PartMissingError when the
         programs are not available, ChildFailedError with the end of the log when one fails.
         """
@@ -123,32 +123,32 @@ class ControlPlane:
     # The programs
 
     def start_apiserver(self) -> None:
-        """Starts it on the same port and data as before; returns when /readyz says ok."""
+        """Starts the API server on the same port and data; returns when /readyz is ok."""
         self._write_tokens()
         self._apiserver = self._group.start("kube-apiserver", self._apiserver_command())
         self._await_ready(self._apiserver)
 
     def kill_apiserver(self) -> None:
-        """SIGKILL: no goodbye to clients, no flushing. `start_apiserver` brings it back."""
+        """Kills the API server. `start_apiserver` starts it again."""
         if self._apiserver is None:
-            raise RuntimeError("the API server does not run")
+            raise RuntimeError("the API server is not running")
         self._apiserver.kill()
         self._apiserver.wait()
         self._apiserver = None
 
     def detach(self) -> int:
-        """Leaves everything running after this process; `kill -- -<the answer>` ends it."""
+        """Lets the programs outlive this process; returns their process group."""
         self.client.close()
         self._group.detach()
         return self.process_group
 
     @property
     def process_group(self) -> int:
-        """Of every program of this control plane, and of no other process."""
+        """The process group of the programs of this control plane."""
         return self._group.group_id
 
     def stop(self) -> None:
-        """Ends the programs and drops the data; logs stay in the workdir. May be repeated."""
+        """Stops the programs and deletes the data, but not the logs. May be repeated."""
         self.client.close()
         self._group.stop()
         shutil.rmtree(self._etcd_data, ignore_errors=True)
@@ -232,7 +232,7 @@ class ControlPlane:
     # Identities
 
     def kubeconfig_for(self, name: str, token: str) -> Path:
-        """A kubeconfig whose only context `name` uses this token."""
+        """Writes a kubeconfig whose only context `name` uses this token."""
         path = self._workdir / f"{name}.kubeconfig"
         cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
         content = {
@@ -248,21 +248,21 @@ class ControlPlane:
         return path
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """The kubeconfig of a ServiceAccount, by TokenRequest; made with its namespace if missing.
+        """The kubeconfig of a ServiceAccount, which is created with its namespace if missing.
 
-        Its context and file are called `<namespace>-<name>`.
+        The name of its context and file is `<namespace>-<name>`.
         """
         account = {"namespace": namespace, "name": name}
         self._create_if_missing(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         )
         self._create_if_missing({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
-        answer = self.request(
+        token = self.request(
             "POST",
             f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
             {"spec": {"expirationSeconds": TOKEN_SECONDS}},
         )
-        return self.kubeconfig_for(f"{namespace}-{name}", answer["status"]["token"])
+        return self.kubeconfig_for(f"{namespace}-{name}", token["status"]["token"])
 
     def _create_if_missing(self, manifest: Json) -> None:
         try:
@@ -271,7 +271,7 @@ class ControlPlane:
             if error.body.get("reason") != "AlreadyExists":
                 raise
 
-    # What the administrator does
+    # Requests of the administrator
 
     def request(
         self,
@@ -280,26 +280,26 @@ class ControlPlane:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> Json:
-        """The answer of the API server. Raises StatusError from 400 on, OSError when it is down."""
+        """The response of the API server. Raises StatusError, or OSError when it is not running."""
         return self.client.request(method, path, body, content_type)
 
     def apply(self, *manifests: Json) -> None:
-        """Creates each object, or replaces what stands under its name."""
+        """Creates each object, or replaces an object of the same name."""
         for manifest in manifests:
             self.client.apply(manifest)
 
     def get(self, kind: str, name: str, namespace: str = "", version: str = "v1") -> Json:
-        """The object of that kind and name. Raises StatusError 404 when there is none."""
+        """The object of this kind and name. Raises StatusError 404 when it does not exist."""
         metadata = {"name": name, "namespace": namespace}
         manifest = {"apiVersion": version, "kind": kind, "metadata": metadata}
         return self.request("GET", self.client.path(manifest))
 
     def metrics(self) -> str:
-        """What the API server says of itself, as Prometheus text."""
+        """The metrics of the API server, as Prometheus text."""
         return self.client.text("GET", "/metrics")
 
     def audit_events(self) -> Iterator[Json]:
-        """What `audit_log` holds, oldest first; a watch shows at its start and at its end."""
+        """The events of the audit log. A watch has one at its start and one at its end."""
         for line in self.audit_log.read_text().splitlines():
             yield json.loads(line)
 

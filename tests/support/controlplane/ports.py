@@ -1,4 +1,4 @@
-"""Ports for servers that others must find again after a restart."""
+"""Ports for servers that must have the same port after a restart."""
 
 import random
 import socket
@@ -8,14 +8,13 @@ EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST = 20000
 TRIES = 200
 _GIVEN: set[int] = set()
-"""Those that were given out: their servers may not listen yet, or be down for a moment."""
+"""The ports that were returned. Their servers may not be listening at the moment."""
 
 
 def free(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, below those that the kernel gives to clients; never one twice.
+    """A free port below the ephemeral ports. The same port is never returned twice.
 
-    A client's own end would take an ephemeral port while its server is down, or even connect to
-    itself.
+    A client could get an ephemeral port while its server is not running, and connect to itself.
     """
     highest = first_ephemeral() - 1
     for _ in range(TRIES):
@@ -23,14 +22,14 @@ def free(host: str = "127.0.0.1") -> int:
         if port not in _GIVEN and is_free(host, port):
             _GIVEN.add(port)
             return port
-    raise OSError(f"{TRIES} ports of {LOWEST} to {highest} tried on {host}, and none is free")
+    raise OSError(f"no free port on {host}: tried {TRIES} ports from {LOWEST} to {highest}")
 
 
 def first_ephemeral() -> int:
     try:
         return max(int(EPHEMERAL.read_text().split()[0]), LOWEST + 1000)
     except OSError:
-        return 49152  # where there is no /proc, as RFC 6335 says
+        return 49152  # without /proc, by RFC 6335
 
 
 def is_free(host: str, port: int) -> bool:

@@ -1,8 +1,7 @@
-"""Programs of a control plane as one group that ends with the process that started it.
+"""A group of processes that ends with the process that started it, even if that is killed.
 
-Even when that is killed by SIGKILL: a watchdog shell reads from a pipe whose other end only the
-starting process holds, and kills the group at its end of file. (PR_SET_PDEATHSIG would follow the
-thread that started a program, and end it with a worker thread.)
+A watchdog shell reads from a pipe whose other end only the starting process has, and kills the
+group at the end of file. (PR_SET_PDEATHSIG follows the thread that started a process.)
 """
 
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 class ChildFailedError(Exception):
-    """A program of the control plane ended; the text holds the end of its log."""
+    """A process exited unexpectedly. The message has the end of its log."""
 
 
 class Group:
@@ -19,7 +18,7 @@ class Group:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Neither holds this process's output open: a pipe that it writes to ends with it.
+        # Neither inherits this process's output: a pipe that it writes to ends with it.
         self._leader = subprocess.Popen(
             ["sleep", "2147483647"],
             process_group=0,
@@ -37,7 +36,7 @@ class Group:
         self._members: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
-        """Starts a program; what it says is appended to `<name>.log`."""
+        """Starts a program. Its output is appended to `<name>.log`."""
         with (self._folder / f"{name}.log").open("ab") as log:
             member = subprocess.Popen(
                 command,
@@ -50,23 +49,23 @@ class Group:
         return member
 
     def last_words(self, name: str) -> str:
-        """The end of a program's log, for an error message."""
+        """The end of a program's log."""
         lines = (self._folder / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-15:])
 
     def detach(self) -> None:
-        """Lets the programs outlive this process; the caller says how they are ended."""
+        """Lets the processes outlive this process."""
         kill(self._watchdog)
 
     @property
     def group_id(self) -> int:
-        """`kill -- -<group_id>` ends them all."""
+        """The process group. `kill -- -<group_id>` stops all processes."""
         return self._leader.pid
 
     def stop(self) -> None:
-        """Kills every program, the last one started first: nobody reads their data again.
+        """Kills all processes, the last one first.
 
-        (An API server that is asked to end waits ten seconds for its clients.)
+        After SIGTERM an API server would wait ten seconds for its clients.
         """
         for member in reversed(self._members):
             kill(member)
@@ -75,7 +74,7 @@ class Group:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL, and waits until it is gone. May be repeated."""
+    """Kills the process and waits for it. May be repeated."""
     process.kill()
     process.wait()
     if process.stdin is not None:

@@ -1,4 +1,4 @@
-"""An API server in memory: what the base relies on of a real one, and failures on demand."""
+"""An API server in memory, with failures on demand."""
 
 from tests.support.fakes.cluster import FakeCluster
 from tests.support.fakes.request import Failure, Request

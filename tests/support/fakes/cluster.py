@@ -1,4 +1,4 @@
-"""The Client protocol over a store in memory: pages, watches, failures, and a note of it all."""
+"""A fake of RestClient over an object tracker: pages, watches, failures, recorded requests."""
 
 import asyncio
 from collections.abc import (
@@ -30,51 +30,51 @@ RequestPredicate = Callable[[Request], bool]
 
 
 async def _at_once(_request: Request) -> None:
-    """Answers as soon as the write took effect."""
+    """Returns at once."""
 
 
 class FakeCluster:
-    """One API server. `objects` is for the test; the rest is what a client sees of it."""
+    """An API server in memory. A test changes `objects` directly."""
 
     config: Any = None
-    """The Profile watch of a Manager wants some; a test never starts it."""
+    """Required by the Profile watch of a Manager, which no test starts."""
 
     def __init__(self) -> None:
         self.objects = ObjectTracker()
         self.objects.listeners.append(self._deliver)
         self.requests: list[Request] = []
         self.unserved: set[tuple[str, str]] = set()
-        """Kinds and versions that the cluster does not serve (yet)."""
+        """Kinds and versions that the cluster does not serve."""
         self.before_response: Callable[[Request], Awaitable[None]] = _at_once
-        """Awaited between the effect of a write and its answer."""
+        """Awaited between the effect of a write and its response."""
         self.unreachable = False
         self.latency = 0.0
-        """Seconds that every request takes before it has an effect."""
+        """Seconds before a request has an effect."""
         self.streams_lists = True
-        """Whether a watch can begin with a list, as of Kubernetes 1.34."""
+        """Whether a watch can start with a list, as of Kubernetes 1.34."""
         self.page_size = 0
-        """Smaller pages than asked for; 0 gives what is asked for."""
+        """The maximum page size; 0 for the requested one."""
         self._failures: list[tuple[Failure, RequestPredicate]] = []
         self._streams: list[WatchStream] = []
         self._flowing = True
         self._compacted = 0
         self._pages: dict[str, tuple[int, list[Body]]] = {}
 
-    # What a test sees and arranges
+    # For tests
 
     def writes(self, *, but: Collection[str] = ()) -> list[Request]:
-        """Every write that came in, failed or not, but those of some kinds."""
+        """All writes, including failed ones, except those of some kinds."""
         reads = ("GET", "WATCH")
         return [one for one in self.requests if one.method not in reads and one.kind not in but]
 
     def written(self, *, but: Collection[str] = ()) -> list[str]:
-        """The same as texts, such as `POST ResourceQuota alice/quotas`."""
+        """The writes as texts, such as `POST ResourceQuota alice/quotas`."""
         return [str(one) for one in self.writes(but=but)]
 
     def fail_next(
         self, failure: Failure, matching: RequestPredicate = lambda _request: True
     ) -> None:
-        """The next request that matches fails so; those after it do not."""
+        """The next request that matches fails in this way."""
         self._failures.append((failure, matching))
 
     def pause_watches(self) -> None:
@@ -140,7 +140,7 @@ class FakeCluster:
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Body:
         request = Request(method="GET", path=path, query=dict(query or {}))
-        return await self._answer(request, lambda: self._read(request))
+        return await self._respond(request, lambda: self._read(request))
 
     async def write(
         self,
@@ -158,13 +158,13 @@ class FakeCluster:
             query=dict(query or {}),
             content_type=content_type,
         )
-        return await self._answer(request, lambda: self._change(request))
+        return await self._respond(request, lambda: self._change(request))
 
     async def watch(
         self, path: str, query: Mapping[str, str], skip: ResourceVersions = ()
     ) -> AsyncIterator[Iterable[Body]]:
         request = Request(method="WATCH", path=path, query=dict(query))
-        await self._answer(request, dict)
+        await self._respond(request, dict)
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         stream = WatchStream(request.target, labels, fields)
         if query.get("sendInitialEvents") == "true":
@@ -197,9 +197,9 @@ class FakeCluster:
         }
         stream.enqueue("BOOKMARK", {"metadata": end})
 
-    # How it answers
+    # Responses
 
-    async def _answer(self, request: Request, act: Callable[[], Body]) -> Body:
+    async def _respond(self, request: Request, act: Callable[[], Body]) -> Body:
         self.requests.append(request)
         await asyncio.sleep(self.latency)
         failure = self._failure_of(request)
@@ -210,12 +210,12 @@ class FakeCluster:
         target = request.target
         if (target.kind.name, target.version) in self.unserved:
             raise not_found("the server could not find the requested resource")
-        answer = act()
+        response = act()
         if request.method not in ("GET", "WATCH"):
             await self.before_response(request)
         if failure is not None:
             raise failure.error(request)
-        return answer
+        return response
 
     def _failure_of(self, request: Request) -> Failure | None:
         for number, (failure, matching) in enumerate(self._failures):
@@ -238,7 +238,7 @@ class FakeCluster:
         return {"metadata": metadata, "items": [_served(item, target) for item in items[:limit]]}
 
     def _listed(self, target: Target, query: Mapping[str, str]) -> tuple[int, list[Body]]:
-        """The resourceVersion of the list, and what is left of it: later pages are of that time."""
+        """The resourceVersion of the list and its remaining items, the same for all pages."""
         if "continue" in query:
             version, items = self._pages.pop(query["continue"])
             if version < self._compacted:
@@ -255,18 +255,18 @@ class FakeCluster:
         match request.method:
             case "POST":
                 key = Key(target.kind.name, target.namespace, body["metadata"]["name"])
-                answer = self.objects.create(key, body)
+                response = self.objects.create(key, body)
             case "PUT":
-                answer = self.objects.replace(target.key, body, target.subresource)
+                response = self.objects.replace(target.key, body, target.subresource)
             case "PATCH" if request.content_type == APPLY_PATCH:
-                answer = self.objects.apply(target.key, body, request.query["fieldManager"])
+                response = self.objects.apply(target.key, body, request.query["fieldManager"])
             case "PATCH":
-                answer = self.objects.patch(target.key, body, target.subresource)
+                response = self.objects.patch(target.key, body, target.subresource)
             case "DELETE":
-                answer = self.objects.delete(target.key, body)
+                response = self.objects.delete(target.key, body)
             case _:
                 raise ApiError(code=405, reason="MethodNotAllowed", message=request.method)
-        return _served(answer, target)
+        return _served(response, target)
 
     def _deliver(self, change: ObjectChange) -> None:
         for stream in self._streams:
@@ -274,7 +274,7 @@ class FakeCluster:
 
 
 def _served(body: Body, target: Target) -> Body:
-    """The object in the version that was asked for."""
+    """The object in the requested version."""
     if body.get("kind") != target.kind.name:
         return body
     return {**body, "apiVersion": target.kind.served(target.version)}

@@ -29,7 +29,7 @@ _SOON = 45.0
 
 @dataclass(frozen=True, kw_only=True)
 class Harness:
-    """A running process. `settled` is what a test waits for before it compares."""
+    """A running manager. A test calls `settled` before it compares."""
 
     cluster: FakeCluster
     manager: Manager
@@ -51,19 +51,19 @@ class Harness:
         await self.settled()
 
     async def reconcile(self, controller: str, profile: str = "alice") -> Report:
-        """One reconcile beside the workers, for its report."""
+        """Reconciles a profile outside the workers; returns the report."""
         known = self.manager.profiles.get(profile)
         assert known is not None
         return await self.manager.reconcilers[controller].reconcile(known)
 
     def conditions(self, name: str = "alice") -> dict[str, tuple[str, str]]:
-        """Status and message of each condition in the cluster's store, by type."""
+        """Status and message of each condition of the Profile, by type."""
         body = self.cluster.objects.read(Key("Profile", "", name))
         found = (body.get("status") or {}).get("conditions") or ()
         return {one["type"]: (one["status"], one["message"]) for one in found}
 
     def events(self) -> list[tuple[str, str, str]]:
-        """Type, reason and message of each event, in the order of the two."""
+        """Type, reason and message of each event, sorted."""
         events = self.cluster.objects.all_of("Event")
         return sorted((one["type"], one["reason"], one["message"]) for one in events)
 
@@ -134,7 +134,7 @@ def _verify_kubeflow_objects(cluster: FakeCluster) -> None:
 
 
 def tenants(*names: str, **profile: Any) -> FakeCluster:
-    """A cluster with these Profiles (Alice alone when none is named) and their namespaces."""
+    """A cluster with these Profiles, by default alice, and their namespaces."""
     cluster = FakeCluster()
     for name in names or ("alice",):
         put_tenant(cluster, name, **profile)
@@ -142,25 +142,25 @@ def tenants(*names: str, **profile: Any) -> FakeCluster:
 
 
 def put_tenant(cluster: FakeCluster, name: str = "alice", **profile: Any) -> Body:
-    """A Profile and the namespace that it controls; the Profile as it is stored."""
+    """Creates a Profile and its namespace; returns the stored Profile."""
     stored = cluster.objects.put(builders.profile_body(name, version=0, **profile))
     cluster.objects.put(builders.namespace_body(name, uid=stored["metadata"]["uid"]))
     return stored
 
 
 def _profile_watch(manager: Manager) -> Callable[[ObjectChange], None]:
-    def tell(happening: ObjectChange) -> None:
-        if happening.key.kind != "Profile":
+    def handle(change: ObjectChange) -> None:
+        if change.key.kind != "Profile":
             return
-        if happening.after is not None:
-            manager.profiles.upsert(parse_profile(happening.after))
-        elif happening.before is not None:
-            metadata = happening.before["metadata"]
+        if change.after is not None:
+            manager.profiles.upsert(parse_profile(change.after))
+        elif change.before is not None:
+            metadata = change.before["metadata"]
             manager.profiles.delete(metadata["name"], metadata["uid"])
 
-    return tell
+    return handle
 
 
 def names_of(bodies: Sequence[Body]) -> list[str]:
-    """`namespace/name` of each."""
+    """`namespace/name` of each object."""
     return [f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in bodies]

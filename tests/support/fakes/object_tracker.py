@@ -1,4 +1,4 @@
-"""The objects on the server: uid, resourceVersion, finalizers, preconditions. No network here."""
+"""The objects of a fake API server: UIDs, resourceVersions, finalizers, preconditions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from tests.support.fakes.request import conflict, not_found
 
 T = TypeVar("T")
 EPOCH = "2026-01-01T00:00:00Z"
-_SERVERS = ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp")
-"""What no client can change."""
-_ALWAYS_THERE = ("", "default")
+_SERVER_METADATA = ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp")
+"""Metadata that a client cannot change."""
+_ALWAYS_PRESENT = ("", "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectChange:
-    """One change, as the watch cache of a real server remembers it."""
+    """A change, as in the watch cache of a real API server."""
 
     version: int
     key: Key
@@ -30,7 +30,7 @@ class ObjectChange:
 
 
 class ObjectTracker:
-    """The store, and all that has ever happened to it."""
+    """The objects and the history of their changes."""
 
     def __init__(self) -> None:
         self.version = 100
@@ -59,12 +59,12 @@ class ObjectTracker:
             if key.kind == kind and namespace in ("", key.namespace)
         ]
 
-    # What a client does
+    # Requests of a client
 
     def create(self, key: Key, body: Body) -> Body:
         if key in self._objects:
             raise ApiError(code=409, reason="AlreadyExists", message=f"{key} already exists")
-        self._must_take_objects(key.namespace)
+        self._check_namespace(key.namespace)
         body = copied(body)
         body.pop("status", None)
         if body["metadata"].get("resourceVersion"):
@@ -89,7 +89,7 @@ class ObjectTracker:
         stated = copied(stated)
         uid = stated["metadata"].pop("uid", "")
         if live is None and uid:
-            raise conflict(f"{key}: uid mismatch: {uid} was named, and nothing is there")
+            raise conflict(f"{key}: uid mismatch: {uid} is required, and the object does not exist")
         if live is not None and uid not in ("", live["metadata"]["uid"]):
             raise conflict(f"{key}: uid mismatch")
         before = self._applied.get((key, manager))
@@ -107,22 +107,22 @@ class ObjectTracker:
         self.commit(key, None)
         return {"kind": "Status", "status": "Success", "metadata": {}}
 
-    # What a test arranges, without preconditions
+    # Changes by a test, without preconditions
 
     def put(self, body: Body) -> Body:
-        """Creates the object or replaces it whole, status included; with its UID if it has one."""
+        """Creates or replaces the object, including status, with its UID if it has one."""
         key = key_of(body)
         live = self.get(key) or {"metadata": {"uid": self._new_uid(), "creationTimestamp": EPOCH}}
         return self.commit(key, {**body, "metadata": {**live["metadata"], **body["metadata"]}})
 
     def edit(self, key: Key, change: Callable[[Body], Any]) -> Body:
-        """Changes the object in place, as somebody with every right does."""
+        """Changes the object in place."""
         live = self.read(key)
         change(live)
         return self.commit(key, live)
 
     def commit(self, key: Key, after: Body | None) -> Body:
-        """Stores and remembers; nothing happens where nothing differs. The object as stored."""
+        """Stores the object and notifies the listeners if it differs; returns the stored object."""
         before = self._objects.get(key)
         if after is not None and before == after:
             return copied(after)
@@ -134,21 +134,21 @@ class ObjectTracker:
                 del self._applied[applied]
             gone = copied(after or before or {})
             gone["metadata"]["resourceVersion"] = str(self.version)
-            self._happened(ObjectChange(version=self.version, key=key, before=gone, after=None))
+            self._notify(ObjectChange(version=self.version, key=key, before=gone, after=None))
             return copied(gone)
         after["metadata"]["resourceVersion"] = str(self.version)
         self._objects[key] = after
-        self._happened(ObjectChange(version=self.version, key=key, before=before, after=after))
+        self._notify(ObjectChange(version=self.version, key=key, before=before, after=after))
         return copied(after)
 
     def _new_uid(self) -> str:
         self._uids += 1
         return f"uid-{self._uids:04}"
 
-    def _happened(self, happening: ObjectChange) -> None:
-        self.history.append(happening)
+    def _notify(self, change: ObjectChange) -> None:
+        self.history.append(change)
         for listener in self.listeners:
-            listener(happening)
+            listener(change)
 
     def _store_over(self, key: Key, live: Body, body: Body, subresource: str) -> Body:
         if subresource == "status":
@@ -157,8 +157,10 @@ class ObjectTracker:
             body["status"] = live["status"]
         else:
             body.pop("status", None)
-        theirs = {key: value for key, value in body["metadata"].items() if key not in _SERVERS}
-        kept = {key: value for key, value in live["metadata"].items() if key in _SERVERS}
+        theirs = {
+            key: value for key, value in body["metadata"].items() if key not in _SERVER_METADATA
+        }
+        kept = {key: value for key, value in live["metadata"].items() if key in _SERVER_METADATA}
         return self.commit(key, {**body, "metadata": {**theirs, **kept}})
 
     def _check(self, key: Key, live: Body, stated: Body) -> None:
@@ -166,8 +168,8 @@ class ObjectTracker:
             if stated.get(field) and stated[field] != live["metadata"][field]:
                 raise conflict(f"{key}: {field} is {live['metadata'][field]}, not {stated[field]}")
 
-    def _must_take_objects(self, namespace: str) -> None:
-        if namespace in _ALWAYS_THERE:
+    def _check_namespace(self, namespace: str) -> None:
+        if namespace in _ALWAYS_PRESENT:
             return
         body = self._objects.get(Key("Namespace", "", namespace))
         if body is None:

@@ -1,4 +1,4 @@
-"""Merge patch (RFC 7386), and server-side apply as far as the merge kinds need it."""
+"""JSON merge patch (RFC 7386), and the part of server-side apply that the kinds need."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ _LIST_KEYS = ("uid", "name", "containerPort", "port", "mountPath")
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """The target with the patch on it; null removes, lists are replaced."""
+    """The patched target: null removes a field, lists are replaced."""
     if not isinstance(patch, Mapping):
         return copy.deepcopy(patch)
     result = dict(target) if isinstance(target, Mapping) else {}
@@ -21,9 +21,9 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def apply(live: Any, stated: Any, before: Any) -> Any:
-    """What one field manager states now over what is there; `before` is what it stated last.
+    """The result of an apply by a field manager, whose previous apply was `before`.
 
-    What it no longer states goes; lists of objects with a name of some sort are merged by it.
+    Fields that it no longer states are removed. Lists of objects with a key are merged by it.
     """
     if isinstance(stated, Mapping):
         return _apply_mapping(live, stated, before)

@@ -1,4 +1,4 @@
-"""A request as it came in, where it points to, and the ways in which one can fail."""
+"""A recorded request, its target, and the ways in which it can fail."""
 
 import re
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ _TERM = re.compile(r"([^,=() ]+)(?:=([^,]*)| in \(([^)]*)\))(?:,|$)")
 
 
 class Failure(Enum):
-    """What happens to one request."""
+    """How a request fails."""
 
-    CONFLICT = "answered 409 Conflict, nothing done"
-    THROTTLED = "answered 429 TooManyRequests, nothing done"
-    FORBIDDEN = "answered 403 Forbidden, nothing done"
-    INTERNAL_ERROR = "answered 500 InternalError, nothing done"
+    CONFLICT = "409 Conflict without effect"
+    THROTTLED = "429 TooManyRequests without effect"
+    FORBIDDEN = "403 Forbidden without effect"
+    INTERNAL_ERROR = "500 InternalError without effect"
     LOST_BEFORE = "the connection is lost before the request took effect"
     LOST_AFTER = "the connection is lost after the request took effect"
 
     def error(self, request: "Request") -> Exception:
-        """What the caller sees."""
+        """The exception of the client."""
         match self:
             case Failure.CONFLICT:
                 return conflict(f"{request}: induced")
@@ -41,7 +41,7 @@ class Failure(Enum):
 
 
 class Target(NamedTuple):
-    """What a path points to; `name` is empty for a collection."""
+    """The target of a path. `name` is empty for a collection."""
 
     kind: Kind
     version: str
@@ -56,7 +56,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, failed or not; `method` is WATCH for a watch."""
+    """A request. `method` is WATCH for a watch."""
 
     method: str
     path: str
@@ -85,7 +85,7 @@ class Request:
 
 
 def parse(path: str) -> Target:
-    """A URL path. Raises KeyError for a resource that the table of kinds does not know."""
+    """Parses a URL path. Raises KeyError for a resource that is not in the table of kinds."""
     root, *parts = path.strip("/").split("/")
     group = parts.pop(0) if root == "apis" else ""
     version = parts.pop(0)
@@ -104,7 +104,7 @@ def selects(selector: str, body: Body) -> bool:
     while at < len(selector):
         term = _TERM.match(selector, at)
         if term is None:
-            raise AssertionError(f"selector {selector!r} is beyond this fake at {at}")
+            raise AssertionError(f"selector {selector!r} is not supported at {at}")
         key, value, values = term.groups()
         accepted = [value] if values is None else values.split(",")
         if labels.get(key) not in accepted:
@@ -114,7 +114,7 @@ def selects(selector: str, body: Body) -> bool:
 
 
 def selects_fields(selector: str, body: Body) -> bool:
-    """Whether the fields match `path=value` and `path!=value` terms; an absent one is empty."""
+    """Whether the fields match `path=value` and `path!=value` terms. A missing field is empty."""
     for term in filter(None, selector.split(",")):
         path, _, value = term.partition("=")
         found: Any = body

@@ -13,7 +13,7 @@ _TICK = 0.01
 
 
 class _Selector(selectors.DefaultSelector):
-    """Never waits for a timer; waits, bounded, where nothing but a file could go on."""
+    """Does not wait for timers. Without a timer it waits for files, for a bounded time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time, which begins at 1,000 s."""
+    """An event loop in virtual time, which starts at 1,000 s."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
@@ -44,12 +44,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def now() -> float:
-    """The time of the running loop: what tests hand in as the clock."""
+    """The time of the running loop, the clock of the tests."""
     return asyncio.get_running_loop().time()
 
 
 async def until(check: Callable[[], object], what: str, *, seconds: float = 30.0) -> None:
-    """Returns once `check` is true; AssertionError naming `what` after so many seconds."""
+    """Waits until `check` is true. Raises AssertionError with `what` after some seconds."""
     deadline = now() + seconds
     while not check():
         if now() > deadline:
@@ -58,6 +58,6 @@ async def until(check: Callable[[], object], what: str, *, seconds: float = 30.0
 
 
 async def turns(count: int = 20) -> None:
-    """Lets every task that can go on do so, without any time passing."""
+    """Runs the tasks that are ready, without advancing the time."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""One watch, from the server's side."""
+"""The server's side of a watch."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""The Dockerfile as the tests read it: its stages, and the steps of one, run without an engine."""
+"""The stages of the Dockerfile, and their steps, which run without a container engine."""
 
 import fnmatch
 import os
@@ -16,25 +16,23 @@ from tests.support.docs import markdown
 
 DOCKERFILE = markdown.ROOT / "Dockerfile"
 IGNORED = markdown.ROOT / ".dockerignore"
-_ELSEWHERE = ("/opt/", "/dist")
-"""What the first stage writes beside its working directory."""
-_LEFT_OUT = ("PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE", "UV_COMPILE_BYTECODE")
-"""Not set here: an image keeps no cache, a test that is run again and again does;
-and an image starts quicker with bytecode of everything, where a test needs that of little.
-"""
-_HASTE = {"PIP_NO_COMPILE": "1", "PIP_QUIET": "1", "UV_QUIET": "1"}
+_OUTSIDE_PATHS = ("/opt/", "/dist")
+"""Paths that the first stage writes outside its working directory."""
+_OMITTED = ("PIP_NO_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE", "UV_COMPILE_BYTECODE")
+"""Variables that are not set: repeated tests need a cache, and no bytecode of all modules."""
+_QUICK = {"PIP_NO_COMPILE": "1", "PIP_QUIET": "1", "UV_QUIET": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One instruction, its continued lines joined."""
+    """An instruction, with its continued lines joined."""
 
     name: str
     value: str
 
     @property
     def pairs(self) -> dict[str, str]:
-        """What ENV and LABEL set."""
+        """The variables or labels of ENV and LABEL."""
         return dict(part.split("=", 1) for part in shlex.split(self.value))
 
 
@@ -56,19 +54,19 @@ def steps(stage: Sequence[Step], name: str) -> list[Step]:
 
 
 def run(stage: Sequence[Step], root: Path) -> None:
-    """Carries out the stage's steps under `root`, as an image's file system.
+    """Runs the steps of a stage, with `root` as the file system of the image.
 
-    Raises CalledProcessError, and AssertionError for a step that is not known here.
+    Raises CalledProcessError, or AssertionError for an unsupported instruction.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = {**os.environ, **_HASTE, "PATH": path}
+    variables = {**os.environ, **_QUICK, "PATH": path}
     where = root
     for step in stage:
         match step.name:
             case "FROM":
                 continue
             case "ENV":
-                variables |= {k: text for k, text in step.pairs.items() if k not in _LEFT_OUT}
+                variables |= {k: text for k, text in step.pairs.items() if k not in _OMITTED}
             case "WORKDIR":
                 where = root / step.value.lstrip("/")
                 where.mkdir(parents=True, exist_ok=True)
@@ -76,21 +74,21 @@ def run(stage: Sequence[Step], root: Path) -> None:
                 _copy(step, where)
             case "RUN":
                 subprocess.run(
-                    ["sh", "-c", _placed(step.value, root)], cwd=where, env=variables, check=True
+                    ["sh", "-c", _under(step.value, root)], cwd=where, env=variables, check=True
                 )
             case _:
-                raise AssertionError(f"{step.name} {step.value}: unknown here")
+                raise AssertionError(f"{step.name} {step.value}: unsupported")
 
 
 def sources(stage: Sequence[Step]) -> Iterator[str]:
-    """What the stage copies out of the repository."""
+    """The paths that the stage copies from the repository."""
     for step in steps(stage, "COPY"):
         if not step.value.startswith("--from="):
             yield from shlex.split(step.value)[:-1]
 
 
 def is_sent(path: str) -> bool:
-    """Whether the builder is given this path at all: the last line that matches decides."""
+    """Whether the build context includes this path. The last line that matches decides."""
     sent = True
     for line in IGNORED.read_text().splitlines():
         pattern = line.strip().removeprefix("!").removeprefix("**/")
@@ -113,8 +111,8 @@ def _copy(step: Step, where: Path) -> None:
             shutil.copy(source, where / target)
 
 
-def _placed(command: str, root: Path) -> str:
-    for path in _ELSEWHERE:
+def _under(command: str, root: Path) -> str:
+    for path in _OUTSIDE_PATHS:
         command = command.replace(f" {path}", f" {root}{path}")
     if command.startswith("/"):
         command = f"{root}{command}"

@@ -1,10 +1,9 @@
-"""What Istio makes of AuthorizationPolicies, as far as ours go; everything else is an error.
+"""Evaluates AuthorizationPolicies as Istio does. A field that no controller uses is an error.
 
-After security.istio.io's AuthorizationPolicy of Istio 1.31: DENY is asked before ALLOW; rules are
-a union, what a rule states must all hold, and of a list one entry suffices; a value matches
-exactly, by what it begins with (`x*`), by what it ends with (`*x`) or by being there (`*`). A path
-with `{*}` or `{**}` is a URI template of Envoy (its uri_template_internal.cc), whose segments know
-neither `*` nor `=`, and which is compared without the query.
+By security.istio.io of Istio 1.31: DENY is evaluated before ALLOW. One rule must match; all fields
+of a rule must match, and one entry of each list. A value matches exactly, as a prefix (`x*`), as a
+suffix (`*x`) or if it is present (`*`). A path with `{*}` or `{**}` is a URI template of Envoy
+(uri_template_internal.cc), whose segments contain neither `*` nor `=`. The query is ignored.
 """
 
 import re
@@ -21,7 +20,7 @@ _HEADER_KEY = re.compile(r"request\.headers\[([^\]]+)\]")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a workload's proxy sees. `principal` is the caller's identity, empty without mTLS."""
+    """A request to a workload. `principal` is the identity of the caller, empty without mTLS."""
 
     method: str = "GET"
     path: str = "/"
@@ -30,13 +29,13 @@ class Request:
 
     @property
     def namespace(self) -> str:
-        """The caller's, which Istio reads out of the principal."""
+        """The namespace of the caller, from the principal."""
         found = re.search(r"/ns/([^/]+)/sa/", self.principal)
         return found[1] if found else ""
 
     @property
     def bare_path(self) -> str:
-        """Without query and fragment, as Envoy compares it."""
+        """The path without query and fragment, as Envoy compares it."""
         return re.split(r"[?#]", self.path, maxsplit=1)[0]
 
 
@@ -114,12 +113,12 @@ def _condition(condition: Mapping[str, Any], request: Request) -> bool:
 def _listed(
     holder: Mapping[str, Any], name: str, value: str, matches: Callable[[str, str], bool]
 ) -> bool:
-    assert holder.get(name) != [], f"Istio refuses an empty list of {name}"
+    assert holder.get(name) != [], f"Istio rejects an empty list of {name}"
     return name not in holder or any(matches(one, value) for one in holder[name])
 
 
 def text_matches(pattern: str, value: str) -> bool:
-    """Presence, end, beginning, or the whole."""
+    """Whether a value matches: presence, suffix, prefix or exactly."""
     if pattern == "*":
         return bool(value)
     if pattern.startswith("*"):
@@ -130,13 +129,13 @@ def text_matches(pattern: str, value: str) -> bool:
 
 
 def path_matches(pattern: str, path: str) -> bool:
-    """A template where there is one, else as any other value."""
+    """Whether a path matches a template, or otherwise a value."""
     if "{*}" not in pattern and "{**}" not in pattern:
         return text_matches(pattern, path)
     assert pattern.startswith("/")
     segments = pattern[1:].split("/")
-    assert "{**}" not in segments[:-1], "Istio wants {**} last"
-    if len(segments) > 1 and not segments[-1]:  # Envoy takes one "/" at the end literally
+    assert "{**}" not in segments[:-1], "Istio requires {**} to be last"
+    if len(segments) > 1 and not segments[-1]:  # Envoy matches a final "/" literally
         segments.pop()
         end = "/"
     else:
@@ -149,7 +148,7 @@ def _segment(segment: str) -> str:
         return f"[{_PCHAR}]+"
     if segment == "{**}":
         return f"[{_PCHAR}/]*"
-    assert re.fullmatch(f"[{_PCHAR}]+", segment), f"no segment of a template: {segment!r}"
+    assert re.fullmatch(f"[{_PCHAR}]+", segment), f"not a segment of a template: {segment!r}"
     return re.escape(segment)
 
 

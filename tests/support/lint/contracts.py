@@ -1,4 +1,4 @@
-"""The import contracts that import-linter has no type for (.importlinter, design section 10)."""
+"""Types of import contracts that import-linter lacks, for .importlinter."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NAMED = ("registry", "runtime")
 
 
 def controller_packages(graph: ImportGraph) -> set[str]:
-    """The controllers' folders: every one below `controllers` but the base's."""
+    """The packages of the controllers."""
     folders = {child for child in graph.find_children(ROOT) if graph.find_children(child)}
     return folders - {f"{ROOT}.{name}" for name in NAMED}
 
@@ -38,7 +38,7 @@ def layers(graph: ImportGraph) -> list[Layer]:
 
 
 class ControllerLayers(Contract):
-    """The layers of the suite, and no import between controllers, direct or through others."""
+    """The layers of the suite. Controllers import each other neither directly nor indirectly."""
 
     type_name = "controller_layers"
 
@@ -57,7 +57,7 @@ class ControllerLayers(Contract):
 
 
 class PureModules(Contract):
-    """Modules that import only what is listed, their own siblings named, and pure stdlib."""
+    """Modules that import only the listed modules and siblings, and pure standard modules."""
 
     type_name = "pure_modules"
 

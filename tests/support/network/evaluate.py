@@ -1,22 +1,18 @@
-"""Which connections NetworkPolicies allow, by their semantics in Kubernetes.
+"""Evaluates NetworkPolicies: which connections they allow.
 
-What is relied on (networking.k8s.io/v1, and "Network Policies" in Kubernetes' concepts):
+By networking.k8s.io/v1 and "Network Policies" in the Kubernetes documentation:
 
-- A policy selects pods of its own namespace. A pod that no policy of a direction selects may do
-  anything in that direction; one that is selected may do what at least one of them allows.
-- A connection between pods needs the egress side's leave and the ingress side's. What answers it
-  needs none: policies are about who opens a connection.
-- A peer's `podSelector` alone is about pods of the policy's namespace, `namespaceSelector` alone
-  about all pods of such namespaces, and both together about pods for which both hold. No `from` or
-  `to` is everybody, no `ports` is every port of every protocol.
-- A port by name is looked up in the pod that is connected to, protocol included. An address outside
-  of the cluster has no names.
-- A pod always reaches itself, and its node's kubelet always reaches it: no policy is asked.
-- Whether an `ipBlock` holds for the address of a pod is the network plugin's choice: the API says
-  that blocks are meant for addresses outside of the cluster, and leaves the rest open. Calico lets
-  them hold, Cilium does not. `Blocks` is that choice, and a statement about a cluster should be
-  right in both readings: what is denied in ANY_ADDRESS is denied everywhere, what is allowed in
-  EXTERNAL_ONLY is allowed everywhere.
+- A policy selects pods of its own namespace. A pod that no policy selects for a direction may do
+  anything in that direction. A selected pod may do what at least one of the policies allows.
+- A connection between pods must be allowed for the source and for the target. Replies need no rule.
+- `podSelector` alone selects pods of the policy's namespace, `namespaceSelector` alone all pods of
+  the selected namespaces, both together the pods that match both. Without `from` or `to` a rule
+  holds for all peers, without `ports` for all ports of all protocols.
+- A named port is looked up in the target pod, with its protocol. An external address has no names.
+- A pod always reaches itself, and the kubelet of its node always reaches it.
+- Whether an `ipBlock` matches the address of a pod depends on the network plugin: it does in Calico
+  and not in Cilium. `IPBlockScope` has both cases. What is denied in ANY_ADDRESS is denied
+  everywhere, what is allowed in EXTERNAL_ONLY is allowed everywhere.
 """
 
 import enum
@@ -31,15 +27,15 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 class IPBlockScope(enum.Enum):
-    """For whom an ipBlock holds."""
+    """Which addresses an ipBlock matches."""
 
-    ANY_ADDRESS = "for pods as well, by their addresses"
-    EXTERNAL_ONLY = "for addresses outside of the cluster alone"
+    ANY_ADDRESS = "addresses of pods as well"
+    EXTERNAL_ONLY = "addresses outside of the cluster only"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Namespace:
-    """A namespace with its labels; the API server adds the one with its name."""
+    """A namespace. The API server adds the label with its name."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +47,7 @@ class Namespace:
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """A pod; `names` has the number and protocol of its named ports."""
+    """A pod. `names` has the number and protocol of its named ports."""
 
     namespace: Namespace
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +57,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class External:
-    """Somebody outside of the cluster."""
+    """An address outside of the cluster."""
 
     address: str
 
@@ -70,7 +66,7 @@ Peer = Pod | External
 
 
 class Port(NamedTuple):
-    """A port by number, as it is on the wire."""
+    """The number and protocol of a port."""
 
     number: int
     protocol: str = "TCP"
@@ -78,13 +74,13 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A cluster's policies, by namespace."""
+    """The policies of a cluster, by namespace."""
 
     policies: Mapping[str, Sequence[Body]]
     blocks: IPBlockScope
 
     def allows(self, source: Peer, target: Peer, port: Port) -> bool:
-        """Whether the connection can be opened."""
+        """Whether the connection is allowed."""
         if source == target:
             return True
         return self.allows_egress(source, target, port) and self.allows_ingress(
@@ -92,11 +88,11 @@ class Network:
         )
 
     def allows_egress(self, source: Peer, target: Peer, port: Port) -> bool:
-        """Whether the source's side lets it out."""
+        """Whether the policies of the source allow the connection."""
         return self._side("Egress", source, target, target, port)
 
     def allows_ingress(self, source: Peer, target: Peer, port: Port) -> bool:
-        """Whether the target's side lets it in."""
+        """Whether the policies of the target allow the connection."""
         return self._side("Ingress", target, source, target, port)
 
     def _side(self, direction: str, subject: Peer, other: Peer, target: Peer, port: Port) -> bool:
@@ -132,7 +128,7 @@ class Network:
 
 
 def selects(selector: Body, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector holds: all that it requires; an empty one holds for everything."""
+    """Whether a label selector matches. An empty one matches everything."""
     exact: Mapping[str, str] = selector.get("matchLabels", {})
     expressions: Iterable[Body] = selector.get("matchExpressions", ())
     return exact.items() <= labels.items() and all(_meets(one, labels) for one in expressions)
@@ -143,7 +139,7 @@ def _meets(requirement: Body, labels: Mapping[str, str]) -> bool:
     match requirement["operator"]:
         case "In":
             return value in requirement["values"]
-        case "NotIn":  # holds where the label is missing, too
+        case "NotIn":  # matches a missing label, too
             return value not in requirement["values"]
         case "Exists":
             return value is not None
@@ -154,7 +150,7 @@ def _meets(requirement: Body, labels: Mapping[str, str]) -> bool:
 
 
 def covers(block: Body, address: str) -> bool:
-    """Whether the block holds the address, and none of its exceptions does."""
+    """Whether the block contains the address, outside of its exceptions."""
     one = ipaddress.ip_address(address)
     return one in ipaddress.ip_network(block["cidr"]) and not any(
         one in ipaddress.ip_network(excepted) for excepted in block.get("except", ())
@@ -162,7 +158,7 @@ def covers(block: Body, address: str) -> bool:
 
 
 def is_open(ports: Sequence[Body] | None, target: Peer, port: Port) -> bool:
-    """Whether a rule's ports have this one of the target."""
+    """Whether the ports of a rule include this port of the target."""
     return not ports or any(_is_port(one, target, port) for one in ports)
 
 

@@ -1,4 +1,4 @@
-"""A cluster to try network policies on: a tenant, another tenant, the platform, the world.
+"""A cluster for tests of network policies: two tenants, the platform and external addresses.
 
 Pods are named as a reviewer of policies speaks of them. Where nothing else matters, addresses are
 private, as those of pods and machines are.
@@ -79,11 +79,11 @@ _PLATFORM: Mapping[str, tuple[Namespace, Mapping[str, str]]] = {
     "dns": (Namespace(name="kube-system"), {"k8s-app": "kube-dns"}),
 }
 TENANTS = {"": "alice", "other/": "bob"}
-"""What the names of a tenant's pods begin with, and its namespace."""
+"""The prefix of the names of a tenant's pods, and its namespace."""
 
 
 def peers() -> dict[str, Peer]:
-    """Everybody, by name: `notebook` is the tenant's own, `other/notebook` the other tenant's."""
+    """All peers by name: `notebook` is a pod of the tenant, `other/notebook` of the other."""
     addresses = (f"10.244.{number}.2" for number in count())
     found: dict[str, Peer] = {
         "internet": External("93.184.216.34"),
@@ -110,7 +110,7 @@ def network(
     settings: Any = None,
     facts: desired.Facts = NO_FACTS,
 ) -> Network:
-    """The policies of both tenants, who have the same labels, as the controller renders them."""
+    """The policies of both tenants, whose Profiles have the same labels."""
     parsed = NetworkSettings.model_validate(settings or {})
     return Network(
         policies={
@@ -136,12 +136,12 @@ def parse_port(text: str) -> Port:
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:
-    """Several, with blanks in between."""
+    """Several ports, separated by blanks."""
     return tuple(map(parse_port, text.split()))
 
 
 def format_port(port: Port) -> str:
-    """What `port_of` reads."""
+    """The text that `parse_port` parses."""
     return str(port.number) if port.protocol == "TCP" else f"{port.number}/{port.protocol}"
 
 
@@ -155,7 +155,7 @@ Matrix = dict[str, dict[str, str]]
 
 
 def parse_matrix(text: str) -> Matrix:
-    """A table as people read it: rows and columns with names, and a mark in each cell."""
+    """Parses a table: named rows and columns, with a mark in each cell."""
     lines = [line for line in text.splitlines() if line.strip()]
     columns = lines[0].split()
     rows = {}
@@ -182,7 +182,7 @@ MARKS = {(True, True): "yes", (False, False): "-", (True, False): "block"}
 
 
 def cell_of(networks: Mapping[IPBlockScope, Network], allows: Callable[[Network], bool]) -> str:
-    """`yes` or `-`; `block` for what is allowed only where ipBlock holds for pods' addresses.
+    """`yes`, `-`, or `block` if it is allowed only where ipBlock matches the addresses of pods.
 
     No policy denies, so what is allowed where blocks hold for fewer is allowed where for more.
     """
@@ -194,5 +194,5 @@ def cell_of(networks: Mapping[IPBlockScope, Network], allows: Callable[[Network]
 def networks(
     labels: Mapping[str, str] | None = None, **settings: Any
 ) -> dict[IPBlockScope, Network]:
-    """The cluster in both readings of ipBlock."""
+    """The cluster with both scopes of ipBlock."""
     return {blocks: network(blocks, labels=labels, settings=settings) for blocks in IPBlockScope}

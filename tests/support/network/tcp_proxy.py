@@ -1,4 +1,4 @@
-"""A TCP proxy between a suite and its API server, which a test can cut and restore.
+"""A TCP proxy between a process and its API server, which a test can disconnect and restore.
 
 While it is cut the suite misses watch events, and the API server keeps running.
 """

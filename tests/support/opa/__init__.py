@@ -1,6 +1,6 @@
-"""OPA as the gateway of shared buckets: a program that serves their documents as data.
+"""OPA as the gateway of shared buckets. It serves the documents as data.
 
-One instance takes 40 MB and is up in half a second. Each user has a document of its own name.
+An instance uses 40 MB and starts in half a second. Each test uses its own document.
 """
 
 import http.client
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 class Opa:
-    """A running gateway. Made by `start`."""
+    """A running gateway. `start` creates it."""
 
     def __init__(self, workdir: Path) -> None:
         self.port = ports.free()
@@ -26,14 +26,14 @@ class Opa:
 
     @classmethod
     def start(cls, workdir: Path) -> Self:
-        """Returns when it serves."""
+        """Starts OPA; returns when it serves."""
         workdir.mkdir(parents=True, exist_ok=True)
         made = cls(workdir)
         made.resume()
         return made
 
     def resume(self) -> None:
-        """Starts the program, again and empty after `pause`, on the same port."""
+        """Starts the program on the same port, without documents."""
         address = f"{HOST}:{self.port}"
         command = ["run", "--server", "--addr", address, "--disable-telemetry", "--log-level=error"]
         self._server = self._group.start("opa", [str(program.program()), *command])
@@ -48,15 +48,15 @@ class Opa:
         self._group.stop()
 
     def url(self, name: str) -> str:
-        """Where a document is asked for."""
+        """The URL of a document."""
         return f"http://{HOST}:{self.port}/v1/data/{name}"
 
     def put(self, name: str, buckets: Any) -> None:
-        """Makes a document what OPA gives as `result`."""
+        """Writes a document, which OPA returns as `result`."""
         assert self._request("PUT", f"/v1/data/{name}", json.dumps(buckets)) in {204, 304}
 
     def delete(self, name: str) -> None:
-        """Takes a document away: OPA answers without a result."""
+        """Deletes a document: OPA responds without a result."""
         assert self._request("DELETE", f"/v1/data/{name}") == 204
 
     def _serves(self) -> bool:
@@ -71,8 +71,8 @@ class Opa:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status
+            response = connection.getresponse()
+            response.read()
+            return response.status
         finally:
             connection.close()
