@@ -241,10 +241,11 @@ async def test_no_object_of_kubeflow_is_owned(controller: AnyController) -> None
     theirs = kubeflow_objects.keys()
     owned = controller.owned(registered.sample_settings(controller))
 
-    assert not theirs & {manifest.key for manifest in wanted(controller)}
-    assert not {(one.kind, name) for one in owned for name in one.names} & {
-        (key.kind, key.name) for key in theirs
-    }
+    advice = "belongs to Kubeflow: declare it in Controller.shared"
+    for key in sorted(theirs):
+        assert key not in {manifest.key for manifest in wanted(controller)}, f"{key} {advice}"
+        names = {(one.kind, name) for one in owned for name in one.names}
+        assert (key.kind, key.name) not in names, f"{key} {advice}"
     legacy = [(one.kind, one.adopt_legacy) for one in owned if one.adopt_legacy is not None]
     for body in kubeflow_objects.bodies():
         assert not [
