@@ -427,6 +427,29 @@ class Controller(Generic[SettingsT, FactsT, ExternalT]):
 
 
 AnyController = Controller[Any, Any, Any]
+
+
+def check_declarations(controller: AnyController, settings: Any) -> None:
+    """Raise ValueError for declarations that exclude each other."""
+    watches = controller.resolved_watches(settings)
+    whole = [one.kind for one in watches if one.single_object is None]
+    shared = [one.kind for one in controller.shared(settings)]
+    for kinds, what in ((whole, "Watch of all objects"), (shared, "Shared")):
+        repeated = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        if repeated:
+            raise ValueError(
+                f"controller {controller.name}: more than one {what} of {', '.join(repeated)};"
+                " declare one for each kind"
+            )
+    owned = {own.kind for own in controller.owned(settings)}
+    for one in watches:
+        if one.deletable and one.single_object is not None and one.kind not in owned:
+            raise ValueError(
+                f"controller {controller.name}: the watch of {one.single_object} is deletable;"
+                " only a watch of all objects of a kind can be"
+            )
+
+
 """A controller with settings and facts of any type."""
 
 ConfiguredController = tuple[AnyController, Any]

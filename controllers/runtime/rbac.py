@@ -151,7 +151,12 @@ def cluster_role(
 def reader_role(controllers: Sequence[AnyController], name: str) -> Body:
     """Return the ClusterRole for the status of these controllers: read-only."""
     owned = [own.kind for controller in controllers for own in controller.default_owned()]
-    kinds = dict.fromkeys(["Profile", "Namespace", *owned])
+    shared = [
+        one.kind
+        for controller in controllers
+        for one in controller.shared(controller.default_settings())
+    ]
+    kinds = dict.fromkeys(["Profile", "Namespace", *owned, *shared])
     watched: list[Rule] = []
     for controller in controllers:
         if controller.external is None:

@@ -121,7 +121,7 @@ def test_the_architecture_follows_a_reconcile_through_at_most_eight_files() -> N
     for path, text in steps:
         source = (markdown.ROOT / path).read_text(encoding="utf-8")
         for name in re.findall(r"`(?:[A-Z]\w+\.)?([a-z_]+)`", text):
-            assert name in source or name in ("quotas", "create"), f"{name} is not in {path}"
+            assert name in source or name in ("limitranges", "create"), f"{name} is not in {path}"
 
 
 def test_the_runbook_explains_every_reason() -> None:

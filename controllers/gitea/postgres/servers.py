@@ -97,8 +97,10 @@ class PostgresServer:
 
     async def close(self) -> None:
         """End requests in flight and close all connections."""
-        await self.system.close()
-        await self.connector.close()
+        try:
+            await self.system.close()
+        finally:
+            await self.connector.close()
 
     @property
     def request_timeout(self) -> float:

@@ -105,8 +105,10 @@ class ManagedStore:
         return (replace(status, error=status.error or self._bucket_error),)
 
     async def close(self) -> None:
-        await self._system.close()
-        self._api.close()
+        try:
+            await self._system.close()
+        finally:
+            self._api.close()
 
     async def _in_background(self, function: Callable[[], _T]) -> _T:
         return await self._system.run(lambda: self._system.in_thread(function))

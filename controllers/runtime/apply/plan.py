@@ -76,11 +76,13 @@ def plan(
     controllers: Collection[str] = (),
     retain: Collection[Key] = (),
     delete: Collection[Key] = (),
+    prunable: Collection[str] | None = None,
     update_only: Collection[str] = (),
 ) -> tuple[ChangeSet, dict[Key, DesiredObject]]:
     """Return the changes after which the profile has exactly these manifests of this controller.
 
-    ``stores`` has an entry for every kind that the controller owns or may delete.
+    ``stores`` has an entry for every kind that the controller owns or may delete. Objects are
+    pruned in the kinds ``prunable`` only; None means in all of them.
 
     Only the profile's namespace, cluster-scoped objects and ``namespaces`` are planned. A manifest
     elsewhere raises ValueError, as does a key of ``delete`` outside the first two; an owned object
@@ -105,8 +107,12 @@ def plan(
         objects[manifest.key] = desired
         changes.append(decide(desired, cached))
     changes += _deletions(delete, stores, objects, {profile.namespace, ""})
-    prunable = {kind: store for kind, store in stores.items() if kind not in update_only}
-    changes += _prunes(profile, component, prunable, {*objects, *retain, *delete}, allowed)
+    owned = {
+        kind: store
+        for kind, store in stores.items()
+        if kind not in update_only and (prunable is None or kind in prunable)
+    }
+    changes += _prunes(profile, component, owned, {*objects, *retain, *delete}, allowed)
     return ChangeSet(tuple(changes)), objects
 
 

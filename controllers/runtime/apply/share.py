@@ -5,7 +5,7 @@ Such an object is patched and never created, adopted, labelled or deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controllers.manifests import Addition, Key
@@ -86,3 +86,9 @@ def _validate(addition: Addition, declaration: Shared) -> None:
     if not paths <= set(declaration.paths):
         undeclared = ", ".join(sorted(paths - set(declaration.paths)))
         raise ValueError(f"{addition.key}: {undeclared} is not in Shared.paths")
+    for path, value in addition.fields.items():
+        if value is None or isinstance(value, Mapping):
+            raise ValueError(
+                f"{addition.key}: the value of {path} is null or a mapping, which a merge patch"
+                " merges; state its fields by their own paths"
+            )

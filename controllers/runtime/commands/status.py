@@ -107,6 +107,7 @@ def _without_drift(controller: AnyController, variant: str) -> AnyController:
         controller.variant(variant) if variant else controller,
         owned=always(*(Owned(kind=own.kind, names=own.names) for own in owned)),
         watches=always(),
+        shared=always(),
         external=None,
     )
 
@@ -218,10 +219,12 @@ class _ReportBuilder:
         return dict(found)
 
     def _unreadable_reason(self, reconciler: Reconciler) -> str:
-        """Returns why a kind that the controller owns or watches cannot be read, or ""."""
+        """Returns why a kind of the controller cannot be read, or ""."""
         controller = reconciler.controller
         watched = [one.informer for one in reconciler.watches]
-        for name in (*(own.kind for own in reconciler.owned), *watched):
+        kinds = [own.kind for own in reconciler.owned]
+        kinds += [shared.kind for shared in reconciler.shared]
+        for name in (*kinds, *watched):
             informer = self._informers[name]
             if not informer.synced and not informer.reflector.not_served:
                 self._unreadable.setdefault(informer.reflector.health(), set()).add(controller.name)

@@ -142,7 +142,7 @@ class ExternalSystem:
             errors=dict(self._errors),
         )
 
-    async def close(self, *, grace: float = 5.0) -> None:
+    async def close(self, *, grace: float = 3.0) -> None:
         """Wait ``grace`` seconds for requests in flight, then cancel them; join the threads.
 
         The callers of cancelled requests receive an ExternalError.
@@ -252,5 +252,8 @@ class ExternalSystem:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._in_flight.discard(task)
-        if not task.cancelled():
-            task.exception()  # the caller may have stopped waiting
+        if task.cancelled():
+            return
+        error = task.exception()  # the caller may have stopped waiting
+        if error is not None and not isinstance(error, ExternalError):
+            logger.error("request failed unexpectedly", system=self.name, exc_info=error)

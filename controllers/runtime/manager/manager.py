@@ -220,7 +220,10 @@ class Manager:
             running = sum(not worker.done() for worker in self._workers)
             if running:
                 logger.warning("cancelled running reconciles", count=running, after_seconds=grace)
-        down = any(one.reflector.down_since is not None for one in self.informers.values())
+        down = any(
+            one.reflector.down_since is not None and not one.reflector.not_served
+            for one in self.informers.values()
+        )
         if self._workers and not down and not (abort and abort.is_set()):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_SECONDS):

@@ -28,7 +28,7 @@ from controllers.runtime.apply.share import DesiredAddition
 from controllers.runtime.cache.informer import Informer
 from controllers.runtime.cache.profiles import ProfileStore
 from controllers.runtime.client.client import Client
-from controllers.runtime.controller import AnyController, CacheReader
+from controllers.runtime.controller import AnyController, CacheReader, check_declarations
 from controllers.runtime.errors import Terminal, Waiting
 from controllers.runtime.reconcile.metrics import Metrics
 from controllers.runtime.reconcile.result import (
@@ -80,6 +80,8 @@ class _CacheReader:
     informers: Mapping[str, Informer]
     profile_store: ProfileStore
     controllers: frozenset[str]
+    single_objects: frozenset[str]
+    """The informers of the single objects that this controller watches."""
 
     @property
     def profiles(self) -> frozenset[str]:
@@ -87,7 +89,7 @@ class _CacheReader:
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         single_object = str(Key(kind, namespace, name))
-        informer = self.informers[single_object if single_object in self.informers else kind]
+        informer = self.informers[single_object if single_object in self.single_objects else kind]
         cached = informer.store.get(namespace, name)
         if cached is None or not cached.transformed:
             return None
@@ -118,6 +120,7 @@ class Reconciler:
 
     def __init__(self, controller: AnyController, settings: Any, context: Context) -> None:
         self.controller = controller
+        check_declarations(controller, settings)
         self.owned = controller.owned(settings)
         self.watches = controller.resolved_watches(settings)
         wait, work = context.metrics.queue_observers(controller.name)
@@ -126,7 +129,11 @@ class Reconciler:
         factory = controller.external
         self.external: Any = factory and factory.connect(settings, dry_run=context.dry_run)
         self.cache: CacheReader = _CacheReader(
-            controller.name, context.informers, context.profiles, context.controllers
+            controller.name,
+            context.informers,
+            context.profiles,
+            context.controllers,
+            frozenset(one.informer for one in self.watches if one.single_object is not None),
         )
         self._settings = settings
         self._context = context
@@ -230,6 +237,7 @@ class Reconciler:
             controllers=context.controllers,
             retain={*desired.retain, *additions},
             delete=desired.delete,
+            prunable=self._owned.keys(),
             update_only=self._update_only,
         )
         changes = ChangeSet((*changes, *self._plan_additions(additions)))
