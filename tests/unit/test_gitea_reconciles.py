@@ -44,7 +44,7 @@ async def test_a_profile_that_opts_in_gets_five_objects_and_no_further_write() -
         )
         assert [("Normal", "Reconciled")] == [event[:2] for event in process.events()]
         cluster.requests.clear()
-        await process.resynced()
+        await process.resync()
         assert [] == cluster.requests
     assert server.closed
 
@@ -73,7 +73,7 @@ async def test_changes_by_argo_cd_cause_no_write() -> None:
             del body["spec"]["syncPolicy"]  # Argo CD removes an empty policy
 
         cluster.objects.edit(APPLICATION, as_argo_cd_writes)
-        await process.resynced()
+        await process.resync()
         assert [] == cluster.written()
 
         cluster.objects.edit(APPLICATION, lambda body: body["spec"].update(project="other"))
@@ -111,7 +111,7 @@ async def test_while_postgres_is_unreachable_an_existing_secret_is_not_changed()
         server.error = ExternalError(
             "PostgresUnreachable", "Postgres h:1: refused", retry_after=60.0
         )
-        await process.resynced()
+        await process.resync()
         assert before == cluster.objects.read(SECRET)
 
 
